@@ -1,0 +1,1 @@
+"""Pure functions on arrays and tensors that the rooms above share."""
