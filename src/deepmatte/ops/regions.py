@@ -1,38 +1,65 @@
-"""Regions of a trimap, and means over them that are global across processes."""
+"""Regions of a trimap, and sums, means and ratios over them that are global across processes."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+import math
+from typing import Literal, TypeAlias
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor
 
-Region = Literal["unknown", "known", "foreground", "background", "whole"]
+Region: TypeAlias = str
+"""One of `REGIONS`; the width of the band in pixels may follow its name, as in ``band:15``."""
 Reduction = Literal["batch", "sample"]
-REGIONS: tuple[str, ...] = get_args(Region)
+Per = Literal["region", "image"]
+
+REGIONS: tuple[str, ...] = ("unknown", "known", "foreground", "background", "whole", "band")
+BAND_WIDTH = 10
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 """The three values of a trimap."""
 
 
+def parse_region(region: Region) -> tuple[str, int]:
+    """Split ``region`` into its name and the width of its band in pixels (0 for every other region).
+
+    >>> parse_region("unknown"), parse_region("band"), parse_region("band:15")
+    (('unknown', 0), ('band', 10), ('band', 15))
+    """
+    name, colon, width = str(region).partition(":")
+    if name in REGIONS and not colon:
+        return name, BAND_WIDTH if name == "band" else 0
+    if name == "band" and width.isdecimal() and int(width) > 0:
+        return name, int(width)
+    raise ValueError(f"region '{region}' is none of {', '.join(REGIONS)} (band:15 is a band of 15 pixels)")
+
+
 def region_mask(trimap: Tensor, region: Region = "unknown") -> Tensor:
-    """Return the pixels of ``region`` as a boolean tensor of the trimap's shape.
+    """Return the pixels of ``region`` as a boolean tensor of the shape of ``trimap`` (N, 1, H, W).
+
+    ``band`` is the unknown zone and the known pixels at most so many rows and columns away from it.
 
     >>> region_mask(torch.tensor([0, 128, 255], dtype=torch.uint8), "known")
     tensor([ True, False,  True])
+    >>> region_mask(torch.tensor([[[[0, 0, 128, 255, 255]]]], dtype=torch.uint8), "band:1")
+    tensor([[[[False,  True,  True,  True, False]]]])
     """
-    if region == "unknown":
+    name, width = parse_region(region)
+    if name == "unknown":
         return trimap == UNKNOWN
-    if region == "known":
+    if name == "known":
         return trimap != UNKNOWN
-    if region == "foreground":
+    if name == "foreground":
         return trimap == FOREGROUND
-    if region == "background":
+    if name == "background":
         return trimap == BACKGROUND
-    if region == "whole":
+    if name == "whole":
         return torch.ones_like(trimap, dtype=torch.bool)
-    raise ValueError(f"region '{region}' is none of {', '.join(REGIONS)}")
+    near = (trimap == UNKNOWN).float()
+    near = F.max_pool2d(near, (1, 2 * width + 1), stride=1, padding=(0, width))
+    return F.max_pool2d(near, (2 * width + 1, 1), stride=1, padding=(width, 0)) > 0
 
 
 class _GlobalSum(torch.autograd.Function):
@@ -50,6 +77,35 @@ class _GlobalSum(torch.autograd.Function):
         return grad * dist.get_world_size()
 
 
+class _GlobalGather(torch.autograd.Function):
+    """Concatenate rows of all processes, in the order of the ranks, with a gradient scaled as that of `_GlobalSum`."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, local: Tensor) -> Tensor:
+        world, rank = dist.get_world_size(), dist.get_rank()
+        length = torch.tensor([local.shape[0]], device=local.device)
+        lengths = [torch.zeros_like(length) for _ in range(world)]
+        dist.all_gather(lengths, length)
+        sizes = [int(n) for n in lengths]
+        padded = local.new_zeros(max(sizes), *local.shape[1:])  # processes may hold different numbers of rows, or none
+        padded[: local.shape[0]] = local
+        parts = [torch.empty_like(padded) for _ in range(world)]
+        dist.all_gather(parts, padded)
+        ctx.own = slice(sum(sizes[:rank]), sum(sizes[: rank + 1]))
+        return torch.cat([part[:n] for part, n in zip(parts, sizes, strict=True)])
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:
+        return grad[ctx.own] * dist.get_world_size()
+
+
+def world_size() -> int:
+    """Return the number of processes that a training step spans: 1 without a process group and where gradients are off."""
+    if torch.is_grad_enabled() and dist.is_available() and dist.is_initialized():
+        return dist.get_world_size()
+    return 1
+
+
 def global_sum(local: Tensor) -> Tensor:
     """Return the sum of ``local`` over all processes; the identity in one process and where gradients are off.
 
@@ -57,24 +113,52 @@ def global_sum(local: Tensor) -> Tensor:
     Every rank has to call it equally often, also for an empty region. Validation runs without gradients and with uneven
     numbers of images, so there it must not, and does not, communicate.
     """
-    if torch.is_grad_enabled() and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        return _GlobalSum.apply(local)
-    return local
+    return _GlobalSum.apply(local) if world_size() > 1 else local
 
 
-def masked_mean(values: Tensor, mask: Tensor, reduction: Reduction = "batch") -> Tensor:
+def global_gather(local: Tensor) -> Tensor:
+    """Return the rows of all processes, for a loss that is no ratio of sums; otherwise as `global_sum`.
+
+    The numbers of rows may differ and may be 0.
+    """
+    return _GlobalGather.apply(local) if world_size() > 1 else local
+
+
+def ratio(numerators: Tensor, denominators: Tensor, reduction: Reduction = "batch") -> Tensor:
+    """Divide the sums of N samples (N,) by their weights (N,): one ratio for the global batch, or the mean of the samples' ratios.
+
+    ``batch`` is the ratio of the global sums. ``sample`` averages over the samples with a positive denominator. Without any
+    the result is 0, with a zero gradient.
+
+    >>> sums, counts = torch.tensor([6.0, 1.0, 0.0]), torch.tensor([2.0, 1.0, 0.0])
+    >>> float(ratio(sums, counts)), float(ratio(sums, counts, "sample"))
+    (2.3333332538604736, 2.0)
+    """
+    if reduction == "sample":
+        present = denominators > 0
+        numerators = torch.where(present, numerators, 0) / torch.where(present, denominators, 1)
+        denominators = present
+    total, weight = global_sum(torch.stack([numerators.sum(), denominators.to(numerators.dtype).sum()]))
+    return torch.where(weight > 0, total, 0) / torch.where(weight > 0, weight, 1)
+
+
+def masked_mean(values: Tensor, mask: Tensor | None, reduction: Reduction = "batch", per: Per = "region") -> Tensor:
     """Return the mean of ``values`` (N, C, H, W) over the pixels of ``mask`` (N, 1, H, W) and all C channels.
 
     ``batch`` divides the sum over the global batch by its number of pixels; ``sample`` averages the means of the samples
-    whose mask is not empty. An empty mask gives 0 with a zero gradient. Values outside the mask have no influence, even if not finite.
+    whose mask is not empty. ``per="image"`` divides by the pixels of the whole image instead of those of the mask, so that
+    terms over different regions share one denominator. No mask is the whole image. An empty mask gives 0 with a zero
+    gradient. Values outside the mask have no influence, even if not finite.
 
     >>> masked_mean(torch.tensor([[[[1.0, 3.0, torch.nan]]]]), torch.tensor([[[[True, True, False]]]]))
     tensor(2.)
+    >>> masked_mean(torch.ones(1, 1, 2, 2), torch.tensor([[[[True, False], [False, False]]]]), per="image")
+    tensor(0.2500)
     """
-    mask = mask.expand_as(values)
-    values = torch.where(mask, values, torch.zeros((), dtype=values.dtype, device=values.device))
-    if reduction == "sample":
-        count = mask.flatten(1).sum(1)
-        means = values.flatten(1).sum(1) / count.clamp(min=1)
-        return global_sum(means.sum()) / global_sum((count > 0).sum().to(values.dtype)).clamp(min=1)
-    return global_sum(values.sum()) / global_sum(mask.sum().to(values.dtype)).clamp(min=1)
+    num_values = math.prod(values.shape[1:])
+    counts = values.new_full(values.shape[:1], num_values)
+    if mask is not None:
+        values = torch.where(mask, values, 0)
+        if per == "region" and num_values:
+            counts = mask.flatten(1).sum(1) * (num_values // math.prod(mask.shape[1:]))
+    return ratio(values.flatten(1).sum(1), counts, reduction)

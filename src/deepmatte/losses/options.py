@@ -1,0 +1,90 @@
+"""Options of a term are checked against the signature of its function, so a new term has nothing to register."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from deepmatte.errors import InputError
+from deepmatte.ops.regions import parse_region
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that a number may take: [low, high], or (low, high] where ``low`` itself makes no sense."""
+
+    low: float
+    high: float = inf
+    above: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Return whether ``value`` lies in the range."""
+        return isfinite(value) and (self.low < value if self.above else self.low <= value) and value <= self.high
+
+    def __str__(self) -> str:
+        return f"{'>' if self.above else '>='} {self.low:g}" + ("" if self.high == inf else f" and <= {self.high:g}")
+
+
+Positive = Annotated[float, Range(0, above=True)]
+NonNegative = Annotated[float, Range(0)]
+Fraction = Annotated[float, Range(0, 1)]
+NumLevels = Annotated[int, Range(1, 16)]
+Form = Literal["proper", "textbook"]
+Distance = Literal["charbonnier", "l1", "l2"]
+
+
+def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the options of a term, which are its keyword-only arguments, with their defaults."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def check_options(key: str, function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``options`` completed by the defaults of ``function``.
+
+    Raises:
+        InputError: an option that the term has not, or a value of the wrong kind or range; the message starts with ``key``.
+    """
+    known = defaults_of(function)
+    for name in options:
+        if name not in known:
+            raise InputError(f"{key}.{name} is no option of this term: choose among weight, term, {', '.join(known)}")
+    hints = get_type_hints(function, include_extras=True)
+    for name, value in options.items():
+        complaint = _complaint(value, hints.get(name, Any)) if name != "region" else _region_complaint(value)
+        if complaint:
+            raise InputError(f"{key}.{name}={value!r} {complaint}")
+    return {**known, **options}
+
+
+def _region_complaint(value: Any) -> str | None:
+    """Say what is wrong with a region, or None."""
+    try:
+        parse_region(value)
+    except ValueError as error:
+        return str(error).partition("' ")[2]
+    return None
+
+
+def _complaint(value: Any, hint: Any) -> str | None:
+    """Say what is wrong with ``value``, given the annotation of its argument, or None if nothing is."""
+    if hint is Any:
+        return None
+    if get_origin(hint) in (Union, types.UnionType):
+        complaints = [_complaint(value, part) for part in get_args(hint)]
+        return None if None in complaints else " or ".join(c for c in complaints if c)
+    if hint is type(None):
+        return None if value is None else "is not null"
+    if get_origin(hint) is Literal:
+        return None if value in get_args(hint) and isinstance(value, str) else f"is none of {', '.join(get_args(hint))}"
+    kind, limits = (hint.__origin__, hint.__metadata__[0]) if get_origin(hint) is Annotated else (hint, None)
+    if kind is float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return "is not a number"
+    elif not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        return f"is not of type {kind.__name__}"
+    return None if limits is None or limits.holds(value) else f"is not {limits}"

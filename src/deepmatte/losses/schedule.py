@@ -1,0 +1,99 @@
+"""The weight of a term: a number, or a schedule over the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from deepmatte.errors import InputError
+
+KINDS = ("constant", "linear", "cosine")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A weight as a function of the progress of the run, from 0 (its first step) to 1 (its end).
+
+    ``constant`` is ``start`` between ``begin`` and ``until``, and 0 outside. ``linear`` and ``cosine`` stay at ``start`` before
+    ``begin``, go to ``end`` until ``until``, and stay there; cosine leaves and arrives with slope 0.
+    """
+
+    kind: str
+    start: float
+    end: float
+    begin: float = 0.0
+    until: float = 1.0
+
+    def __call__(self, progress: float) -> float:
+        """Return the weight at ``progress``.
+
+        >>> ramp = Schedule("cosine", start=0.0, end=1.0, begin=0.2, until=0.6)
+        >>> [round(ramp(progress), 6) for progress in (0.0, 0.4, 0.9)]
+        [0.0, 0.5, 1.0]
+        """
+        if self.kind == "constant":
+            inside = self.begin <= progress and (progress < self.until or self.until == 1)
+            return self.start if inside else 0.0
+        share = min(max((progress - self.begin) / (self.until - self.begin), 0.0), 1.0)
+        if self.kind == "cosine":
+            share = 0.5 - 0.5 * math.cos(math.pi * share)
+        return self.start + share * (self.end - self.start)
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether the term is off during the whole run."""
+        return self.start == 0 and self.end == 0
+
+
+def parse_weight(key: str, value: Any) -> Schedule:
+    """Read the weight at ``key``: a number >= 0, or a mapping.
+
+    >>> parse_weight("loss.dice.weight", 0.5)
+    Schedule(kind='constant', start=0.5, end=0.5, begin=0.0, until=1.0)
+    >>> parse_weight("loss.dice.weight", {"schedule": "linear", "start": 0, "end": 1, "until": 0.5})
+    Schedule(kind='linear', start=0.0, end=1.0, begin=0.0, until=0.5)
+
+    Raises:
+        InputError: a negative weight, an unknown schedule or key, or a schedule that leaves the run.
+    """
+    if not isinstance(value, Mapping):
+        weight = _number(key, value)
+        return Schedule("constant", weight, weight)
+    kind = value.get("schedule")
+    if kind not in KINDS:
+        raise InputError(f"{key}.schedule={kind!r} is none of {', '.join(KINDS)}")
+    levels = ("value",) if kind == "constant" else ("start", "end")
+    allowed = ("schedule", *levels, "from", "until")
+    for name in value:
+        if name not in allowed:
+            raise InputError(f"{key}.{name} is no key of a {kind} schedule: choose among {', '.join(allowed)}")
+    for name in levels:
+        if name not in value:
+            raise InputError(f"{key}.{name} is missing: a {kind} schedule needs {' and '.join(levels)}")
+    begin, until = _number(f"{key}.from", value.get("from", 0.0)), _number(f"{key}.until", value.get("until", 1.0))
+    if not 0 <= begin < until <= 1:
+        raise InputError(f"{key} goes from {begin:g} until {until:g}: a schedule lies within the run, 0 <= from < until <= 1")
+    return Schedule(kind, _number(f"{key}.{levels[0]}", value[levels[0]]), _number(f"{key}.{levels[-1]}", value[levels[-1]]), begin, until)
+
+
+def _number(key: str, value: Any) -> float:
+    """Return a finite number >= 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise InputError(f"{key}={value!r}: give a finite number >= 0")
+    return float(value)
+
+
+def first_gap(schedules: list[Schedule]) -> tuple[float, float] | None:
+    """Return the first stretch of the run in which every schedule is 0, or None.
+
+    >>> first_gap([Schedule("constant", 1, 1, until=0.5), Schedule("constant", 1, 1, begin=0.75)])
+    (0.5, 0.75)
+    """
+    ends = sorted({0.0, 1.0, *(s.begin for s in schedules), *(s.until for s in schedules)})
+    for low, high in pairwise(ends):  # no schedule bends between two ends: its middle tells of all
+        if not any(schedule((low + high) / 2) > 0 for schedule in schedules):
+            return low, high
+    return None

@@ -1,0 +1,200 @@
+"""One table of all terms, and the weighted sum that a configuration makes of them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from deepmatte.batch import Batch, Matte
+from deepmatte.errors import InputError
+from deepmatte.losses.balance import cosines, gradient_products
+from deepmatte.losses.inputs import prepare
+from deepmatte.losses.options import check_options, defaults_of
+from deepmatte.losses.regression import alpha_loss, composition_loss
+from deepmatte.losses.schedule import Schedule, first_gap, parse_weight
+
+Loss = Callable[..., Tensor]
+Kind = Literal["regression", "regulariser", "classification", "overlap", "surrogate"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A loss function ``(matte, batch, **options) -> scalar`` and what kind it is of."""
+
+    function: Loss
+    kind: Kind
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The options and their default values."""
+        return defaults_of(self.function)
+
+
+LOSSES: dict[str, Term] = {
+    "alpha": Term(alpha_loss, "regression"),
+    "composition": Term(composition_loss, "regression"),
+}
+"""Every term by its one word: the key in the configuration, the function without ``_loss``, the logged column."""
+
+SHARED: dict[str, Any] = {"balance": "none", "balance_steps": 50, "log_cosines": False}
+"""Keys of the table that belong to no term."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a configured table: a term with its options and weight, under a name."""
+
+    name: str
+    function: Loss
+    kind: Kind
+    weight: Schedule
+
+
+@dataclass
+class LossResult:
+    """A step's loss. ``terms`` are the unweighted values of the terms that were computed, in the order of the table.
+
+    ``total`` is the sum of ``weights[name] * factors[name] * terms[name]``. ``factors`` come from ``balance: gradient`` (else
+    1) and ``cosines`` (``alpha_vs_dice``: …) from ``log_cosines: true`` (else empty, as they are without gradients).
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor]
+    weights: dict[str, float]
+    factors: dict[str, float] = field(default_factory=dict)
+    cosines: dict[str, Tensor] = field(default_factory=dict)
+
+
+class LossTable(nn.Module):
+    """The weighted sum of the terms whose weight is not 0; the others are never computed.
+
+    Args:
+        config: the plain-dict form of the ``loss`` section. Each row is ``NAME: {weight: …, options…}``. NAME is a term of
+            `LOSSES`; a row of another name says ``term: NAME``, so that a term can stand twice with different regions, or
+            ``term: module:function`` for a user's own function. The shared keys are those of `SHARED`.
+        allowed_modules: packages from which a user's own function may be imported.
+
+    Raises:
+        InputError: an unknown term or option, a value out of range, a negative weight, a schedule outside the run, all
+            weights zero, or regularisers alone.
+
+    >>> from deepmatte.batch import example_batch
+    >>> table = LossTable({"alpha": {"weight": 0.5, "distance": "l1"}, "composition": {"weight": 0.5}})
+    >>> batch = example_batch(size=8)
+    >>> table(Matte(0.5 * batch["alpha"]), batch).terms["alpha"]
+    tensor(0.2327)
+    """
+
+    calibration: Tensor
+
+    def __init__(self, config: Mapping[str, Any], allowed_modules: Sequence[str] = ()) -> None:
+        super().__init__()
+        shared, rows = _read(config, allowed_modules)
+        self.balance: str = shared["balance"]
+        self.balance_steps: int = shared["balance_steps"]
+        self.log_cosines: bool = shared["log_cosines"]
+        self.names = [row.name for row in rows]
+        self.rows = [row for row in rows if not row.weight.is_zero]
+        _require_fit(self.rows)
+        if self.balance == "gradient":
+            # One line a row, also for rows that are off, so that stages with other weights have the same state dict:
+            # number of steps, sum of the unit's gradient norms, sum of the term's.
+            self.register_buffer("calibration", torch.zeros(len(rows), 3))
+
+    def forward(self, matte: Matte, batch: Batch, progress: float = 0.0) -> LossResult:
+        """Compute the terms that are on at ``progress``, the fraction of the run from 0 to 1."""
+        weights = {row.name: row.weight(progress) for row in self.rows}
+        weights = {name: weight for name, weight in weights.items() if weight > 0}
+        with torch.autocast(matte.alpha.device.type, enabled=False):
+            full, batch = prepare(matte, batch)
+            terms = {row.name: row.function(full, batch) for row in self.rows if row.name in weights}
+            found = self._compare(terms, full, batch) if torch.is_grad_enabled() and full.alpha.requires_grad else {}
+            factors = {name: self._factor(name) for name in terms}
+            total = sum((weights[name] * factors[name] * value for name, value in terms.items()), 0 * full.alpha.sum())
+        return LossResult(total, terms, weights, factors, found)
+
+    def _factor(self, name: str) -> float:
+        """Return the factor that brings a term's gradient to the length of the unit's; 1 where nothing is known yet."""
+        if self.balance == "none":
+            return 1.0
+        _, unit, norm = self.calibration[self.names.index(name)].tolist()
+        return unit / norm if norm > 0 and unit > 0 else 1.0
+
+    def _compare(self, terms: dict[str, Tensor], matte: Matte, batch: Batch) -> dict[str, Tensor]:
+        """Calibrate the terms that are still within their first steps, and return the cosines if they are asked for."""
+        steps = {name: self.names.index(name) for name in terms} if self.balance == "gradient" else {}
+        young = [name for name, line in steps.items() if self.calibration[line, 0] < self.balance_steps]
+        if not young and not self.log_cosines:
+            return {}
+        unit = [alpha_loss(matte, batch, distance="l1")] if young else []
+        products = gradient_products([*terms.values(), *unit], matte)
+        norms = products.diagonal().sqrt()
+        for position, name in enumerate(terms):
+            if name in young:
+                self.calibration[steps[name]] += torch.stack([torch.ones_like(norms[-1]), norms[-1], norms[position]])
+        return cosines(list(terms), products) if self.log_cosines else {}
+
+
+def _read(config: Mapping[str, Any], allowed_modules: Sequence[str]) -> tuple[dict[str, Any], list[Row]]:
+    """Split the section into its shared keys, completed, and its rows in the order of `LOSSES`, a user's own at the end."""
+    shared = {**SHARED, **{key: value for key, value in config.items() if key in SHARED}}
+    if shared["balance"] not in ("none", "gradient"):
+        raise InputError(f"loss.balance={shared['balance']!r} is none of none, gradient")
+    if type(shared["balance_steps"]) is not int or shared["balance_steps"] < 1:
+        raise InputError(f"loss.balance_steps={shared['balance_steps']!r}: give a number of steps >= 1")
+    if type(shared["log_cosines"]) is not bool:
+        raise InputError(f"loss.log_cosines={shared['log_cosines']!r} is neither true nor false")
+    order = {name: place for place, name in enumerate(LOSSES)}
+    names = sorted((key for key in config if key not in SHARED), key=lambda key: order.get(key, len(order)))
+    return shared, [_row(name, config[name], allowed_modules) for name in names]
+
+
+def _row(name: str, section: Any, allowed_modules: Sequence[str]) -> Row:
+    """Read and check one row."""
+    key = f"loss.{name}"
+    if name not in LOSSES and not (isinstance(section, Mapping) and "term" in section):
+        raise InputError(f"{key} is no loss: choose among {', '.join(LOSSES)}; shared keys are {', '.join(SHARED)}")
+    if not isinstance(section, Mapping):
+        raise InputError(f"{key}={section!r}: write {key}.weight={section!r}")
+    options = dict(section)
+    weight = parse_weight(f"{key}.weight", options.pop("weight", 0))
+    term = _term(f"{key}.term", options.pop("term", name), allowed_modules)
+    return Row(name, partial(term.function, **check_options(key, term.function, options)), term.kind, weight)
+
+
+def _term(key: str, name: str, allowed_modules: Sequence[str]) -> Term:
+    """Return the term of that name, or import a user's own ``module:function``."""
+    if name in LOSSES:
+        return LOSSES[name]
+    module, colon, function = str(name).partition(":")
+    if not colon:
+        raise InputError(f"{key}={name!r} is no loss: choose among {', '.join(LOSSES)}, or give module:function")
+    if not any(module == allowed or module.startswith(f"{allowed}.") for allowed in allowed_modules):
+        raise InputError(f"{key}={name!r}: module {module} is not allowed; allowed are {', '.join(allowed_modules) or 'none'}")
+    try:
+        own = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"{key}={name!r} can't be imported: {error}") from error
+    kind = getattr(own, "kind", "regression")
+    if not callable(own) or kind not in get_args(Kind):
+        raise InputError(f"{key}={name!r}: make it a function whose attribute `kind`, if any, is one of {', '.join(get_args(Kind))}")
+    return Term(own, kind)
+
+
+def _require_fit(rows: list[Row]) -> None:
+    """Refuse a table that nothing, or only regularisers, would pull towards the truth at some time of the run."""
+    if not rows:
+        raise InputError("all loss weights are 0: set one, for instance loss.alpha.weight=1")
+    fits = [row for row in rows if row.kind != "regulariser"]
+    if not fits:
+        names = ", ".join(f"loss.{row.name}" for row in rows)
+        raise InputError(f"{names}: a regulariser can't stand alone, it never reads the truth; set loss.alpha.weight=1 beside it")
+    gap = first_gap([row.weight for row in fits])
+    if gap:
+        raise InputError(f"loss weights: from {gap[0]:g} to {gap[1]:g} of the run no term but a regulariser is on; widen a schedule")
