@@ -1,0 +1,58 @@
+"""Sum of absolute differences, mean squared error and mean absolute difference (Rhemann et al. 2009; units of DIM's table)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from deepmatte.metrics.functional.inputs import Image, Pair, prepare
+from deepmatte.metrics.functional.protocols import Protocol
+
+
+def sad(prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe") -> float:
+    """Return the sum of |prediction - alpha| over the protocol's region, divided by 1000. 0 for an empty region.
+
+    >>> sad(np.full((10, 10), 0.2), np.zeros((10, 10)), protocol="whole")
+    0.02
+    """
+    return sad_of(prepare(prediction, alpha, trimap, protocol))
+
+
+def mse(prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe") -> float:
+    """Return the mean of (prediction - alpha)^2 over the protocol's region, times 1000. 0 for an empty region.
+
+    >>> mse(np.full((10, 10), 0.2), np.zeros((10, 10)), protocol="whole")
+    40.0
+    """
+    return mse_of(prepare(prediction, alpha, trimap, protocol))
+
+
+def mad(prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe") -> float:
+    """Return the mean of |prediction - alpha| over the protocol's region, times 1000. 0 for an empty region."""
+    return mad_of(prepare(prediction, alpha, trimap, protocol))
+
+
+def sad_of(pair: Pair) -> float:
+    """Return SAD of a prepared pair."""
+    return _sum(pair, cv2.NORM_L1) / 1000
+
+
+def mse_of(pair: Pair) -> float:
+    """Return MSE of a prepared pair."""
+    return 1000 * _sum(pair, cv2.NORM_L2SQR) / pair.num_pixels if pair.num_pixels else 0.0
+
+
+def mad_of(pair: Pair) -> float:
+    """Return MAD of a prepared pair."""
+    return 1000 * _sum(pair, cv2.NORM_L1) / pair.num_pixels if pair.num_pixels else 0.0
+
+
+def _sum(pair: Pair, norm: int) -> float:
+    """Return the sum of the differences or their squares; on 8-bit images it is a sum of integers and exact."""
+    mask = pair.unknown if pair.protocol.error_region == "unknown" else None
+    scale = pair.peak if norm == cv2.NORM_L1 else pair.peak**2
+    if pair.prediction.dtype == np.uint8:
+        return cv2.norm(pair.prediction, pair.alpha, norm, mask) / scale
+    # OpenCV sums doubles one after the other; numpy sums pairwise, which keeps the last digits.
+    difference = pair.prediction - pair.alpha if mask is None else (pair.prediction - pair.alpha)[mask != 0]
+    return float(np.abs(difference).sum() if norm == cv2.NORM_L1 else np.square(difference).sum())

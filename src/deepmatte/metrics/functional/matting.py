@@ -1,0 +1,55 @@
+"""All scores of one image at once, and one prediction under all protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from deepmatte.metrics.functional.connectivity import conn_of
+from deepmatte.metrics.functional.difference import mad_of, mse_of, sad_of
+from deepmatte.metrics.functional.gradient import grad_of
+from deepmatte.metrics.functional.inputs import Image, Pair, prepare
+from deepmatte.metrics.functional.iou import miou_of
+from deepmatte.metrics.functional.protocols import PROTOCOLS, Protocol
+
+SCORES: dict[str, Callable[[Pair], float]] = {
+    "sad": sad_of,
+    "mse": mse_of,
+    "mad": mad_of,
+    "grad": grad_of,
+    "conn": conn_of,
+    "miou": miou_of,
+}
+"""Every score of a single image, by the word of its column."""
+
+DEFAULT_SCORES = ("sad", "mse", "grad", "conn", "miou")
+
+
+def score_image(
+    prediction: Image,
+    alpha: Image,
+    trimap: Image | None = None,
+    protocol: str | Protocol = "adobe",
+    scores: Sequence[str] = DEFAULT_SCORES,
+) -> dict[str, float]:
+    """Return the scores of one image: sad, grad, conn / 1000, mse and mad x 1000, miou in [0, 1].
+
+    An image without pixels in the protocol's region has sad, mse, mad, grad and conn 0: there was nothing to get wrong. Whoever
+    averages should say how many such images there were (``MattingMetrics`` does).
+
+    >>> import numpy as np
+    >>> score_image(np.eye(9), np.eye(9), np.full((9, 9), 128, np.uint8))
+    {'sad': 0.0, 'mse': 0.0, 'grad': 0.0, 'conn': 0.0, 'miou': 1.0}
+    """
+    pair = prepare(prediction, alpha, trimap, protocol)
+    return {name: SCORES[name](pair) for name in scores}
+
+
+def cross_tabulate(prediction: Image, alpha: Image, trimap: Image, scores: Sequence[str] = tuple(SCORES)) -> dict[str, dict[str, float]]:
+    """Return the scores of one prediction under every protocol: what a published number may have meant.
+
+    >>> import numpy as np
+    >>> table = cross_tabulate(np.eye(9), np.eye(9), np.full((9, 9), 128, np.uint8))
+    >>> list(table)
+    ['adobe', 'adobe_masked', 'whole', 'float', 'mmagic', 'gca']
+    """
+    return {name: score_image(prediction, alpha, trimap, name, scores) for name in PROTOCOLS}
