@@ -1,0 +1,33 @@
+"""Compare the runs of a sweep: which setting is better, by how much, how sure."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+
+def main(argv: list[str]) -> int:
+    """Compare runs; return 0 if two settings could be compared, 1 if only one was there; InputError if the input can't be used."""
+    options = parser().parse_args(argv)
+    from rich.console import Console  # imports wait until the options are known to be right
+
+    from deepmatte.compare.comparison import compare
+    from deepmatte.compare.record import as_record
+    from deepmatte.compare.table import print_comparison
+
+    comparison = compare(options.runs, options.metric, options.baseline)
+    if options.json:
+        print(json.dumps(as_record(comparison), indent=2, allow_nan=False))
+    else:
+        print_comparison(comparison, Console())
+    return 0 if len(comparison.settings) > 1 else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the verb's options."""
+    result = argparse.ArgumentParser(prog="deepmatte compare", description="Compare the finished runs of a sweep.")
+    result.add_argument("runs", nargs="+", metavar="RUN", help="run directories, or the sweep directory that holds them")
+    result.add_argument("--metric", default="sad", help="the metric that decides (default: sad)")
+    result.add_argument("--baseline", metavar="SETTING", help="compare every setting with this one instead of every pair")
+    result.add_argument("--json", action="store_true", help="print everything as JSON, for programs")
+    return result

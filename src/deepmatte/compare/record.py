@@ -1,0 +1,50 @@
+"""The comparison as plain data for programs: dicts, lists, numbers, and None for what is unknown."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from deepmatte.compare.comparison import Comparison, Metric
+from deepmatte.compare.verdict import decide
+
+
+def as_record(comparison: Comparison) -> dict[str, Any]:
+    """Return everything that was found out; keys are those of the dataclasses, numbers that are unknown are None."""
+    first = comparison.runs[0].result
+    record = {
+        "metric": comparison.main,
+        "baseline": comparison.baseline,
+        "verdict": asdict(decide(comparison)),
+        "protocol": first.get("protocol"),
+        "dataset": first.get("dataset"),
+        "settings": [
+            {"setting": item.name, "levels": item.levels, "seeds": item.seeds, "runs": [str(run.path) for run in item.runs]}
+            for item in comparison.settings
+        ],
+        "metrics": {name: metric_record(metric) for name, metric in comparison.metrics.items()},
+        "left_out": [{"run": str(item.path), "status": item.status, "reason": item.reason} for item in comparison.left_out],
+    }
+    return plain(record)
+
+
+def metric_record(metric: Metric) -> dict[str, Any]:
+    """Return scores and differences of one metric."""
+    return {
+        "scores": [asdict(score) for score in metric.scores],
+        "differences": [asdict(item) | {"distinguishable": item.distinguishable} for item in metric.differences],
+    }
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` with None for numbers that JSON has no word for.
+
+    >>> plain({"p": float("nan"), "mean": 1.5})
+    {'p': None, 'mean': 1.5}
+    """
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,169 @@
+"""Read what run directories say about themselves; nothing here judges a score."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from deepmatte.errors import InputError
+
+LABELS = ("image", "foreground", "background", "category")
+"""Columns of ``per_image.csv`` that say what an image is; every other column is a score."""
+
+SAME_IN_ALL = (("protocol", "protocol"), ("metrics_version", "metrics version"), ("dataset.digest", "test set (digest)"))
+"""What has to be equal in all runs of a comparison: the key in ``result.json`` and its name in a message."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its directory, its ``result.json`` and its table of test images (one row an image)."""
+
+    path: Path
+    result: dict[str, Any]
+    images: pd.DataFrame
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+        return int(self.result["seed"])
+
+    @property
+    def metrics(self) -> list[str]:
+        """The scores that ``per_image.csv`` has a column for; columns with a slash are breakdowns and not counted."""
+        return [str(column) for column in self.images.columns if column not in LABELS and "/" not in str(column)]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A run directory that takes no part in the comparison, and why."""
+
+    path: Path
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Records:
+    """All that was found: the runs that can be compared and those that were left out."""
+
+    runs: list[Run]
+    left_out: list[LeftOut]
+
+
+def read_records(paths: Sequence[Path | str]) -> Records:
+    """Read run directories and sweep directories (whose children are runs).
+
+    Failed, unfinished and damaged runs are left out with their reason. Runs that were scored on other images, by another
+    protocol or by another version of the metrics can't be compared: an InputError names two of them.
+    """
+    runs: list[Run] = []
+    left_out: list[LeftOut] = []
+    for directory in find_run_dirs(paths):
+        record = read_run(directory)
+        if isinstance(record, Run):
+            runs.append(record)
+        else:
+            left_out.append(record)
+    if not runs and not left_out:
+        raise InputError(
+            f"{', '.join(map(str, paths))}: no run directories (with .hydra/config.yaml or result.json); give runs or a sweep directory"
+        )
+    check_comparable(runs)
+    return Records(runs, left_out)
+
+
+def find_run_dirs(paths: Iterable[Path | str]) -> list[Path]:
+    """Return the run directories among ``paths`` and directly below them, each once, in the order given."""
+    found: dict[Path, Path] = {}
+    for path in map(Path, paths):
+        if not path.is_dir():
+            raise InputError(f"{path}: no such directory; give run directories or the sweep directory that holds them")
+        candidates = [path] if is_run_dir(path) else sorted(child for child in path.iterdir() if child.is_dir() and is_run_dir(child))
+        for candidate in candidates:
+            found.setdefault(candidate.resolve(), candidate)
+    return list(found.values())
+
+
+def is_run_dir(path: Path) -> bool:
+    """Say whether ``path`` is a run directory; a launcher's log directory is none."""
+    return (path / "result.json").exists() or (path / ".hydra" / "config.yaml").exists()
+
+
+def read_run(path: Path) -> Run | LeftOut:
+    """Read one run directory; whatever keeps it from being compared is said in a `LeftOut`."""
+    if not (path / "result.json").exists():
+        return LeftOut(path, "unfinished", "no result.json yet")
+    try:
+        result = json.loads((path / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return LeftOut(path, "damaged", f"result.json is not readable as JSON ({error})")
+    if not isinstance(result, dict) or "status" not in result:
+        return LeftOut(path, "damaged", "result.json has no 'status'")
+    status = str(result["status"])
+    if status != "finished":
+        return LeftOut(
+            path, status, one_line(result.get("error")) or {"running": "still running, or killed"}.get(status, "no error recorded")
+        )
+    if not isinstance(result.get("seed"), int) or not isinstance(result.get("scores"), dict):
+        return LeftOut(path, "damaged", "result.json lacks 'seed' or 'scores'")
+    try:
+        return Run(path, result, read_per_image(path / "per_image.csv"))
+    except InputError as error:
+        return LeftOut(path, "damaged", str(error))
+
+
+def read_per_image(file: Path) -> pd.DataFrame:
+    """Read ``per_image.csv``: labels as text (an empty foreground is the image itself), scores as finite numbers."""
+    if not file.exists():
+        raise InputError(f"{file.name} is missing; score the run again with `deepmatte evaluate run={file.parent}`")
+    try:
+        table = pd.read_csv(file, dtype=dict.fromkeys(LABELS, str), keep_default_na=True)
+    except (OSError, ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"{file.name} is not readable as CSV ({one_line(error)})") from error
+    if "image" not in table or table.empty:
+        raise InputError(f"{file.name} has no column 'image' or no rows")
+    if table["image"].duplicated().any():
+        raise InputError(f"{file.name} has the image {table['image'][table['image'].duplicated()].iloc[0]} twice")
+    for label in LABELS[1:]:
+        table[label] = table[label].fillna("") if label in table else ""
+    table["foreground"] = table["foreground"].where(table["foreground"] != "", table["image"])
+    for column in table.columns.difference(LABELS):
+        if not pd.api.types.is_numeric_dtype(table[column]) or ("/" not in column and not table[column].notna().all()):
+            raise InputError(f"{file.name} has a cell without a number in column '{column}'")
+    return table.sort_values("image", ignore_index=True)
+
+
+def check_comparable(runs: Sequence[Run]) -> None:
+    """Raise InputError where two runs differ in protocol, version of the metrics, test set or images."""
+    for run in runs[1:]:
+        first = runs[0]
+        for key, name in SAME_IN_ALL:
+            ours, theirs = lookup(first.result, key), lookup(run.result, key)
+            if ours != theirs:
+                raise InputError(f"{first.path} and {run.path} can't be compared: {name} {ours} against {theirs}; give runs that share it")
+        if not first.images["image"].equals(run.images["image"]):
+            raise InputError(f"{run.path}/per_image.csv: other images than {first.path}/per_image.csv has; give runs of one test set")
+
+
+def lookup(tree: Any, dotted: str) -> Any:
+    """Return the value under a dotted key of nested dicts, or None.
+
+    >>> lookup({"dataset": {"digest": "ab"}}, "dataset.digest")
+    'ab'
+    """
+    for key in dotted.split("."):
+        if not isinstance(tree, dict) or key not in tree:
+            return None
+        tree = tree[key]
+    return tree
+
+
+def one_line(text: object) -> str:
+    """Return the first line of a text that is not blank, '' for None."""
+    lines = [line.strip() for line in str(text or "").splitlines() if line.strip()]
+    return lines[0] if lines else ""

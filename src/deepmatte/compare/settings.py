@@ -1,0 +1,144 @@
+"""Name what was varied: a setting is a configuration without its seed."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from deepmatte.compare.records import Run, lookup, one_line
+from deepmatte.errors import InputError
+
+ABSENT = "default"
+"""Level of a factor in a run that neither overrides it nor has its key in the config."""
+
+LOCAL_KEYS = ("hydra", "seed", "force", "resume", "logger", "loggers")
+"""First words of keys that say how a run was carried out, not what was run."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A configuration that differs from the others in ``levels`` (factor -> value); ``runs`` are its seeds, in their order."""
+
+    name: str
+    levels: dict[str, str]
+    runs: list[Run]
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the runs, ascending."""
+        return [run.seed for run in self.runs]
+
+
+def group_settings(runs: Sequence[Run]) -> list[Setting]:
+    """Group runs that differ by their seed only and name each group by the overrides that vary between the groups.
+
+    Where the overrides can't tell two runs of one seed apart (another default, say), the keys of ``.hydra/config.yaml``
+    that differ are factors, too. The same configuration and seed twice is an InputError.
+    """
+    factors = varying([overrides_of(run) for run in runs])
+    levels = [levels_of(run, factors) for run in runs]
+    clash = first_clash(runs, levels)
+    if clash is not None:
+        flat = [flatten(read_config(run)) for run in runs]
+        factors = factors + [key for key in varying(flat) if key not in factors]
+        levels = [{key: known.get(key, config.get(key, ABSENT)) for key in factors} for known, config in zip(levels, flat, strict=True)]
+        clash = first_clash(runs, levels)
+    if clash is not None:
+        first, second = clash
+        raise InputError(f"{first.path} and {second.path}: the same configuration and seed ({first.seed}); leave one of them out")
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for number, level in enumerate(levels):
+        groups.setdefault(tuple(level.values()), []).append(number)
+    return [
+        Setting(
+            setting_name(levels[members[0]]), levels[members[0]], sorted((runs[number] for number in members), key=lambda run: run.seed)
+        )
+        for members in groups.values()
+    ]
+
+
+def setting_name(levels: Mapping[str, str]) -> str:
+    """Return a short name: the choice itself where one group varies, else ``key=value`` pairs.
+
+    >>> setting_name({"loss": "dice"}), setting_name({"loss": "dice", "model.width": "0.5"})
+    ('dice', 'loss=dice, model.width=0.5')
+    """
+    if not levels:
+        return "the only setting"
+    if len(levels) == 1 and "." not in next(iter(levels)):
+        return next(iter(levels.values()))
+    return ", ".join(f"{key}={value}" for key, value in levels.items())
+
+
+def overrides_of(run: Run) -> dict[str, str]:
+    """Return the overrides of a run as ``{key: value}``, without those that only say how it was carried out.
+
+    ``+key=v`` and ``++key=v`` are ``key=v``; a deletion ``~key`` has the value ``(removed)``.
+    """
+    pairs: dict[str, str] = {}
+    for text in run.result.get("overrides") or []:
+        key, _, value = one_line(text).partition("=")
+        removed = key.startswith("~")
+        key = re.sub(r"^[+~]+", "", key)
+        if key.split(".")[0].split("/")[0] not in LOCAL_KEYS:
+            pairs[key] = "(removed)" if removed else value.strip("'\"")
+    return pairs
+
+
+def levels_of(run: Run, factors: Sequence[str]) -> dict[str, str]:
+    """Return the run's level of every factor; one that it does not override is read from its config."""
+    overrides = overrides_of(run)
+    missing = [key for key in factors if key not in overrides]
+    config = read_config(run) if missing else {}
+    found = {key: lookup(config, key) for key in missing}
+    return {key: overrides.get(key, ABSENT if isinstance(found.get(key), dict | None) else str(found.get(key))) for key in factors}
+
+
+def varying(mappings: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the keys that do not have one and the same value in all mappings, in order of first sight."""
+    keys = dict.fromkeys(key for mapping in mappings for key in mapping)
+    return [key for key in keys if len({mapping.get(key) for mapping in mappings}) > 1]
+
+
+def first_clash(runs: Sequence[Run], levels: Sequence[Mapping[str, str]]) -> tuple[Run, Run] | None:
+    """Return the first two runs of equal levels and equal seed, or None."""
+    keys = [(tuple(level.values()), run.seed) for run, level in zip(runs, levels, strict=True)]
+    twice = next((key for key, count in Counter(keys).items() if count > 1), None)
+    if twice is None:
+        return None
+    first, second = [run for run, key in zip(runs, keys, strict=True) if key == twice][:2]
+    return first, second
+
+
+def read_config(run: Run) -> dict[str, Any]:
+    """Return ``.hydra/config.yaml`` as nested dicts, {} where it is missing or unreadable."""
+    try:
+        config = yaml.load(
+            (run.path / ".hydra" / "config.yaml").read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested dicts as dotted keys, without the keys that only say how a run was carried out.
+
+    >>> flatten({"loss": {"dice": {"weight": 1}}, "seed": 3})
+    {'loss.dice.weight': '1'}
+    """
+    flat: dict[str, str] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if not prefix and name in LOCAL_KEYS:
+            continue
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{name}.")
+        else:
+            flat[name] = str(value)
+    return flat

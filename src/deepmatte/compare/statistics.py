@@ -1,0 +1,149 @@
+"""How sure a mean or a difference is when both seeds and foregrounds are samples of larger populations.
+
+A score of (seed r, foreground f) is modelled as mean + seed effect + foreground effect + remainder. The variance of its
+mean is the two-way clustered one (Cameron, Gelbach and Miller 2011): that over seeds plus that over foregrounds minus what
+both count, the variance over cells. It is the limit that resampling seeds and foregrounds tends to (Owen 2007), without the
+noise of a finite number of draws; `deepmatte.compare.resampling` draws where no closed form exists. Taking image pairs as
+independent, as is often done, ignores the seeds and the common foreground of composites and finds differences in noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from deepmatte.compare.panel import Floats
+
+FEW_SEEDS = 5
+"""With fewer seeds than this a setting's own variance between seeds is too uncertain to be used alone."""
+
+LEVEL = 0.05
+"""Significance level of the family of comparisons; intervals are of confidence ``1 - LEVEL``."""
+
+POWER = 0.8
+"""Power at which a design is said to see a difference."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Squared standard errors of a mean over ``seeds`` x ``foregrounds``; NaN for a part that one level can't show."""
+
+    mean: float
+    between_seeds: float
+    between_foregrounds: float
+    between_cells: float
+    seeds: int
+    foregrounds: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its standard error, degrees of freedom, 95 % interval and two-sided p against zero.
+
+    ``generalises`` is False with one seed: the interval then holds for these trained networks, not for their settings,
+    and ``p`` is NaN. With one foreground it holds for that foreground only.
+    """
+
+    mean: float
+    error: float
+    df: float
+    low: float
+    high: float
+    p: float
+    generalises: bool
+
+
+def spread(cells: Floats, weights: Floats) -> Spread:
+    """Return the parts of the variance of ``weights``-ed mean of ``cells`` (seeds, foregrounds)."""
+    seeds, foregrounds = cells.shape
+    rows, columns = cells @ weights, cells.mean(axis=0)
+    mean = float(rows.mean())
+    over_seeds = float(rows.var(ddof=1)) / seeds if seeds > 1 else math.nan
+    small = foregrounds / (foregrounds - 1) if foregrounds > 1 else math.nan
+    over_foregrounds = small * float(np.sum(weights**2 * (columns - mean) ** 2))
+    rest = cells - rows[:, None] - columns + mean
+    over_cells = small * float(np.sum(weights**2 * (rest**2).sum(axis=0))) / ((seeds - 1) * seeds) if seeds > 1 else math.nan
+    return Spread(mean, over_seeds, over_foregrounds, over_cells, seeds, foregrounds)
+
+
+def pooled_between_seeds(spreads: Sequence[Spread]) -> float:
+    """Return the mean variance between seeds of several differences (or means); NaN where none has two seeds.
+
+    Over all pairs of settings with the same R seeds it is 2/R times the mean square of the interaction of seed and setting,
+    which is how a randomised block design pools it.
+    """
+    known = [part.between_seeds for part in spreads if part.seeds > 1]
+    return float(np.mean(known)) if known else math.nan
+
+
+def estimate(part: Spread, pooled: float = math.nan, pooled_df: int = 0, scale: float = 1.0) -> Estimate:
+    """Return mean and interval of a `Spread`.
+
+    With fewer than `FEW_SEEDS` seeds the variance between seeds is the larger of its own and ``scale * pooled``, that of all
+    differences of the sweep, with ``pooled_df`` degrees of freedom. The degrees of freedom of the whole are Satterthwaite's,
+    but those of the seeds alone while these are fewer than four: with so few a lucky small estimate would be believed.
+    """
+    if part.seeds < 2:
+        return finish(part.mean, part.between_foregrounds, max(part.foregrounds - 1, 1), generalises=False)
+    seeds, seeds_df = part.between_seeds, part.seeds - 1
+    if part.seeds < FEW_SEEDS and pooled_df > seeds_df:
+        seeds, seeds_df = max(seeds, scale * pooled), pooled_df
+    if part.foregrounds < 2:
+        return finish(part.mean, seeds, seeds_df, generalises=True)
+    variance = max(seeds + part.between_foregrounds - part.between_cells, seeds, part.between_foregrounds)
+    if variance == 0 or seeds_df < 4:
+        return finish(part.mean, variance, seeds_df, generalises=True)
+    df = variance**2 / (seeds**2 / seeds_df + part.between_foregrounds**2 / (part.foregrounds - 1))
+    return finish(part.mean, variance, df, generalises=True)
+
+
+def finish(mean: float, variance: float, df: float, *, generalises: bool) -> Estimate:
+    """Return the estimate with Student's interval; an unknown variance gives an interval without bounds."""
+    if math.isnan(variance):
+        return Estimate(mean, math.nan, df, -math.inf, math.inf, math.nan, generalises)
+    error = math.sqrt(variance)
+    half = float(stats.t.isf(LEVEL / 2, df)) * error
+    p = math.nan
+    if generalises:
+        p = float(2 * stats.t.sf(abs(mean) / error, df)) if error > 0 else float(mean == 0)
+    return Estimate(mean, error, df, mean - half, mean + half, p, generalises)
+
+
+def smallest_visible(result: Estimate, comparisons: int) -> float:
+    """Return the difference that this design finds in `POWER` of all repetitions, at the first step of Holm's correction.
+
+    The usual sum of two quantiles of Student's distribution times the standard error; NaN with one seed.
+    """
+    if not result.generalises or math.isnan(result.error):
+        return math.nan
+    level = LEVEL / max(comparisons, 1)
+    return float(stats.t.isf(level / 2, result.df) + stats.t.isf(1 - POWER, result.df)) * result.error
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return p-values adjusted by Holm's method (statsmodels); NaN stays NaN and is no member of the family.
+
+    >>> holm([0.01, 0.04, float("nan")])
+    [0.02, 0.04, nan]
+    """
+    from statsmodels.stats.multitest import multipletests  # costs a second to import, so only where it is needed
+
+    adjusted = np.full(len(p), math.nan)
+    known = ~np.isnan(p)
+    if known.any():
+        adjusted[known] = multipletests(np.asarray(p)[known], method="holm")[1]
+    return [float(value) for value in adjusted]
+
+
+def wilcoxon(differences: Floats) -> float:
+    """Return the p-value of Wilcoxon's signed-rank test over foregrounds (differences averaged over seeds).
+
+    A check on shape and outliers only: it takes the trained networks as given and is blind to the variance between seeds.
+    """
+    if len(differences) < 2 or not np.any(differences):
+        return math.nan
+    return float(stats.wilcoxon(differences).pvalue)

@@ -1,0 +1,114 @@
+"""The comparison in the terminal, by rich."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from deepmatte.compare.comparison import Comparison, Score, compare
+from deepmatte.compare.records import LeftOut
+from deepmatte.compare.verdict import decide
+
+WIDE = 110
+"""Columns of a terminal that has room for the means of all metrics."""
+
+
+def print_ranking(paths: Sequence[Path | str], metric: str = "sad", console: Console | None = None) -> bool:
+    """Print the ranking table and the verdict of run or sweep directories; return whether there was something to compare.
+
+    InputError where no run is finished or the runs can't be compared.
+    """
+    comparison = compare(paths, metric)
+    print_comparison(comparison, console or Console())
+    return len(comparison.settings) > 1
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print ranking, runs that were left out, and verdict."""
+    console.print(ranking_table(comparison, console.width))
+    if comparison.left_out:
+        console.print(left_out_table(comparison.left_out))
+    verdict = decide(comparison)
+    console.print(f"[bold]{escape(verdict.headline)}[/bold]")
+    for line in verdict.details:
+        console.print(f"  {escape(line)}")
+
+
+def ranking_table(comparison: Comparison, width: int) -> Table:
+    """Return the settings from best to worst, the trivial matte below them; other metrics stand there if ``width`` has room."""
+    metric = comparison.decisive
+    wide = width >= WIDE
+    others = [name for name in comparison.metrics if name != comparison.main] if wide else []
+    title = f"test split, protocol {comparison.runs[0].result.get('protocol', 'unnamed')}, {len(comparison.runs)} runs"
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("setting", overflow="fold", min_width=20)
+    for name in (metric.name, "sd", "95 % interval", "seeds", "best in", *others, *["seconds"] * wide):
+        table.add_column(escape(name), justify="right", no_wrap=True)
+    for score in metric.scores:
+        means = [next(item.estimate.mean for item in comparison.metrics[name].scores if item.setting == score.setting) for name in others]
+        cells = [number(score.estimate.mean), number(score.sd), interval(score), str(score.seeds), f"{100 * score.chance:.0f} %"]
+        cells += [*map(number, means), *[number(seconds(comparison, score.setting))] * wide]
+        table.add_row(str(score.rank), escape(score.setting), *cells)
+    trivial = trivial_scores(comparison)
+    if trivial:
+        table.add_section()
+        table.add_row(
+            "",
+            "trivial matte",
+            number(trivial.get(metric.name)),
+            "",
+            "",
+            "",
+            "",
+            *(number(trivial.get(name)) for name in others),
+            style="dim",
+        )
+    return table
+
+
+def left_out_table(left_out: Sequence[LeftOut]) -> Table:
+    """Return the runs that take no part, with their reasons."""
+    table = Table(title=f"{len(left_out)} runs left out", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("run", "status", "reason"):
+        table.add_column(name, overflow="fold")
+    for item in left_out:
+        table.add_row(escape(str(item.path)), item.status, escape(item.reason), style="red" if item.status == "failed" else "yellow")
+    return table
+
+
+def trivial_scores(comparison: Comparison) -> dict[str, float]:
+    """Return the trivial matte's scores on the test split, {} where no run has them."""
+    prefix = "trivial/test/"
+    for run in comparison.runs:
+        found = {key.removeprefix(prefix): value for key, value in run.result["scores"].items() if key.startswith(prefix)}
+        if found:
+            return found
+    return {}
+
+
+def seconds(comparison: Comparison, setting: str) -> float:
+    """Return the mean training time of a setting in seconds, NaN where a run does not tell."""
+    runs = next(item.runs for item in comparison.settings if item.name == setting)
+    costs = [(run.result.get("cost") or {}).get("seconds", math.nan) for run in runs]
+    return sum(costs) / len(costs)
+
+
+def interval(score: Score) -> str:
+    """Return the 95 % interval of a mean as text, a dash where it is unknown."""
+    return "-" if math.isinf(score.estimate.low) else f"{score.estimate.low:.4g} to {score.estimate.high:.4g}"
+
+
+def number(value: float | None) -> str:
+    """Return four digits, a dash for what is unknown.
+
+    >>> number(3.14159), number(float("nan"))
+    ('3.142', '-')
+    """
+    return "-" if value is None or math.isnan(value) else f"{value:.4g}"

@@ -1,0 +1,159 @@
+"""Reading run directories: what is compared, what is left out and said so, what is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from simulated_runs import write_run
+
+from deepmatte.compare.records import LeftOut, Run, find_run_dirs, read_records, read_run
+from deepmatte.compare.settings import group_settings
+from deepmatte.errors import InputError
+
+SCORES = np.arange(8.0)
+
+
+def test_sweep_directory_holds_its_runs_but_not_the_launchers_logs(sweep: Callable[..., Path]) -> None:
+    directory = sweep({"alpha": 10, "dice": 12}, seeds=2)
+    (directory / "jobs" / "0" / ".hydra").mkdir(parents=True)
+    (directory / "jobs" / "0" / ".hydra" / "config.yaml").write_text("a: 1")
+    assert len(find_run_dirs([directory])) == 4
+    assert len(find_run_dirs([directory, *directory.glob("0*")])) == 4, "a run that is named twice is one run"
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "reason"),
+    [
+        ({"status": "failed", "error": "RuntimeError: NaN loss\nTraceback"}, "failed", "RuntimeError: NaN loss"),
+        ({"status": "running"}, "running", "still running, or killed"),
+        ({"status": "timeout", "error": "ended after 60 s"}, "timeout", "ended after 60 s"),
+        ({"seed": None}, "damaged", "'seed'"),
+        ({"scores": 3}, "damaged", "'scores'"),
+    ],
+)
+def test_run_that_can_not_be_compared_is_left_out_with_its_reason(tmp_path: Path, change: dict, status: str, reason: str) -> None:
+    record = read_run(write_run(tmp_path / "run", [], 0, SCORES, change))
+    assert isinstance(record, LeftOut)
+    assert record.status == status
+    assert reason in record.reason
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "reason"),
+    [
+        ("result.json", '{"status": "fini', "not readable as JSON"),
+        ("result.json", "[]", "no 'status'"),
+        ("per_image.csv", "", "not readable as CSV"),
+        ("per_image.csv", "name,sad\na,1\n", "no column 'image'"),
+        ("per_image.csv", "image,sad\na,1\na,2\n", "image a twice"),
+        ("per_image.csv", "image,sad\na,1\nb,\n", "'sad'"),
+        ("per_image.csv", "image,sad\na,1\nb,oops\n", "'sad'"),
+        ("per_image.csv", None, "missing"),
+    ],
+)
+def test_damaged_file_is_named(tmp_path: Path, file: str, text: str | None, reason: str) -> None:
+    directory = write_run(tmp_path / "run", [], 0, SCORES)
+    if text is None:
+        (directory / file).unlink()
+    else:
+        (directory / file).write_text(text)
+    record = read_run(directory)
+    assert isinstance(record, LeftOut)
+    assert record.status == "damaged"
+    assert file in record.reason
+    assert reason in record.reason
+
+
+def test_directory_with_a_config_only_is_unfinished(tmp_path: Path) -> None:
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "config.yaml").write_text("seed: 0")
+    assert read_run(tmp_path) == LeftOut(tmp_path, "unfinished", "no result.json yet")
+
+
+def test_image_without_foreground_is_its_own_foreground(tmp_path: Path) -> None:
+    directory = write_run(tmp_path / "run", [], 0, SCORES)
+    (directory / "per_image.csv").write_text("image,foreground,sad\nb,,1\na,lion,2\n")
+    record = read_run(directory)
+    assert isinstance(record, Run)
+    assert record.images["foreground"].tolist() == ["lion", "b"], "rows stand in the order of the image names"
+    assert record.metrics == ["sad"]
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"protocol": "adobe_masked"}, "protocol adobe against adobe_masked"),
+        ({"metrics_version": "2"}, "metrics version 1 against 2"),
+        ({"dataset": {"digest": "other"}}, "test set"),
+    ],
+)
+def test_runs_of_different_tests_are_refused_by_name(tmp_path: Path, change: dict, name: str) -> None:
+    write_run(tmp_path / "a", ["loss=alpha"], 0, SCORES)
+    write_run(tmp_path / "b", ["loss=dice"], 0, SCORES, change)
+    with pytest.raises(InputError, match=name) as caught:
+        read_records([tmp_path])
+    assert str(tmp_path / "a") in str(caught.value)
+    assert str(tmp_path / "b") in str(caught.value)
+
+
+def test_runs_of_other_images_are_refused(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", ["loss=alpha"], 0, SCORES)
+    write_run(tmp_path / "b", ["loss=dice"], 0, SCORES[:-1])
+    with pytest.raises(InputError, match="other images"):
+        read_records([tmp_path])
+
+
+def test_missing_and_empty_directories_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere: no such directory"):
+        read_records([tmp_path / "nowhere"])
+    with pytest.raises(InputError, match="no run directories"):
+        read_records([tmp_path])
+
+
+def names(directory: Path) -> dict[str, list[int]]:
+    return {setting.name: setting.seeds for setting in group_settings(read_records([directory]).runs)}
+
+
+def test_settings_are_named_by_what_varies_and_hold_their_seeds(tmp_path: Path) -> None:
+    for number, (loss, seed) in enumerate([("alpha", 1), ("alpha", 0), ("dice", 0)]):
+        write_run(tmp_path / str(number), [f"loss={loss}", "budget=laptop", f"hydra.run.dir={number}"], seed, SCORES)
+    assert names(tmp_path) == {"alpha": [0, 1], "dice": [0]}
+
+
+def test_several_factors_and_their_defaults_stand_in_the_name(tmp_path: Path) -> None:
+    write_run(tmp_path / "0", ["loss.dice.weight=0.5", "+optimizer.lr=0.01"], 0, SCORES)
+    write_run(tmp_path / "1", ["loss.dice.weight=0.5"], 0, SCORES)
+    write_run(tmp_path / "2", ["++optimizer.lr=0.01"], 0, SCORES)
+    assert set(names(tmp_path)) == {
+        "loss.dice.weight=0.5, optimizer.lr=0.01",
+        "loss.dice.weight=0.5, optimizer.lr=0.001",  # read from .hydra/config.yaml
+        "loss.dice.weight=default, optimizer.lr=0.01",
+    }
+
+
+def test_config_tells_runs_apart_where_overrides_do_not(tmp_path: Path) -> None:
+    for name, width in (("0", 8), ("1", 16)):
+        write_run(tmp_path / name, ["loss=alpha"], 0, SCORES)
+        (tmp_path / name / ".hydra" / "config.yaml").write_text(f"seed: 0\nmodel: {{width: {width}}}\n")
+    assert set(names(tmp_path)) == {"model.width=8", "model.width=16"}
+
+
+def test_same_configuration_and_seed_twice_is_refused(tmp_path: Path) -> None:
+    for name in "ab":
+        write_run(tmp_path / name, ["loss=alpha"], 0, SCORES)
+        (tmp_path / name / ".hydra" / "config.yaml").write_text("seed: 0\n")
+    with pytest.raises(InputError, match="same configuration and seed"):
+        names(tmp_path)
+
+
+def test_compare_imports_no_torch(sweep: Callable[..., Path]) -> None:
+    directory = sweep({"alpha": 10, "dice": 12}, seeds=2)
+    code = "import sys\nfrom deepmatte.cli.compare import main\ncode = main([sys.argv[1], '--json'])\nassert 'torch' not in sys.modules\nsys.exit(code)"
+    done = subprocess.run([sys.executable, "-c", code, str(directory)], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["metric"] == "sad"
