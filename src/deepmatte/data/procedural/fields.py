@@ -1,0 +1,130 @@
+"""Random fields, palettes, light and colour: what every renderer draws from.
+
+Pixels are computed in double precision throughout, so that the quantised result does not depend on the machine's vector unit.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import scipy.fft
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Array = NDArray[np.float64]
+
+_NATURAL = (
+    *("1c1817", "34261e", "543a28", "795234", "9e7046", "c49c68", "dec49a", "ece2d0", "682c18", "964824", "5c5854", "8c8882"),
+    *("bab6b0", "e2e0dc", "3e4a26", "607036", "8a9656", "2c3e38", "5c7896", "96b2cc", "3a4c68", "aa4c3a", "cc8a6e", "b2a088"),
+)
+NATURAL = np.array([[int(code[c : c + 2], 16) for c in (0, 2, 4)] for code in _NATURAL], np.float64) / 255
+"""Colours (K, 3) of hair, fur, wood, stone, leaves, sky, brick and skin in sRGB."""
+
+
+def fractal(rng: Generator, size: int, beta: float = 2.0, stretch: tuple[float, float] = (1.0, 1.0), cutoff: float = 0.0) -> Array:
+    """Return Gaussian noise (H, W) whose power falls as 1/f^beta, of mean 0 and standard deviation 1.
+
+    ``stretch`` (y, x) > 1 lengthens the grain along that axis; frequencies below ``cutoff`` (cycles per picture) are left out.
+    Natural photographs have beta of about 2 (Field 1987).
+    """
+    spectrum = scipy.fft.rfft2(rng.standard_normal((size, size)))
+    fy = np.fft.fftfreq(size)[:, None] * size * stretch[0]
+    fx = np.fft.rfftfreq(size)[None, :] * size * stretch[1]
+    f2 = fy**2 + fx**2
+    f2[0, 0] = np.inf
+    gain = f2 ** (-beta / 4)
+    gain[f2 < cutoff**2] = 0
+    field = scipy.fft.irfft2(spectrum * gain, s=(size, size))
+    return (field - field.mean()) / field.std()
+
+
+def unit(field: Array, contrast: float = 1.0) -> Array:
+    """Squash a zero-mean field into (0, 1)."""
+    return 0.5 + 0.5 * np.tanh(contrast * field)
+
+
+def warp(image: Array, dy: Array, dx: Array, mode: str = "reflect") -> Array:
+    """Return ``image`` (H, W) or (H, W, C) sampled at (y + dy, x + dx), bilinearly."""
+    y, x = np.indices(dy.shape, dtype=np.float64)
+    if image.ndim == 2:
+        return ndimage.map_coordinates(image, (y + dy, x + dx), order=1, mode=mode)
+    return np.stack([warp(image[..., c], dy, dx, mode) for c in range(image.shape[2])], -1)
+
+
+def blur(image: Array, sigma: float) -> Array:
+    """Gaussian blur of an (H, W) or (H, W, C) array in double precision."""
+    return image if sigma <= 0 else cv2.GaussianBlur(image, (0, 0), float(sigma), borderType=cv2.BORDER_REFLECT_101)
+
+
+def natural_palette(rng: Generator, num: int = 5) -> Array:
+    """Return ``num`` related colours (num, 3), from dark to light, as an object or a scene of one kind has them."""
+    anchor = NATURAL[rng.integers(len(NATURAL))]
+    others = NATURAL[np.argsort(np.abs(NATURAL - anchor).sum(1))[rng.integers(0, 12, num)]]
+    mixed = anchor + (others - anchor) * rng.uniform(0.2, 1.0, (num, 1)) + rng.normal(0, 0.03, (num, 3))
+    mixed *= np.linspace(0.6, 1.3, num)[:, None]
+    return sorted_by_luma(np.clip(mixed, 0.02, 0.97))
+
+
+def sorted_by_luma(colours: Array) -> Array:
+    """Return the colours (K, 3) ordered from dark to light."""
+    return colours[np.argsort(luma(colours), kind="stable")]
+
+
+def luma(colours: Array) -> Array:
+    """Return the luma (...) of colours (..., 3), with the weights of Rec. 601."""
+    return colours @ np.array([0.299, 0.587, 0.114])
+
+
+def ramp(palette: Array, position: Array) -> Array:
+    """Return the colours (..., 3) at ``position`` (...) in [0, 1] along the palette (K, 3), interpolated."""
+    at = np.clip(position, 0, 1) * (len(palette) - 1)
+    low = np.minimum(at.astype(int), len(palette) - 2)
+    part = (at - low)[..., None]
+    return palette[low] * (1 - part) + palette[low + 1] * part
+
+
+def textured(rng: Generator, size: int, palette: Array, beta: float | None = None) -> Array:
+    """Return a mottled material (H, W, 3) in the colours of ``palette``: coarse patches, fine grain, a tinge of colour noise."""
+    position = unit(0.7 * fractal(rng, size, beta or rng.uniform(1.6, 2.8)) + 0.25 * fractal(rng, size, 1.0, cutoff=size / 40))
+    tinge = 0.03 * np.stack([fractal(rng, size, 2.0) for _ in range(3)], -1)
+    return np.clip(ramp(palette, position) + tinge, 0, 1)
+
+
+def relief(height: Array, light: Array, depth: float = 1.0) -> Array:
+    """Return the Lambert shading (H, W), about 1 on the flat, of a ``height`` field in pixels lit from ``light`` (3,) = (x, y, z)."""
+    gy, gx = np.gradient(height * depth)
+    length = np.sqrt(gx**2 + gy**2 + 1)
+    shade = (-gx * light[0] - gy * light[1] + light[2]) / length
+    return np.maximum(shade, 0) / max(light[2], 0.2)
+
+
+def random_light(rng: Generator) -> Array:
+    """Return the unit vector (x, y, z) to a lamp above the scene, from the left or the right."""
+    angle, height = rng.uniform(-2.6, -0.5), rng.uniform(0.5, 0.9)
+    flat = np.sqrt(1 - height**2)
+    return np.array([flat * np.cos(angle), flat * np.sin(angle), height])
+
+
+def grain(rng: Generator, image: Array, strength: float) -> Array:
+    """Return ``image`` (H, W, 3) with sensor-like noise: stronger in luma than in chroma, slightly correlated."""
+    size = image.shape[:2]
+    noise = blur(rng.standard_normal(size), 0.6)[..., None] * 1.8 + 0.5 * blur(rng.standard_normal((*size, 3)), 0.8)
+    return np.clip(image + strength * noise * (0.5 + 0.7 * np.sqrt(np.clip(image, 0, 1))), 0, 1)
+
+
+def spread(premultiplied: Array, alpha: Array) -> Array:
+    """Return the colour (H, W, 3) that is ``premultiplied / alpha`` where alpha > 0 and fades smoothly into its neighbours' elsewhere.
+
+    Resizing or compositing the result gives no dark fringes. Works from a pyramid of area averages, coarse to fine.
+    """
+    height, width = alpha.shape
+    weight = np.where(alpha > 1e-4, alpha, 0.0)
+    if min(height, width) <= 1 or (weight > 0).all():
+        return premultiplied / np.maximum(alpha, 1e-4)[..., None]
+    colour = np.where(weight[..., None] > 0, premultiplied, 0.0)
+    half = ((width + 1) // 2, (height + 1) // 2)
+    coarse = spread(cv2.resize(colour, half, interpolation=cv2.INTER_AREA), cv2.resize(weight, half, interpolation=cv2.INTER_AREA))
+    coarse = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    known = (weight > 0)[..., None]
+    return np.where(known, premultiplied / np.maximum(alpha, 1e-4)[..., None], coarse)

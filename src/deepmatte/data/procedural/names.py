@@ -1,0 +1,47 @@
+"""Version, splits and names of the benchmark, without rendering anything."""
+
+from __future__ import annotations
+
+from deepmatte.data.procedural import photographs
+
+VERSION = "1.0"
+RELEASE = 1
+"""Enters every sample's seed; goes up, with VERSION, when any pixel of any sample changes."""
+
+SPLITS = ("train", "val", "test")
+
+CYCLE = (
+    *("hair", "fur", "glass", "defocus", "hair", "feather", "foliage", "fur"),
+    *("veil", "motion", "hair", "foliage", "glass", "fur", "smoke", "hair"),
+)
+"""The kinds of foreground take turns, so that every split of a multiple of 16 has the same mixture."""
+
+SCENE_NAMES = ("clutter", "thicket", "wall", "planks", "landscape", "lights", "drapery")
+
+
+def category(index: int) -> str:
+    """Return the kind of foreground number ``index``.
+
+    >>> category(0), category(16)
+    ('hair', 'hair')
+    """
+    return CYCLE[index % len(CYCLE)]
+
+
+def background_kind(split: str, index: int) -> str:
+    """Return the photograph or the kind of scene that background number ``index`` of ``split`` shows; the two take turns."""
+    return photographs.kind(split, index // 2) if index % 2 == 0 else SCENE_NAMES[(index // 2) % len(SCENE_NAMES)]
+
+
+def foreground_name(split: str, index: int) -> str:
+    """Return the name of a foreground, unique over all splits.
+
+    >>> foreground_name("test", 3)
+    'defocus_test_0003'
+    """
+    return f"{category(index)}_{split}_{index:04d}"
+
+
+def background_name(split: str, index: int) -> str:
+    """Return the name of a background, unique over all splits."""
+    return f"{background_kind(split, index)}_{split}_{index:04d}"
