@@ -1,0 +1,47 @@
+"""Data: sources of layers or finished images, the recipe that composes samples, datasets and samplers.
+
+The way is source -> dataset (with a `Composition`) -> sampler and `collate` -> `deepmatte.batch.Batch`. A source is named by a file in
+``conf/data/``; a new one needs no more than the methods of a protocol in `deepmatte.data.sources`.
+"""
+
+from deepmatte.data.composition import Composition
+from deepmatte.data.datasets import (
+    CompositionDataset,
+    FixedCompositionDataset,
+    ImageDataset,
+    MattingDataset,
+    SampleError,
+    collate,
+    worker_init,
+)
+from deepmatte.data.folder import FolderData, FolderImages
+from deepmatte.data.images import read_alpha, read_cutout, read_image, read_trimap, write_png
+from deepmatte.data.samplers import EvalSampler, StreamSampler
+from deepmatte.data.sources import BackgroundSet, CompositionSource, ForegroundSet, ImageSet, ImageSource, Source, Split
+
+__all__ = [
+    "BackgroundSet",
+    "Composition",
+    "CompositionDataset",
+    "CompositionSource",
+    "EvalSampler",
+    "FixedCompositionDataset",
+    "FolderData",
+    "FolderImages",
+    "ForegroundSet",
+    "ImageDataset",
+    "ImageSet",
+    "ImageSource",
+    "MattingDataset",
+    "SampleError",
+    "Source",
+    "Split",
+    "StreamSampler",
+    "collate",
+    "read_alpha",
+    "read_cutout",
+    "read_image",
+    "read_trimap",
+    "worker_init",
+    "write_png",
+]

@@ -1,0 +1,52 @@
+"""Decoded pictures kept in memory, within a budget."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+
+Arrays = tuple[np.ndarray, ...]
+
+
+class ArrayCache:
+    """Keeps what was loaded last, up to ``max_bytes``; every process has its own, and 0 keeps nothing.
+
+    The arrays that it hands out are read-only, so that no sample can change the next.
+
+    >>> cache = ArrayCache(max_bytes=8)
+    >>> [cache.get(key, lambda: (np.zeros(4, np.uint8),))[0].size for key in "abcb"], list(cache)
+    ([4, 4, 4, 4], ['c', 'b'])
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._kept: OrderedDict[Hashable, Arrays] = OrderedDict()
+        self._bytes = 0
+
+    def __iter__(self) -> Any:
+        return iter(self._kept)
+
+    def get(self, key: Hashable, load: Callable[[], Arrays]) -> Arrays:
+        """Return the arrays kept under ``key``, else those of ``load()``."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        arrays = load()
+        for array in arrays:
+            array.flags.writeable = False
+        size = sum(array.nbytes for array in arrays)
+        if size > self.max_bytes:
+            return arrays
+        self._kept[key] = arrays
+        self._bytes += size
+        while self._bytes > self.max_bytes:
+            _, dropped = self._kept.popitem(last=False)
+            self._bytes -= sum(array.nbytes for array in dropped)
+        return arrays
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A process that is started afresh gets an empty cache rather than a copy through a pipe.
+        return {"max_bytes": self.max_bytes, "_kept": OrderedDict(), "_bytes": 0}

@@ -1,0 +1,235 @@
+"""Datasets of samples: endless composites to train on, fixed composites and finished images to score on.
+
+A training sample is a function of (seed, epoch, index); a validation or test sample of (dataset version, split, index) alone. Their
+randomness comes from one generator seeded by those numbers, never from a worker's or the process's state.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from deepmatte.batch import Batch
+from deepmatte.data.composition import Composition, to_tensor
+from deepmatte.data.images import named
+from deepmatte.data.sources import BackgroundSet, ForegroundSet, HasDigest, ImageSet, KnowsSizes, Split
+from deepmatte.errors import InputError
+
+Sample = dict[str, Any]
+Key = TypeVar("Key")
+
+
+class SampleError(InputError):
+    """An `InputError` met while a sample was read, whose message stays one line on its way out of a worker process.
+
+    The loader rebuilds a worker's exception with the whole traceback as its text; the last line of it is the message.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.strip().rsplit("\n", 1)[-1].removeprefix(f"{type(self).__module__}.{type(self).__qualname__}: "))
+
+
+class MattingDataset(Dataset[Sample], Generic[Key]):
+    """What the datasets share: identity for results, one record for each sample, and errors of one line."""
+
+    def __init__(self, name: str, version: str, split: Split) -> None:
+        self.name, self.version, self.split = name, version, split
+
+    def make(self, key: Key) -> Sample:
+        """Return the sample of a key."""
+        raise NotImplementedError
+
+    def __getitem__(self, key: Key) -> Sample:
+        try:
+            return self.make(key)
+        except InputError as error:
+            raise SampleError(str(error)) from error
+
+    def digest(self) -> str:
+        """Return a SHA-256 (64 hex digits) of name, version, split and `identity`; it is the same on every machine.
+
+        Files enter it by name and length, not by content, so that it takes no time.
+        """
+        identity = {"name": self.name, "version": self.version, "split": self.split, **self.identity()}
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+    def identity(self) -> dict[str, Any]:
+        """Return what else makes the samples what they are."""
+        raise NotImplementedError
+
+
+class _Composites(MattingDataset[Key]):
+    """Foregrounds and backgrounds of one split, and the recipe that joins them."""
+
+    def __init__(
+        self, foregrounds: ForegroundSet, backgrounds: BackgroundSet, composition: Composition, name: str, version: str, split: Split
+    ) -> None:
+        super().__init__(name, version, split)
+        self.foregrounds, self.backgrounds, self.composition = foregrounds, backgrounds, composition
+
+    def _layers(self, foreground: int, background: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return *self.foregrounds.load(foreground), self.backgrounds.load(background)
+
+    def _called(self, foreground: int) -> str:
+        return f"{self.name} foreground {named(self.foregrounds.names[foreground])}"
+
+    def identity(self) -> dict[str, Any]:
+        """Return names and digests of the layers."""
+        return {"foregrounds": _content(self.foregrounds), "backgrounds": _content(self.backgrounds)}
+
+
+class CompositionDataset(_Composites[tuple[int, int]]):
+    """Training composites without end; the key is (epoch, index), as `StreamSampler` yields them.
+
+    Foregrounds take turns: sample i of an epoch belongs to its pass i // n over the n foregrounds, in which each comes once, in
+    an order that is the pass's own. Backgrounds are drawn.
+
+    Raises:
+        InputError: a foreground is smaller than the smallest crop, where sizes are known beforehand.
+    """
+
+    def __init__(
+        self,
+        foregrounds: ForegroundSet,
+        backgrounds: BackgroundSet,
+        composition: Composition,
+        seed: int,
+        *,
+        name: str = "data",
+        version: str = "1",
+        split: Split = "train",
+    ) -> None:
+        super().__init__(foregrounds, backgrounds, composition, name, version, split)
+        self.seed = seed
+        if isinstance(foregrounds, KnowsSizes):
+            for i in range(len(foregrounds)):
+                composition.check_size(self._called(i), *foregrounds.size(i))
+        composition.warm_up()
+
+    def make(self, key: tuple[int, int]) -> Sample:
+        """Return sample ``index`` of ``epoch``."""
+        epoch, index = key
+        rng = np.random.default_rng(np.random.SeedSequence((self.seed, epoch, index)))
+        foreground = self._turn(epoch, index)
+        background = int(rng.integers(len(self.backgrounds)))
+        layers = self.composition.sample(*self._layers(foreground, background), rng, name=self._called(foreground))
+        name = f"{self.foregrounds.names[foreground]} over {self.backgrounds.names[background]}"
+        return {**layers, "name": name, "index": index}
+
+    def _turn(self, epoch: int, index: int) -> int:
+        """Return the foreground whose turn it is."""
+        number, place = divmod(index, len(self.foregrounds))
+        return int(_order(self.seed, epoch, number, len(self.foregrounds))[place])
+
+
+class FixedCompositionDataset(_Composites[int]):
+    """Validation and test composites: every foreground over K backgrounds, always the same.
+
+    Sample i shows foreground i // K over background i, counted round the list where it is shorter. What is random in it (the part
+    of the background, the trimap's kernels) follows from the source's version, the split and i.
+    """
+
+    def __init__(
+        self,
+        foregrounds: ForegroundSet,
+        backgrounds: BackgroundSet,
+        composition: Composition,
+        *,
+        name: str,
+        version: str,
+        split: Split,
+        backgrounds_per_foreground: int = 1,
+    ) -> None:
+        super().__init__(foregrounds, backgrounds, composition, name, version, split)
+        if backgrounds_per_foreground < 1:
+            raise InputError(f"data.backgrounds_per_foreground.{split}={backgrounds_per_foreground}: has to be at least 1")
+        self.backgrounds_per_foreground = backgrounds_per_foreground
+        self._entropy = int.from_bytes(hashlib.sha256(f"{version}/{split}".encode()).digest()[:8], "big")
+
+    def __len__(self) -> int:
+        return len(self.foregrounds) * self.backgrounds_per_foreground
+
+    def make(self, key: int) -> Sample:
+        """Return sample ``key``."""
+        rng = np.random.default_rng(np.random.SeedSequence((self._entropy, key)))
+        foreground, background = self._pair(key)
+        layers = self.composition.fixed(*self._layers(foreground, background), rng, name=self._called(foreground))
+        return {**layers, "name": self.record(key)["image"], "index": key}
+
+    def record(self, index: int) -> dict[str, str]:
+        """Return ``image``, ``foreground``, ``background`` and ``category``; the image is called by its foreground, and a number if needed."""
+        foreground, background = self._pair(index)
+        name = self.foregrounds.names[foreground]
+        image = name if self.backgrounds_per_foreground == 1 else f"{name}_{index % self.backgrounds_per_foreground}"
+        category = self.foregrounds.category(foreground)
+        return {"image": image, "foreground": name, "background": self.backgrounds.names[background], "category": category}
+
+    def _pair(self, index: int) -> tuple[int, int]:
+        return index // self.backgrounds_per_foreground, index % len(self.backgrounds)
+
+    def identity(self) -> dict[str, Any]:
+        """Return names and digests of the layers, and the options that change the composites."""
+        options = self.composition.fixed_options()
+        return {**super().identity(), "backgrounds_per_foreground": self.backgrounds_per_foreground, "composition": options}
+
+
+class ImageDataset(MattingDataset[int]):
+    """Finished images with trimap and true matte; ``composite``, ``foreground`` and ``background`` are not known."""
+
+    def __init__(self, images: ImageSet, *, name: str, version: str, split: Split = "test") -> None:
+        super().__init__(name, version, split)
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def make(self, key: int) -> Sample:
+        """Return image ``key``."""
+        image, trimap, alpha = self.images.load(key)
+        layers = {"image": to_tensor(image), "trimap": torch.from_numpy(trimap.copy())[None], "alpha": to_tensor(alpha)}
+        return {**layers, "name": self.images.names[key], "index": key}
+
+    def record(self, index: int) -> dict[str, str]:
+        """Return ``image`` and, with the same name, ``foreground``; ``background`` and ``category`` are empty."""
+        name = self.images.names[index]
+        return {"image": name, "foreground": name, "background": "", "category": ""}
+
+    def identity(self) -> dict[str, Any]:
+        """Return names and digest of the images."""
+        return {"images": _content(self.images)}
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Join samples of one size into a batch: tensors are stacked, names listed, indices become an int64 tensor."""
+    batch: dict[str, Any] = {}
+    for key, first in samples[0].items():
+        values = [sample[key] for sample in samples]
+        if isinstance(first, Tensor):
+            batch[key] = torch.stack(values)
+        else:
+            batch[key] = torch.tensor(values) if isinstance(first, int) else values
+    return Batch(**batch)
+
+
+def worker_init(worker: int) -> None:
+    """Give a loader's worker one OpenCV thread; pass it as ``worker_init_fn``. Samples don't depend on it."""
+    cv2.setNumThreads(1)
+
+
+@functools.lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, turn: int, num: int) -> np.ndarray:
+    # The spawn key keeps these orders apart from the samples' generators, which are seeded by numbers alone.
+    return np.random.default_rng(np.random.SeedSequence((seed, epoch, turn), spawn_key=(1,))).permutation(num)
+
+
+def _content(items: ForegroundSet | BackgroundSet | ImageSet) -> dict[str, Any]:
+    return {"names": items.names, "digest": items.digest() if isinstance(items, HasDigest) else ""}

@@ -1,0 +1,79 @@
+"""Resizing pictures in their own integer type, and the window of a picture that a sample uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle inside a picture, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def of(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the view of ``pixels`` (H, W, …) that the rectangle shows."""
+        return pixels[self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return uint8 or uint16 pixels (H, W) or (H, W, C) at another size: pixel areas where it shrinks, bicubic where it grows.
+
+    Integer types keep the ends of the range exact: a zone that is 0 or full scale stays so, which a trimap relies on, and bicubic
+    overshoot is clipped.
+
+    >>> resize(np.full((4, 4), 255, np.uint8), 2, 2).tolist()
+    [[255, 255], [255, 255]]
+    """
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    shrinks = height <= pixels.shape[0] and width <= pixels.shape[1]
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+
+
+def limited(height: int, width: int, max_side: int | None) -> tuple[int, int]:
+    """Return the size at which the longer side is at most ``max_side``; pictures never grow.
+
+    >>> limited(1080, 1620, 540), limited(100, 50, 540)
+    ((360, 540), (100, 50))
+    """
+    longest = max(height, width)
+    if max_side is None or longest <= max_side:
+        return height, width
+    return max(1, round(height * max_side / longest)), max(1, round(width * max_side / longest))
+
+
+def window_around(row: int, column: int, side: int, height: int, width: int) -> Window:
+    """Return the square of ``side`` pixels centred on a pixel, moved so that it lies inside the picture.
+
+    >>> window_around(0, 9, 4, height=10, width=10)
+    Window(top=0, left=6, height=4, width=4)
+    """
+    top = min(max(row - side // 2, 0), height - side)
+    left = min(max(column - side // 2, 0), width - side)
+    return Window(top, left, side, side)
+
+
+def random_window(side: int, height: int, width: int, rng: np.random.Generator) -> Window:
+    """Return a square of ``side`` pixels, uniformly anywhere inside the picture."""
+    return Window(int(rng.integers(height - side, endpoint=True)), int(rng.integers(width - side, endpoint=True)), side, side)
+
+
+def cover(pixels: np.ndarray, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """Return a window of ``height`` x ``width`` of a picture that was scaled, keeping its shape, until it just covers that window.
+
+    Across the side that is then too long, the place of the window is random. Only what the window shows is resized.
+    """
+    # The largest window of the wanted shape in the source, rather than a scaled picture of which a part is thrown away.
+    scale = min(pixels.shape[0] / height, pixels.shape[1] / width)
+    source_height = min(pixels.shape[0], max(1, round(height * scale)))
+    source_width = min(pixels.shape[1], max(1, round(width * scale)))
+    top = int(rng.integers(pixels.shape[0] - source_height, endpoint=True))
+    left = int(rng.integers(pixels.shape[1] - source_width, endpoint=True))
+    return resize(Window(top, left, source_height, source_width).of(pixels), height, width)

@@ -1,0 +1,102 @@
+"""What a source of data offers: foregrounds and backgrounds to compose, or finished images with their trimaps.
+
+A source is any object with a ``name``, a ``version`` and the methods of one of the two protocols below; nothing is inherited. Its
+sets read files when `load` is called, never before, and return the same arrays whenever they are asked for the same index.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+Split = Literal["train", "val", "test"]
+
+
+@runtime_checkable
+class ForegroundSet(Protocol):
+    """Foreground colours with their mattes."""
+
+    @property
+    def names(self) -> list[str]:
+        """One name for each foreground: its identity in records and splits."""
+
+    def __len__(self) -> int: ...
+
+    def load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return colours, uint8 RGB (H, W, 3), and alpha, uint8 or uint16 (H, W) with full scale = 1."""
+
+    def category(self, index: int) -> str:
+        """Return the kind of thing that it is (hair, glass, …), or an empty string."""
+
+
+@runtime_checkable
+class BackgroundSet(Protocol):
+    """Opaque pictures that a foreground can be laid over."""
+
+    @property
+    def names(self) -> list[str]:
+        """One name for each background."""
+
+    def __len__(self) -> int: ...
+
+    def load(self, index: int) -> np.ndarray:
+        """Return colours, uint8 RGB (H, W, 3)."""
+
+
+@runtime_checkable
+class ImageSet(Protocol):
+    """Finished images with trimap and true matte, for evaluation."""
+
+    @property
+    def names(self) -> list[str]:
+        """One name for each image."""
+
+    def __len__(self) -> int: ...
+
+    def load(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return image, uint8 RGB (H, W, 3), trimap, uint8 0 / 128 / 255 (H, W), and alpha, uint8 or uint16 (H, W)."""
+
+
+@runtime_checkable
+class KnowsSizes(Protocol):
+    """A set that can tell the size of a picture without decoding it."""
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return (height, width) in pixels."""
+
+
+@runtime_checkable
+class HasDigest(Protocol):
+    """A set whose names alone don't identify what it holds."""
+
+    def digest(self) -> str:
+        """Return hexadecimal digits that change when the content does, the same on every machine."""
+
+
+@runtime_checkable
+class CompositionSource(Protocol):
+    """A source whose samples are composited here: it can be trained on and evaluated."""
+
+    name: str
+    version: str
+
+    def foregrounds(self, split: Split) -> ForegroundSet:
+        """Return the foregrounds of a split; those of different splits are disjoint."""
+
+    def backgrounds(self, split: Split) -> BackgroundSet:
+        """Return the backgrounds of a split; those of different splits are disjoint."""
+
+
+@runtime_checkable
+class ImageSource(Protocol):
+    """A source of finished images: it can be evaluated only."""
+
+    name: str
+    version: str
+
+    def images(self, split: Split) -> ImageSet:
+        """Return the images of a split."""
+
+
+Source = CompositionSource | ImageSource
