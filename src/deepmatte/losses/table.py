@@ -14,10 +14,15 @@ from torch import Tensor, nn
 from deepmatte.batch import Batch, Matte
 from deepmatte.errors import InputError
 from deepmatte.losses.balance import cosines, gradient_products
+from deepmatte.losses.classification import bce_loss, focal_loss
 from deepmatte.losses.inputs import prepare
+from deepmatte.losses.lovasz import lovasz_loss
 from deepmatte.losses.options import check_options, defaults_of
-from deepmatte.losses.regression import alpha_loss, composition_loss
+from deepmatte.losses.overlap import dice_loss, jaccard_loss, tversky_loss
+from deepmatte.losses.regression import alpha_loss, composition_loss, gradient_loss, laplacian_loss
+from deepmatte.losses.regularisers import gradient_penalty_loss, smoothness_loss
 from deepmatte.losses.schedule import Schedule, first_gap, parse_weight
+from deepmatte.losses.surrogates import grad_metric_loss
 
 Loss = Callable[..., Tensor]
 Kind = Literal["regression", "regulariser", "classification", "overlap", "surrogate"]
@@ -39,6 +44,17 @@ class Term:
 LOSSES: dict[str, Term] = {
     "alpha": Term(alpha_loss, "regression"),
     "composition": Term(composition_loss, "regression"),
+    "gradient": Term(gradient_loss, "regression"),
+    "laplacian": Term(laplacian_loss, "regression"),
+    "smoothness": Term(smoothness_loss, "regulariser"),
+    "gradient_penalty": Term(gradient_penalty_loss, "regulariser"),
+    "bce": Term(bce_loss, "classification"),
+    "focal": Term(focal_loss, "classification"),
+    "dice": Term(dice_loss, "overlap"),
+    "jaccard": Term(jaccard_loss, "overlap"),
+    "tversky": Term(tversky_loss, "overlap"),
+    "lovasz": Term(lovasz_loss, "overlap"),
+    "grad_metric": Term(grad_metric_loss, "surrogate"),
 }
 """Every term by its one word: the key in the configuration, the function without ``_loss``, the logged column."""
 
@@ -194,7 +210,7 @@ def _require_fit(rows: list[Row]) -> None:
     fits = [row for row in rows if row.kind != "regulariser"]
     if not fits:
         names = ", ".join(f"loss.{row.name}" for row in rows)
-        raise InputError(f"{names}: a regulariser can't stand alone, it never reads the truth; set loss.alpha.weight=1 beside it")
+        raise InputError(f"{names}: a regulariser alone does not ask for the true matte; set loss.alpha.weight=1 beside it")
     gap = first_gap([row.weight for row in fits])
     if gap:
         raise InputError(f"loss weights: from {gap[0]:g} to {gap[1]:g} of the run no term but a regulariser is on; widen a schedule")
