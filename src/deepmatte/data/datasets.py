@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -166,7 +166,7 @@ class FixedCompositionDataset(_Composites[int]):
         return {**layers, "name": self.record(key)["image"], "index": key}
 
     def record(self, index: int) -> dict[str, str]:
-        """Return ``image``, ``foreground``, ``background`` and ``category``; the image is called by its foreground, and a number if needed."""
+        """Return ``image``, ``foreground``, ``background`` and ``category``; images are named after foregrounds."""
         foreground, background = self._pair(index)
         name = self.foregrounds.names[foreground]
         image = name if self.backgrounds_per_foreground == 1 else f"{name}_{index % self.backgrounds_per_foreground}"
@@ -217,7 +217,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
             batch[key] = torch.stack(values)
         else:
             batch[key] = torch.tensor(values) if isinstance(first, int) else values
-    return Batch(**batch)
+    return cast(Batch, batch)
 
 
 def worker_init(worker: int) -> None:

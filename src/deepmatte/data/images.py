@@ -15,7 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from deepmatte.errors import InputError
 from deepmatte.ops.trimap import normalise_trimap
@@ -182,7 +182,7 @@ def _decoded(path: PathLike) -> np.ndarray:
 
 
 @contextmanager
-def _opened(path: PathLike) -> Iterator[Image.Image]:
+def _opened(path: PathLike) -> Iterator[ImageFile.ImageFile]:
     try:
         with Image.open(path) as picture:
             if picture.mode not in _MODES:
