@@ -1,24 +1,38 @@
-"""Matting metrics as pure functions of one image; no torch needed."""
+"""Matting metrics as pure functions of one image (arrays or tensors); importing them loads no torch."""
 
 from deepmatte.metrics.functional.connectivity import conn
+from deepmatte.metrics.functional.diagnostics import calibration_error, diagnose
 from deepmatte.metrics.functional.difference import mad, mse, sad
+from deepmatte.metrics.functional.foreground import foreground_mad, foreground_mse
 from deepmatte.metrics.functional.gradient import grad
-from deepmatte.metrics.functional.iou import iou_per_class, mean_iou, miou
-from deepmatte.metrics.functional.matting import cross_tabulate, score_image
+from deepmatte.metrics.functional.iou import iou_per_class, label_confusion, mean_iou, miou
+from deepmatte.metrics.functional.matting import DEFAULT_SCORES, SCORES, cross_tabulate, score_image
 from deepmatte.metrics.functional.protocols import METRICS_VERSION, PROTOCOLS, Protocol
+from deepmatte.metrics.functional.robustness import robustness_curve, widen_unknown
+from deepmatte.metrics.functional.temporal import dtssd
 
 __all__ = [
+    "DEFAULT_SCORES",
     "METRICS_VERSION",
     "PROTOCOLS",
+    "SCORES",
     "Protocol",
+    "calibration_error",
     "conn",
     "cross_tabulate",
+    "diagnose",
+    "dtssd",
+    "foreground_mad",
+    "foreground_mse",
     "grad",
     "iou_per_class",
+    "label_confusion",
     "mad",
     "mean_iou",
     "miou",
     "mse",
+    "robustness_curve",
     "sad",
     "score_image",
+    "widen_unknown",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numba import njit
 
 from deepmatte.metrics.functional.inputs import Image, Pair, prepare
 from deepmatte.metrics.functional.protocols import Protocol
@@ -78,6 +79,15 @@ def _sum_8bit(pair: Pair, steps: np.ndarray) -> float:
     level = np.concatenate([[0.0], pair.protocol.thresholds])
     distance = np.arange(256)[:, None] / 255 - level
     table = np.where(distance >= THETA, distance, 0)
-    selected = pair.mask != 0
-    steps = steps[selected]
-    return float(np.abs(table[pair.prediction[selected], steps] - table[pair.alpha[selected], steps]).sum())
+    return _sum_over_mask(pair.prediction, pair.alpha, steps, np.ascontiguousarray(table.T), pair.mask)
+
+
+@njit(cache=True, nogil=True)
+def _sum_over_mask(prediction: np.ndarray, alpha: np.ndarray, steps: np.ndarray, table: np.ndarray, mask: np.ndarray) -> float:
+    total = 0.0
+    for y in range(mask.shape[0]):
+        for x in range(mask.shape[1]):
+            if mask[y, x]:
+                row = table[steps[y, x]]
+                total += abs(row[prediction[y, x]] - row[alpha[y, x]])
+    return total

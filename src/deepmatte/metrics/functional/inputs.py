@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 
 Image = Union[np.ndarray, "Tensor"]
-"""One image (H, W), also with leading axes of size 1: uint8 in 0..255, bool, or float in [0, 1]; tensors on any device."""
+"""One image (H, W), also with leading axes of size 1: float in [0, 1], uint8, uint16 or bool at full scale; tensors on any device."""
 
 
 @dataclass(frozen=True)
@@ -120,12 +120,11 @@ def checked_trimap(trimap: Image) -> np.ndarray:
     """Return the trimap as (H, W) uint8 on the host, or raise ``InputError`` if it has other values than 0, 128 and 255."""
     trimap = _plane(trimap, "trimap")
     array = trimap if isinstance(trimap, np.ndarray) else trimap.cpu().numpy()
-    counts = np.bincount(array.ravel(), minlength=256) if array.dtype == np.uint8 else None
-    if counts is None:
+    if array.dtype != np.uint8:
         raise InputError(f"trimap has values of type {array.dtype}: give uint8 with 0 (background), 128 (unknown), 255 (foreground)")
-    others = sorted(set(np.flatnonzero(counts).tolist()) - {BACKGROUND, UNKNOWN, FOREGROUND})
-    if others:
-        raise InputError(f"trimap has the value {others[0]}: only 0 (background), 128 (unknown) and 255 (foreground) are known")
+    if sum(cv2.countNonZero(cv2.compare(array, value, cv2.CMP_EQ)) for value in (BACKGROUND, UNKNOWN, FOREGROUND)) != array.size:
+        other = next(value for value in np.unique(array).tolist() if value not in (BACKGROUND, UNKNOWN, FOREGROUND))
+        raise InputError(f"trimap has the value {other}: only 0 (background), 128 (unknown) and 255 (foreground) are known")
     return array
 
 
@@ -139,9 +138,11 @@ def _unit_float(image: Image, name: str) -> np.ndarray:
 
 
 def _plane(image: Image, name: str) -> Image:
-    """Return the image as a detached (H, W) array or tensor."""
+    """Return the image as a detached (H, W) array or tensor; 16-bit arrays, as PNG files may hold them, become float."""
     if not isinstance(image, np.ndarray):
         image = image.detach()
+    elif image.dtype == np.uint16:
+        image = image / 65535
     shape = tuple(image.shape)
     if len(shape) < 2 or any(side != 1 for side in shape[:-2]) or 0 in shape:
         raise InputError(f"{name} has the shape {shape}: give one image (H, W), such as one sample of a batch")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from deepmatte.errors import InputError
 from deepmatte.metrics.functional.inputs import Image, Pair, prepare
 from deepmatte.metrics.functional.protocols import Protocol
 
@@ -23,7 +24,7 @@ def miou_of(pair: Pair, threshold: float = 0.5) -> float:
     return mean_iou(binary_confusion(pair, threshold))
 
 
-def binary_confusion(pair: Pair, threshold: float) -> np.ndarray:
+def binary_confusion(pair: Pair, threshold: float = 0.5) -> np.ndarray:
     """Return the (2, 2) confusion matrix, rows true and columns predicted, of alpha >= ``threshold``."""
     predicted, true = (_reaches(image, threshold * pair.peak) for image in (pair.prediction, pair.alpha))
     both = cv2.countNonZero(cv2.bitwise_and(predicted, true))
@@ -32,10 +33,47 @@ def binary_confusion(pair: Pair, threshold: float) -> np.ndarray:
     return np.array([[neither, num_predicted - both], [num_true - both, both]], np.int64)
 
 
+def three_class_confusion(pair: Pair) -> np.ndarray:
+    """Return the (3, 3) confusion matrix of background (alpha 0), transition and foreground (alpha 1), rows true.
+
+    Unrounded network output hardly ever is exactly 0 or 1, so this is a measure for 8-bit protocols.
+    """
+    predicted, true = (_thirds(image, pair.peak) for image in (pair.prediction, pair.alpha))
+    return label_confusion(predicted, true, 3)
+
+
+def label_confusion(prediction: np.ndarray, truth: np.ndarray, num_classes: int, ignore: int | None = None) -> np.ndarray:
+    """Return the (C, C) confusion matrix of two integer label maps of one shape, rows true and columns predicted.
+
+    Args:
+        prediction: labels in 0..C-1.
+        truth: labels in 0..C-1, or ``ignore``, where pixels do not count.
+        num_classes: C.
+        ignore: the label of pixels that do not count.
+
+    Raises:
+        InputError: shapes differ, or a label that counts is outside 0..C-1.
+
+    >>> label_confusion(np.array([0, 1, 1]), np.array([0, 0, 1]), 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    if prediction.shape != truth.shape:
+        raise InputError(f"label maps have the shapes {prediction.shape} and {truth.shape}: they must be of one size")
+    if ignore is not None:
+        prediction, truth = prediction[truth != ignore], truth[truth != ignore]
+    for name, labels in (("prediction", prediction), ("truth", truth)):
+        if labels.dtype.kind not in "iub" or (labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes):
+            raise InputError(f"label map of the {name} has values that are not classes: give integers in 0..{num_classes - 1}")
+    joint = truth.astype(np.int64).ravel() * num_classes + prediction.ravel()
+    return np.bincount(joint, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
 def _reaches(image: np.ndarray, threshold: float) -> np.ndarray:
-    if image.dtype == np.uint8:
-        threshold = int(np.ceil(threshold))
-    return cv2.compare(image, threshold, cv2.CMP_GE)
+    return cv2.compare(image, int(np.ceil(threshold)) if image.dtype == np.uint8 else threshold, cv2.CMP_GE)
+
+
+def _thirds(image: np.ndarray, peak: int) -> np.ndarray:
+    return (image > 0).astype(np.uint8) + (image >= peak)
 
 
 def iou_per_class(confusion: np.ndarray) -> np.ndarray:
@@ -50,5 +88,11 @@ def iou_per_class(confusion: np.ndarray) -> np.ndarray:
 
 
 def mean_iou(confusion: np.ndarray) -> float:
-    """Return the mean of the classes' IoU over the classes that at least one of the two images has."""
-    return float(np.nanmean(iou_per_class(confusion)))
+    """Return the mean of the classes' IoU over the classes that at least one of the two images has; 0 if there is none.
+
+    >>> mean_iou(np.array([[1, 1], [0, 2]]))
+    0.5833333333333333
+    """
+    present = iou_per_class(confusion)
+    present = present[~np.isnan(present)]
+    return float(present.mean()) if present.size else 0.0

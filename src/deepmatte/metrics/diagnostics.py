@@ -1,0 +1,119 @@
+"""Diagnostics of a whole dataset as a torchmetric, and their figure."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from deepmatte.errors import InputError
+from deepmatte.metrics.functional.diagnostics import (
+    ALPHA_EDGES,
+    BORDER_EDGES,
+    PREDICTED_EDGES,
+    WIDTH_EDGES,
+    Table,
+    calibration_error,
+    diagnose,
+)
+from deepmatte.metrics.functional.protocols import Protocol, get_protocol
+from deepmatte.metrics.per_image import PerImage, at_image
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+EDGES = {"alpha": ALPHA_EDGES, "border": BORDER_EDGES, "width": WIDTH_EDGES, "predicted": PREDICTED_EDGES}
+FIELDS = ("num_pixels", "error", "predicted", "true")
+
+
+class MattingDiagnostics(PerImage):
+    """Tables of where the error sits, summed over a dataset, and each image's part for ``per_image.csv``.
+
+    See ``functional.diagnostics.diagnose`` for what the tables hold.
+    """
+
+    def __init__(self, protocol: str | Protocol = "adobe", **kwargs: object) -> None:
+        super().__init__(width=sum(len(FIELDS) * (len(edges) - 1) for edges in EDGES.values()), **kwargs)
+        self.protocol = get_protocol(protocol)
+        self._per_image: list[dict[str, float]] = []
+
+    def update(self, prediction: Tensor, alpha: Tensor, trimap: Tensor, index: Tensor | None = None) -> None:
+        """Diagnose a batch; arguments as in ``MattingMetrics.update``."""
+        rows = []
+        for i in range(len(prediction)):
+            try:
+                tables = diagnose(prediction[i], alpha[i], trimap[i], self.protocol)
+            except InputError as error:
+                raise at_image(error, i, index) from None
+            rows.append(np.concatenate([getattr(tables[name], field) for name in EDGES for field in FIELDS]).tolist())
+        self.append(rows, index)
+
+    def compute(self) -> dict[str, Table]:
+        """Return the tables of all images of all processes together."""
+        indices, rows = self.gathered()
+        self._per_image = [{"index": index, **_columns(_tables(row))} for index, row in zip(indices, rows.numpy(), strict=True)]
+        return _tables(rows.sum(0).numpy())
+
+    def per_image(self) -> list[dict[str, float]]:
+        """Return {"index": ..., "sad_alpha_0_0.05": ..., ...} sorted by index; collective unless ``compute`` has just been called."""
+        self.compute()
+        return self._per_image
+
+    def reset(self) -> None:
+        """Forget all images."""
+        super().reset()
+        self._per_image = []
+
+
+def _tables(row: np.ndarray) -> dict[str, Table]:
+    tables, begin = {}, 0
+    for name, edges in EDGES.items():
+        end = begin + len(FIELDS) * (len(edges) - 1)
+        tables[name] = Table(name, edges, *row[begin:end].reshape(len(FIELDS), -1))
+        begin = end
+    return tables
+
+
+def _columns(tables: dict[str, Table]) -> dict[str, float]:
+    columns = {}
+    for name in ("alpha", "border", "width"):
+        columns |= tables[name].columns()
+    return columns | {"calibration_error": calibration_error(tables["predicted"])}
+
+
+def diagnostics_figure(tables: dict[str, dict[str, Table]]) -> Figure:
+    """Return a figure of four panels, one curve a run: the error by alpha, border distance and width, and the reliability diagram.
+
+    ``tables`` maps a run's label to what ``MattingDiagnostics.compute`` returned. Needs matplotlib; opens no window.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 7), layout="constrained")
+    axes = figure.subplots(2, 2).ravel()
+    titles = {"alpha": "true alpha", "border": "pixels from the trimap's border", "width": "width of the unknown zone, pixels"}
+    for label, run in tables.items():
+        for axis, name in zip(axes, titles, strict=False):
+            axis.plot(_places(run[name]), run[name].mean("error"), marker=".", label=label)
+        axes[3].plot(run["predicted"].mean("predicted"), run["predicted"].mean("true"), marker=".", label=label)
+    for axis, (name, title) in zip(axes, titles.items(), strict=False):
+        axis.set(xlabel=title, ylabel="mean |prediction - alpha|")
+        _bin_labels(axis, EDGES[name])
+    axes[3].plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+    axes[3].set(xlabel="mean predicted alpha", ylabel="mean true alpha")
+    axes[0].legend()
+    return figure
+
+
+def _places(table: Table) -> np.ndarray:
+    """Return where the bins stand: alpha bins at their centres, open-ended pixel bins side by side."""
+    edges = table.edges
+    return (edges[1:] + edges[:-1]) / 2 if np.isfinite(edges[-1]) else np.arange(len(edges) - 1)
+
+
+def _bin_labels(axis: Axes, edges: np.ndarray) -> None:
+    if not np.isfinite(edges[-1]):
+        labels = [f"{low:g} to {high:g}" if np.isfinite(high) else f"from {low:g}" for low, high in pairwise(edges)]
+        axis.set_xticks(range(len(labels)), labels)
