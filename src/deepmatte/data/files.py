@@ -48,17 +48,13 @@ def find_pictures(root: PathLike | None, pattern: str, key: str) -> dict[str, Pa
     if place.is_dir():
         base, files = place, sorted(place.iterdir())
     else:
-        parts = place.parts
-        fixed = next((i for i, part in enumerate(parts) if _WILDCARDS & set(part)), len(parts))
-        base = Path(*parts[:fixed])
-        if fixed == len(parts) or not base.is_dir():
-            raise InputError(
-                f"{named(base)}: there is no such folder; set {key} to a folder or pattern below {named(root)}, or to a full path"
-            )
-        files = sorted(base.glob("/".join(parts[fixed:])))
+        base, wildcards = _split_pattern(place)
+        if not wildcards or not base.is_dir():
+            raise InputError(f"{named(base)}: there is no such folder; set {key} to a folder or pattern below the root, or to a full path")
+        files = sorted(base.glob(wildcards))
     found: dict[str, Path] = {}
     for file in files:
-        if file.suffix.lower() not in SUFFIXES or not file.is_file():
+        if file.suffix.lower() not in SUFFIXES or file.name.startswith(".") or not file.is_file():
             continue
         name = file.relative_to(base).with_suffix("").as_posix()
         if name in found:
@@ -66,7 +62,18 @@ def find_pictures(root: PathLike | None, pattern: str, key: str) -> dict[str, Pa
         found[name] = file
     if not found:
         raise InputError(f"{named(place)}: no pictures there ({', '.join(sorted(SUFFIXES))}); set {key} to a place that holds some")
-    return found
+    return dict(sorted(found.items()))
+
+
+def _split_pattern(place: Path) -> tuple[Path, str]:
+    """Return the folder before the first wildcard, and the rest; brackets in names of folders that exist are no wildcards."""
+    base = Path(place.anchor)
+    parts = place.parts[1:] if place.anchor else place.parts
+    for i, part in enumerate(parts):
+        if _WILDCARDS & set(part) and not (base / part).exists():
+            return base, "/".join(parts[i:])
+        base = base / part
+    return base, ""
 
 
 def check_names(first: Mapping[str, Path], second: Mapping[str, Path], what: str, other: str) -> None:

@@ -97,6 +97,7 @@ class FolderData:
         self.name, self.version = name, str(version)
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         colours = find_pictures(root, foreground, "data.source.foreground")
+        self._foregrounds: Files
         if alpha is None:
             self._foregrounds = {name: (file,) for name, file in colours.items()}
         else:
