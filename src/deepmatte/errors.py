@@ -9,3 +9,10 @@ class InputError(ValueError):
     The message is one line that names the file or key, says what is wrong with it and what to do. The commands print it
     without a traceback and exit with status 2; everything else that is raised is a defect of deepmatte.
     """
+
+
+class RunError(RuntimeError):
+    """A run can't go on, through no fault of its input's form: the loss is not finite, a process died, time ran out.
+
+    Printed like an `InputError`, in one line; the run's ``result.json`` says ``failed`` and repeats the line.
+    """

@@ -1,0 +1,160 @@
+"""Callbacks and loggers: picture grids, test pictures, a line an epoch, curves that survive a resumed run."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, WandbLogger
+from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+from torch import Tensor
+
+from deepmatte.batch import Batch
+from deepmatte.data import collate
+from deepmatte.errors import RunError
+
+TEST_PARTS = ("image", "trimap", "alpha", "matte")
+
+
+def to_uint8(values: Tensor) -> np.ndarray:
+    """Return (1 or 3, H, W) in [0, 1], or a uint8 trimap, as an (H, W, 3) picture."""
+    array = values.detach().cpu()
+    if array.dtype != torch.uint8:
+        array = (array.clamp(0, 1) * 255).round().to(torch.uint8)
+    return array.expand(3, -1, -1).permute(1, 2, 0).numpy()
+
+
+def evenly(count: int, wanted: int) -> list[int]:
+    """Return up to ``wanted`` indices spread evenly over ``range(count)``.
+
+    >>> evenly(10, 3), evenly(2, 5)
+    ([0, 3, 6], [0, 1])
+    """
+    wanted = min(count, wanted)
+    return [i * count // wanted for i in range(wanted)]
+
+
+def grid(batch: Batch, alpha: Tensor, width: int = 224) -> np.ndarray:
+    """Return one row (image, trimap, truth, prediction, error x 2) of the first sample of ``batch`` as an RGB picture."""
+    error = (alpha[0] - batch["alpha"][0]).abs() * 2
+    cells = [to_uint8(part) for part in (batch["image"][0], batch["trimap"][0], batch["alpha"][0], alpha[0], error)]
+    height = max(1, round(width * cells[0].shape[0] / cells[0].shape[1]))
+    return np.concatenate([cv2.resize(cell, (width, height), interpolation=cv2.INTER_AREA) for cell in cells], 1)
+
+
+def save_png(path: Path, picture: np.ndarray) -> None:
+    """Write an RGB or grey picture aside, then rename it to ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.stem}.aside.png")
+    if not cv2.imwrite(str(aside), picture[..., ::-1] if picture.ndim == 3 else picture):
+        raise RunError(f"{path}: can't be written; is the disk full?")
+    aside.replace(path)
+
+
+class PictureGrids(Callback):
+    """Draws the same fixed validation samples after every epoch: image, trimap, truth, prediction, error."""
+
+    def __init__(self, directory: Path, num_samples: int = 4) -> None:
+        self.directory = directory
+        self.num_samples = num_samples
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Draw once an epoch, while averaged weights (if any) are in place; rank 0 predicts all of the samples itself."""
+        if batch_idx > 0 or trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        dataset = trainer.val_dataloaders.dataset
+        rows = []
+        for index in evenly(len(dataset), self.num_samples):
+            sample = pl_module.transfer_batch_to_device(collate([dataset[index]]), pl_module.device, 0)
+            rows.append(grid(sample, pl_module(sample).alpha))
+        height = max(row.shape[0] for row in rows)
+        rows = [np.pad(row, ((0, height - row.shape[0]), (0, 0), (0, 0))) for row in rows]
+        picture = np.concatenate(rows, 0)
+        save_png(self.directory / f"epoch_{trainer.current_epoch:04d}.png", picture)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_image(
+                    "val/pictures", [picture], step=trainer.global_step, caption=["image, trimap, truth, prediction, error x 2"]
+                )
+
+
+class TestPictures(Callback):
+    """Saves input, truth and matte of a few test pictures, the same ones for every run, for side-by-side views."""
+
+    def __init__(self, directory: Path, num_pictures: int = 16) -> None:
+        self.directory = directory
+        self.num_pictures = num_pictures
+
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Save the pictures of this batch that are among the chosen ones; ``outputs`` is the alpha that was scored."""
+        chosen = evenly(len(trainer.test_dataloaders.dataset), self.num_pictures)
+        for i, index in enumerate(batch["index"].tolist()):
+            if index in chosen:
+                parts = (batch["image"][i], batch["trimap"][i], batch["alpha"][i], outputs[i])
+                for name, part in zip(TEST_PARTS, parts, strict=True):
+                    picture = to_uint8(part)
+                    save_png(self.directory / f"{batch['name'][i]}_{name}.png", picture if name == "image" else picture[..., 0])
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Keeps the checkpoint of the newest epoch, and writes one when the run is interrupted.
+
+    ModelCheckpoint's own ``save_last`` writes only when the best one improves, and its ``save_on_exception`` also after errors.
+    """
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Save on Ctrl-C and SIGTERM; with several processes only on SIGTERM, which Lightning brings to all of them at one step."""
+        together = trainer.world_size == 1 or isinstance(exception, SIGTERMException)
+        if isinstance(exception, KeyboardInterrupt | SystemExit) and together and trainer.state.fn == TrainerFn.FITTING:
+            self._save_checkpoint(trainer, self.format_checkpoint_name({}))
+
+
+class EpochLines(Callback):
+    """Prints one line an epoch: scores so far, and the time that the stage will still take."""
+
+    def __init__(self) -> None:
+        self.start: float | None = None
+        self.first = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self.start, self.first = time.monotonic(), trainer.current_epoch
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the line."""
+        if self.start is None or not trainer.is_global_zero:
+            return
+        done, last = trainer.current_epoch + 1, trainer.max_epochs or 0
+        seconds = time.monotonic() - self.start
+        left = seconds / max(done - self.first, 1) * (last - done)
+        names = ("train/loss", "val/loss", "val/sad", "val/mse", "val/grad", "val/conn", "val/miou")
+        scores = "  ".join(f"{name} {float(trainer.callback_metrics[name]):.4g}" for name in names if name in trainer.callback_metrics)
+        print(f"epoch {done}/{last}  {scores}  {seconds:.0f} s, about {left:.0f} s left", flush=True)
+
+
+class Curves(CSVLogger):
+    """Lightning's CSV logger, writing ``metrics.csv`` straight into the run directory and going on with it when a run resumes."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(save_dir=directory, name="", version="", flush_logs_every_n_steps=50)
+        self.file = directory / "metrics.csv"
+        self.earlier = list(csv.DictReader(self.file.open(encoding="utf-8", newline=""))) if self.file.exists() else []
+
+    def keep_until(self, step: int) -> None:
+        """Restore the rows of the interrupted run up to ``step``; later ones will be computed anew."""
+        rows = [{key: value for key, value in row.items() if value} for row in self.earlier if int(row["step"]) < step]
+        self.experiment.metrics = [*rows, *self.experiment.metrics]
+        self.earlier = []
+        self.save()

@@ -1,0 +1,1 @@
+"""The command line: one module a verb. No module here imports torch before it has work for it."""

@@ -1,0 +1,30 @@
+"""Score a trained run (run=RUN) or a classical method (method=trivial data=...) on a data set; takes Hydra overrides."""
+
+from __future__ import annotations
+
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from deepmatte.cli.main import report
+from deepmatte.config import conf_dir, register_resolvers
+from deepmatte.errors import InputError, RunError
+
+register_resolvers()
+
+
+@hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="evaluate")
+def main(config: DictConfig) -> None:
+    """Evaluate and print the table."""
+    try:
+        from deepmatte.run import evaluate
+
+        evaluate(config)
+    except (InputError, RunError) as error:
+        report(error)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""`deepmatte VERB ...`: the verbs are the modules beside this one."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from deepmatte import __version__
+from deepmatte.errors import InputError, RunError
+
+_HYDRA_VERBS = ("train", "evaluate")
+
+
+def verbs() -> dict[str, str]:
+    """Return the verbs with the first line of their modules' docstrings, read without importing them."""
+    lines = {}
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        if file.stem not in ("__init__", "main"):
+            lines[file.stem] = file.read_text(encoding="utf-8").split('"""')[1].splitlines()[0]
+    return lines
+
+
+def usage() -> str:
+    """Return the text of `deepmatte --help`."""
+    rows = [f"  {verb:<10} {line}" for verb, line in verbs().items()]
+    return "\n".join(["usage: deepmatte VERB ...", "", "verbs:", *rows, "", "`deepmatte VERB --help` explains a verb."])
+
+
+def main() -> None:
+    """Run the verb that the command line names; bad input ends in one line and exit code 2."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        sys.exit(0 if arguments else 2)
+    if arguments[0] == "--version":
+        print(f"deepmatte {__version__}")
+        return
+    verb, *rest = arguments
+    if verb not in verbs():
+        sys.exit(f"deepmatte: there is no verb '{verb}'; the verbs are {', '.join(verbs())}")
+    if verb in _HYDRA_VERBS:
+        # Lightning starts the other ranks by repeating the command line, so it must be one that Python can repeat.
+        os.execv(sys.executable, [sys.executable, "-m", f"deepmatte.cli.{verb}", *rest])
+    sys.exit(call(verb, rest))
+
+
+def call(verb: str, arguments: Sequence[str]) -> int:
+    """Run `deepmatte.cli.VERB.main(arguments)`, turning the user's errors into one line."""
+    try:
+        return importlib.import_module(f"deepmatte.cli.{verb}").main(list(arguments))
+    except (InputError, RunError) as error:
+        report(error)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def report(error: Exception) -> None:
+    """Print ``error`` in one line on standard error."""
+    print(f"deepmatte: {' '.join(str(error).split())}", file=sys.stderr)

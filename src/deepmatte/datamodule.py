@@ -1,0 +1,138 @@
+"""The LightningDataModule: a source of pictures, a composition recipe and the loaders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from deepmatte.data import (
+    Composition,
+    CompositionDataset,
+    CompositionSource,
+    EvalSampler,
+    FixedCompositionDataset,
+    ImageDataset,
+    ImageSource,
+    MattingDataset,
+    Source,
+    StreamSampler,
+    collate,
+    worker_init,
+)
+from deepmatte.errors import InputError
+
+
+class MattingData(pl.LightningDataModule):
+    """Batches of ``source`` by ``composition``.
+
+    Args:
+        source: where pictures come from (`deepmatte.data.sources`).
+        composition: how a training sample and an evaluation picture are made of them.
+        seed: of the training stream; validation and test do not depend on it.
+        batch_size: samples of one optimiser step, over all devices together.
+        samples_per_epoch: length of a training epoch.
+        backgrounds_per_foreground: composites that each split makes of a foreground, by split; 1 where it says nothing.
+        num_workers: loader processes of each device.
+        fixed_stream: repeat the samples of the first epoch for ever, to see whether a network can learn them by heart.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        composition: Composition,
+        seed: int = 0,
+        batch_size: int = 16,
+        samples_per_epoch: int = 1024,
+        backgrounds_per_foreground: Mapping[str, int] | None = None,
+        num_workers: int = 0,
+        fixed_stream: bool = False,
+    ) -> None:
+        super().__init__()
+        if not isinstance(num_workers, int) or num_workers < 0:
+            raise InputError(f"data.num_workers={num_workers}: give a number of processes, 0 to load in the training process")
+        self.source, self.composition, self.seed = source, composition, seed
+        self.batch_size, self.samples_per_epoch, self.num_workers = batch_size, samples_per_epoch, num_workers
+        self.backgrounds_per_foreground = dict(backgrounds_per_foreground or {})
+        self.fixed_stream = fixed_stream
+        self.test_split = "test"
+        self._datasets: dict[str, MattingDataset[Any]] = {}
+
+    def check(self, splits: Sequence[str], world_size: int = 1) -> None:
+        """Find what is wrong with the data before any work is done, and prepare what has to be prepared."""
+        if hasattr(self.source, "prepare"):
+            self.source.prepare(splits)
+        for split in splits:
+            _ = self.train_dataset() if split == "train" else self.eval_dataset(split)
+        if "train" in splits:
+            StreamSampler(self.samples_per_epoch, self.batch_size, world_size=world_size)
+
+    def train_dataset(self) -> CompositionDataset:
+        """Return the training samples, indexed by (epoch, index)."""
+        if "train" not in self._datasets:
+            if not isinstance(self.source, CompositionSource):
+                raise InputError(
+                    f"data={self.source.name}: has finished images to score, but no foregrounds to train on; choose another data="
+                )
+            layers = self.source.foregrounds("train"), self.source.backgrounds("train")
+            self._datasets["train"] = CompositionDataset(
+                *layers, self.composition, self.seed, name=self.source.name, version=self.source.version
+            )
+        return self._datasets["train"]  # type: ignore[return-value]
+
+    def eval_dataset(self, split: str) -> FixedCompositionDataset | ImageDataset:
+        """Return the fixed pictures of ``split``: composites, or photographs with their trimaps where the source has such."""
+        if split not in self._datasets:
+            identity: Any = {"name": self.source.name, "version": self.source.version, "split": split}
+            if isinstance(self.source, ImageSource):
+                self._datasets[split] = ImageDataset(self.source.images(identity["split"]), **identity)
+            else:
+                num = self.backgrounds_per_foreground.get(split, 1)
+                layers = self.source.foregrounds(identity["split"]), self.source.backgrounds(identity["split"])
+                self._datasets[split] = FixedCompositionDataset(*layers, self.composition, **identity, backgrounds_per_foreground=num)
+        return self._datasets[split]  # type: ignore[return-value]
+
+    def train_dataloader(self) -> DataLoader:
+        """Return this process's share of each global batch, from where an interrupted epoch stopped."""
+        rank, world_size = self._rank_and_world_size()
+        sampler = StreamSampler(
+            self.samples_per_epoch, self.batch_size, rank, world_size, start_batch=self._batches_done(), fixed=self.fixed_stream
+        )
+        return self._loader(self.train_dataset(), sampler, sampler.share)
+
+    def val_dataloader(self) -> DataLoader:
+        """Return this process's share of the validation pictures, one by one."""
+        return self._eval_loader("val")
+
+    def test_dataloader(self) -> DataLoader:
+        """Return this process's share of the pictures of ``test_split``, one by one."""
+        return self._eval_loader(self.test_split)
+
+    def _eval_loader(self, split: str) -> DataLoader:
+        dataset = self.eval_dataset(split)
+        return self._loader(dataset, EvalSampler(len(dataset), *self._rank_and_world_size()), 1)
+
+    def _rank_and_world_size(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+    def _batches_done(self) -> int:
+        """Return how many batches of the current epoch were trained before the checkpoint that the trainer resumes from."""
+        if self.trainer is None:
+            return 0
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.completed
+        return done if done < self.samples_per_epoch // self.batch_size else 0
+
+    def _loader(self, dataset: MattingDataset[Any], sampler: Any, batch_size: int) -> DataLoader:
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=collate,
+            worker_init_fn=worker_init,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+        )

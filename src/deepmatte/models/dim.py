@@ -1,0 +1,143 @@
+"""Deep Image Matting (Xu, Price, Cohen, Huang 2017): an encoder-decoder with max-unpooling, and a small refiner."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deepmatte.batch import Batch, Matte
+from deepmatte.models.base import MattingModel, probability
+from deepmatte.models.vgg import VGG16_BLOCKS, load_vgg16, read_vgg16
+from deepmatte.ops.padding import pad_to_multiple
+
+
+class Encoder(nn.Module):
+    """VGG-16's 13 convolutions on image and trimap, with five max-pools that keep their indices, and a 1x1 conv6."""
+
+    def __init__(self, blocks: tuple[tuple[int, ...], ...]) -> None:
+        super().__init__()
+        channels = 4
+        self.blocks = nn.ModuleList()
+        for block in blocks:
+            layers: list[nn.Module] = []
+            for out in block:
+                layers += [nn.Conv2d(channels, out, 3, padding=1), nn.ReLU(inplace=True)]
+                channels = out
+            self.blocks.append(nn.Sequential(*layers))
+        self.conv6 = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Map (N, 4, H, W) to features at 1/32 and the indices of the five max-pools."""
+        indices = []
+        for block in self.blocks:
+            x, index = F.max_pool2d(block(x), 2, return_indices=True)
+            indices.append(index)
+        return F.relu(self.conv6(x)), indices
+
+
+class Decoder(nn.Module):
+    """deconv6 1x1, then five times max-unpooling and a 5x5 convolution, and the 5x5 alpha head."""
+
+    def __init__(self, blocks: tuple[tuple[int, ...], ...]) -> None:
+        super().__init__()
+        # After unpooling with the indices of pool k the channels are those of block k; they leave with those of block k - 1.
+        inputs = [block[-1] for block in reversed(blocks)]
+        outputs = [*inputs[1:], inputs[-1]]
+        self.deconv6 = nn.Conv2d(inputs[0], inputs[0], 1)
+        self.deconvs = nn.ModuleList(nn.Conv2d(i, o, 5, padding=2) for i, o in zip(inputs, outputs, strict=True))
+        self.alpha = nn.Conv2d(outputs[-1], 1, 5, padding=2)
+
+    def forward(self, x: Tensor, indices: list[Tensor]) -> Tensor:
+        """Return the logit (N, 1, H, W)."""
+        x = F.relu(self.deconv6(x))
+        for deconv, index in zip(self.deconvs, reversed(indices), strict=True):
+            x = F.relu(deconv(F.max_unpool2d(x, index, 2)))
+        return self.alpha(x)
+
+
+class EncoderDecoder(nn.Module):
+    """(N, 4, H, W) to a logit (N, 1, H, W); H and W are multiples of 32."""
+
+    def __init__(self, blocks: tuple[tuple[int, ...], ...]) -> None:
+        super().__init__()
+        self.encoder = Encoder(blocks)
+        self.decoder = Decoder(blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logit."""
+        return self.decoder(*self.encoder(x))
+
+
+class Refiner(nn.Module):
+    """Four 3x3 convolutions on the image and the coarse alpha; what they give is added to the coarse logit.
+
+    The last one starts at zero, so before its training the refined matte equals the coarse one.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convs = nn.Sequential(
+            nn.Conv2d(4, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, 1, 3, padding=1),
+        )
+
+    def forward(self, image: Tensor, alpha: Tensor) -> Tensor:
+        """Return the residual of the logit (N, 1, H, W) for a normalised image (N, 3, H, W) and alpha (N, 1, H, W) in [0, 1]."""
+        return self.convs(torch.cat([image, alpha.to(image.dtype)], 1))
+
+
+class DeepImageMatting(MattingModel):
+    """Encoder-decoder and refiner. ``width=1`` is the published network with 26.3 M parameters.
+
+    Args:
+        width: factor of all channel counts; 1 is VGG-16.
+        pretrained: ``imagenet``, the path of torchvision's VGG-16 weights, or None for random weights; needs ``width=1``.
+
+    >>> sum(p.numel() for p in DeepImageMatting().parameters())
+    26276802
+    """
+
+    parts: ClassVar[tuple[str, ...]] = ("encoder_decoder", "refiner")
+
+    def __init__(self, width: float = 1.0, pretrained: str | None = None) -> None:
+        super().__init__()
+        blocks = tuple(tuple(max(1, round(channels * width)) for channels in block) for block in VGG16_BLOCKS)
+        self.encoder_decoder = EncoderDecoder(blocks)
+        self.refiner = Refiner(blocks[0][-1])
+        self._initialise()
+        if pretrained is not None:
+            encoder = self.encoder_decoder.encoder
+            load_vgg16([layer for block in encoder.blocks for layer in block if isinstance(layer, nn.Conv2d)], read_vgg16(pretrained))
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
+        with torch.no_grad():
+            for deconv in self.encoder_decoder.decoder.deconvs:
+                # Three of four inputs after max-unpooling are zero: without this factor the signal would fade level by level.
+                deconv.weight.mul_(2.0)
+        last = self.refiner.convs[-1]
+        nn.init.zeros_(last.weight)
+
+    def forward(self, batch: Batch, refine: bool = True) -> Matte:
+        """Map image and trimap of any size to a matte; `Matte.coarse` is the encoder-decoder's alpha."""
+        height, width = batch["image"].shape[-2:]
+        image = pad_to_multiple(self.normalise(batch["image"]), 32)
+        trimap = pad_to_multiple(batch["trimap"].to(image.dtype) / 255, 32)
+        logit = self.encoder_decoder(torch.cat([image, trimap], 1))
+        coarse = probability(logit)
+        if refine:
+            logit = logit + self.refiner(image, coarse)
+        logit, coarse = logit[..., :height, :width], coarse[..., :height, :width]
+        return Matte(alpha=probability(logit) if refine else coarse, logit=logit, coarse=coarse)

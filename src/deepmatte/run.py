@@ -1,0 +1,212 @@
+"""Train a run from its configuration, from an empty directory or from where it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from rich.console import Console
+
+from deepmatte import build, report
+from deepmatte.callbacks import Curves, EpochLines, LastCheckpoint, PictureGrids
+from deepmatte.config import config_hash
+from deepmatte.datamodule import MattingData
+from deepmatte.errors import InputError, RunError
+from deepmatte.losses import LossTable
+from deepmatte.metrics import METRICS_VERSION
+from deepmatte.models import MattingModel
+from deepmatte.module import MattingModule, Stage
+from deepmatte.rundir import FINISHED, RunDir, checked_run_dir, provenance
+from deepmatte.scoring import read_checkpoint, score
+from deepmatte.tracking import Tracker
+
+
+def train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str, Any]:
+    """Train the run of ``config`` in ``directory``, or go on with it, and return its result.
+
+    A run that is finished prints its table and is left alone. Every process of a DDP run comes through here; only rank 0
+    writes the records.
+
+    Raises:
+        InputError: the configuration, the data or the directory can't be used; found before training starts where it can be.
+        RunError: the run broke off; ``result.json`` says why.
+    """
+    run = checked_run_dir(directory, config_hash(config))
+    result = run.result() or {}
+    if result.get("status") == FINISHED and rank_zero_only.rank == 0 and not config.force:
+        Console().print(report.summary(run.path, result))
+        print(f"{run.path} was finished before; force=true trains it anew")
+        return result
+    job = _Job(config, run)
+    if rank_zero_only.rank == 0:
+        if config.force:
+            shutil.rmtree(run.path, ignore_errors=True)
+        run.write_config(config, overrides)
+        job.begin(overrides)
+    with _status_of(run):
+        job.fit()
+        result = job.finish()
+    if rank_zero_only.rank == 0:
+        Console().print(report.summary(run.path, result))
+    return result
+
+
+class _Job:
+    """One training run. Everything that can be checked is built, and thereby checked, before the directory is touched."""
+
+    def __init__(self, config: DictConfig, run: RunDir) -> None:
+        self.config, self.run = config, run
+        self.start = time.monotonic()
+        self.model: MattingModel = build.build_model(config)
+        self.stages: list[Stage] = build.build_stages(config, self.model)
+        self.losses: dict[str, LossTable] = {stage.name: build.build_losses(config, stage.name) for stage in self.stages}
+        self.data: MattingData = build.build_data(config)
+        build.build_optimisation(config, self.stages[0])
+        self.data.check(splits=("train", "val", "test"))
+        earlier = {} if config.force else run.result() or {}
+        self.stages_done: list[str] = list(earlier.get("stages_done", []))
+        self.earlier_seconds = float(earlier.get("cost", {}).get("seconds", 0.0))
+        self.resumes = run.last_checkpoint.exists() and not config.force
+        self.loggers: list[Logger] = []
+
+    def begin(self, overrides: list[str]) -> None:
+        """Say in ``result.json`` that the run is on its way."""
+        self.run.update(
+            status="running",
+            config_hash=config_hash(self.config),
+            experiment=self.config.name,
+            overrides=overrides,
+            seed=self.config.seed,
+            protocol=self.config.protocol,
+            metrics_version=METRICS_VERSION,
+            stages_done=self.stages_done,
+            error=None,
+            **provenance(),
+        )
+
+    def fit(self) -> None:
+        """Run the stages that are not done yet, one ``Trainer.fit`` each: DDP's reducer must be built for the parts that learn."""
+        checkpoint = read_checkpoint(self.run.last_checkpoint)["deepmatte"] if self.resumes else None
+        curves = Curves(self.run.path)
+        self.tracker = Tracker(self.config, self.run)
+        self.loggers = [curves, *self.tracker.loggers]
+        for stage in self.stages:
+            if stage.name in self.stages_done:
+                continue
+            if checkpoint is not None:
+                same = checkpoint["stage"] == stage.name
+                stage = dataclasses.replace(stage, first_epoch=checkpoint["first_epoch" if same else "epochs_done"])
+            curves.keep_until(checkpoint["epochs_done"] if checkpoint else 0)
+            self._fit_stage(stage, resume=checkpoint is not None)
+            self.stages_done.append(stage.name)
+            checkpoint = read_checkpoint(self.run.last_checkpoint)["deepmatte"]
+            if rank_zero_only.rank == 0:
+                self.run.update(stages_done=self.stages_done)
+
+    def _fit_stage(self, stage: Stage, resume: bool) -> None:
+        module = MattingModule(
+            self.model,
+            self.losses[stage.name],
+            stage,
+            build.build_optimisation(self.config, stage),
+            protocol=self.config.protocol,
+            impose=self.config.impose_trimap,
+            identity={"model": self.config.model._target_, "config_hash": config_hash(self.config)},
+        )
+        trainer = build.build_trainer(
+            self.config,
+            max_epochs=stage.last_epoch,
+            logger=self.loggers,
+            callbacks=self._callbacks(),
+            default_root_dir=self.run.path,
+            log_every_n_steps=10,
+            check_val_every_n_epoch=self.config.validate_every,
+            enable_progress_bar=sys.stdout.isatty(),
+        )
+        trainer.fit(module, self.data, ckpt_path=self.run.last_checkpoint if resume else None, weights_only=True)
+        if not self.run.last_checkpoint.exists():
+            raise RunError(f"stage {stage.name}: no checkpoint was written; validate_every must not exceed the stage's epochs")
+
+    def _callbacks(self) -> list[Callback]:
+        config = self.config
+        keep = {"auto_insert_metric_name": False, "enable_version_counter": False}
+        best = ModelCheckpoint(self.run.checkpoints, filename="best", monitor=config.objective, mode="min", **keep)
+        last = LastCheckpoint(self.run.checkpoints, filename="last", **keep)
+        callbacks: list[Callback] = [PictureGrids(self.run.pictures), EpochLines(), LearningRateMonitor("step"), best, last]
+        if config.early_stopping:
+            callbacks.append(EarlyStopping(config.objective, patience=config.early_stopping, mode="min"))
+        if config.ema:
+            callbacks.append(EMAWeightAveraging(decay=config.ema))
+        if sys.stdout.isatty():
+            callbacks.append(RichProgressBar(leave=False))
+        return callbacks
+
+    def finish(self) -> dict[str, Any]:
+        """Score the best checkpoint once on the test split and write the records; return ``result.json``."""
+        best = read_checkpoint(self.run.checkpoints / "best.ckpt")
+        scored = score(self.config, self.model, self.data, "test", best, self.run.pictures / "test", loggers=self.loggers)
+        cost = {
+            "seconds": round(self.earlier_seconds + time.monotonic() - self.start, 1),
+            "steps": int(read_checkpoint(self.run.last_checkpoint)["global_step"]),
+            "peak_memory_mb": _peak_memory_mb(),
+        }
+        if rank_zero_only.rank != 0:
+            return {}
+        self.run.write_per_image(scored.rows)
+        result = self.run.update(
+            status=FINISHED,
+            stage=best["deepmatte"]["stage"],
+            best_epoch=int(best["epoch"]),
+            dataset=scored.dataset,
+            scores=best["deepmatte"]["scores"] | scored.scores,
+            cost=cost,
+        )
+        self.tracker.finish(result, scored.rows, self.run.pictures / "test")
+        return result
+
+
+@contextmanager
+def _status_of(run: RunDir) -> Iterator[None]:
+    """Write into ``result.json`` how the run ended, if it does not end well; each rank may, the first one's word stays."""
+
+    def ended(status: str, error: str) -> None:
+        if (run.result() or {}).get("status") == "running":
+            run.update(status=status, error=error)
+        Tracker.fail()
+
+    try:
+        yield
+    except (InputError, RunError) as error:
+        ended("failed", " ".join(str(error).split()))
+        raise
+    except (KeyboardInterrupt, SystemExit) as error:
+        ended("interrupted", "interrupted; the same command goes on from the last checkpoint")
+        raise KeyboardInterrupt from error
+    except torch.OutOfMemoryError as error:
+        message = "out of memory on the device; lower data.batch_size or composition.size"
+        ended("failed", message)
+        raise RunError(message) from error
+    except Exception as error:
+        ended("failed", f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
+        raise
+
+
+def _peak_memory_mb() -> float:
+    """Return the peak of the device's memory where there is a GPU, else the process's peak resident size, in MB."""
+    if torch.cuda.is_available():
+        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

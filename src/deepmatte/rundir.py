@@ -1,0 +1,148 @@
+"""A run directory: what it holds and in which state it is. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from deepmatte.errors import InputError
+
+RESULT_FILE = "result.json"
+PER_IMAGE_FILE = "per_image.csv"
+FINISHED = "finished"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` aside, then rename it to ``path``: a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The paths of a run directory, and reading and writing its records."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of ``best.ckpt`` and ``last.ckpt``."""
+        return self.path / "checkpoints"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The checkpoint of the newest epoch, from which training resumes."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def pictures(self) -> Path:
+        """The folder of picture grids and test pictures."""
+        return self.path / "pictures"
+
+    def result(self) -> dict[str, Any] | None:
+        """Return ``result.json`` as a dict, or None where there is none yet."""
+        file = self.path / RESULT_FILE
+        if not file.exists():
+            return None
+        try:
+            result = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{file}: not readable as JSON ({error}); delete the run directory to start this run anew") from error
+        if not isinstance(result, dict) or "status" not in result:
+            raise InputError(f"{file}: not a deepmatte result; delete the run directory to start this run anew")
+        return result
+
+    def update(self, **fields: Any) -> dict[str, Any]:
+        """Merge ``fields`` into ``result.json`` and return what it holds then."""
+        result = (self.result() or {}) | fields
+        write_text(self.path / RESULT_FILE, json.dumps(result, indent=2, allow_nan=False) + "\n")
+        return result
+
+    def config(self) -> DictConfig:
+        """Return the configuration that the run was started with."""
+        file = self.path / ".hydra" / "config.yaml"
+        if not file.is_file():
+            raise InputError(f"{self.path}: not a run directory (it has no .hydra/config.yaml); give one that `deepmatte train` made")
+        config = OmegaConf.load(file)
+        assert isinstance(config, DictConfig)
+        return config
+
+    def overrides(self) -> list[str]:
+        """Return the overrides that the run was started with."""
+        file = self.path / ".hydra" / "overrides.yaml"
+        return [str(override) for override in OmegaConf.load(file)] if file.is_file() else []
+
+    def write_config(self, config: DictConfig, overrides: Sequence[str]) -> None:
+        """Write ``.hydra/config.yaml`` (resolved) and ``.hydra/overrides.yaml``."""
+        write_text(self.path / ".hydra" / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+        write_text(self.path / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(list(overrides)))
+
+    def write_per_image(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write ``per_image.csv``; the columns are the keys of the first row."""
+        buffer = StringIO()
+        writer = csv.DictWriter(buffer, fieldnames=list(rows[0]) if rows else ["image"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.path / PER_IMAGE_FILE, buffer.getvalue())
+
+
+def checked_run_dir(path: Path, config_hash: str) -> RunDir:
+    """Return ``path`` as the directory of the run with this hash; another run's directory is an error."""
+    run = RunDir(path)
+    result = run.result()
+    if result is not None and result.get("config_hash") != config_hash:
+        raise InputError(
+            f"{path}: holds a run of another configuration ({result.get('config_hash')}, not {config_hash}); choose another hydra.run.dir"
+        )
+    return run
+
+
+def provenance() -> dict[str, Any]:
+    """Return what a result has to say about where it comes from: git commit, versions, machine."""
+    packages = ("deepmatte", "torch", "pytorch-lightning", "hydra-core", "torchmetrics", "numpy", "opencv-python", "albumentations")
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "git_commit": _git_commit(),
+        "versions": versions,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    }
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the source tree, with ``-dirty`` where it has changes; None outside a checkout."""
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+@contextmanager
+def stopwatch(record: dict[str, float], key: str) -> Iterator[None]:
+    """Add the seconds spent inside to ``record[key]``."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        record[key] = record.get(key, 0.0) + time.perf_counter() - start
