@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import cv2
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
@@ -126,6 +127,8 @@ class MattingData(pl.LightningDataModule):
         return done if done < self.samples_per_epoch // self.batch_size else 0
 
     def _loader(self, dataset: MattingDataset[Any], sampler: Any, batch_size: int) -> DataLoader:
+        # OpenCV's thread pool does not survive a fork: a worker that meets the parent's pool waits for it for ever.
+        cv2.setNumThreads(1)
         return DataLoader(
             dataset,
             batch_size=batch_size,
