@@ -154,6 +154,7 @@ def test_same_configuration_and_seed_twice_is_refused(tmp_path: Path) -> None:
 
 def test_compare_imports_no_torch(sweep: Callable[..., Path]) -> None:
     directory = sweep({"alpha": 10, "dice": 12}, seeds=2)
-    code = "import sys\nfrom deepmatte.cli.compare import main\ncode = main([sys.argv[1], '--json'])\nassert 'torch' not in sys.modules\nsys.exit(code)"
+    lines = ["import sys", "from deepmatte.cli.compare import main", "code = main([sys.argv[1], '--json'])"]
+    code = "\n".join([*lines, "assert 'torch' not in sys.modules", "sys.exit(code)"])
     done = subprocess.run([sys.executable, "-c", code, str(directory)], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["metric"] == "sad"

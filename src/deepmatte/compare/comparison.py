@@ -68,6 +68,10 @@ class Metric:
         """The name of the metric."""
         return self.panel.metric
 
+    def score(self, setting: str) -> Score:
+        """Return the score of a setting."""
+        return next(score for score in self.scores if score.setting == setting)
+
     def between(self, first: str, second: str) -> Difference | None:
         """Return the difference of these two settings, in the order in which it was taken."""
         return next((item for item in self.differences if {item.first, item.second} == {first, second}), None)

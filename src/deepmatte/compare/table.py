@@ -52,24 +52,15 @@ def ranking_table(comparison: Comparison, width: int) -> Table:
     for name in (metric.name, "sd", "95 % interval", "seeds", "best in", *others, *["seconds"] * wide):
         table.add_column(escape(name), justify="right", no_wrap=True)
     for score in metric.scores:
-        means = [next(item.estimate.mean for item in comparison.metrics[name].scores if item.setting == score.setting) for name in others]
         cells = [number(score.estimate.mean), number(score.sd), interval(score), str(score.seeds), f"{100 * score.chance:.0f} %"]
-        cells += [*map(number, means), *[number(seconds(comparison, score.setting))] * wide]
+        cells += [number(comparison.metrics[name].score(score.setting).estimate.mean) for name in others]
+        cells += [number(seconds(comparison, score.setting))] * wide
         table.add_row(str(score.rank), escape(score.setting), *cells)
     trivial = trivial_scores(comparison)
     if trivial:
         table.add_section()
-        table.add_row(
-            "",
-            "trivial matte",
-            number(trivial.get(metric.name)),
-            "",
-            "",
-            "",
-            "",
-            *(number(trivial.get(name)) for name in others),
-            style="dim",
-        )
+        means = [number(trivial.get(name)) for name in others]
+        table.add_row("", "trivial matte", number(trivial.get(metric.name)), "", "", "", "", *means, style="dim")
     return table
 
 

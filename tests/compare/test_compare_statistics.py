@@ -1,0 +1,193 @@
+"""The statistics against other libraries, closed forms, and sweeps whose truth is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.regression.mixed_linear_model import MixedLM
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+
+from deepmatte.compare.comparison import estimate_differences
+from deepmatte.compare.panel import pairs
+from deepmatte.compare.resampling import chance_to_be_best, effect_size, resample_means
+from deepmatte.compare.statistics import Estimate, estimate, finish, holm, smallest_visible, spread, wilcoxon
+
+COMPONENTS = {"seed": 0.5, "foreground": 0.6, "cell": 0.4, "image": 0.8}
+"""Standard deviations of the null sweeps: of a run's mean, of a setting's liking for a foreground, of both, of an image."""
+
+
+def two_way(rng: np.random.Generator, seeds: int, foregrounds: int) -> np.ndarray:
+    rows, columns = rng.normal(0, 0.5, (seeds, 1)), rng.normal(0, 1, (1, foregrounds))
+    return 1 + rows + columns + rng.normal(0, 0.7, (seeds, foregrounds))
+
+
+def equal(num: int) -> np.ndarray:
+    return np.full(num, 1 / num)
+
+
+def test_standard_error_is_the_mixed_models_and_resampling_tends_to_it() -> None:
+    cells = two_way(np.random.default_rng(0), 8, 15)
+    part = spread(cells, equal(15))
+    table = pd.DataFrame({"score": cells.ravel(), "seed": np.repeat(np.arange(8), 15), "foreground": np.tile(np.arange(15), 8)})
+    parts = {"seed": "0 + C(seed)", "foreground": "0 + C(foreground)"}
+    fit = MixedLM.from_formula("score ~ 1", table, groups=np.zeros(len(table)), vc_formula=parts).fit(reml=True)
+    assert estimate(part).mean == pytest.approx(fit.params["Intercept"])
+    assert estimate(part).error == pytest.approx(fit.bse["Intercept"], rel=1e-3)
+    draws = resample_means([cells], [range(8)], equal(15), draws=20_000)
+    # resampling seeds and foregrounds has this variance, up to the factors (R - 1) / R and (F - 1) / F of drawing from a sample
+    expected = part.between_seeds * 7 / 8 + part.between_foregrounds * 14 / 15 + part.between_cells * 7 / 8 * 14 / 15
+    assert draws.var() == pytest.approx(expected, rel=0.05)
+    assert draws.std() >= 0.95 * fit.bse["Intercept"]
+
+
+def test_one_foreground_is_the_paired_t_test_over_seeds() -> None:
+    first, second = np.random.default_rng(1).normal(size=(2, 6))
+    result = estimate(spread((first - second)[:, None], equal(1)))
+    oracle = stats.ttest_rel(first, second)
+    assert result.p == pytest.approx(oracle.pvalue)
+    assert (result.low, result.high) == pytest.approx(tuple(oracle.confidence_interval()))
+
+
+def test_without_variance_between_seeds_it_is_the_paired_t_test_over_foregrounds() -> None:
+    row = np.random.default_rng(2).normal(0.3, 1, 9)
+    result = estimate(spread(np.tile(row, (5, 1)), equal(9)))
+    assert result.p == pytest.approx(stats.ttest_1samp(row, 0).pvalue)
+
+
+def test_composites_of_one_foreground_do_not_count_as_independent_images() -> None:
+    row = np.random.default_rng(3).normal(0, 1, 6)
+    clustered = estimate(spread(np.tile(row, (5, 1)), equal(6)))
+    naive = stats.ttest_1samp(np.repeat(row, 20), 0)
+    assert clustered.high - clustered.low > 4 * np.ptp(naive.confidence_interval())
+
+
+def test_one_seed_gives_an_interval_but_no_test() -> None:
+    result = estimate(spread(np.array([[1.0, 2.0, 3.0]]), equal(3)))
+    assert not result.generalises
+    assert math.isnan(result.p)
+    assert (result.low, result.high) == pytest.approx(stats.t.interval(0.95, 2, 2, 3**-0.5))
+
+
+def test_one_seed_and_one_foreground_know_nothing() -> None:
+    result = estimate(spread(np.array([[1.0]]), equal(1)))
+    assert (result.low, result.high) == (-math.inf, math.inf)
+
+
+def test_equal_runs_are_not_distinguishable_and_constant_difference_is() -> None:
+    assert estimate(spread(np.zeros((5, 4)), equal(4))).p == 1
+    assert estimate(spread(np.ones((5, 4)), equal(4))).p == 0
+
+
+def test_weights_make_it_the_mean_over_images() -> None:
+    cells = two_way(np.random.default_rng(4), 5, 3)
+    counts = np.array([1, 2, 5])
+    assert estimate(spread(cells, counts / 8)).mean == pytest.approx(np.repeat(cells, counts, axis=1).mean())
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    p = np.random.default_rng(0).uniform(size=12) ** 3
+    assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+    assert holm([0.01, math.nan, 0.04, 0.03]) == pytest.approx([0.03, math.nan, 0.06, 0.06], nan_ok=True)
+
+
+def test_wilcoxon_of_too_little_is_unknown_and_of_all_positive_is_exact() -> None:
+    assert math.isnan(wilcoxon(np.zeros(8)))
+    assert wilcoxon(np.arange(1.0, 9.0)) == pytest.approx(2 / 2**8)
+
+
+@pytest.mark.parametrize(("df", "comparisons"), [(8, 1), (20, 3), (60, 10)])
+def test_smallest_visible_difference_has_the_power_that_it_claims(df: int, comparisons: int) -> None:
+    result = finish(0.0, 0.25, df, generalises=True)
+    size = smallest_visible(result, comparisons) / 0.5 / math.sqrt(df + 1)  # in standard deviations of df + 1 paired differences
+    assert TTestPower().power(size, df + 1, 0.05 / comparisons) == pytest.approx(0.8, abs=0.02)
+
+
+def test_effect_size_is_cohens_d_and_its_interval_holds_it() -> None:
+    cells = two_way(np.random.default_rng(5), 5, 30)
+    d, low, high = effect_size(cells, equal(30), 0.05)
+    columns = cells.mean(axis=0)
+    assert d == pytest.approx(columns.mean() / columns.std())
+    assert low < d < high
+
+
+def test_chance_to_be_best_is_half_for_twins_and_one_for_a_clear_winner() -> None:
+    rng = np.random.default_rng(6)
+    cells = [two_way(rng, 5, 10) for _ in range(2)]
+    seeds = [range(5)] * 3
+    far = resample_means([cells[0], cells[0] + 9, cells[0] + 9], seeds, equal(10))
+    assert chance_to_be_best(far, sign=1).tolist() == [1, 0, 0]
+    assert chance_to_be_best(far, sign=-1)[0] == 0
+    mirrored = resample_means([cells[1], -cells[1] + 2 * cells[1].mean()], seeds[:2], equal(10))
+    assert chance_to_be_best(mirrored, sign=1) == pytest.approx([0.5, 0.5], abs=0.06)
+
+
+def simulate(rng: np.random.Generator, effects: np.ndarray, seeds: int, foregrounds: int, images: int, noise: np.ndarray) -> np.ndarray:
+    """Return (settings, seeds, foregrounds): one sweep's cell means; ``noise`` (settings,) scales the variance between seeds."""
+    shape = (len(effects), seeds, foregrounds)
+    difficulty = rng.gamma(4, 1, foregrounds)
+    common = rng.normal(0, COMPONENTS["seed"] / 2, (1, seeds, 1))  # what a seed does to every setting
+    runs = rng.normal(0, COMPONENTS["seed"], (len(effects), seeds, 1)) * noise[:, None, None]
+    liking = rng.normal(0, COMPONENTS["foreground"], (len(effects), 1, foregrounds))
+    rest = rng.normal(0, np.hypot(COMPONENTS["cell"], COMPONENTS["image"] / math.sqrt(images)), shape)
+    return effects[:, None, None] + difficulty + common + runs + liking + rest
+
+
+def decide_all(cells: np.ndarray) -> tuple[list[Estimate], list[float]]:
+    spreads = [spread(cells[a] - cells[b], equal(cells.shape[2])) for a, b in pairs(len(cells))]
+    estimates = estimate_differences(spreads, len(cells))
+    return estimates, holm([item.p for item in estimates])
+
+
+NULL_SWEEPS = [
+    pytest.param(2, 5, 12, (1, 1), id="2 settings"),
+    pytest.param(3, 5, 12, (1, 1, 1), id="3 settings"),
+    pytest.param(3, 5, 50, (1, 1, 1), id="50 foregrounds"),
+    pytest.param(5, 5, 12, (1, 1, 1, 1, 1), id="5 settings"),
+    pytest.param(3, 10, 12, (1, 1, 1), id="10 seeds"),
+    pytest.param(3, 5, 12, (0.5, 1, 2), id="unequal variances"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("settings", "seeds", "foregrounds", "noise"), NULL_SWEEPS)
+def test_null_sweeps_have_five_percent_false_positives_and_intervals_cover(settings, seeds, foregrounds, noise) -> None:
+    rng = np.random.default_rng(settings + 10 * seeds + 1000 * foregrounds)
+    found, covered, count = 0, 0, 1000
+    for _ in range(count):
+        estimates, corrected = decide_all(simulate(rng, np.zeros(settings), seeds, foregrounds, 4, np.array(noise)))
+        found += min(corrected) < 0.05
+        covered += np.mean([item.low <= 0 <= item.high for item in estimates])
+    print(
+        f"\n{settings} settings, {seeds} seeds, {foregrounds} foregrounds: false positives {found / count:.3f}, coverage {covered / count:.3f}"
+    )
+    assert found / count == pytest.approx(0.05, abs=0.015)
+    assert covered / count == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [2, 3, 4])
+@pytest.mark.parametrize("noise", [(1, 1, 1), (0.5, 1, 2)], ids=["equal", "unequal"])
+def test_few_seeds_err_on_the_safe_side(seeds, noise) -> None:
+    rng = np.random.default_rng(seeds)
+    found = np.mean([min(decide_all(simulate(rng, np.zeros(3), seeds, 12, 4, np.array(noise)))[1]) < 0.05 for _ in range(1000)])
+    print(f"\n{seeds} seeds, noise {noise}: false positives {found:.3f}")
+    assert found <= 0.065
+
+
+@pytest.mark.slow
+def test_planted_effect_is_found_with_the_power_that_the_design_claims() -> None:
+    rng = np.random.default_rng(9)
+    truth = 1.535  # what the design of these sweeps calls its smallest visible difference, in the median
+    results = [decide_all(simulate(rng, np.array([0, 0, truth]), 5, 12, 4, np.ones(3))) for _ in range(1000)]
+    claimed = np.median([smallest_visible(estimates[1], 3) for estimates, _ in results])
+    power = np.mean([corrected[1] < 0.05 for _, corrected in results])
+    covered = np.mean([estimates[1].low <= -truth <= estimates[1].high for estimates, _ in results])
+    print(f"\npower {power:.3f} at {truth}, 80 % claimed at {claimed:.3f}; coverage {covered:.3f}")
+    assert claimed == pytest.approx(truth, rel=0.05)
+    assert power == pytest.approx(0.8, abs=0.08)
+    assert covered == pytest.approx(0.95, abs=0.015)
