@@ -50,7 +50,7 @@ def bce_loss(
     weight = _positive_weight(true, mask) if positive_weight == "auto" else positive_weight
     logit = logit_of(matte)
     if form == "textbook":
-        price = F.binary_cross_entropy_with_logits(logit, true, reduction="none", pos_weight=logit.new_tensor(weight))
+        price = F.binary_cross_entropy_with_logits(logit, true, reduction="none", pos_weight=torch.as_tensor(weight).to(logit))
     else:
         weights = None if isinstance(weight, (int, float)) and weight == 1 else 1 + (weight - 1) * true
         price = F.binary_cross_entropy_with_logits(logit, true, weights, reduction="none")

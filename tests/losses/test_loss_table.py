@@ -1,0 +1,230 @@
+"""The table: what it computes, what it refuses, schedules, own terms, the common scale."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from deepmatte.batch import Matte, example_batch
+from deepmatte.errors import InputError
+from deepmatte.losses import LOSSES, LossTable
+from deepmatte.losses.regression import alpha_loss
+from deepmatte.losses.schedule import parse_weight
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+def prediction(batch):
+    return Matte((0.1 + 0.7 * batch["alpha"]).requires_grad_())
+
+
+def test_total_is_the_weighted_sum_in_the_order_of_the_table():
+    batch = example_batch()
+    result = LossTable({"dice": {"weight": 0.25}, "alpha": {"weight": 2, "distance": "l1"}, "bce": {"weight": 0}})(prediction(batch), batch)
+    assert list(result.terms) == ["alpha", "dice"]
+    assert result.weights == {"alpha": 2, "dice": 0.25}
+    torch.testing.assert_close(result.total, 2 * result.terms["alpha"] + 0.25 * result.terms["dice"])
+    torch.testing.assert_close(result.terms["alpha"], alpha_loss(prediction(batch), batch, distance="l1"))
+
+
+def test_a_term_of_weight_zero_is_never_computed():
+    batch = example_batch()
+    config = {"alpha": {"weight": 1}, "off": {"term": "loss_own:never_loss", "weight": 0}}
+    late = {"term": "loss_own:never_loss", "weight": {"schedule": "constant", "value": 1, "from": 0.5}}
+    for table in (LossTable(config, ["loss_own"]), LossTable({**config, "late": late}, ["loss_own"])):
+        assert list(table(prediction(batch), batch, progress=0.25).terms) == ["alpha"]
+    with pytest.raises(AssertionError, match="was computed"):
+        table(prediction(batch), batch, progress=0.5)
+
+
+def test_a_term_may_stand_twice_under_two_names():
+    batch = example_batch()
+    config = {"alpha": {"weight": 1, "distance": "l1"}, "alpha_known": {"term": "alpha", "weight": 1, "distance": "l1", "region": "known"}}
+    result = LossTable(config)(prediction(batch), batch)
+    assert list(result.terms) == ["alpha", "alpha_known"]
+    assert result.terms["alpha"] != result.terms["alpha_known"]
+
+
+def test_a_users_own_function_works_like_a_term():
+    batch = example_batch()
+    config = {"mine": {"term": "loss_own:square_loss", "weight": 3, "power": 2}}
+    total = LossTable(config, allowed_modules=["loss_own"])(prediction(batch), batch).total
+    assert float(total) == pytest.approx(3 * float((prediction(batch).alpha - batch["alpha"]).square().mean()))
+
+
+# ---- what is refused -----------------------------------------------------------------------------------------------------
+
+BAD = {
+    "unknown term": ({"dize": {"weight": 1}}, "loss.dize is no loss: choose among alpha, composition,"),
+    "unknown option": (
+        {"alpha": {"weight": 1, "gamma": 2}},
+        "loss.alpha.gamma is no option of this term: choose among weight, term, region",
+    ),
+    "option of the wrong kind": ({"alpha": {"weight": 1, "eps": "small"}}, "loss.alpha.eps='small' is not a number"),
+    "option out of range": ({"tversky": {"weight": 1, "alpha": -1}}, "loss.tversky.alpha=-1 is not >= 0"),
+    "no levels": ({"laplacian": {"weight": 1, "levels": 0}}, "loss.laplacian.levels=0 is not >= 1 and <= 16"),
+    "balance out of range": ({"focal": {"weight": 1, "balance": 2.0}}, "loss.focal.balance=2.0 is not >= 0 and <= 1 or is not null"),
+    "unknown form": ({"dice": {"weight": 1, "form": "soft"}}, "loss.dice.form='soft' is none of proper, textbook"),
+    "unknown region": ({"alpha": {"weight": 1, "region": "edge"}}, "loss.alpha.region='edge' is none of unknown, known"),
+    "band of no width": ({"alpha": {"weight": 1, "region": "band:0"}}, "loss.alpha.region='band:0' is none of unknown"),
+    "negative weight": ({"alpha": {"weight": -1}}, "loss.alpha.weight=-1: give a finite number >= 0"),
+    "weight that is a word": ({"alpha": {"weight": "one"}}, "loss.alpha.weight='one': give a finite number >= 0"),
+    "infinite weight": ({"alpha": {"weight": float("inf")}}, "loss.alpha.weight=inf: give a finite number >= 0"),
+    "all zero": ({"alpha": {"weight": 0}}, "all loss weights are 0: set one"),
+    "nothing": ({}, "all loss weights are 0"),
+    "regularisers alone": (
+        {"smoothness": {"weight": 1}, "gradient_penalty": {"weight": 1}},
+        "loss.smoothness, loss.gradient_penalty: a reg",
+    ),
+    "own regulariser alone": ({"own": {"weight": 1, "term": "loss_own:wish_loss"}}, "loss.own: a regulariser alone"),
+    "regulariser alone later": (
+        {"smoothness": {"weight": 1}, "alpha": {"weight": {"schedule": "constant", "value": 1, "until": 0.5}}},
+        "from 0.5 to 1 of the run no term but a regulariser is on",
+    ),
+    "schedule outside the run": (
+        {"alpha": {"weight": {"schedule": "linear", "start": 0, "end": 1, "until": 1.5}}},
+        "loss.alpha.weight goes from 0 until 1.5: a schedule lies within the run",
+    ),
+    "unknown schedule": ({"alpha": {"weight": {"schedule": "step", "start": 0}}}, "loss.alpha.weight.schedule='step' is none of constant"),
+    "key of another schedule": ({"alpha": {"weight": {"schedule": "linear", "value": 1}}}, "loss.alpha.weight.value is no key of a linear"),
+    "schedule without end": ({"alpha": {"weight": {"schedule": "linear", "start": 1}}}, "loss.alpha.weight.end is missing"),
+    "number instead of a row": ({"alpha": 1}, "loss.alpha=1: write loss.alpha.weight=1"),
+    "unknown balance": ({"balance": "mean", "alpha": {"weight": 1}}, "loss.balance='mean' is none of none, gradient"),
+    "no balance steps": ({"balance_steps": 0, "alpha": {"weight": 1}}, "loss.balance_steps=0: give a number of steps >= 1"),
+    "unknown row term": ({"mine": {"term": "alfa", "weight": 1}}, "loss.mine.term='alfa' is no loss"),
+    "module not allowed": (
+        {"mine": {"term": "os:system", "weight": 1}},
+        "loss.mine.term='os:system': module os is not allowed; allowed are loss_own",
+    ),
+    "function not there": ({"mine": {"term": "loss_own:none", "weight": 1}}, "loss.mine.term='loss_own:none' can't be imported"),
+    "no function": ({"mine": {"term": "loss_own:not_a_function", "weight": 1}}, "make it a function"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_configuration_is_one_line_that_names_the_key(case):
+    config, message = BAD[case]
+    with pytest.raises(InputError) as caught:
+        LossTable(config, allowed_modules=["loss_own"])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_tensors_are_one_line_that_names_them():
+    batch = example_batch()
+    table = LossTable({"alpha": {"weight": 1}})
+    with pytest.raises(InputError, match=r"predicted alpha has shape \(2, 1, 16, 16\), batch\['alpha'\] \(2, 1, 32, 32\)"):
+        table(Matte(batch["alpha"][..., ::2, ::2]), batch)
+    with pytest.raises(InputError, match=r"'trimap' has shape \(2, 1, 16, 32\)"):
+        table(Matte(batch["alpha"]), {**batch, "trimap": batch["trimap"][..., ::2, :]})
+    with pytest.raises(InputError, match=r"predicted alpha goes from 0 to 255: bring it into \[0, 1\]"):
+        table(Matte(255 * batch["alpha"]), batch)
+    with pytest.raises(InputError, match=r"batch\['alpha'\] goes from -1 to 0"):
+        table(Matte(batch["alpha"]), {**batch, "alpha": batch["alpha"] - 1})
+    with pytest.raises(InputError, match=r"needs batch\['foreground'\]"):
+        LossTable({"composition": {"weight": 1}})(Matte(batch["alpha"]), {key: batch[key] for key in ("alpha", "trimap")})
+
+
+def test_a_nan_reaches_the_total_so_that_the_run_can_name_the_samples():
+    batch = example_batch()
+    broken = batch["alpha"].clone()
+    broken[0, 0, 16, 6] = torch.nan
+    assert batch["trimap"][0, 0, 16, 6] == 128
+    assert LossTable({"alpha": {"weight": 1}})(Matte(broken), batch).total.isnan()
+
+
+# ---- schedules -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("weight", "expected"),  # at 0, 1/4, 1/2, 3/4 and 1 of the run
+    [
+        (0.7, [0.7, 0.7, 0.7, 0.7, 0.7]),
+        ({"schedule": "linear", "start": 0, "end": 1}, [0, 0.25, 0.5, 0.75, 1]),
+        ({"schedule": "linear", "start": 2, "end": 1, "from": 0.25, "until": 0.75}, [2, 2, 1.5, 1, 1]),
+        ({"schedule": "cosine", "start": 0, "end": 1}, [0, 0.5 - 0.125**0.5, 0.5, 0.5 + 0.125**0.5, 1]),
+        ({"schedule": "constant", "value": 3, "from": 0.25, "until": 0.75}, [0, 3, 3, 0, 0]),
+        ({"schedule": "constant", "value": 3, "from": 0.5}, [0, 0, 3, 3, 3]),
+    ],
+)
+def test_schedule_gives_the_weight_at_the_progress_of_the_run(weight, expected):
+    schedule = parse_weight("loss.alpha.weight", weight)
+    assert [schedule(quarter / 4) for quarter in range(5)] == pytest.approx(expected, abs=1e-12)
+
+
+def test_total_is_differentiable_where_a_schedule_starts_at_zero():
+    batch = example_batch()
+    matte = prediction(batch)
+    result = LossTable({"alpha": {"weight": {"schedule": "linear", "start": 0, "end": 1}}})(matte, batch, progress=0.0)
+    result.total.backward()
+    assert result.terms == {}
+    assert not matte.alpha.grad.any()
+
+
+# ---- the common scale ----------------------------------------------------------------------------------------------------
+
+BALANCED = {"balance": "gradient", "balance_steps": 2, "composition": {"weight": 0.5}, "dice": {"weight": 0.5}, "bce": {"weight": 1}}
+
+
+def gradient_norm(value, root):
+    return float(torch.autograd.grad(value, root, retain_graph=True)[0].norm())
+
+
+def test_balanced_terms_pull_with_equal_force_and_as_strongly_as_plain_l1():
+    batch = example_batch()
+    matte = prediction(batch)
+    result = LossTable(BALANCED)(matte, batch)
+    unit = gradient_norm(alpha_loss(matte, batch, distance="l1"), matte.alpha)
+    for name in ("composition", "dice", "bce"):
+        assert result.factors[name] * gradient_norm(result.terms[name], matte.alpha) == pytest.approx(unit, rel=1e-5)
+    torch.testing.assert_close(
+        result.total, sum(result.weights[name] * result.factors[name] * value for name, value in result.terms.items())
+    )
+
+
+def test_balance_is_measured_at_the_logit_where_there_is_one():
+    batch = example_batch()
+    logit = torch.logit((0.1 + 0.7 * batch["alpha"]).clamp(0.01, 0.99)).requires_grad_()
+    matte = Matte(torch.sigmoid(logit), logit=logit)
+    result = LossTable(BALANCED)(matte, batch)
+    unit = gradient_norm(alpha_loss(matte, batch, distance="l1"), logit)
+    assert result.factors["bce"] * gradient_norm(result.terms["bce"], logit) == pytest.approx(unit, rel=1e-5)
+
+
+def test_factors_freeze_after_the_first_steps_and_live_in_the_state_dict():
+    table, batches = LossTable(BALANCED), [example_batch(seed=seed) for seed in range(4)]
+    factors = [table(prediction(batch), batch).factors for batch in batches]
+    assert factors[0] != factors[1]
+    assert factors[1] == factors[2] == factors[3]
+    other = LossTable(BALANCED)
+    other.load_state_dict(table.state_dict())
+    assert other(prediction(batches[0]), batches[0]).factors == factors[3]
+    with torch.no_grad():
+        assert LossTable(BALANCED)(prediction(batches[0]), batches[0]).factors == dict.fromkeys(factors[0], 1.0)
+
+
+def test_without_balance_nothing_is_kept_in_the_checkpoint_and_factors_are_one():
+    batch = example_batch()
+    table = LossTable({"alpha": {"weight": 1}})
+    assert not table.state_dict()
+    assert table(prediction(batch), batch).factors == {"alpha": 1.0}
+
+
+def test_cosines_are_those_of_the_gradients_at_the_prediction():
+    batch = example_batch()
+    matte = prediction(batch)
+    result = LossTable({"log_cosines": True, "alpha": {"weight": 1}, "dice": {"weight": 1}, "smoothness": {"weight": 1}})(matte, batch)
+    gradients = {name: torch.autograd.grad(value, matte.alpha, retain_graph=True)[0].flatten() for name, value in result.terms.items()}
+    assert list(result.cosines) == ["alpha_vs_smoothness", "alpha_vs_dice", "smoothness_vs_dice"]
+    for pair, cosine in result.cosines.items():
+        first, second = pair.split("_vs_")
+        assert float(cosine) == pytest.approx(float(torch.cosine_similarity(gradients[first], gradients[second], dim=0)), abs=1e-5)
+
+
+def test_every_term_says_formula_source_aim_properness_use_and_cost():
+    for term in LOSSES.values():
+        for part in ("Formula:", "Source:", "Optimises:", "Proper:", "Use:", "Cost:"):
+            assert part in term.function.__doc__
