@@ -162,9 +162,7 @@ def test_null_sweeps_have_five_percent_false_positives_and_intervals_cover(setti
         estimates, corrected = decide_all(simulate(rng, np.zeros(settings), seeds, foregrounds, 4, np.array(noise)))
         found += min(corrected) < 0.05
         covered += np.mean([item.low <= 0 <= item.high for item in estimates])
-    print(
-        f"\n{settings} settings, {seeds} seeds, {foregrounds} foregrounds: false positives {found / count:.3f}, coverage {covered / count:.3f}"
-    )
+    print(f"\n{settings} settings, {seeds} seeds, {foregrounds} foregrounds: {found / count:.3f} found, {covered / count:.3f} covered")
     assert found / count == pytest.approx(0.05, abs=0.015)
     assert covered / count == pytest.approx(0.95, abs=0.015)
 

@@ -92,6 +92,10 @@ class Comparison:
         """The comparison of the main metric."""
         return self.metrics[self.main]
 
+    def setting(self, name: str) -> Setting:
+        """Return the setting of this name."""
+        return next(setting for setting in self.settings if setting.name == name)
+
     @property
     def runs(self) -> list[Run]:
         """All runs that take part."""

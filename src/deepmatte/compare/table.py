@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from deepmatte.compare.comparison import Comparison, Score, compare
+from deepmatte.compare.pareto import mean_cost
 from deepmatte.compare.records import LeftOut
 from deepmatte.compare.verdict import decide
 
@@ -54,7 +55,7 @@ def ranking_table(comparison: Comparison, width: int) -> Table:
     for score in metric.scores:
         cells = [number(score.estimate.mean), number(score.sd), interval(score), str(score.seeds), f"{100 * score.chance:.0f} %"]
         cells += [number(comparison.metrics[name].score(score.setting).estimate.mean) for name in others]
-        cells += [number(seconds(comparison, score.setting))] * wide
+        cells += [number(mean_cost(comparison.setting(score.setting), "seconds"))] * wide
         table.add_row(str(score.rank), escape(score.setting), *cells)
     trivial = trivial_scores(comparison)
     if trivial:
@@ -82,13 +83,6 @@ def trivial_scores(comparison: Comparison) -> dict[str, float]:
         if found:
             return found
     return {}
-
-
-def seconds(comparison: Comparison, setting: str) -> float:
-    """Return the mean training time of a setting in seconds, NaN where a run does not tell."""
-    runs = next(item.runs for item in comparison.settings if item.name == setting)
-    costs = [(run.result.get("cost") or {}).get("seconds", math.nan) for run in runs]
-    return sum(costs) / len(costs)
 
 
 def interval(score: Score) -> str:

@@ -1,0 +1,133 @@
+"""Main effects and interactions of what was swept: does Dice help, and does it still help given Laplacian?
+
+Every effect is a contrast of settings that differ in nothing but the factors in question, so an incomplete grid compares like with like.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from deepmatte.compare.panel import Floats, Panel
+from deepmatte.compare.statistics import Estimate, Spread, estimate, holm, pooled_between_seeds, spread
+
+MOST_EFFECTS = 200
+"""A sweep with more effects than this is described by its main effects only."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How a score changes when ``factor`` goes from ``reference`` to ``level``, averaged over what else varies.
+
+    With ``given`` (factor, reference, level) it is an interaction: how much that change differs between the two levels of
+    ``given``. ``num`` is the number of matched pairs (or fours) of settings; ``p_holm`` is corrected over all effects of the sweep.
+    """
+
+    factor: str
+    reference: str
+    level: str
+    given: tuple[str, str, str] | None
+    estimate: Estimate
+    p_holm: float
+    num: int
+
+    @property
+    def name(self) -> str:
+        """The effect in words."""
+        text = f"{self.factor}: {self.reference} to {self.level}"
+        return text if self.given is None else f"{text}, at {self.given[0]} {self.given[2]} against {self.given[1]}"
+
+
+Contrast = tuple[str, str, str, tuple[str, str, str] | None, Floats, int]
+
+
+def effects(panel: Panel) -> list[Effect]:
+    """Return all main effects, then all interactions of two factors; [] where fewer than two factors vary or no seed is shared."""
+    levels = [setting.levels for setting in panel.settings]
+    factors = factor_levels(levels)
+    seeds = sorted(set.intersection(*(set(setting.seeds) for setting in panel.settings)))
+    if len(factors) < 2 or not seeds:
+        return []
+    contrasts = list(main_contrasts(levels, factors))
+    crossed = list(interaction_contrasts(levels, factors))
+    if len(contrasts) + len(crossed) <= MOST_EFFECTS:
+        contrasts += crossed
+    rows = [[setting.seeds.index(seed) for seed in seeds] for setting in panel.settings]
+    cells = np.stack([panel.cells(number)[row] for number, row in enumerate(rows)])
+    spreads = [spread(np.tensordot(contrast[4], cells, axes=1), panel.weights) for contrast in contrasts]
+    estimates = estimate_contrasts(spreads, [contrast[4] for contrast in contrasts], pairwise_variance(cells, panel.weights), len(levels))
+    corrected = holm([item.p for item in estimates])
+    return [Effect(*contrast[:4], result, p, contrast[5]) for contrast, result, p in zip(contrasts, estimates, corrected, strict=True)]
+
+
+def factor_levels(levels: Sequence[dict[str, str]]) -> dict[str, list[str]]:
+    """Return the factors that vary with their levels, numbers in their order; the first level is the reference.
+
+    >>> factor_levels([{"w": "1"}, {"w": "0.5"}, {"w": "0"}])
+    {'w': ['0', '0.5', '1']}
+    """
+    found = {key: list(dict.fromkeys(level[key] for level in levels)) for key in levels[0]}
+    return {key: sorted(values, key=by_number) for key, values in found.items() if len(values) > 1}
+
+
+def by_number(level: str) -> tuple[float, str]:
+    """Order numbers by size and before words; among words 'default' and 'null' come first."""
+    try:
+        return float(level), ""
+    except ValueError:
+        return math.inf, "" if level in ("default", "null", "None") else level
+
+
+def main_contrasts(levels: Sequence[dict[str, str]], factors: dict[str, list[str]]) -> Iterator[Contrast]:
+    """Yield (factor, reference, level, None, weights of the settings, number of pairs) of every main effect that has a pair."""
+    for factor, (reference, *others) in factors.items():
+        for level in others:
+            matched = matches(levels, (factor,), ((reference,), (level,)))
+            if matched:
+                weights = np.zeros(len(levels))
+                for low, high in matched:
+                    weights[high] += 1 / len(matched)
+                    weights[low] -= 1 / len(matched)
+                yield factor, reference, level, None, weights, len(matched)
+
+
+def interaction_contrasts(levels: Sequence[dict[str, str]], factors: dict[str, list[str]]) -> Iterator[Contrast]:
+    """Yield the difference of differences of every two factors at every two non-reference levels that has four matched settings."""
+    for one, two in combinations(factors, 2):
+        for level in factors[one][1:]:
+            for given in factors[two][1:]:
+                zero, base = factors[one][0], factors[two][0]
+                matched = matches(levels, (one, two), ((zero, base), (level, base), (zero, given), (level, given)))
+                if matched:
+                    weights = np.zeros(len(levels))
+                    for group in matched:
+                        weights[list(group)] += np.array([1, -1, -1, 1]) / len(matched)
+                    yield one, zero, level, (two, base, given), weights, len(matched)
+
+
+def matches(levels: Sequence[dict[str, str]], keys: Sequence[str], wanted: Sequence[Sequence[str]]) -> list[tuple[int, ...]]:
+    """Return the groups of settings that have the ``wanted`` levels of ``keys`` in turn and agree in all other factors."""
+    table: dict[tuple[str, ...], dict[tuple[str, ...], int]] = {}
+    for number, level in enumerate(levels):
+        rest = tuple(value for key, value in level.items() if key not in keys)
+        table.setdefault(rest, {})[tuple(level[key] for key in keys)] = number
+    return [tuple(found[tuple(item)] for item in wanted) for found in table.values() if all(tuple(item) in found for item in wanted)]
+
+
+def pairwise_variance(cells: Floats, weights: Floats) -> float:
+    """Return the variance between seeds of the difference of two settings, pooled over all pairs; ``cells`` (settings, seeds, foregrounds)."""
+    centred, num = cells - cells.mean(axis=0), len(cells)
+    # the mean over pairs is twice the mean over settings of what a seed does beyond the common effect, times S / (S - 1)
+    return 2 * num / (num - 1) * pooled_between_seeds([spread(table, weights) for table in centred])
+
+
+def estimate_contrasts(spreads: Sequence[Spread], contrasts: Sequence[Floats], pooled: float, num_settings: int) -> list[Estimate]:
+    """Return the estimates; a contrast c of settings has the pooled variance of a difference times sum(c^2) / 2."""
+    return [
+        estimate(part, pooled, (num_settings - 1) * (part.seeds - 1), scale=float(np.sum(contrast**2)) / 2)
+        for part, contrast in zip(spreads, contrasts, strict=True)
+    ]

@@ -1,0 +1,38 @@
+"""Which settings are worth their cost: those that no other beats in everything at once."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from deepmatte.compare.comparison import Comparison
+from deepmatte.compare.panel import Floats, higher_is_better
+from deepmatte.compare.settings import Setting
+
+COSTS = ("seconds", "peak_memory_mb")
+"""Keys of ``cost`` in ``result.json`` that a front is drawn against, beside the other metrics."""
+
+
+def mean_cost(setting: Setting, key: str) -> float:
+    """Return the mean of a cost over the runs of a setting, NaN where a run does not tell."""
+    costs = [(run.result.get("cost") or {}).get(key) for run in setting.runs]
+    return float(np.mean([math.nan if cost is None else cost for cost in costs]))
+
+
+def axes(comparison: Comparison) -> dict[str, Floats]:
+    """Return what can be traded against the main metric: name -> (settings,) mean values, all of them known."""
+    found = {name: metric.panel.means() for name, metric in comparison.metrics.items() if name != comparison.main}
+    found |= {key: np.array([mean_cost(setting, key) for setting in comparison.settings]) for key in COSTS}
+    return {name: values for name, values in found.items() if not np.isnan(values).any()}
+
+
+def front(*names_and_values: tuple[str, Floats]) -> list[int]:
+    """Return the numbers of the settings that no other setting equals or beats in every value and beats in one.
+
+    >>> front(("sad", np.array([1.0, 2.0, 3.0])), ("seconds", np.array([9.0, 5.0, 6.0])))
+    [0, 1]
+    """
+    table = np.stack([-values if higher_is_better(name) else values for name, values in names_and_values], axis=1)
+    beaten = [bool(np.any((table <= row).all(axis=1) & (table < row).any(axis=1))) for row in table]
+    return [number for number, is_beaten in enumerate(beaten) if not is_beaten]
