@@ -99,7 +99,7 @@ def diagnostics_figure(tables: dict[str, dict[str, Table]]) -> Figure:
             axis.plot(_places(run[name]), run[name].mean("error"), marker=".", label=label)
         axes[3].plot(run["predicted"].mean("predicted"), run["predicted"].mean("true"), marker=".", label=label)
     for axis, (name, title) in zip(axes, titles.items(), strict=False):
-        axis.set(xlabel=title, ylabel="mean |prediction - alpha|")
+        axis.set(xlabel=title, ylabel="mean |prediction - alpha|", ylim=(0, None))
         _bin_labels(axis, EDGES[name])
     axes[3].plot([0, 1], [0, 1], color="grey", linewidth=0.8)
     axes[3].set(xlabel="mean predicted alpha", ylabel="mean true alpha")

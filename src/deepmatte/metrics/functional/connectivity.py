@@ -41,7 +41,7 @@ def connected_steps(pair: Pair) -> np.ndarray:
     """Return (H, W) uint8: ten times each pixel's connected level."""
     protocol = pair.protocol
     num_levels = len(protocol.thresholds)
-    smaller = cv2.min(pair.prediction, pair.alpha)
+    smaller = np.minimum(pair.prediction, pair.alpha)
     if smaller.dtype == np.uint8:
         levels = cv2.LUT(smaller, _count_passed(np.arange(256) / 255, protocol.thresholds))
     else:

@@ -34,25 +34,25 @@ def mad(prediction: Image, alpha: Image, trimap: Image | None = None, protocol: 
 
 def sad_of(pair: Pair) -> float:
     """Return SAD of a prepared pair."""
-    return _sum(pair, cv2.NORM_L1) / 1000
+    return _sum(pair, cv2.NORM_L1) / (1000 * pair.peak)
 
 
 def mse_of(pair: Pair) -> float:
     """Return MSE of a prepared pair."""
-    return 1000 * _sum(pair, cv2.NORM_L2SQR) / pair.num_pixels if pair.num_pixels else 0.0
+    return 1000 * _sum(pair, cv2.NORM_L2SQR) / (pair.peak**2 * pair.num_pixels) if pair.num_pixels else 0.0
 
 
 def mad_of(pair: Pair) -> float:
     """Return MAD of a prepared pair."""
-    return 1000 * _sum(pair, cv2.NORM_L1) / pair.num_pixels if pair.num_pixels else 0.0
+    return 1000 * _sum(pair, cv2.NORM_L1) / (pair.peak * pair.num_pixels) if pair.num_pixels else 0.0
 
 
 def _sum(pair: Pair, norm: int) -> float:
-    """Return the sum of the differences or their squares; on 8-bit images it is a sum of integers and exact."""
+    """Return the sum of the differences or their squares, in units of the images' own levels: for 8-bit an exact integer."""
     mask = pair.unknown if pair.protocol.error_region == "unknown" else None
-    scale = pair.peak if norm == cv2.NORM_L1 else pair.peak**2
     if pair.prediction.dtype == np.uint8:
-        return cv2.norm(pair.prediction, pair.alpha, norm, mask) / scale
+        # OpenCV may go through a square root: the nearest integer is what it means.
+        return round(cv2.norm(pair.prediction, pair.alpha, norm, mask))
     # OpenCV sums doubles one after the other; numpy sums pairwise, which keeps the last digits.
     difference = pair.prediction - pair.alpha if mask is None else (pair.prediction - pair.alpha)[mask != 0]
     return float(np.abs(difference).sum() if norm == cv2.NORM_L1 else np.square(difference).sum())

@@ -51,7 +51,7 @@ class Pair:
     @cached_property
     def num_pixels(self) -> int:
         """Number of pixels of the protocol's region."""
-        return cv2.countNonZero(self.mask)
+        return int(np.count_nonzero(self.mask))
 
 
 def prepare(prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe") -> Pair:
@@ -122,7 +122,7 @@ def checked_trimap(trimap: Image) -> np.ndarray:
     array = trimap if isinstance(trimap, np.ndarray) else trimap.cpu().numpy()
     if array.dtype != np.uint8:
         raise InputError(f"trimap has values of type {array.dtype}: give uint8 with 0 (background), 128 (unknown), 255 (foreground)")
-    if sum(cv2.countNonZero(cv2.compare(array, value, cv2.CMP_EQ)) for value in (BACKGROUND, UNKNOWN, FOREGROUND)) != array.size:
+    if sum(np.count_nonzero(array == value) for value in (BACKGROUND, UNKNOWN, FOREGROUND)) != array.size:
         other = next(value for value in np.unique(array).tolist() if value not in (BACKGROUND, UNKNOWN, FOREGROUND))
         raise InputError(f"trimap has the value {other}: only 0 (background), 128 (unknown) and 255 (foreground) are known")
     return array

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import cv2
+import math
+
 import numpy as np
 
 from deepmatte.errors import InputError
@@ -26,9 +27,10 @@ def miou_of(pair: Pair, threshold: float = 0.5) -> float:
 
 def binary_confusion(pair: Pair, threshold: float = 0.5) -> np.ndarray:
     """Return the (2, 2) confusion matrix, rows true and columns predicted, of alpha >= ``threshold``."""
-    predicted, true = (_reaches(image, threshold * pair.peak) for image in (pair.prediction, pair.alpha))
-    both = cv2.countNonZero(cv2.bitwise_and(predicted, true))
-    num_predicted, num_true = cv2.countNonZero(predicted), cv2.countNonZero(true)
+    level = threshold if pair.peak == 1 else math.ceil(255 * threshold)
+    predicted, true = pair.prediction >= level, pair.alpha >= level
+    both = np.count_nonzero(predicted & true)
+    num_predicted, num_true = np.count_nonzero(predicted), np.count_nonzero(true)
     neither = true.size - num_predicted - num_true + both
     return np.array([[neither, num_predicted - both], [num_true - both, both]], np.int64)
 
@@ -66,10 +68,6 @@ def label_confusion(prediction: np.ndarray, truth: np.ndarray, num_classes: int,
             raise InputError(f"label map of the {name} has values that are not classes: give integers in 0..{num_classes - 1}")
     joint = truth.astype(np.int64).ravel() * num_classes + prediction.ravel()
     return np.bincount(joint, minlength=num_classes**2).reshape(num_classes, num_classes)
-
-
-def _reaches(image: np.ndarray, threshold: float) -> np.ndarray:
-    return cv2.compare(image, int(np.ceil(threshold)) if image.dtype == np.uint8 else threshold, cv2.CMP_GE)
 
 
 def _thirds(image: np.ndarray, peak: int) -> np.ndarray:
