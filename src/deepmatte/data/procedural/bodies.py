@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from deepmatte.data.procedural.fields import Array, blur, fractal, grain, spread, warp
+from deepmatte.data.procedural.fields import Array, blur, fractal, grain, ramp, spread, unit, warp
 from deepmatte.data.procedural.raster import Canvas
 
 
@@ -33,13 +33,14 @@ class Body(NamedTuple):
 
 def blob(rng: Generator, size: int, centre: tuple[float, float], radii: tuple[float, float], wobble: float = 0.15) -> Body:
     """Return an ellipse with an irregular outline; ``centre`` and ``radii`` are (x, y) as fractions of ``size``."""
-    y, x = (np.indices((size, size)) + 0.5) / size
+    half = size // 2  # the field is smooth: it is drawn at half the size
+    y, x = (np.indices((half, half)) + 0.5) / half
     dx, dy = (x - centre[0]) / radii[0], (y - centre[1]) / radii[1]
     angle = np.arctan2(dy, dx)
     radius = np.ones_like(angle)
     for k in range(2, 7):
         radius += wobble / k * rng.normal() * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
-    return from_implicit(radius - np.hypot(dx, dy))
+    return from_implicit(cv2.resize(radius - np.hypot(dx, dy), (size, size), interpolation=cv2.INTER_CUBIC))
 
 
 def union(*bodies: Body) -> Body:
@@ -102,6 +103,30 @@ def cloth(rng: Generator, size: int, palette: Array) -> Array:
     folds = 0.22 * fractal(rng, size, 3.2, stretch=(0.6, 1.6)) + 0.06 * fractal(rng, size, 1.0, cutoff=30)
     stripes = rng.choice([0.0, 0.12]) * np.sign(np.sin((x * rng.normal() + y * rng.normal()) * 0.15 / k))
     return np.clip(palette[rng.integers(len(palette))] * (1 + thread + folds + stripes)[..., None], 0, 1)
+
+
+def post(rng: Generator, canvas: Canvas, start: Array, end: Array, width: float, palette: Array) -> None:
+    """Paint an opaque round bar ``width`` pixels thick from ``start`` to ``end`` (x, y): what a cloth hangs on or smoke rises from."""
+    size = canvas.size
+    along = (end - start) / np.hypot(*(end - start))
+    y, x = np.indices((size, size)) + 0.5
+    length = (x - start[0]) * along[0] + (y - start[1]) * along[1]
+    across = (y - start[1]) * along[0] - (x - start[0]) * along[1]
+    inside = np.clip(np.minimum(width / 2 - np.abs(across), np.minimum(length, np.hypot(*(end - start)) - length)) + 0.5, 0, 1)
+    stretch = (1.0, 6.0) if abs(along[0]) > abs(along[1]) else (6.0, 1.0)
+    bend = np.sqrt(np.maximum(1 - np.minimum(np.abs(2 * across / width), 1) ** 2, 0))
+    shade = 0.35 + 0.75 * bend - rng.uniform(-0.3, 0.3) * across / width
+    surface = ramp(palette, unit(0.6 * fractal(rng, size, 2.0, stretch=stretch)))
+    canvas.over(np.clip(surface * shade[..., None], 0, 1), inside)
+
+
+def beam(rng: Generator, canvas: Canvas, palette: Array) -> None:
+    """Paint, in three pictures of four, the beam across the top that a cloth or a net hangs on."""
+    y, drop = rng.uniform(0.05, 0.16, 2) * canvas.size
+    if rng.random() < 0.75:
+        width = rng.uniform(26, 46) * canvas.size / 512
+        ends = np.array([[-9.0, y], [canvas.size + 9.0, 0.5 * (y + drop)]])
+        post(rng, canvas, *ends, width, palette)
 
 
 def swirl(rng: Generator, image: Array, amount: float) -> Array:

@@ -28,7 +28,10 @@ def fractal(rng: Generator, size: int, beta: float = 2.0, stretch: tuple[float, 
     ``stretch`` (y, x) > 1 lengthens the grain along that axis; frequencies below ``cutoff`` (cycles per picture) are left out.
     Natural photographs have beta of about 2 (Field 1987).
     """
-    spectrum = scipy.fft.rfft2(rng.standard_normal((size, size)))
+    if beta >= 3 and not cutoff and size >= 128:  # nothing is left of the highest frequencies
+        half = fractal(rng, size // 2, beta, stretch)
+        return cv2.resize(half, (size, size), interpolation=cv2.INTER_CUBIC)
+    spectrum = rng.standard_normal((size, size // 2 + 1, 2)).view(np.complex128)[..., 0]
     fy = np.fft.fftfreq(size)[:, None] * size * stretch[0]
     fx = np.fft.rfftfreq(size)[None, :] * size * stretch[1]
     f2 = fy**2 + fx**2
@@ -76,12 +79,17 @@ def luma(colours: Array) -> Array:
     return colours @ np.array([0.299, 0.587, 0.114])
 
 
+def one_hue(palette: Array) -> Array:
+    """Return the palette (K, 3) with its colours drawn towards their common hue, as the tones of one coat of hair are."""
+    grey = luma(palette)[:, None]
+    return np.clip(grey + 0.35 * (palette - grey) + 0.65 * (palette - grey).mean(0) * grey / grey.mean(), 0, 1)
+
+
 def ramp(palette: Array, position: Array) -> Array:
     """Return the colours (..., 3) at ``position`` (...) in [0, 1] along the palette (K, 3), interpolated."""
-    at = np.clip(position, 0, 1) * (len(palette) - 1)
-    low = np.minimum(at.astype(int), len(palette) - 2)
-    part = (at - low)[..., None]
-    return palette[low] * (1 - part) + palette[low + 1] * part
+    fine = np.linspace(0, len(palette) - 1, 4096)
+    table = np.stack([np.interp(fine, np.arange(len(palette)), palette[:, c]) for c in range(3)], -1)
+    return np.take(table, np.rint(np.clip(position, 0, 1) * 4095).astype(np.intp), axis=0)
 
 
 def textured(rng: Generator, size: int, palette: Array, beta: float | None = None) -> Array:
@@ -108,9 +116,11 @@ def random_light(rng: Generator) -> Array:
 
 def grain(rng: Generator, image: Array, strength: float) -> Array:
     """Return ``image`` (H, W, 3) with sensor-like noise: stronger in luma than in chroma, slightly correlated."""
-    size = image.shape[:2]
-    noise = blur(rng.standard_normal(size), 0.6)[..., None] * 1.8 + 0.5 * blur(rng.standard_normal((*size, 3)), 0.8)
-    return np.clip(image + strength * noise * (0.5 + 0.7 * np.sqrt(np.clip(image, 0, 1))), 0, 1)
+    height, width = image.shape[:2]
+    noise = blur(rng.standard_normal((height, width)), 0.6) * 1.8
+    chroma = cv2.resize(rng.standard_normal((height // 2, width // 2, 3)), (width, height), interpolation=cv2.INTER_LINEAR)
+    amplitude = strength * (0.5 + 0.7 * np.sqrt(luma(image)))
+    return np.clip(image + amplitude[..., None] * (noise[..., None] + 0.5 * chroma), 0, 1)
 
 
 def spread(premultiplied: Array, alpha: Array) -> Array:

@@ -11,8 +11,8 @@ RELEASE = 1
 SPLITS = ("train", "val", "test")
 
 CYCLE = (
-    *("hair", "fur", "glass", "defocus", "hair", "feather", "foliage", "fur"),
-    *("veil", "motion", "hair", "foliage", "glass", "fur", "smoke", "hair"),
+    *("hair", "fur", "glass", "defocus", "hair", "feather", "net", "fur"),
+    *("veil", "motion", "hair", "foliage", "lace", "fur", "smoke", "hair"),
 )
 """The kinds of foreground take turns, so that every split of a multiple of 16 has the same mixture."""
 
@@ -28,9 +28,14 @@ def category(index: int) -> str:
     return CYCLE[index % len(CYCLE)]
 
 
+def is_photograph(index: int) -> bool:
+    """Return whether background number ``index`` is a photograph; every second is, and every kind of foreground meets both."""
+    return (index + index // len(CYCLE)) % 2 == 0
+
+
 def background_kind(split: str, index: int) -> str:
-    """Return the photograph or the kind of scene that background number ``index`` of ``split`` shows; the two take turns."""
-    return photographs.kind(split, index // 2) if index % 2 == 0 else SCENE_NAMES[(index // 2) % len(SCENE_NAMES)]
+    """Return the photograph or the kind of scene that background number ``index`` of ``split`` shows."""
+    return photographs.kind(split, index // 2) if is_photograph(index) else SCENE_NAMES[(index // 2) % len(SCENE_NAMES)]
 
 
 def foreground_name(split: str, index: int) -> str:

@@ -8,15 +8,17 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from deepmatte.data.procedural import optics, photographs, scenes, strands, translucent
+from deepmatte.data.procedural import optics, photographs, scenes, strands, textiles, translucent
 from deepmatte.data.procedural.bodies import Layer
 from deepmatte.data.procedural.fields import Array, natural_palette
-from deepmatte.data.procedural.names import RELEASE, SPLITS, background_kind, category
+from deepmatte.data.procedural.names import RELEASE, SPLITS, category, is_photograph
 
 RENDERERS: dict[str, Callable[[Generator, int, Array], Layer]] = {
     "hair": strands.hair,
     "fur": strands.fur,
     "feather": strands.feather,
+    "net": textiles.net,
+    "lace": textiles.lace,
     "glass": translucent.glass,
     "veil": translucent.veil,
     "smoke": translucent.smoke,
@@ -40,7 +42,7 @@ def background(seed: int, split: str, index: int, size: int) -> NDArray[np.uint8
 
 def _backdrop(rng: Generator, split: str, index: int, size: int) -> tuple[Array, Array]:
     """Return a background before the camera (H, W, 3), and its palette (5, 3)."""
-    if index % 2 == 0:
+    if is_photograph(index):
         image = photographs.crop(rng, split, index // 2, size)
         return image, photographs.palette_of(image)
     palette = natural_palette(rng)
@@ -50,17 +52,17 @@ def _backdrop(rng: Generator, split: str, index: int, size: int) -> tuple[Array,
 def background_palette(seed: int, split: str, index: int, size: int) -> Array:
     """Return the palette (5, 3) of background number ``index`` without drawing it."""
     rng = generator(seed, split, 1, index)
-    return photographs.palette_of(photographs.crop(rng, split, index // 2, size)) if index % 2 == 0 else natural_palette(rng)
+    return photographs.palette_of(photographs.crop(rng, split, index // 2, size)) if is_photograph(index) else natural_palette(rng)
 
 
 def foreground(seed: int, split: str, index: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return the colours uint8 (H, W, 3) and the alpha uint8 (H, W) of foreground number ``index`` of a split.
 
-    Two foregrounds in five are camouflaged: they are painted in the colours of the background of the same number.
+    Three foregrounds in ten are camouflaged: they are painted in the colours of the background of the same number.
     """
     rng = generator(seed, split, 0, index)
     palette = natural_palette(rng)
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         palette = background_palette(seed, split, index, size)
     layer = RENDERERS[category(index)](rng, size, palette)
     return quantised(layer.colour), quantised(layer.alpha)
@@ -69,6 +71,3 @@ def foreground(seed: int, split: str, index: int, size: int) -> tuple[NDArray[np
 def quantised(image: Array) -> NDArray[np.uint8]:
     """Return an image in [0, 1] as uint8, rounded."""
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-
-
-__all__ = ["RENDERERS", "background", "background_kind", "background_palette", "foreground", "generator", "quantised"]

@@ -25,7 +25,9 @@ def clutter(rng: Generator, size: int, palette: Array) -> Array:
         angle = np.sort(rng.uniform(0, 2 * np.pi, corners)) if corners < 9 else np.linspace(0, 2 * np.pi, corners, endpoint=False)
         stretch = rng.uniform(0.35, 1.0)
         spin = rng.uniform(0, np.pi)
-        points = np.stack([np.cos(angle), stretch * np.sin(angle)], -1) * radius
+        bumps = [rng.normal() / j * np.cos(j * angle + rng.uniform(0, 6)) for j in range(2, 6)]
+        outline = radius * (1 + 0.25 * np.clip(np.sum(bumps, 0), -2, 2))
+        points = np.stack([np.cos(angle), stretch * np.sin(angle)], -1) * outline[:, None]
         points = points @ np.array([[np.cos(spin), np.sin(spin)], [-np.sin(spin), np.cos(spin)]]) + centre
         tone = rng.uniform(0.55, 1.3) * (1 + 0.1 * rng.normal(size=3))
         canvas.polygon(points + 2.5 * k * np.array([light[0], 1.0]), np.zeros(3), opacity=0.35)
@@ -114,15 +116,16 @@ def landscape(rng: Generator, size: int, palette: Array) -> Array:
 def lights(rng: Generator, size: int, palette: Array) -> Array:
     """A room or a street far out of focus: lamps turned into discs over dark shapes."""
     k = size / 512
-    image = blur(textured(rng, size, palette * rng.uniform(0.4, 0.9), 3.0), 8 * k)
-    y, x = np.indices((size, size)) + 0.5
+    canvas = Canvas(size)
+    canvas.over(blur(textured(rng, size, palette * rng.uniform(0.4, 0.9), 3.0), 4 * k), np.ones((size, size)))
+    angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    ring = np.stack([np.cos(angle), np.sin(angle)], -1)
     for _ in range(rng.integers(25, 60)):
-        cx, cy, radius = rng.uniform(0, size), rng.uniform(0, size), rng.uniform(5, 30) * k
-        distance = np.hypot(x - cx, y - cy)
-        cover = np.clip(radius - distance, 0, 1) * (0.75 + 0.25 * np.clip(distance / radius, 0, 1) ** 4)
-        colour = np.clip(palette[rng.integers(2, 5)] * rng.uniform(0.8, 1.6) + rng.uniform(0, 0.15), 0, 1)
-        image = image + (cover * rng.uniform(0.15, 0.8))[..., None] * (colour - image * 0.4)
-    return image
+        centre, radius, strength = rng.uniform(0, size, 2), rng.uniform(5, 30) * k, rng.uniform(0.15, 0.7)
+        colour = np.clip(palette[rng.integers(2, 5)] * rng.uniform(0.9, 1.7) + rng.uniform(0, 0.2), 0, 1)
+        canvas.polygon(centre + radius * ring, colour, opacity=strength)
+        canvas.polygon(centre + 0.85 * radius * ring, colour * 0.85, opacity=0.3 * strength)
+    return canvas.premultiplied
 
 
 def drapery(rng: Generator, size: int, palette: Array) -> Array:

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.random import Generator
+from scipy import ndimage
 
 from deepmatte.data.procedural.bodies import Body, Layer, at, blob, cloth, finish, roundness, sample, union
-from deepmatte.data.procedural.fields import NATURAL, Array, fractal, ramp, random_light, textured, unit
+from deepmatte.data.procedural.fields import NATURAL, Array, fractal, one_hue, ramp, random_light, unit
 from deepmatte.data.procedural.raster import Canvas
 
-STEPS = 15
+STEPS = 22
 """Points along a strand."""
 
 
 def hair(rng: Generator, size: int, palette: Array) -> Layer:
     """A head of hair, straight to frizzy, falling or in the wind, over shoulders; flyaways down to a third of a pixel."""
     k, light = size / 512, random_light(rng)
-    centre = (rng.uniform(0.36, 0.64), rng.uniform(0.46, 0.66))
-    skull = blob(rng, size, centre, (rng.uniform(0.13, 0.19), rng.uniform(0.17, 0.23)), 0.05)
-    chest = blob(rng, size, (centre[0] + rng.normal() * 0.03, 1.12), (rng.uniform(0.3, 0.42), rng.uniform(0.26, 0.36)), 0.1)
+    centre = (rng.uniform(0.38, 0.62), rng.uniform(0.42, 0.56))
+    skull = blob(rng, size, centre, (rng.uniform(0.15, 0.21), rng.uniform(0.19, 0.25)), 0.05)
+    chest = blob(rng, size, (centre[0] + rng.normal() * 0.03, 1.12), (rng.uniform(0.34, 0.48), rng.uniform(0.3, 0.42)), 0.1)
+    neck = blob(rng, size, (centre[0], centre[1] + 0.25), (0.09, 0.25), 0.05)
     canvas = Canvas(size)
     shade = roundness(chest, light, 60 * k)[..., None]
+    canvas.over(np.clip(NATURAL[22] * rng.uniform(0.4, 1.1) * roundness(neck, light, 40 * k)[..., None], 0, 1), neck.coverage)
     canvas.over(np.clip(cloth(rng, size, palette[::-1]) * shade, 0, 1), chest.coverage)
-    tones = palette if rng.random() < 0.5 else np.linspace(0.45, 1.5, 5)[:, None] * NATURAL[rng.integers(0, 10)]
-    canvas.over(np.clip(tones[0] * 0.7 + 0 * shade, 0, 1), skull.coverage)
+    tones = one_hue(palette) if rng.random() < 0.5 else np.clip(np.linspace(0.4, 1.5, 5)[:, None] * NATURAL[rng.integers(0, 10)], 0, 1)
+    canvas.over(np.broadcast_to(tones[0] * 0.6, (size, size, 3)), np.clip(skull.depth - 6 * k, 0, 1))
     style = Style.draw(rng, k)
-    for share, loose in ((0.78, 0.0), (0.17, 0.5), (0.05, 1.0)):
+    for share, loose in ((0.74, 0.0), (0.18, 0.45), (0.08, 0.9)):
         _lock(rng, canvas, skull, style, tones, light, max(int(style.num * share), 8), loose, k)
     return finish(rng, canvas)
 
@@ -70,7 +73,14 @@ def _lock(rng: Generator, canvas: Canvas, skull: Body, style: Style, tones: Arra
         push = heading * (1 - 0.75 * step) + style.wind * step + np.array([0, 1.0]) * style.fall * step + 0.35 * at(flow, points)
         points = points + push / np.maximum(np.hypot(*push.T), 0.3)[:, None] * length / (STEPS - 1)
         path.append(points)
-    path = np.stack(path, 1)
+    path = ndimage.gaussian_filter1d(np.stack(path, 1), 1.8, axis=1, mode="nearest")
+    if not loose:  # the mass of hair behind the single strands
+        depth = rng.uniform(0.35, 0.6, num_guides)[:, None, None]
+        canvas.strands(
+            _shorten(path, np.full((num_guides, 1), 0.7)),
+            11 * k * (1.02 - t) * np.ones((num_guides, 1)),
+            np.clip(tones[1] * depth * np.ones((1, STEPS, 1)), 0, 1),
+        )
     clump = np.sort(rng.integers(0, num_guides, num))
     tangent = np.gradient(path, axis=1)
     tangent /= np.hypot(tangent[..., 0], tangent[..., 1])[..., None] + 1e-9
@@ -81,7 +91,7 @@ def _lock(rng: Generator, canvas: Canvas, skull: Body, style: Style, tones: Arra
     phase = 2 * np.pi * (rng.random(num_guides)[clump] + rng.normal(0, 0.08 + 0.2 * loose, num))[:, None]
     turns = style.turns * rng.normal(1, 0.1 + 0.2 * loose, (num, 1))
     curl = style.curl * np.sqrt(t) * np.sin(2 * np.pi * turns * t + phase) * rng.uniform(0.6, 1.3, (num, 1))
-    frizz = rng.normal(0, 1, (num, STEPS)).cumsum(1) * (0.25 + 0.7 * loose) * k
+    frizz = ndimage.gaussian_filter1d(rng.normal(0, 1, (num, STEPS)).cumsum(1), 1.5, axis=1) * (0.3 + 0.9 * loose) * k
     reach = rng.uniform(0.55, 1.0, (num, 1)) ** (0.5 + loose)
     points = _shorten(path[clump] + normal * (spread + curl + frizz)[..., None], reach)
     width = rng.uniform(0.9, 1.7, (num, 1)) * k * (1 - 0.55 * loose) * np.clip(1.05 - t**2.5, 0.12, 1)
@@ -120,7 +130,7 @@ def fur(rng: Generator, size: int, palette: Array) -> Layer:
     head = blob(rng, size, (centre[0] + rng.uniform(-0.2, 0.2), centre[1] - rng.uniform(0.25, 0.34)), (0.15, 0.14), 0.15)
     ears = [blob(rng, size, (centre[0] + dx, centre[1] - rng.uniform(0.38, 0.5)), (0.05, 0.08), 0.1) for dx in rng.uniform(-0.25, 0.25, 2)]
     body = union(body, head, *ears) if rng.random() < 0.75 else body
-    pattern = _pattern(rng, size)
+    palette, pattern = one_hue(palette), _pattern(rng, size)
     skin = ramp(palette, pattern) * (0.7 * roundness(body, light, 60 * k) + 0.1 * fractal(rng, size, 1.5))[..., None]
     canvas = Canvas(size)
     canvas.over(np.clip(skin, 0, 1), np.clip(body.depth - 2 * k, 0, 1))
@@ -178,31 +188,26 @@ def feather(rng: Generator, size: int, palette: Array) -> Layer:
 def _plume(rng: Generator, canvas: Canvas, palette: Array, lean: float, k: float) -> None:
     """Paint one plume, its shaft from below the middle upwards, leaning by ``lean`` radians."""
     size = canvas.size
-    length, s = rng.uniform(330, 460) * k, np.linspace(0, 1, 60)
+    length, s = rng.uniform(340, 500) * k, np.linspace(0, 1, 60)
     angle = -np.pi / 2 + lean + rng.uniform(-0.6, 0.6) * s
     start = np.array([rng.uniform(0.4, 0.6) - 0.25 * lean, rng.uniform(0.88, 1.0)]) * size
     shaft = start + np.cumsum(np.stack([np.cos(angle), np.sin(angle)], -1), 0) * length / 60
-    num, t = 900, np.linspace(0, 1, 10)
+    num, t = 1100, np.linspace(0, 1, 10)
     where = np.sort(rng.uniform(0.06, 1.0, num))[::-1]
     side = rng.choice([-1.0, 1.0], num)[:, None]
     fray = np.interp(where, np.linspace(0, 1, 40), np.clip(rng.normal(0.15, 0.35, 40), 0, 1) + np.linspace(1.2, 0, 40) ** 3)[:, None]
     lift = rng.uniform(0.5, 0.8) - 0.15 * where[:, None] + fray * rng.normal(0, 0.35, (num, 1)) - 0.5 * t * rng.uniform(0.2, 0.7)
     heading = np.interp(where, s, angle)[:, None] + side * (lift + 0.1)
-    reach = rng.uniform(55, 95) * k * (np.sin(np.pi * np.clip(where, 0.02, 0.98) ** 0.75) ** 0.6 + 0.08)[:, None]
+    reach = rng.uniform(70, 130) * k * (np.sin(np.pi * np.clip(where, 0.02, 0.98) ** 0.75) ** 0.6 + 0.08)[:, None]
     reach = reach * (1 + rng.normal(0, 0.04, (num, 1)) + 0.15 * fray * rng.normal(size=(num, 1)))
     step = np.stack([np.cos(heading), np.sin(heading)], -1) * (reach / len(t))[..., None]
     step = step + np.array([0, 0.25]) * fray[..., None] * (t[:, None]) * k + rng.normal(0, 0.35, step.shape) * fray[..., None] * k
     root = np.stack([np.interp(where, s, shaft[:, c]) for c in (0, 1)], -1)
     points = root[:, None] + np.concatenate([np.zeros((num, 1, 2)), np.cumsum(step, 1)[:, :-1]], 1)
     bands = 0.5 + 0.4 * np.sin(where * rng.uniform(4, 30) + rng.uniform(0, 6))[:, None] * rng.choice([0.3, 1.0]) + 0.25 * t
-    sheen = 1 + 0.25 * side * np.cos(lean) + 0.1 * rng.normal(size=(num, 1)) - 0.25 * fray * 0
+    sheen = 1 + 0.25 * side * np.cos(lean) + 0.1 * rng.normal(size=(num, 1))
     colours = np.clip(ramp(palette, bands + rng.normal(0, 0.06, (num, 1))) * (sheen * (0.75 + 0.3 * t))[..., None], 0, 1)
     width = (1.25 - 0.55 * fray) * k * np.clip(1.05 - t**3, 0.15, 1) * rng.uniform(0.75, 1.2, (num, 1))
     canvas.strands(points, width, colours)
     quill = np.clip(palette[-1] * np.linspace(1.1, 0.7, 60)[:, None], 0, 1)
     canvas.strands(shaft[None], (np.linspace(5, 0.8, 60) * k)[None], quill[None])
-
-
-def material(rng: Generator, size: int, palette: Array) -> Array:
-    """Return a lit, mottled material (H, W, 3)."""
-    return np.clip(textured(rng, size, palette) * (1 + 0.12 * fractal(rng, size, 3.0))[..., None], 0, 1)

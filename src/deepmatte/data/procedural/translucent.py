@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from deepmatte.data.procedural.bodies import Layer, finish
+from deepmatte.data.procedural.bodies import Layer, beam, finish, post
 from deepmatte.data.procedural.fields import Array, blur, fractal, ramp, random_light, unit, warp
 from deepmatte.data.procedural.raster import Canvas
 
@@ -76,7 +76,7 @@ def _liquid(rng: Generator, canvas: Canvas, u: Array, v: Array, cover: Array, pa
     filled = np.clip((v[:, None] - edge) * canvas.size * 0.7 + 0.5, 0, 1) * np.clip((0.94 - v[:, None]) * canvas.size * 0.7, 0, 1)
     colour = palette[rng.integers(len(palette))]
     depth = np.sqrt(np.maximum(1 - (0.96 * u) ** 2, 0.02))
-    alpha = 1 - (1 - rng.uniform(0.35, 0.8)) ** depth
+    alpha = 1 - (1 - rng.uniform(0.35, 0.8)) ** depth if rng.random() < 0.5 else np.ones_like(depth)
     canvas.over(np.clip(colour * (0.7 + 0.5 * depth[..., None]), 0, 1), alpha * filled * cover * (np.abs(u) < 0.97))
     ring = np.exp(-((((v[:, None] - edge) * canvas.size) / 1.6) ** 2)) * cover
     canvas.over(np.clip(colour * 0.5 + 0.4, 0, 1), 0.6 * ring)
@@ -125,6 +125,7 @@ def veil(rng: Generator, size: int, palette: Array) -> Layer:
         border, hem = _drape(rng, size, across, k)
         colour = palette[rng.integers(2, len(palette))] * shade[..., None] + 0.1 * (lean[..., None] - 1)
         canvas.over(np.clip(colour, 0, 1), np.clip(alpha + 0.35 * hem, 0, 0.97) * border)
+    beam(rng, canvas, palette)
     return finish(rng, canvas)
 
 
@@ -138,7 +139,7 @@ def _drape(rng: Generator, size: int, across: Array, k: float) -> tuple[Array, A
     """Return where a sheet hangs (H, W), with a wavy lower edge, and its hem, both in [0, 1]."""
     y = np.indices((size, size), dtype=np.float64)[0]
     wavy = 10 * k * np.sin(across / (17 * k)) + 14 * k * fractal(rng, size, 4.0)
-    sides = rng.uniform(0.22, 0.42) * size - np.abs(across + rng.normal() * 30 * k + 0.6 * wavy)
+    sides = rng.uniform(0.16, 0.34) * size - np.abs(across + rng.normal() * 30 * k + 0.6 * wavy)
     edge = np.minimum(rng.uniform(0.7, 0.97) * size - y + wavy, sides)
     return np.clip(edge + 0.5, 0, 1), np.exp(-((np.clip(edge - 3 * k, -9, None) / (2.5 * k)) ** 2))
 
@@ -159,4 +160,6 @@ def smoke(rng: Generator, size: int, palette: Array) -> Layer:
     shade = 0.8 + 0.3 * unit(billow - 0.8 * np.roll(billow, 9, 1), 1.5) - 0.15 * density
     canvas = Canvas(size)
     canvas.over(np.clip(tone * shade[..., None], 0, 1), np.clip(alpha, 0, 1))
+    foot, width = np.array([path[-1, 0] * size, size + 9.0]), rng.uniform(36, 80) * size / 512
+    post(rng, canvas, foot - (0.02 * size, rng.uniform(0.15, 0.3) * size), foot, width, palette)
     return finish(rng, canvas, lens=0.5)
