@@ -1,0 +1,255 @@
+"""Score mattes on disk against their truths: a table, CSV and JSON for anybody's results."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepmatte.errors import InputError, RunError
+from deepmatte.metrics.functional import DEFAULT_SCORES, METRICS_VERSION, PROTOCOLS, SCORES, score_image
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+UNITS = {"sad": "/1000", "mse": "x1000", "mad": "x1000", "grad": "/1000", "conn": "/1000"}
+ALL = "all"
+MOST_ROWS = 20
+"""More images than this, and the table shows the worst ten alone."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image to score: its files and how."""
+
+    name: str
+    prediction: Path
+    alpha: Path
+    trimap: Path | None
+    protocols: Sequence[str]
+    scores: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of one image under each protocol; ``grey`` is its trimap's value for unknown (None: it has no such pixel)."""
+
+    name: str
+    scores: dict[str, dict[str, float]]
+    grey: int | None
+
+
+def main(argv: list[str]) -> int:
+    """Score folders of mattes and return 0; InputError names the file at fault."""
+    options = parser().parse_args(argv)
+    for path in (options.json, options.csv):
+        if path and (path.is_dir() or not path.absolute().parent.is_dir()):
+            raise InputError(f"{path}: is a folder, or lies in a folder that does not exist; give the name of a file to write")
+    jobs = find_jobs(options)
+    scored = score_all(jobs, min(options.processes or num_cores(), len(jobs)))
+    records = [record(scored, protocol) for protocol in jobs[0].protocols]
+    show(records, scored)
+    from deepmatte.rundir import write_text
+
+    if options.json:
+        content = records[0] if options.protocol != ALL else {"protocols": records}
+        write_text(options.json, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    if options.csv:
+        write_text(options.csv, as_csv(records))
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the verb's options."""
+    protocols = "\n".join(f"  {name:<13} {protocol.description}" for name, protocol in PROTOCOLS.items())
+    result = argparse.ArgumentParser(
+        prog="deepmatte score",
+        description="Score predicted mattes against true ones. Files are matched by their names without the suffix.",
+        epilog=f"protocols:\n{protocols}\n  {ALL:<13} every one of them, to find out what a published number may have meant",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    result.add_argument("--pred", required=True, metavar="DIR", help="predicted mattes: a folder or a glob pattern; 8- or 16-bit pictures")
+    result.add_argument("--alpha", required=True, metavar="DIR", help="true mattes")
+    result.add_argument("--trimap", metavar="DIR", help="trimaps (0, 128, 255; another grey for unknown is understood)")
+    result.add_argument("--protocol", default="adobe", choices=(*PROTOCOLS, ALL), metavar="NAME", help="see below (default: adobe)")
+    result.add_argument(
+        "--scores", type=_scores, default=DEFAULT_SCORES, metavar="A,B", help=f"of {','.join(SCORES)} (default: all but mad)"
+    )
+    result.add_argument("--json", type=Path, metavar="FILE", help="write means and every image's scores as JSON")
+    result.add_argument("--csv", type=Path, metavar="FILE", help="write every image's scores as CSV")
+    result.add_argument("--processes", type=int, metavar="N", help="how many images at once (default: one for each core)")
+    return result
+
+
+def _scores(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    unknown = [name for name in names if name not in SCORES]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"'{unknown[0]}' is none of {', '.join(SCORES)}")
+    return names
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def find_jobs(options: argparse.Namespace) -> list[Job]:
+    """Match the files of the folders; InputError names a folder without pictures or a file without its partners."""
+    from deepmatte.data.files import check_names, find_pictures
+
+    protocols = tuple(PROTOCOLS) if options.protocol == ALL else (options.protocol,)
+    if options.trimap is None and protocols != ("whole",):
+        raise InputError("--trimap: is missing; give the folder of trimaps, or --protocol whole, the one that needs none")
+    predictions = find_pictures(".", options.pred, "--pred")
+    alphas = find_pictures(".", options.alpha, "--alpha")
+    check_names(predictions, alphas, "prediction", "true matte")
+    trimaps = find_pictures(".", options.trimap, "--trimap") if options.trimap else {}
+    if trimaps:
+        check_names(predictions, trimaps, "prediction", "trimap")
+    return [Job(name, file, alphas[name], trimaps.get(name), protocols, options.scores) for name, file in predictions.items()]
+
+
+def score_all(jobs: Sequence[Job], num_processes: int) -> list[Scored]:
+    """Score the images with a progress bar on standard error; the results are in the order of the jobs."""
+    import cv2
+    from rich.console import Console
+    from rich.progress import Progress
+
+    cv2.setNumThreads(1)  # one image a core; and a pool of threads would not survive the fork
+    if num_processes <= 1:
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            return [score_job(job) for job in progress.track(jobs, description="scoring")]
+    # Compiled once here and inherited by the forked workers; where there is no fork they read it from numba's cache.
+    blank = np.zeros((1, 1), np.uint8)
+    for protocol in jobs[0].protocols:
+        score_image(blank, blank, blank, protocol, jobs[0].scores)
+    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
+    with ProcessPoolExecutor(num_processes, context, cv2.setNumThreads, (1,)) as pool:
+        futures = [pool.submit(score_job, job) for job in jobs]  # forks before the progress bar starts its thread
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            bar, waiting = progress.add_task("scoring", total=len(jobs)), set(futures)
+            while waiting:
+                done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
+                progress.update(bar, advance=len(done))
+                if any(future.exception() for future in done):
+                    pool.shutdown(cancel_futures=True)
+                    waiting = set()
+        # The first image at fault by name, not by chance; jobs start in order, so none before it was cancelled.
+        try:
+            return [future.result() for future in futures]
+        except BrokenProcessPool:
+            raise RunError("a scoring process was killed, perhaps for want of memory; try --processes 1") from None
+
+
+def score_job(job: Job) -> Scored:
+    """Read the files of one image and score it."""
+    from deepmatte.data.images import named, read_alpha
+
+    prediction, alpha = read_alpha(job.prediction), read_alpha(job.alpha)
+    trimap, grey = (None, 128) if job.trimap is None else read_any_trimap(job.trimap)
+    for file, image in ((job.alpha, alpha), (job.trimap, trimap)):
+        if image is not None and image.shape != prediction.shape:
+            sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in (image, prediction)]
+            raise InputError(f"{named(file)}: has {sizes[0]} pixels, but {named(job.prediction)} {sizes[1]}; they have to be the same")
+    scores = {protocol: score_image(prediction, alpha, trimap, protocol, job.scores) for protocol in job.protocols}
+    return Scored(job.name, scores, grey)
+
+
+def read_any_trimap(path: Path) -> tuple[np.ndarray, int | None]:
+    """Return a trimap of 0, 128 and 255, one without unknown pixels too, and the grey that stood for unknown."""
+    from deepmatte.data.images import named, read_alpha
+    from deepmatte.metrics.functional.inputs import UNKNOWN, quantise
+    from deepmatte.ops.trimap import normalise_trimap
+
+    grey = quantise(read_alpha(path))
+    try:
+        trimap = normalise_trimap(grey)
+    except InputError as error:
+        raise InputError(f"{named(path)}: {error}") from None
+    unknown = grey[trimap == UNKNOWN]
+    return trimap, int(unknown[0]) if unknown.size else None
+
+
+def record(scored: Sequence[Scored], protocol: str) -> dict[str, Any]:
+    """Return what the JSON file holds for one protocol."""
+    images = [{"image": image.name, **image.scores[protocol]} for image in scored]
+    names = list(scored[0].scores[protocol])
+    return {
+        "protocol": protocol,
+        "metrics_version": METRICS_VERSION,
+        "num_images": len(images),
+        "num_images_without_unknown": sum(image.grey is None for image in scored),
+        "mean": {name: float(np.mean([image[name] for image in images])) for name in names},
+        "images": images,
+    }
+
+
+def as_csv(records: Sequence[dict[str, Any]]) -> str:
+    """Return a line an image, protocol by protocol."""
+    rows = [{"image": image["image"], "protocol": record["protocol"], **image} for record in records for image in record["images"]]
+    text = StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def show(records: Sequence[dict[str, Any]], scored: Sequence[Scored]) -> None:
+    """Print the table and what has to be known about the files."""
+    from rich.console import Console
+
+    console = Console()
+    console.print(protocol_table(records) if len(records) > 1 else image_table(records[0]))
+    greys = [image.grey for image in scored if image.grey not in (None, 128)]
+    if greys:
+        listed = ", ".join(map(str, sorted(set(greys))))
+        console.print(f"Unknown is marked by {listed} in {len(greys)} of {len(scored)} trimaps; it was read as 128.")
+    empty = records[0]["num_images_without_unknown"]
+    if empty:
+        console.print(f"No pixel is unknown in {empty} of {len(scored)} trimaps; over that zone these images count with no error.")
+
+
+def image_table(record: dict[str, Any]) -> Table:
+    """Return the table of one protocol, a row an image and the mean last."""
+    images, names = record["images"], list(record["mean"])
+    title = f"protocol {record['protocol']}, {len(images)} images"
+    if len(images) > MOST_ROWS:
+        title += f", the ten worst by {names[0]}"
+        images = sorted(images, key=lambda image: image[names[0]], reverse=names[0] != "miou")[:10]
+    table = _table(title, "image", names)
+    for image in images:
+        table.add_row(image["image"], *(f"{image[name]:.5g}" for name in names))
+    table.add_section()
+    table.add_row("mean", *(f"{record['mean'][name]:.5g}" for name in names), style="bold")
+    return table
+
+
+def protocol_table(records: Sequence[dict[str, Any]]) -> Table:
+    """Return the means under every protocol."""
+    names = list(records[0]["mean"])
+    table = _table(f"mean of {records[0]['num_images']} images", "protocol", names)
+    for record in records:
+        table.add_row(record["protocol"], *(f"{record['mean'][name]:.5g}" for name in names))
+    return table
+
+
+def _table(title: str, first: str, names: Sequence[str]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    table.add_column(first)
+    for name in names:
+        table.add_column(f"{name} {UNITS.get(name, '')}".strip(), justify="right")
+    return table
