@@ -37,7 +37,7 @@ def bce_loss(
     Proper: yes. The textbook form is least at p = w t / (w t + 1 - t), which for w != 1 is not t. Its value at the truth is the
     entropy of t, not 0.
     Use: for fast early learning, beside an overlap term (preset `bce_dice`).
-    Cost: about 3x alpha.
+    Cost: as alpha.
 
     >>> from deepmatte.batch import example_batch
     >>> batch = example_batch(size=8)
@@ -84,7 +84,7 @@ def focal_loss(
     Optimises: the pixels that are still wrong; what is nearly right no longer counts.
     Proper: proper yes, exponential yes. The textbook form is pulled towards 0 or 1: it is not stationary at p = t.
     Use: where few pixels are hard, beside an overlap term (preset `focal_dice`).
-    Cost: about 5x alpha.
+    Cost: about 2x alpha.
 
     >>> from deepmatte.batch import example_batch
     >>> batch = example_batch(size=8)

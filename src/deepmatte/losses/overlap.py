@@ -32,7 +32,7 @@ def dice_loss(
     Optimises: SAD relative to the size of the matte, so that small mattes count as much as large ones.
     Proper: yes, strictly. The textbook form prefers hard mattes: for t = (0.8, 0.4) the truth costs 0.333, (1, 0) only 0.273.
     Use: where the foreground of the region is scarce; beside a term that sees each pixel (`bce_dice`, `focal_dice`).
-    Cost: about 2x alpha.
+    Cost: as alpha.
 
     >>> from deepmatte.batch import example_batch
     >>> batch = example_batch(size=8)
@@ -59,7 +59,7 @@ def jaccard_loss(
     the last errors.
     Proper: yes, strictly. The textbook form prefers hard mattes.
     Use: as `dice`.
-    Cost: about 2x alpha.
+    Cost: as alpha.
 
     >>> from deepmatte.batch import example_batch
     >>> batch = example_batch(size=8)
@@ -87,7 +87,7 @@ def tversky_loss(
     Optimises: the overlap, with beta > alpha rather too much foreground than too little: strands survive.
     Proper: yes; strictly for alpha, beta > 0. The textbook form prefers hard mattes.
     Use: where a network loses thin structures (beta up) or leaves a veil (alpha up).
-    Cost: about 3x alpha.
+    Cost: as alpha.
 
     >>> from deepmatte.batch import example_batch
     >>> batch = example_batch(size=8)
@@ -105,26 +105,24 @@ def _overlap(
     mask = mask_of(batch, region)
     if mask is not None:
         predicted, true = torch.where(mask, predicted, 0), torch.where(mask, true, 0)
-    predicted, true = predicted.flatten(1), true.flatten(1)
-    both, much, little = _textbook_counts(predicted, true) if form == "textbook" else _proper_counts(predicted, true)
+    axes = (1, 2, 3) if reduction == "sample" else (0, 1, 2, 3)
+    both, much, little = (_textbook_counts if form == "textbook" else _proper_counts)(predicted, true, axes)
     wrong = alpha * much + beta * little
-    counts = torch.stack([wrong, both + wrong])
     if reduction == "batch":
-        wrong, total = global_sum(counts.sum(1))
-        return wrong / (total + smooth).clamp(min=SMALLEST)
-    shares = counts[0] / (counts[1] + smooth).clamp(min=SMALLEST)
-    present = torch.ones_like(shares) if mask is None else mask.flatten(1).any(1).to(shares.dtype)
-    return ratio(shares, present)
+        wrong, both = global_sum(torch.stack([wrong, both]))
+        return wrong / (both + wrong + smooth).clamp(min=SMALLEST)
+    shares = wrong / (both + wrong + smooth).clamp(min=SMALLEST)
+    return ratio(shares, torch.ones_like(shares) if mask is None else mask.flatten(1).any(1))
 
 
-def _textbook_counts(predicted: Tensor, true: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return TP, FP and FN (N,) by products."""
-    both = (predicted * true).sum(1)
-    return both, predicted.sum(1) - both, true.sum(1) - both
+def _textbook_counts(predicted: Tensor, true: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return TP, FP and FN by products."""
+    both = (predicted * true).sum(axes)
+    return both, predicted.sum(axes) - both, true.sum(axes) - both
 
 
-def _proper_counts(predicted: Tensor, true: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return TP, FP and FN (N,) by minima; written so that the gradient is 0 at p = t also for alpha != beta."""
+def _proper_counts(predicted: Tensor, true: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return TP, FP and FN by minima; written so that the gradient is 0 at p = t also for alpha != beta."""
     error = predicted - true
-    much, little = error.relu().sum(1), (-error).relu().sum(1)
-    return predicted.sum(1) - much, much, little
+    much, little = error.relu().sum(axes), (-error).relu().sum(axes)
+    return predicted.sum(axes) - much, much, little

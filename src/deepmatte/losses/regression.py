@@ -43,7 +43,7 @@ def alpha_loss(
     Optimises: SAD (charbonnier, l1) or MSE (l2) of the region, divided by its number of pixels.
     Proper: yes, strictly; under uncertainty l1 asks for the median of alpha and l2 for its mean.
     Use: always; the other terms are measured by what they add to it.
-    Cost: the unit.
+    Cost: the unit: less than 1/1000 of a training step of `model=dim` (`benchmarks/losses.py --presets`).
 
     >>> from deepmatte.batch import example_batch
     >>> batch = example_batch(size=8)
@@ -71,7 +71,7 @@ def composition_loss(
     Optimises: the visible error of the composite: alpha errors weigh by |F - B| and cost nothing where the colours agree.
     Proper: yes; strictly so where foreground and background differ in colour.
     Use: beside `alpha` (preset `dim`). Peers scale it differently at equal weight: 1x here, 6x and 13x elsewhere.
-    Cost: about 5x alpha (three channels and two layers).
+    Cost: about 6x alpha (three channels and two layers).
 
     >>> from deepmatte.batch import example_batch
     >>> batch = example_batch(size=8)
@@ -105,7 +105,7 @@ def gradient_loss(
     Optimises: the sharpness of edges, and so the Grad metric.
     Proper: yes, but not alone: zero at the truth, and also at a matte that is off by a constant; amplitude can't see inversion.
     Use: beside `alpha`, for crisp hair.
-    Cost: about 15x alpha on a CPU (four filters forward, two more backward).
+    Cost: about 6x alpha.
 
     >>> from deepmatte.batch import example_batch
     >>> batch = example_batch(size=8)
@@ -138,7 +138,7 @@ def laplacian_loss(
     Optimises: errors of all widths, the wide ones with more weight than in l1.
     Proper: yes, but not alone: a constant offset costs nothing.
     Use: beside `alpha`; the modern recipe is the preset `alpha_laplacian`.
-    Cost: about 10x alpha on a CPU.
+    Cost: about 3x alpha.
 
     >>> from deepmatte.batch import example_batch
     >>> batch = example_batch(size=8)

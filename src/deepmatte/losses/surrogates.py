@@ -33,7 +33,7 @@ def grad_metric_loss(
     Optimises: Grad.
     Proper: yes, but not alone: like Grad it can't see a constant offset, a stretch or an inversion.
     Use: beside `alpha`, to see whether training on Grad buys Grad. `gradient` is the same without square and stretch.
-    Cost: about 15x alpha on a CPU.
+    Cost: about 8x alpha.
 
     >>> from deepmatte.batch import example_batch
     >>> batch = example_batch(size=8)

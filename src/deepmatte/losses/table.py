@@ -125,8 +125,7 @@ class LossTable(nn.Module):
 
     def forward(self, matte: Matte, batch: Batch, progress: float = 0.0) -> LossResult:
         """Compute the terms that are on at ``progress``, the fraction of the run from 0 to 1."""
-        weights = {row.name: row.weight(progress) for row in self.rows}
-        weights = {name: weight for name, weight in weights.items() if weight > 0}
+        weights = self.weights_at(progress)
         with torch.autocast(matte.alpha.device.type, enabled=False):
             full, batch = prepare(matte, batch)
             terms = {row.name: row.function(full, batch) for row in self.rows if row.name in weights}
@@ -134,6 +133,11 @@ class LossTable(nn.Module):
             factors = {name: self._factor(name) for name in terms}
             total = sum((weights[name] * factors[name] * value for name, value in terms.items()), 0 * full.alpha.sum())
         return LossResult(total, terms, weights, factors, found)
+
+    def weights_at(self, progress: float) -> dict[str, float]:
+        """Return the weights of the terms that are on at ``progress``."""
+        weights = {row.name: row.weight(progress) for row in self.rows}
+        return {name: weight for name, weight in weights.items() if weight > 0}
 
     def _factor(self, name: str) -> float:
         """Return the factor that brings a term's gradient to the length of the unit's; 1 where nothing is known yet."""

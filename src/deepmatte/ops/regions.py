@@ -124,22 +124,20 @@ def global_gather(local: Tensor) -> Tensor:
     return _GlobalGather.apply(local) if world_size() > 1 else local
 
 
-def ratio(numerators: Tensor, denominators: Tensor, reduction: Reduction = "batch") -> Tensor:
-    """Divide the sums of N samples (N,) by their weights (N,): one ratio for the global batch, or the mean of the samples' ratios.
+def ratio(sums: Tensor, counts: Tensor, reduction: Reduction = "batch") -> Tensor:
+    """Divide the sums of N samples (N,) by their counts (N,): one mean of the global batch, or the mean of the samples' means.
 
-    ``batch`` is the ratio of the global sums. ``sample`` averages over the samples with a positive denominator. Without any
-    the result is 0, with a zero gradient.
+    ``sample`` averages over the samples whose count is not 0. Where there is nothing to count the sum has to be 0, and so is the
+    result.
 
     >>> sums, counts = torch.tensor([6.0, 1.0, 0.0]), torch.tensor([2.0, 1.0, 0.0])
     >>> float(ratio(sums, counts)), float(ratio(sums, counts, "sample"))
     (2.3333332538604736, 2.0)
     """
     if reduction == "sample":
-        present = denominators > 0
-        numerators = torch.where(present, numerators, 0) / torch.where(present, denominators, 1)
-        denominators = present
-    total, weight = global_sum(torch.stack([numerators.sum(), denominators.to(numerators.dtype).sum()]))
-    return torch.where(weight > 0, total, 0) / torch.where(weight > 0, weight, 1)
+        sums, counts = sums / counts.clamp(min=1), counts > 0
+    total, count = global_sum(torch.stack([sums.sum(), counts.sum().to(sums.dtype)]))
+    return total / count.clamp(min=1)
 
 
 def masked_mean(values: Tensor, mask: Tensor | None, reduction: Reduction = "batch", per: Per = "region") -> Tensor:
