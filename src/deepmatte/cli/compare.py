@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from pathlib import Path
 
 
 def main(argv: list[str]) -> int:
@@ -16,6 +18,11 @@ def main(argv: list[str]) -> int:
     from deepmatte.compare.table import print_comparison
 
     comparison = compare(options.runs, options.metric, options.baseline)
+    if options.out is not None:
+        from deepmatte.compare.report import PAGE, write_report
+
+        write_report(comparison, options.out)
+        print(f"written to {options.out / PAGE}", file=sys.stderr)
     if options.json:
         print(json.dumps(as_record(comparison), indent=2, allow_nan=False))
     else:
@@ -29,5 +36,6 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("runs", nargs="+", metavar="RUN", help="run directories, or the sweep directory that holds them")
     result.add_argument("--metric", default="sad", help="the metric that decides (default: sad)")
     result.add_argument("--baseline", metavar="SETTING", help="compare every setting with this one instead of every pair")
+    result.add_argument("--out", type=Path, metavar="DIR", help="write one HTML page, Markdown, CSV, JSON and PNG there")
     result.add_argument("--json", action="store_true", help="print everything as JSON, for programs")
     return result

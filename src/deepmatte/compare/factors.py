@@ -119,7 +119,7 @@ def matches(levels: Sequence[dict[str, str]], keys: Sequence[str], wanted: Seque
 
 
 def pairwise_variance(cells: Floats, weights: Floats) -> float:
-    """Return the variance between seeds of the difference of two settings, pooled over all pairs; ``cells`` (settings, seeds, foregrounds)."""
+    """Return the variance between seeds of a difference, pooled over all pairs; ``cells`` is (settings, seeds, foregrounds)."""
     centred, num = cells - cells.mean(axis=0), len(cells)
     # the mean over pairs is twice the mean over settings of what a seed does beyond the common effect, times S / (S - 1)
     return 2 * num / (num - 1) * pooled_between_seeds([spread(table, weights) for table in centred])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from deepmatte.errors import InputError
 
 LABELS = ("image", "foreground", "background", "category")
 """Columns of ``per_image.csv`` that say what an image is; every other column is a score."""
+
+PART = re.compile(r"(?P<metric>\w+)_(?P<bins>alpha|border|width|predicted)_(?P<low>[\d.]+)_(?P<high>[\d.]+|inf)$")
+"""Columns of ``per_image.csv`` that hold a bin's part of a score, as ``sad_alpha_0.05_0.1``."""
 
 SAME_IN_ALL = (("protocol", "protocol"), ("metrics_version", "metrics version"), ("dataset.digest", "test set (digest)"))
 """What has to be equal in all runs of a comparison: the key in ``result.json`` and its name in a message."""
@@ -34,8 +38,8 @@ class Run:
 
     @property
     def metrics(self) -> list[str]:
-        """The scores that ``per_image.csv`` has a column for; columns with a slash are breakdowns and not counted."""
-        return [str(column) for column in self.images.columns if column not in LABELS and "/" not in str(column)]
+        """The scores that ``per_image.csv`` has a column for, without the parts of a score that belong to a bin."""
+        return [str(column) for column in self.images.columns if column not in LABELS and not PART.match(str(column))]
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def read_per_image(file: Path) -> pd.DataFrame:
         table[label] = table[label].fillna("") if label in table else ""
     table["foreground"] = table["foreground"].where(table["foreground"] != "", table["image"])
     for column in table.columns.difference(LABELS):
-        if not pd.api.types.is_numeric_dtype(table[column]) or ("/" not in column and not table[column].notna().all()):
+        if not pd.api.types.is_numeric_dtype(table[column]) or (not PART.match(column) and not table[column].notna().all()):
             raise InputError(f"{file.name} has a cell without a number in column '{column}'")
     return table.sort_values("image", ignore_index=True)
 

@@ -96,4 +96,4 @@ def number(value: float | None) -> str:
     >>> number(3.14159), number(float("nan"))
     ('3.142', '-')
     """
-    return "-" if value is None or math.isnan(value) else f"{value:.4g}"
+    return "-" if value is None or not math.isfinite(value) else f"{value:.4g}"

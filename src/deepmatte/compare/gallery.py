@@ -1,0 +1,83 @@
+"""The same test crops for all runs, as data that the page's script draws from; hard and telling ones come first."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+
+from deepmatte.compare.comparison import Comparison
+from deepmatte.compare.pictures import open_picture, picture_names
+from deepmatte.compare.records import Run
+
+MOST_MATTES = 400
+"""Mattes on a page at most; it bounds the time and the size."""
+
+MOST_PICTURES = 12
+SIDE = 320
+"""Longest side of a picture on the page, in pixels."""
+
+
+def make_gallery(comparison: Comparison) -> dict[str, Any] | None:
+    """Return the pictures as data for the page, None where the runs share no test pictures.
+
+    ``runs`` has name and setting of each run, ``pictures`` name, ``hard`` (mean score over the runs, larger is harder), ``apart`` (largest
+    difference between settings), and JPEG data: ``image``, ``alpha``, and ``mattes`` and ``scores``, one a run.
+    """
+    runs = [(setting.name, run) for setting in comparison.settings for run in setting.runs]
+    names = picture_names([run.path for _, run in runs])
+    if not names:
+        return None
+    hard, apart = difficulty(comparison, names)
+    count = min(max(MOST_MATTES // len(runs), 2), MOST_PICTURES, len(names))
+    chosen = dict.fromkeys(name for couple in zip(ranked(hard), ranked(apart), strict=True) for name in couple)
+    pictures = []
+    for name in list(chosen)[:count]:
+        first = runs[0][1]
+        scores = [image_score(run, comparison.main, name) for _, run in runs]
+        pictures.append(
+            {
+                "name": name,
+                "hard": hard[name],
+                "apart": apart[name],
+                "image": encoded(first, name, "image"),
+                "alpha": encoded(first, name, "alpha"),
+                "mattes": [encoded(run, name, "matte") for _, run in runs],
+                "scores": [None if np.isnan(score) else score for score in scores],
+            }
+        )
+    labels = [{"name": f"{setting}, seed {run.seed}", "setting": setting} for setting, run in runs]
+    return {"metric": comparison.main.upper(), "runs": labels, "pictures": pictures}
+
+
+def difficulty(comparison: Comparison, names: list[str]) -> tuple[dict[str, float], dict[str, float]]:
+    """Return how hard each picture is and how far the settings stand apart on it, in the main metric; 0 where it has no row."""
+    panel = comparison.decisive.panel
+    images = list(panel.settings[0].runs[0].images["image"])
+    means = panel.sign * np.stack([scores.mean(axis=0) for scores in panel.scores])
+    rows = {name: images.index(name) for name in names if name in images}
+    hard = {name: float(means[:, rows[name]].mean()) if name in rows else 0.0 for name in names}
+    apart = {name: float(np.ptp(means[:, rows[name]])) if name in rows else 0.0 for name in names}
+    return hard, apart
+
+
+def ranked(values: dict[str, float]) -> list[str]:
+    """Return the names from the largest value to the smallest."""
+    return sorted(values, key=lambda name: -values[name])
+
+
+def image_score(run: Run, metric: str, name: str) -> float:
+    """Return a run's score on one image, NaN where it has none."""
+    found = run.images[metric][run.images["image"] == name]
+    return float(found.iloc[0]) if len(found) else float("nan")
+
+
+def encoded(run: Run, name: str, part: str) -> str:
+    """Return one part of a test picture as a data URI, at most `SIDE` pixels wide and high."""
+    picture = open_picture(run.path, name, part)
+    picture.thumbnail((SIDE, SIDE))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

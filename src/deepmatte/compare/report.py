@@ -1,0 +1,76 @@
+"""Write a comparison to a directory: page, Markdown, CSV, PNG and JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from deepmatte.compare.comparison import Comparison
+from deepmatte.compare.drawing import Drawing, to_png
+from deepmatte.compare.factors import effects
+from deepmatte.compare.figures import draw_all
+from deepmatte.compare.gallery import make_gallery
+from deepmatte.compare.page import render_markdown, render_page
+from deepmatte.compare.record import as_record
+from deepmatte.compare.where import breakdowns
+from deepmatte.errors import InputError
+
+PAGE, MARKDOWN, RECORD, FIGURES = "comparison.html", "comparison.md", "comparison.json", "figures"
+
+
+def write_report(comparison: Comparison, directory: Path) -> list[Drawing]:
+    """Write ``comparison.html``, ``.md`` and ``.json``, ``scores.csv``, ``differences.csv`` and ``figures/*.png``; return the figures.
+
+    Every file is written aside and then renamed. InputError where the directory can't be written.
+    """
+    found = effects(comparison.decisive.panel)
+    drawings = draw_all(comparison, found, breakdowns(comparison))
+    files = {
+        PAGE: render_page(comparison, found, drawings, make_gallery(comparison)),
+        MARKDOWN: render_markdown(comparison, found, drawings, FIGURES),
+        RECORD: json.dumps(as_record(comparison), indent=2, allow_nan=False) + "\n",
+        "scores.csv": scores_table(comparison).to_csv(index=False),
+        "differences.csv": differences_table(comparison).to_csv(index=False),
+    }
+    try:
+        for name, text in files.items():
+            write_bytes(directory / name, text.encode())
+        for drawing in drawings:
+            write_bytes(directory / FIGURES / f"{drawing.name}.png", to_png(drawing))
+    except OSError as error:
+        raise InputError(f"--out {directory}: {error.strerror or error}; give a directory that can be written") from error
+    return drawings
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Write aside, then rename: a reader never sees half a file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    aside.write_bytes(content)
+    aside.replace(file)
+
+
+def scores_table(comparison: Comparison) -> pd.DataFrame:
+    """Return one row a setting and metric."""
+    rows = [
+        {"metric": name, "setting": score.setting, "rank": score.rank, "mean": score.estimate.mean, "sd": score.sd}
+        | {"low": score.estimate.low, "high": score.estimate.high, "seeds": score.seeds, "chance_to_be_best": score.chance}
+        for name, metric in comparison.metrics.items()
+        for score in metric.scores
+    ]
+    return pd.DataFrame(rows)
+
+
+def differences_table(comparison: Comparison) -> pd.DataFrame:
+    """Return one row a pair of settings and metric."""
+    rows = []
+    for name, metric in comparison.metrics.items():
+        for item in metric.differences:
+            row = asdict(item)
+            part, size = row.pop("estimate"), dict(zip(("d", "d_low", "d_high"), row.pop("effect"), strict=True))
+            rows.append({"metric": name, "difference": part["mean"], "low": part["low"], "high": part["high"], **row, **size})
+    return pd.DataFrame(rows)
