@@ -1,13 +1,15 @@
 import shutil
+from itertools import chain
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from deepmatte.data.cache import ArrayCache
 from deepmatte.data.files import find_pictures, split_of
 from deepmatte.data.folder import FolderData, FolderImages
 from deepmatte.data.sources import BackgroundSet, CompositionSource, ForegroundSet, ImageSet, ImageSource, KnowsSizes
 from deepmatte.errors import InputError
-from PIL import Image
 
 ALL_TRAIN = {"val_fraction": 0.0, "test_fraction": 0.0}
 
@@ -148,7 +150,7 @@ def test_splits_are_disjoint_complete_and_stable_under_added_files(tree):
     many = splits(FolderData(tree(names, backgrounds=[f"b{i}" for i in range(18)], size=(40, 40)), **fractions))
     for kind, everything in ((0, names), (1, sorted(f"b{i}" for i in range(18)))):
         parts = [many[split][kind] for split in many]
-        assert sorted(sum(parts, [])) == everything
+        assert sorted(chain.from_iterable(parts)) == everything
         for split in many:
             assert set(few[split][kind]) <= set(many[split][kind])
 

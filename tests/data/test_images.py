@@ -1,6 +1,5 @@
 import io
 import logging
-import os
 import struct
 import warnings
 import zlib
@@ -8,12 +7,13 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from deepmatte.data import images
-from deepmatte.data.images import read_alpha, read_cutout, read_header, read_image, read_trimap, write_png
-from deepmatte.errors import InputError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+
+from deepmatte.data import images
+from deepmatte.data.images import read_alpha, read_cutout, read_header, read_image, read_trimap, write_png
+from deepmatte.errors import InputError
 
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -164,7 +164,12 @@ def test_trimaps_are_read_in_every_form(tmp_path, form):
         palette.save(path)
     else:
         opaque = np.full_like(TRIMAP, 255)
-        forms = {"grey": TRIMAP, "rgb": np.dstack([TRIMAP] * 3), "rgba": np.dstack([TRIMAP] * 3 + [opaque]), "16 bit": TRIMAP.astype(np.uint16) * 257}
+        forms = {
+            "grey": TRIMAP,
+            "rgb": np.dstack([TRIMAP] * 3),
+            "rgba": np.dstack([TRIMAP] * 3 + [opaque]),
+            "16 bit": TRIMAP.astype(np.uint16) * 257,
+        }
         save(path, forms[form])
     np.testing.assert_array_equal(read_trimap(path), TRIMAP)
 
@@ -241,13 +246,18 @@ def test_damaged_bytes_give_a_picture_or_an_input_error(tmp_path, data):
     path = tmp_path / "fuzz.png"
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     for reader in READERS:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                reader(path)
-        except InputError as error:
-            assert str(error).startswith(str(path))  # noqa: PT017 - no error is a good outcome too
-            assert "\n" not in str(error)
+        message = refusal(reader, path)
+        assert message is None or (message.startswith(f"{path}: ") and "\n" not in message)
+
+
+def refusal(reader, path) -> str | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            reader(path)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -260,7 +270,7 @@ def test_written_png_is_what_opencv_reads_back(tmp_path, dtype, channels):
     assert stored.dtype == dtype
     order = {0: ..., 3: (..., [2, 1, 0]), 4: (..., [2, 1, 0, 3])}[channels]
     np.testing.assert_array_equal(stored[order], pixels)
-    assert os.listdir(path.parent) == ["ü.png"]
+    assert [file.name for file in path.parent.iterdir()] == ["ü.png"]
 
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
@@ -270,7 +280,7 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch
     with pytest.raises(OSError, match="disk full"):
         write_png(path, 255 - GREY)
     np.testing.assert_array_equal(read_alpha(path), GREY)
-    assert os.listdir(tmp_path) == ["a.png"]
+    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_floats_are_not_written(tmp_path):

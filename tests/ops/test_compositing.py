@@ -2,9 +2,10 @@ from fractions import Fraction
 
 import numpy as np
 import torch
-from deepmatte.ops.compositing import composite
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from deepmatte.ops.compositing import composite
 
 EIGHT_BIT = st.integers(0, 255)
 

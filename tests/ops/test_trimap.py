@@ -2,12 +2,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from deepmatte.errors import InputError
-from deepmatte.ops.trimap import full_scale, impose_trimap, normalise_trimap, random_trimap, trimap_from_alpha, trivial_matte
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
+
+from deepmatte.errors import InputError
+from deepmatte.ops.trimap import full_scale, impose_trimap, normalise_trimap, random_trimap, trimap_from_alpha, trivial_matte
 
 
 def ellipse(size: int) -> np.ndarray:

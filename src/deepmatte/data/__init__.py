@@ -4,6 +4,8 @@ The way is source -> dataset (with a `Composition`) -> sampler and `collate` -> 
 ``conf/data/``; a new one needs no more than the methods of a protocol in `deepmatte.data.sources`.
 """
 
+import cv2
+
 from deepmatte.data.composition import Composition
 from deepmatte.data.datasets import (
     CompositionDataset,
@@ -45,3 +47,7 @@ __all__ = [
     "worker_init",
     "write_png",
 ]
+
+# OpenCV's threads don't survive the fork that makes a loader's workers: the first call that wants them would hang there for ever.
+# Samples are made in parallel by workers, not by threads.
+cv2.setNumThreads(1)

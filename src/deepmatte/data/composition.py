@@ -63,8 +63,9 @@ class Composition:
         self.max_side = max_side
         if not self.crop_sizes or self.crop_sizes[0] < 1:
             raise InputError(f"composition.crop_sizes={list(crop_sizes)}: needs at least one side, all of them positive")
-        if size < 1 or (max_side is not None and max_side < 1):
-            raise InputError(f"composition.size={size}, composition.max_side={max_side}: sides are positive numbers of pixels")
+        for key, side in (("size", size), ("max_side", max_side)):
+            if side is not None and side < 1:
+                raise InputError(f"composition.{key}={side}: a side is a positive number of pixels")
         if not 0 <= flip <= 1:
             raise InputError(f"composition.flip={flip}: a probability lies between 0 and 1")
 
