@@ -58,6 +58,29 @@ def test_half_precision_predictions_are_read():
     assert score_image(half, a["alpha"], a["trimap"]) == expected
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_levels_are_rounded_in_the_precision_of_the_matte_halves_to_even(dtype):
+    """Beside every half, nearer than single precision can tell in the case of doubles."""
+    halves = (np.arange(255) + 0.5) / 255
+    mattes = np.stack([halves - 1e-12, halves, halves + 1e-12]).astype(dtype)
+    expected = np.rint(mattes * dtype(255)).astype(np.uint8)
+    assert np.array_equal(inputs.quantise(mattes), expected)
+    assert np.array_equal(inputs.quantise(torch.from_numpy(mattes)), expected)
+    if dtype == np.float64:
+        assert np.array_equal(expected[0], np.arange(255))
+        assert np.array_equal(expected[2], np.arange(1, 256))
+
+
+@pytest.mark.parametrize("rounding", ["nearest", "truncate"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_rounding_on_a_gpu_equals_rounding_on_the_cpu(dtype, rounding, monkeypatch):
+    """There need not be one here: what would stay a tensor there is kept a tensor."""
+    matte = torch.from_numpy(CASES["P04"].arrays["pred"]).to(dtype)
+    on_cpu = inputs.quantise(matte, rounding=rounding)
+    monkeypatch.setattr(inputs, "_plane", lambda image, name: image)
+    assert np.array_equal(inputs.quantise(matte, rounding=rounding), on_cpu)
+
+
 def test_16_bit_and_boolean_mattes_have_their_own_full_scale():
     a = CASES["P01"].arrays
     deep = np.round(a["pred"] * 65535).astype(np.uint16)

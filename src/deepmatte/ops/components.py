@@ -5,8 +5,9 @@ runs of equal level, and the runs are merged into the tree of all components at 
 merging of Wilkinson et al. 2008, "Concurrent computation of attribute filters on shared memory parallel machines"). The tree
 knows the size of every component, so the largest one at each threshold is read off.
 
-The kernels are compiled by numba at their first call (about two seconds) and kept in its cache on disk; they start no threads
-and release the interpreter lock, so they are safe in forked and spawned processes and in threads.
+numba compiles the kernels at their first use on a machine (about five seconds), keeps them in its cache on disk and loads them from
+there in every later process (0.3 s). They start no threads and release the interpreter lock, so they are safe in forked and
+spawned processes and in threads.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def nested_components(levels: Array, num_levels: int, tie: Literal["column", "ro
     order, or row-major with ``tie="row"``). The first result (H, W) uint8 is the greatest k for which the pixel lies in all
     of Omega(1), ..., Omega(k); the second (num_levels + 1,) int64 has the size of Omega(i) at index i.
 
-    Beyond the two images of one byte a pixel it takes 13 bytes a run: 2 bytes a pixel for a matte with fine hair, 13 for noise.
+    Takes two bytes a pixel (``levels`` and the result) and 14 bytes a run: together 2.3 bytes a pixel for a matte of 1080x1920 with
+    a ring of hair, 16 at worst, for noise whose neighbours all differ.
 
     >>> nested_components(np.array([[2, 1, 0, 2, 2]], dtype=np.uint8), 2)[0].tolist()  # two pixels each pass level 1, the first wins
     [[1, 1, 0, 0, 0]]

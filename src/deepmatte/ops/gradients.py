@@ -1,7 +1,7 @@
 """Gaussian-derivative gradients in double precision, computed only where they are asked for.
 
-The kernels are compiled by numba at their first call (about two seconds) and kept in its cache on disk; they start no threads
-and release the interpreter lock.
+As in ``ops.components``, numba compiles the kernels once on a machine (about two seconds) and keeps them on disk; no threads, no
+interpreter lock.
 """
 
 from __future__ import annotations

@@ -96,12 +96,15 @@ def quantise(image: Image, name: str = "image", rounding: str = "nearest") -> np
         return _levels(image, name)
     _check_range(image, name)
     if not isinstance(image, np.ndarray):
-        scaled = image.float() * 255
+        scaled = 255 * (image if image.itemsize == 8 else image.float())
         return (scaled.floor() if rounding == "truncate" else scaled.round()).byte().cpu().numpy()
+    if image.dtype != np.float64:
+        image = image.astype(np.float32, copy=False)
     if rounding == "truncate":
         return (image * image.dtype.type(255)).astype(np.uint8)
-    # OpenCV multiplies and rounds (halves to even) in one pass; it knows float32 and float64.
-    return cv2.convertScaleAbs(image if image.dtype == np.float64 else image.astype(np.float32, copy=False), alpha=255)
+    if image.dtype == np.float64:
+        return np.rint(255 * image).astype(np.uint8)
+    return cv2.convertScaleAbs(image, alpha=255)  # multiplies and rounds (halves to even) in one pass, in single precision
 
 
 def impose_trimap(prediction: np.ndarray, trimap: np.ndarray) -> np.ndarray:
@@ -138,10 +141,12 @@ def _unit_float(image: Image, name: str) -> np.ndarray:
 
 
 def _plane(image: Image, name: str) -> Image:
-    """Return the image as a detached (H, W) array or tensor; 16-bit arrays, as PNG files may hold them, become float."""
+    """Return the image as (H, W): an array, or a detached tensor if it lies on another device than the CPU."""
     if not isinstance(image, np.ndarray):
         image = image.detach()
-    elif image.dtype == np.uint16:
+        if image.device.type == "cpu":  # numpy knows no bfloat16
+            image = (image.float() if image.is_floating_point() and image.itemsize < 4 else image).numpy()
+    if isinstance(image, np.ndarray) and image.dtype == np.uint16:  # as PNG files may hold them
         image = image / 65535
     shape = tuple(image.shape)
     if len(shape) < 2 or any(side != 1 for side in shape[:-2]) or 0 in shape:
