@@ -52,7 +52,7 @@ def test_a_users_own_function_works_like_a_term():
     batch = example_batch()
     config = {"mine": {"term": "loss_own:square_loss", "weight": 3, "power": 2}}
     total = LossTable(config, allowed_modules=["loss_own"])(prediction(batch), batch).total
-    assert float(total) == pytest.approx(3 * float((prediction(batch).alpha - batch["alpha"]).square().mean()))
+    torch.testing.assert_close(total, 3 * (prediction(batch).alpha - batch["alpha"]).square().mean())
 
 
 # ---- what is refused -----------------------------------------------------------------------------------------------------
@@ -192,6 +192,18 @@ def test_balance_is_measured_at_the_logit_where_there_is_one():
     result = LossTable(BALANCED)(matte, batch)
     unit = gradient_norm(alpha_loss(matte, batch, distance="l1"), logit)
     assert result.factors["bce"] * gradient_norm(result.terms["bce"], logit) == pytest.approx(unit, rel=1e-5)
+
+
+def test_balance_and_cosines_do_not_depend_on_how_the_model_wires_logit_and_alpha():
+    batch = example_batch()
+    raw = torch.logit((0.1 + 0.7 * batch["alpha"]).clamp(0.01, 0.99)).requires_grad_()
+    chained = Matte(torch.sigmoid(raw), logit=raw)
+    siblings = Matte(torch.sigmoid(raw)[..., :32, :32], logit=raw[..., :32, :32])  # alpha does not hang on the cropped logit
+    config = {**BALANCED, "log_cosines": True}
+    first, second = (LossTable(config)(matte, batch) for matte in (chained, siblings))
+    assert first.factors == pytest.approx(second.factors)
+    assert all(factor != 1 for factor in second.factors.values())
+    assert {k: float(v) for k, v in first.cosines.items()} == pytest.approx({k: float(v) for k, v in second.cosines.items()})
 
 
 def test_factors_freeze_after_the_first_steps_and_live_in_the_state_dict():

@@ -13,21 +13,32 @@ from deepmatte.ops.regions import world_size
 def gradient_products(values: list[Tensor], matte: Matte) -> Tensor:
     """Return the scalar products (K, K) of the gradients of K terms at the prediction, summed over the global batch.
 
-    The gradients are taken at the logit where the model has one (alpha hangs on it), else at alpha: the one place that every
-    term's gradient passes on its way to the network.
+    ``matte`` has to be the one that `prepare` returned and the terms were computed of. Where there is a logit z the gradient is
+    that at z, by the chain rule with alpha = sigmoid(z), however the model has wired the two; else that at alpha.
     """
-    root = matte.alpha if matte.logit is None else matte.logit
-    zeros = torch.zeros_like(root)
-    gradients = []
-    for value in values:
-        (gradient,) = torch.autograd.grad(value, root, retain_graph=True, allow_unused=True) if value.requires_grad else (None,)
-        gradients.append((zeros if gradient is None else gradient).flatten())
-    rows = torch.stack(gradients).float()
+    rows = torch.stack([_gradient(value, matte).flatten() for value in values]).float()
     products = rows @ rows.T
     if world_size() > 1:  # `global_sum` scales every gradient by the number of processes
         dist.all_reduce(products)
         products = products / world_size() ** 2
     return products
+
+
+def _gradient(value: Tensor, matte: Matte) -> Tensor:
+    """Return the gradient (N, 1, H, W) of one term at the logit, or at alpha without one."""
+    at_alpha = _partial(value, matte.alpha)
+    if matte.logit is None:
+        return at_alpha
+    slope = matte.alpha.detach() * (1 - matte.alpha.detach())
+    return _partial(value, matte.logit) + slope * at_alpha
+
+
+def _partial(value: Tensor, root: Tensor) -> Tensor:
+    """Return the derivative of ``value`` by ``root``; zeros where it does not depend on it."""
+    if not (value.requires_grad and root.requires_grad):
+        return torch.zeros_like(root)
+    (gradient,) = torch.autograd.grad(value, root, retain_graph=True, allow_unused=True)
+    return torch.zeros_like(root) if gradient is None else gradient
 
 
 def cosines(names: list[str], products: Tensor) -> dict[str, Tensor]:

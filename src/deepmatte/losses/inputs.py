@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -68,11 +69,17 @@ def prepare(matte: Matte, batch: Batch) -> tuple[Matte, Batch]:
         low, high = (float(end) for end in alpha.aminmax()) if alpha.numel() else (0.0, 1.0)
         if low < -ROUNDING or high > 1 + ROUNDING:
             raise InputError(f"{name} goes from {low:.6g} to {high:.6g}: bring it into [0, 1] (8-bit mattes are divided by 255)")
-    logit = None if matte.logit is None else lift(matte.logit)
+    logit = None if matte.logit is None else branch(matte.logit)
     lifted = {key: lift(value) if isinstance(value, Tensor) else value for key, value in batch.items()}
-    return replace(matte, alpha=lift(matte.alpha), logit=logit), Batch(**lifted)
+    return replace(matte, alpha=branch(matte.alpha), logit=logit), cast(Batch, lifted)
 
 
 def lift(tensor: Tensor) -> Tensor:
     """Return half-precision tensors in single precision, all others as they are."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def branch(prediction: Tensor) -> Tensor:
+    """Return ``prediction`` lifted, as a new node of the graph: gradients at alpha and at the logit then stay apart."""
+    lifted = lift(prediction)
+    return lifted.view_as(lifted)

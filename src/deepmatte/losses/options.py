@@ -53,7 +53,10 @@ def check_options(key: str, function: Callable[..., Any], options: Mapping[str, 
     for name in options:
         if name not in known:
             raise InputError(f"{key}.{name} is no option of this term: choose among weight, term, {', '.join(known)}")
-    hints = get_type_hints(function, include_extras=True)
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except NameError:  # a user's own function, annotated with names that only a type checker imports
+        hints = {}
     for name, value in options.items():
         complaint = _complaint(value, hints.get(name, Any)) if name != "region" else _region_complaint(value)
         if complaint:

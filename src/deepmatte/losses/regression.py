@@ -115,7 +115,8 @@ def gradient_loss(
     predicted, true = mattes(matte, batch)
     smooth, slope = (SOBEL_SMOOTH, SOBEL_SLOPE) if filter == "sobel" else gaussian_taps(sigma)
     if compare == "components":
-        error = sum(part.abs() for part in gradients(predicted - true, smooth, slope, border))
+        across, down = gradients(predicted - true, smooth, slope, border)
+        error = across.abs() + down.abs()
     else:
         error = (amplitude(predicted, smooth, slope, border, eps) - amplitude(true, smooth, slope, border, eps)).abs()
     return masked_mean(error, mask_of(batch, region), reduction, per)

@@ -199,9 +199,9 @@ def _term(key: str, name: str, allowed_modules: Sequence[str]) -> Term:
         raise InputError(f"{key}={name!r}: module {module} is not allowed; allowed are {', '.join(allowed_modules) or 'none'}")
     try:
         own = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a user's module may fail in any way
         raise InputError(f"{key}={name!r} can't be imported: {error}") from error
-    kind = getattr(own, "kind", "regression")
+    kind: Kind = getattr(own, "kind", "regression")
     if not callable(own) or kind not in get_args(Kind):
         raise InputError(f"{key}={name!r}: make it a function whose attribute `kind`, if any, is one of {', '.join(get_args(Kind))}")
     return Term(own, kind)

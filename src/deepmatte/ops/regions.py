@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 import torch.distributed as dist
@@ -66,13 +66,13 @@ class _GlobalSum(torch.autograd.Function):
     """Sum over all processes whose gradient is right once DDP has averaged the parameters' gradients."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, local: Tensor) -> Tensor:
+    def forward(ctx: Any, local: Tensor) -> Tensor:
         total = local.clone()
         dist.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         # What follows the sum is the same on every rank, so is its gradient; DDP divides by the world size afterwards.
         return grad * dist.get_world_size()
 
@@ -81,7 +81,7 @@ class _GlobalGather(torch.autograd.Function):
     """Concatenate rows of all processes, in the order of the ranks, with a gradient scaled as that of `_GlobalSum`."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, local: Tensor) -> Tensor:
+    def forward(ctx: Any, local: Tensor) -> Tensor:
         world, rank = dist.get_world_size(), dist.get_rank()
         length = torch.tensor([local.shape[0]], device=local.device)
         lengths = [torch.zeros_like(length) for _ in range(world)]
@@ -95,7 +95,7 @@ class _GlobalGather(torch.autograd.Function):
         return torch.cat([part[:n] for part, n in zip(parts, sizes, strict=True)])
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> Tensor:
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         return grad[ctx.own] * dist.get_world_size()
 
 
