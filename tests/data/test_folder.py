@@ -123,20 +123,29 @@ def test_empty_files_are_found_before_anything_is_decoded(tree, folder):
     refused(lambda: FolderData(root), str(file), "empty")
 
 
-def test_truncated_files_are_named_when_they_are_read(tree):
-    root = tree()
-    file = root / "alpha" / "cat.png"
+@pytest.mark.parametrize("folder", ["fg", "alpha", "bg"])
+def test_truncated_files_are_found_before_training_starts(tree, folder):
+    root = tree(backgrounds=["dog"])
+    file = next((root / folder).glob("dog.*"))
     file.write_bytes(file.read_bytes()[:-200])
-    foregrounds = FolderData(root, **ALL_TRAIN).foregrounds("train")
-    refused(lambda: foregrounds.load(0), str(file), "damaged")
+    refused(lambda: FolderData(root), str(file), "damaged")
 
 
-def test_colour_pictures_as_alpha_are_named_when_they_are_read(tree):
+def test_files_damaged_inside_are_named_when_they_are_read(tree):
     root = tree()
-    shutil.copy(root / "fg" / "cat.jpg", root / "alpha" / "cat.jpg")
-    (root / "alpha" / "cat.png").unlink()
+    file = root / "alpha" / "dog.png"
+    content = file.read_bytes()
+    file.write_bytes(content[:100] + content[200:])
     foregrounds = FolderData(root, **ALL_TRAIN).foregrounds("train")
-    refused(lambda: foregrounds.load(0), str(root / "alpha" / "cat.jpg"), "colour picture")
+    refused(lambda: foregrounds.load(1), str(file), "damaged")
+
+
+@pytest.mark.parametrize("name", ["cat", "dog"])
+def test_colour_pictures_as_alpha_are_refused_at_the_latest_when_they_are_read(tree, name):
+    root = tree()
+    shutil.copy(root / "fg" / f"{name}.jpg", root / "alpha" / f"{name}.jpg")
+    (root / "alpha" / f"{name}.png").unlink()
+    refused(lambda: FolderData(root, **ALL_TRAIN).foregrounds("train").load(1), str(root / "alpha" / f"{name}.jpg"), "colour picture")
 
 
 def test_splits_are_disjoint_complete_and_stable_under_added_files(tree):
@@ -239,7 +248,7 @@ def test_bad_triples_are_refused_by_name(tmp_path):
     root = triples(tmp_path)
     refused(lambda: FolderImages(root, trimap="loose"), str(root / "loose"), "data.source.trimap")
     Image.fromarray(np.full((20, 30), 255, np.uint8)).save(root / "trimap" / "a.png")
-    refused(lambda: FolderImages(root).images("test").load(0), str(root / "trimap" / "a.png"), "no unknown pixels")
+    refused(lambda: FolderImages(root), str(root / "trimap" / "a.png"), "no unknown pixels")
     Image.fromarray(np.full((30, 20), 128, np.uint8)).save(root / "trimap" / "a.png")
     refused(lambda: FolderImages(root), str(root / "trimap" / "a.png"), "20x30", "30x20")
     (root / "trimap" / "b.png").unlink()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from deepmatte.data import images
-from deepmatte.data.images import read_alpha, read_cutout, read_header, read_image, read_trimap, write_png
+from deepmatte.data.images import check_complete, read_alpha, read_cutout, read_header, read_image, read_trimap, write_png
 from deepmatte.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -212,6 +212,19 @@ def test_damaged_files_are_refused_in_one_line_by_name(tmp_path):
                 reader(path)
             assert str(caught.value).startswith(f"{path}: "), path
             assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_cut_off_files_are_told_from_whole_ones_and_from_those_with_data_behind_the_end(tmp_path, suffix):
+    path = save(tmp_path / f"a.{suffix}", RNG.integers(0, 256, (99, 99, 3), dtype=np.uint8))
+    whole = path.read_bytes()
+    for content in (whole, whole + b"appended", whole + bytes(9999)):
+        path.write_bytes(content)
+        check_complete(path)
+    for length in (len(whole) - 30, len(whole) // 2):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=rf"a\.{suffix}: .*damaged"):
+            check_complete(path)
 
 
 def test_missing_files_folders_and_colour_spaces_are_refused_by_name(tmp_path):

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from deepmatte.data.images import SUFFIXES, Header, PathLike, named, read_header
+from deepmatte.data.images import SUFFIXES, Header, PathLike, check_complete, named, read_header
 from deepmatte.data.sources import Split
 from deepmatte.errors import InputError
 
@@ -88,19 +88,25 @@ def check_names(first: Mapping[str, Path], second: Mapping[str, Path], what: str
             raise InputError(f"{named(alone)}: there is no {missing} of the same name; add it or remove this file")
 
 
-def check_sizes(files: Iterable[Path]) -> Header:
-    """Return the first file's header, once all of them have the same size after EXIF rotation.
+def check_files(files: Iterable[Path]) -> Header:
+    """Return the first file's header, once none is cut off and all have the same size after EXIF rotation.
 
     Raises:
-        InputError: it names the file that differs, or one whose header can't be read.
+        InputError: it names the file that differs or can't be read.
     """
     first, *others = files
-    header = read_header(first)
+    header = _checked_header(first)
     for file in others:
-        other = read_header(file)
+        other = _checked_header(file)
         if (other.height, other.width) != (header.height, header.width):
             sizes = f"{other.width}x{other.height} pixels, but {named(first)} has {header.width}x{header.height}"
             raise InputError(f"{named(file)}: has {sizes}; they have to be the same")
+    return header
+
+
+def _checked_header(file: Path) -> Header:
+    header = read_header(file)
+    check_complete(file)
     return header
 
 

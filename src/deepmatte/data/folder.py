@@ -1,6 +1,7 @@
 """One's own data: folders of foregrounds, mattes and backgrounds, or of finished images with trimaps.
 
-Everything that file names and headers can tell is checked when a source is made, long before training starts.
+What names, headers and the ends of files can tell is checked when a source is made, long before training starts; what takes
+decoding is checked when a file is read.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from deepmatte.data.cache import ArrayCache
-from deepmatte.data.files import Files, FileSet, check_names, check_sizes, find_pictures, split_of
-from deepmatte.data.images import PathLike, named, read_alpha, read_cutout, read_header, read_image, read_trimap
+from deepmatte.data.files import Files, FileSet, check_files, check_names, find_pictures, split_of
+from deepmatte.data.images import PathLike, named, read_alpha, read_cutout, read_image, read_trimap
 from deepmatte.data.sources import Split
 from deepmatte.errors import InputError
 
@@ -77,7 +78,7 @@ class FolderData:
         cache_mb: decoded pictures that each process keeps in memory, in MB.
 
     Raises:
-        InputError: a folder is missing or empty, names don't match, sizes differ, or a header can't be read.
+        InputError: a folder is missing or empty, names don't match, sizes differ, or a file is damaged or of the wrong kind.
     """
 
     def __init__(
@@ -106,13 +107,15 @@ class FolderData:
             self._foregrounds = {name: (file, mattes[name]) for name, file in colours.items()}
         self._backgrounds = {name: (file,) for name, file in find_pictures(root, background, "data.source.background").items()}
         self._sizes = {name: self._checked(files) for name, files in self._foregrounds.items()}
-        for (file,) in self._backgrounds.values():
-            read_header(file)
+        for files in self._backgrounds.values():
+            check_files(files)
         self._cache = ArrayCache(cache_mb * 2**20)
+        # One matte is decoded now, since a folder of the wrong kind of pictures is wrong in all of them.
+        FolderForegrounds(self._foregrounds, self._sizes, self._cache).load(0)
 
     @staticmethod
     def _checked(files: tuple[Path, ...]) -> tuple[int, int]:
-        header = check_sizes(files)
+        header = check_files(files)
         if len(files) == 1 and not header.has_alpha:
             raise InputError(f"{named(files[0])}: has no alpha channel; set data.source.alpha to the folder of the mattes")
         return header.height, header.width
@@ -153,7 +156,7 @@ class FolderImages:
         version: its version there.
 
     Raises:
-        InputError: a folder is missing or empty, names don't match, sizes differ, or a header can't be read.
+        InputError: a folder is missing or empty, names don't match, sizes differ, or a file is damaged or of the wrong kind.
     """
 
     def __init__(
@@ -173,7 +176,9 @@ class FolderImages:
         check_names(images, mattes, "image", "alpha matte")
         self._files = {name: (file, trimaps[name], mattes[name]) for name, file in images.items()}
         for files in self._files.values():
-            check_sizes(files)
+            check_files(files)
+        # One of each is decoded now, since a folder of the wrong kind of pictures is wrong in all of them.
+        FolderTriples(self._files).load(0)
 
     def images(self, split: Split) -> FolderTriples:
         """Return all the images, which serve as validation or as test.

@@ -27,6 +27,7 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16", "I;16B", "I;16L"})
 _ORIENTATION = 0x0112
+_TAIL = 4096  # bytes; some cameras and editors append data of their own behind the end marker
 _log = logging.getLogger(__name__)
 _reported_greys: set[int] = set()
 
@@ -64,6 +65,19 @@ def read_header(path: PathLike) -> Header:
             turned = picture.getexif().get(_ORIENTATION, 1) >= 5
         width, height = picture.size[::-1] if turned else picture.size
         return Header(height, width, picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info)
+
+
+def check_complete(path: PathLike) -> None:
+    """Refuse a PNG or JPEG that was cut off. Only files without an end marker are decoded, so that whole ones take no time.
+
+    Raises:
+        InputError: the file can't be decoded to its end.
+    """
+    with open(path, "rb") as file:
+        marker = {b"\x89P": b"IEND", b"\xff\xd8": b"\xff\xd9"}.get(file.read(2), b"")
+        file.seek(max(0, Path(path).stat().st_size - _TAIL))
+        if marker not in file.read():
+            _decoded(path)
 
 
 def read_image(path: PathLike) -> np.ndarray:
