@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
-from reference_cases import CASES, Case, reference
 from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
 from deepmatte.losses import LOSSES
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
+from reference_cases import CASES, Case, reference  # noqa: E402
 
 REGRESSION = {
     "torch.l1.mean": ("alpha", {"region": "whole", "distance": "l1"}),
