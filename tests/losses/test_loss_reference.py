@@ -15,7 +15,7 @@ from deepmatte.batch import Batch, Matte
 from deepmatte.losses import LOSSES
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reference"))
-from reference_cases import CASES, Case, reference  # noqa: E402
+from reference_cases import CASES, Case, reference
 
 REGRESSION = {
     "torch.l1.mean": ("alpha", {"region": "whole", "distance": "l1"}),
