@@ -19,7 +19,6 @@ RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
 GREY = RNG.integers(0, 256, (6, 9), dtype=np.uint8)
 TRIMAP = np.array([[0, 128, 255], [255, 128, 0]], np.uint8)
-READERS = (read_image, read_alpha, read_cutout, read_trimap, read_header)
 
 
 def save(path, pixels, **options):
@@ -258,7 +257,7 @@ def test_damaged_bytes_give_a_picture_or_an_input_error(tmp_path, data):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path / "fuzz.png"
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
-    for reader in READERS:
+    for reader in (read_image, read_alpha, read_cutout, read_trimap, read_header):
         message = refusal(reader, path)
         assert message is None or (message.startswith(f"{path}: ") and "\n" not in message)
 
