@@ -92,7 +92,7 @@ def finish(rng: Generator, canvas: Canvas, lens: float | None = None, noise: flo
     alpha[alpha < 0.5 / 255] = 0
     alpha[alpha > 1 - 0.5 / 255] = 1
     colour = np.clip(spread(blur(canvas.premultiplied, lens), blur(canvas.alpha, lens)), 0, 1)
-    return Layer(grain(rng, colour, rng.uniform(0.004, 0.02) if noise is None else noise), alpha)
+    return Layer(grain(rng, colour, rng.uniform(0.004, 0.015) if noise is None else noise), alpha)
 
 
 def cloth(rng: Generator, size: int, palette: Array) -> Array:

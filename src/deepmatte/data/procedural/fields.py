@@ -63,7 +63,7 @@ def blur(image: Array, sigma: float) -> Array:
 def natural_palette(rng: Generator, num: int = 5) -> Array:
     """Return ``num`` related colours (num, 3), from dark to light, as an object or a scene of one kind has them."""
     anchor = NATURAL[rng.integers(len(NATURAL))]
-    others = NATURAL[np.argsort(np.abs(NATURAL - anchor).sum(1))[rng.integers(0, 12, num)]]
+    others = NATURAL[np.argsort(np.abs(NATURAL - anchor).sum(1).round(6), kind="stable")[rng.integers(0, 12, num)]]
     mixed = anchor + (others - anchor) * rng.uniform(0.2, 1.0, (num, 1)) + rng.normal(0, 0.03, (num, 3))
     mixed *= np.linspace(0.6, 1.3, num)[:, None]
     return sorted_by_luma(np.clip(mixed, 0.02, 0.97))
@@ -76,7 +76,7 @@ def sorted_by_luma(colours: Array) -> Array:
 
 def luma(colours: Array) -> Array:
     """Return the luma (...) of colours (..., 3), with the weights of Rec. 601."""
-    return colours @ np.array([0.299, 0.587, 0.114])
+    return 0.299 * colours[..., 0] + 0.587 * colours[..., 1] + 0.114 * colours[..., 2]  # no BLAS: the same on every machine
 
 
 def one_hue(palette: Array) -> Array:
@@ -87,9 +87,9 @@ def one_hue(palette: Array) -> Array:
 
 def ramp(palette: Array, position: Array) -> Array:
     """Return the colours (..., 3) at ``position`` (...) in [0, 1] along the palette (K, 3), interpolated."""
-    fine = np.linspace(0, len(palette) - 1, 4096)
+    fine = np.linspace(0, len(palette) - 1, 4097)
     table = np.stack([np.interp(fine, np.arange(len(palette)), palette[:, c]) for c in range(3)], -1)
-    return np.take(table, np.rint(np.clip(position, 0, 1) * 4095).astype(np.intp), axis=0)
+    return np.take(table, np.rint(np.clip(position, 0, 1) * 4096).astype(np.intp), axis=0)
 
 
 def textured(rng: Generator, size: int, palette: Array, beta: float | None = None) -> Array:

@@ -1,7 +1,7 @@
 """Exact area coverage of polygons and tapering strands on a pixel grid.
 
 Coordinates are (x, y) in pixels; pixel (i, j) of row i is the unit square [j, j + 1] x [i, i + 1]. A shape's coverage of a pixel
-is the exact area of their intersection (to double precision), for widths far below a pixel too. Shapes are painted back to
+is the exact area of their intersection (to 1e-6), for widths far below a pixel too. Shapes are painted back to
 front by the "over" operator: where two of them share a pixel, their coverages combine as if independent, 1 - (1 - a)(1 - b).
 """
 
@@ -57,7 +57,7 @@ def outline(points: Array, widths: Array) -> tuple[Array, Array]:
 def polygon_coverage(points: Array, height: int, width: int) -> Array:
     """Return the signed area (H, W) that the polygon (M, 2) covers of each pixel; the sign is its orientation.
 
-    >>> float(polygon_coverage(np.array([[0.5, 0.25], [2.5, 0.25], [2.5, 1.0], [0.5, 1.0]]), 1, 3).sum())
+    >>> float(polygon_coverage(np.array([[0.5, 0.25], [0.5, 1.0], [2.5, 1.0], [2.5, 0.25]]), 1, 3).sum())
     1.5
     """
     cover = np.zeros((height, width))
@@ -94,8 +94,8 @@ def _add_edge(xa, ya, xb, yb, cover, top, left, bottom, right):
             t = column + 1.0 - x0
             if t <= 0:
                 continue
-            # the mean over the edge's piece in this row of how much of the pixel lies to its right
-            mean = min(t, 1.0) if x1 - x0 < 1e-9 else (_ramp(t) - _ramp(column + 1.0 - x1)) / (x1 - x0)
+            # The mean over the edge's piece in this row of how much of the pixel lies to its right; a narrow quotient would cancel.
+            mean = min(t, 1.0) if x1 - x0 < 1e-6 else (_ramp(t) - _ramp(column + 1.0 - x1)) / (x1 - x0)
             cover[row, column] += sign * (y1 - y0) * mean
 
 

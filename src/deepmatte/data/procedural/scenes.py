@@ -148,4 +148,4 @@ def photographed(rng: Generator, image: Array) -> Array:
     scale = image.shape[0] / 512
     if rng.random() < 0.4:
         image = cv2.filter2D(image, -1, disc(rng.uniform(1.0, 6.0) * scale), borderType=cv2.BORDER_REFLECT_101)
-    return grain(rng, np.clip(blur(image, rng.uniform(0.3, 0.7)), 0, 1), rng.uniform(0.004, 0.02))
+    return grain(rng, np.clip(blur(image, rng.uniform(0.3, 0.7)), 0, 1), rng.uniform(0.004, 0.015))

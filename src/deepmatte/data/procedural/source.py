@@ -116,6 +116,8 @@ class ProceduralData:
     ) -> None:
         if size < 64:
             raise InputError(f"data.source.size: {size} is too small to draw hair in: give 64 or more (512 is the benchmark)")
+        if seed < 0:
+            raise InputError(f"data.source.seed: {seed} is negative: give 0 or more")
         self.num = {"train": num_train, "val": num_val, "test": num_test}
         for split, num in self.num.items():
             if num < 1:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from deepmatte.errors import InputError
 
-CHECKSUM_BYTES = 16
+CHECKSUM_BYTES = 32
 
 
 def checksum(pixels: bytes | memoryview) -> bytes:
-    """Return the BLAKE2b checksum (16 bytes) of a sample's pixels."""
-    return hashlib.blake2b(pixels, digest_size=CHECKSUM_BYTES).digest()
+    """Return the SHA-256 (32 bytes) of a sample's pixels."""
+    return hashlib.sha256(pixels).digest()
 
 
 def default_folder() -> Path:
