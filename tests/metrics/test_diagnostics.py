@@ -7,7 +7,7 @@ from scipy import ndimage
 from sklearn.calibration import calibration_curve
 
 from deepmatte.metrics import MattingDiagnostics, score_image
-from deepmatte.metrics.diagnostics import diagnostics_figure
+from deepmatte.metrics.diagnostics import diagnostics_figure, robustness_figure
 from deepmatte.metrics.functional import calibration_error, diagnose, robustness_curve, widen_unknown
 from deepmatte.metrics.functional.diagnostics import border_distance, unknown_width
 from deepmatte.metrics.functional.inputs import prepare
@@ -122,3 +122,5 @@ def test_robustness_curve_is_flat_for_a_method_that_recovers_the_known_zone_and_
     assert trivial[0]["sad"] < trivial[1]["sad"] < trivial[2]["sad"]
     for row in trivial:  # every unknown pixel of a hard matte is wrong by one half (128 or 127 levels of 255)
         assert row["sad"] == pytest.approx(row["unknown"] * alpha.size / 2000, rel=0.005)
+    curve = robustness_figure({"trivial": trivial, "steady": steady}).axes[0].lines[0]
+    assert np.array_equal(curve.get_xydata(), [(row["radius"], row["sad"]) for row in trivial])

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -111,3 +114,8 @@ def test_the_trimap_s_values_are_those_of_the_house():
 def test_an_unknown_protocol_names_the_valid_ones():
     with pytest.raises(ValueError, match="'matlab' is none of adobe, adobe_masked, whole, float, mmagic, gca"):
         score_image(GOOD, GOOD, TRIMAP, "matlab")
+
+
+def test_the_pure_functions_load_no_torch():
+    code = "import sys; from deepmatte.metrics import score_image; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

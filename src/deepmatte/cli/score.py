@@ -160,7 +160,7 @@ def score_job(job: Job) -> Scored:
     prediction, alpha = read_alpha(job.prediction), read_alpha(job.alpha)
     trimap, grey = (None, 128) if job.trimap is None else read_any_trimap(job.trimap)
     for file, image in ((job.alpha, alpha), (job.trimap, trimap)):
-        if image is not None and image.shape != prediction.shape:
+        if file is not None and image is not None and image.shape != prediction.shape:
             sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in (image, prediction)]
             raise InputError(f"{named(file)}: has {sizes[0]} pixels, but {named(job.prediction)} {sizes[1]}; they have to be the same")
     scores = {protocol: score_image(prediction, alpha, trimap, protocol, job.scores) for protocol in job.protocols}

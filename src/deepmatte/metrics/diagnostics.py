@@ -1,7 +1,8 @@
-"""Diagnostics of a whole dataset as a torchmetric, and their figure."""
+"""Diagnostics of a whole dataset as a torchmetric, and the figures of what was found."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -78,13 +79,13 @@ def _tables(row: np.ndarray) -> dict[str, Table]:
 
 
 def _columns(tables: dict[str, Table]) -> dict[str, float]:
-    columns = {}
+    columns: dict[str, float] = {}
     for name in ("alpha", "border", "width"):
         columns |= tables[name].columns()
     return columns | {"calibration_error": calibration_error(tables["predicted"])}
 
 
-def diagnostics_figure(tables: dict[str, dict[str, Table]]) -> Figure:
+def diagnostics_figure(tables: Mapping[str, Mapping[str, Table]]) -> Figure:
     """Return a figure of four panels, one curve a run: the error by alpha, border distance and width, and the reliability diagram.
 
     ``tables`` maps a run's label to what ``MattingDiagnostics.compute`` returned. Needs matplotlib; opens no window.
@@ -117,3 +118,19 @@ def _bin_labels(axis: Axes, edges: np.ndarray) -> None:
     if not np.isfinite(edges[-1]):
         labels = [f"{low:g} to {high:g}" if np.isfinite(high) else f"from {low:g}" for low, high in pairwise(edges)]
         axis.set_xticks(range(len(labels)), labels)
+
+
+def robustness_figure(curves: Mapping[str, Sequence[Mapping[str, float]]], score: str = "sad") -> Figure:
+    """Return a figure of ``score`` against the radius by which the unknown zone was widened, one curve a run.
+
+    ``curves`` maps a run's label to the rows of ``robustness_curve``, or to their means over images. Needs matplotlib.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axis = figure.subplots()
+    for label, rows in curves.items():
+        axis.plot([row["radius"] for row in rows], [row[score] for row in rows], marker=".", label=label)
+    axis.set(xlabel="pixels by which the unknown zone was widened", ylabel=score, ylim=(0, None))
+    axis.legend()
+    return figure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,9 +89,9 @@ class LabelIoU(DatasetIoU):
         """Count the pixels of N label maps (N, ...), integers in 0..C-1."""
         rows = []
         for i in range(len(prediction)):
-            labels: list[np.ndarray] = [maps[i].cpu().numpy() for maps in (prediction, truth)]
+            predicted, true = prediction[i].cpu().numpy(), truth[i].cpu().numpy()
             try:
-                rows.append(label_confusion(*labels, self.num_classes, self.ignore).ravel().tolist())
+                rows.append(label_confusion(predicted, true, self.num_classes, self.ignore).ravel().tolist())
             except InputError as error:
                 raise at_image(error, i, index) from None
         self.append(rows, index)

@@ -104,6 +104,6 @@ class SingleScore(MattingMetrics):
     def __init__(self, protocol: str | Protocol = "adobe", **kwargs: object) -> None:
         super().__init__(protocol, (self.score,), **kwargs)
 
-    def compute(self) -> Tensor:
+    def compute(self) -> Tensor:  # type: ignore[override]
         """Return the mean over all images of all processes, a float64 scalar."""
         return super().compute()[self.score]

@@ -25,7 +25,7 @@ class PerImage(Metric):
 
     is_differentiable = False
     full_state_update = False
-    records: list[Tensor] | Tensor
+    records: list[Tensor]
 
     def __init__(self, width: int, **kwargs: object) -> None:
         super().__init__(**kwargs)

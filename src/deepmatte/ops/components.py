@@ -19,7 +19,7 @@ from numba import njit
 
 Array = np.ndarray
 
-NONE = np.int32(-1)
+NONE = -1
 """No parent: the node is the root of its tree."""
 
 

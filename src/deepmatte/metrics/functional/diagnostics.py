@@ -53,6 +53,8 @@ class Table:
 def diagnose(prediction: Image, alpha: Image, trimap: Image, protocol: str | Protocol = "adobe") -> dict[str, Table]:
     """Return the tables ``alpha``, ``border``, ``width`` and ``predicted`` of one image over the protocol's region.
 
+    The bins are of:
+
     - ``alpha``: bins of the true alpha, 0 to 0.05 up to 0.95 to 1;
     - ``border``: pixels from the nearest known pixel, so that those beside the border have distance 1;
     - ``width``: distance to the nearest background plus distance to the nearest foreground, minus 1: across a band of n pixels it

@@ -24,12 +24,12 @@ def grad(prediction: Image, alpha: Image, trimap: Image | None = None, protocol:
 
 def grad_of(pair: Pair) -> float:
     """Return Grad of a prepared pair."""
-    scales = tuple(_scale(image, pair.peak, pair.protocol.min_max) for image in (pair.prediction, pair.alpha))
+    scales = _scale(pair.prediction, pair), _scale(pair.alpha, pair)
     return squared_gradient_difference(pair.prediction, pair.alpha, pair.mask, scales) / 1000
 
 
-def _scale(image: np.ndarray, peak: int, min_max: bool) -> float:
-    if not min_max:
-        return 1 / peak
+def _scale(image: np.ndarray, pair: Pair) -> float:
+    if not pair.protocol.min_max:
+        return 1 / pair.peak
     contrast = float(image.max()) - float(image.min())
     return 1 / contrast if contrast > 0 else 0.0

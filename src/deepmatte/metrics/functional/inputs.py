@@ -73,14 +73,14 @@ def prepare(prediction: Image, alpha: Image, trimap: Image | None = None, protoc
     needs_trimap = protocol.masked or "unknown" in (protocol.region, protocol.error_region)
     if trimap is None and needs_trimap:
         raise InputError(f"trimap is missing: protocol {protocol.name} needs one; give a trimap or use protocol whole")
-    trimap = None if trimap is None or not needs_trimap else checked_trimap(trimap)
+    trimap = None if trimap is None else checked_trimap(trimap)
     exact = protocol.rounding == "none"
     predicted = _unit_float(prediction, "prediction") if exact else quantise(prediction, "prediction", protocol.rounding)
     truth = _unit_float(alpha, "alpha") if exact else quantise(alpha, "alpha")
     for name, image in (("alpha", truth), ("trimap", trimap)):
         if image is not None and image.shape != predicted.shape:
             raise InputError(f"{name} is {_size(image)} but the prediction is {_size(predicted)} pixels: they must be of one size")
-    if protocol.masked:
+    if protocol.masked and trimap is not None:
         predicted = impose_trimap(predicted, trimap)
     return Pair(predicted, truth, trimap, protocol)
 
