@@ -1,16 +1,18 @@
-# deepmatte: every everyday task is one word. `make help` lists them; ARGS="..." is passed on.
+# deepmatte: every everyday task is one word. `make help` lists them; ARGS="..." is passed on to the command.
 #
 # The first call makes .venv and installs the package with its tools. On a machine with a GPU choose the torch build
-# that fits your CUDA version: `make train TORCH="torch>=2.6"` (the default is the CPU build that the tests run on).
+# that fits it: `make train TORCH="torch>=2.6" ARGS="trainer=gpu budget=full"`. The default is the CPU build of the tests.
 
-PYTHON ?= python3
-VENV   ?= .venv
-TORCH  ?= torch==2.13.0
-ARGS   ?=
-BIN    := $(VENV)/bin
+PYTHON     ?= python3
+VENV       ?= .venv
+TORCH      ?= torch==2.13.0
+EXPERIMENT ?= loss_combinations
+RUN        ?= $(shell ls -td runs/train/*/ 2>/dev/null | head -1)
+ARGS       ?=
+BIN        := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup
+.PHONY: help setup train eval sweep compare predict test test-all lint bench clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -20,5 +22,39 @@ setup: $(VENV)/.installed ## make .venv and install everything (done by itself o
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install "$(TORCH)" --editable ".[dev,joblib]"
+	$(BIN)/python -m pip install --quiet "$(TORCH)" --editable ".[dev,joblib]"
 	@touch $@
+
+train: setup ## train on the embedded data; ends with a table and pictures
+	$(BIN)/deepmatte train $(ARGS)
+
+eval: setup ## score the newest training run (or RUN=...) on its test split
+	@test -n "$(RUN)" || { echo "make eval: there is no run yet; make one with 'make train', or give RUN=..."; exit 2; }
+	$(BIN)/deepmatte evaluate run=$(RUN) $(ARGS)
+
+sweep: setup ## run experiments/$(EXPERIMENT).yaml; ends with the ranking
+	$(BIN)/deepmatte train experiments=$(EXPERIMENT) $(ARGS)
+
+compare: setup ## rank the runs of a sweep
+	$(BIN)/deepmatte compare runs/$(EXPERIMENT) $(ARGS)
+
+predict: setup ## matte photographs: ARGS="PHOTO --trimap TRIMAP --out DIR"
+	@test -n "$(RUN)" || { echo "make predict: there is no run yet; make one with 'make train', or give RUN=..."; exit 2; }
+	$(BIN)/deepmatte predict --run $(RUN) $(ARGS)
+
+test: setup ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: setup ## all tests, also those that train
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: setup ## measure speed, as ratios
+	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean: ## remove the environment, caches and build products; runs/ stays
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

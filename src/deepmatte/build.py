@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +30,16 @@ def allowed_targets() -> tuple[str, ...]:
     """Return the prefixes that a ``_target_`` may have, those of the environment included."""
     extra = os.environ.get("DEEPMATTE_ALLOWED_TARGETS", "")
     return ALLOWED_TARGETS + tuple(prefix.strip() for prefix in extra.split(",") if prefix.strip())
+
+
+_NOT_FOR_USERS = (
+    "in eval mode at the start of training",  # parts that do not learn in this stage
+    "does not have many workers",
+    "exists and is not empty",  # Curves goes on with the file
+    "smaller than the logging interval",
+    "dataloader is not resumable",  # StreamSampler starts where the checkpoint stopped
+    "isinstance.treespec, LeafSpec. is deprecated",
+)
 
 
 def build(config: DictConfig | dict[str, Any], key: str, **arguments: Any) -> Any:
@@ -83,6 +95,8 @@ def build_data(config: DictConfig) -> MattingData:
     """Return the data module of ``config.data`` and ``config.composition``."""
     keys = dict(config.data)
     source = build(keys.pop("source"), "data.source")
+    for alias in ("root", "trimap"):  # short names that the source's own keys interpolate
+        keys.pop(alias, None)
     composition = build(config.composition, "composition")
     try:
         return MattingData(source, composition, seed=config.get("seed", 0), **OmegaConf.to_container(OmegaConf.create(keys), resolve=True))
@@ -125,6 +139,14 @@ def build_optimisation(config: DictConfig, stage: Stage) -> Optimisation:
     return Optimisation(
         build(OmegaConf.merge(config.optimizer, overlay), "optimizer"), OmegaConf.to_container(config.schedule, resolve=True)
     )
+
+
+def quieten() -> None:
+    """Keep Lightning's advice to developers away from the users of a finished program."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    for message in _NOT_FOR_USERS:
+        warnings.filterwarnings("ignore", f".*{message}.*")
 
 
 def build_trainer(config: DictConfig, **arguments: Any) -> pl.Trainer:

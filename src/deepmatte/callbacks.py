@@ -15,11 +15,11 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.exceptions import SIGTERMException
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from deepmatte.batch import Batch
-from deepmatte.data import collate
-from deepmatte.errors import RunError
+from deepmatte.data import collate, write_png
 
 TEST_PARTS = ("image", "trimap", "alpha", "matte")
 
@@ -50,15 +50,6 @@ def grid(batch: Batch, alpha: Tensor, width: int = 224) -> np.ndarray:
     return np.concatenate([cv2.resize(cell, (width, height), interpolation=cv2.INTER_AREA) for cell in cells], 1)
 
 
-def save_png(path: Path, picture: np.ndarray) -> None:
-    """Write an RGB or grey picture aside, then rename it to ``path``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.aside.png")
-    if not cv2.imwrite(str(aside), picture[..., ::-1] if picture.ndim == 3 else picture):
-        raise RunError(f"{path}: can't be written; is the disk full?")
-    aside.replace(path)
-
-
 class PictureGrids(Callback):
     """Draws the same fixed validation samples after every epoch: image, trimap, truth, prediction, error."""
 
@@ -80,7 +71,7 @@ class PictureGrids(Callback):
         height = max(row.shape[0] for row in rows)
         rows = [np.pad(row, ((0, height - row.shape[0]), (0, 0), (0, 0))) for row in rows]
         picture = np.concatenate(rows, 0)
-        save_png(self.directory / f"epoch_{trainer.current_epoch:04d}.png", picture)
+        write_png(self.directory / f"epoch_{trainer.current_epoch:04d}.png", picture)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.log_image(
@@ -105,7 +96,7 @@ class TestPictures(Callback):
                 parts = (batch["image"][i], batch["trimap"][i], batch["alpha"][i], outputs[i])
                 for name, part in zip(TEST_PARTS, parts, strict=True):
                     picture = to_uint8(part)
-                    save_png(self.directory / f"{batch['name'][i]}_{name}.png", picture if name == "image" else picture[..., 0])
+                    write_png(self.directory / f"{batch['name'][i]}_{name}.png", picture if name == "image" else picture[..., 0])
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -152,8 +143,9 @@ class Curves(CSVLogger):
         self.file = directory / "metrics.csv"
         self.earlier = list(csv.DictReader(self.file.open(encoding="utf-8", newline=""))) if self.file.exists() else []
 
+    @rank_zero_only
     def keep_until(self, step: int) -> None:
-        """Restore the rows of the interrupted run up to ``step``; later ones will be computed anew."""
+        """Restore the rows of the interrupted run up to optimiser step ``step``; later ones will be computed anew."""
         rows = [{key: value for key, value in row.items() if value} for row in self.earlier if int(row["step"]) < step]
         self.experiment.metrics = [*rows, *self.experiment.metrics]
         self.earlier = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import cv2
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
@@ -22,7 +21,6 @@ from deepmatte.data import (
     Source,
     StreamSampler,
     collate,
-    worker_init,
 )
 from deepmatte.errors import InputError
 
@@ -60,6 +58,7 @@ class MattingData(pl.LightningDataModule):
         self.backgrounds_per_foreground = dict(backgrounds_per_foreground or {})
         self.fixed_stream = fixed_stream
         self.test_split = "test"
+        self.start = (0, 0)
         self._datasets: dict[str, MattingDataset[Any]] = {}
 
     def check(self, splits: Sequence[str], world_size: int = 1) -> None:
@@ -98,10 +97,8 @@ class MattingData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Return this process's share of each global batch, from where an interrupted epoch stopped."""
-        rank, world_size = self._rank_and_world_size()
-        sampler = StreamSampler(
-            self.samples_per_epoch, self.batch_size, rank, world_size, start_batch=self._batches_done(), fixed=self.fixed_stream
-        )
+        share = self._rank_and_world_size()
+        sampler = StreamSampler(self.samples_per_epoch, self.batch_size, *share, start=self.start, fixed=self.fixed_stream)
         return self._loader(self.train_dataset(), sampler, sampler.share)
 
     def val_dataloader(self) -> DataLoader:
@@ -119,23 +116,25 @@ class MattingData(pl.LightningDataModule):
     def _rank_and_world_size(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
-    def _batches_done(self) -> int:
-        """Return how many batches of the current epoch were trained before the checkpoint that the trainer resumes from."""
+    def state_dict(self) -> dict[str, int]:
+        """Return where the stream of training samples stands, for a checkpoint."""
         if self.trainer is None:
-            return 0
+            return {"epoch": 0, "batch": 0}
         done = self.trainer.fit_loop.epoch_loop.batch_progress.current.completed
-        return done if done < self.samples_per_epoch // self.batch_size else 0
+        over = done >= self.samples_per_epoch // self.batch_size
+        return {"epoch": self.trainer.current_epoch + int(over), "batch": 0 if over else done}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on with the stream where a checkpoint stopped, also in the middle of an epoch."""
+        self.start = state["epoch"], state["batch"]
 
     def _loader(self, dataset: MattingDataset[Any], sampler: Any, batch_size: int) -> DataLoader:
-        # OpenCV's thread pool does not survive a fork: a worker that meets the parent's pool waits for it for ever.
-        cv2.setNumThreads(1)
         return DataLoader(
             dataset,
             batch_size=batch_size,
             sampler=sampler,
             num_workers=self.num_workers,
             collate_fn=collate,
-            worker_init_fn=worker_init,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
         )

@@ -45,6 +45,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     Raises:
         InputError: neither or both are given, the run has no checkpoint, or the data can't be used.
     """
+    build.quieten()
     start = time.monotonic()
     if (config.run is None) == (config.method is None):
         raise InputError("give either run=RUN (a run directory) or method=NAME (one of " + ", ".join(METHODS) + ")")

@@ -16,7 +16,7 @@ from torchmetrics import MeanMetric
 from deepmatte.batch import Batch, Matte
 from deepmatte.errors import InputError, RunError
 from deepmatte.losses import LossTable
-from deepmatte.metrics import MattingMetrics
+from deepmatte.metrics import PROTOCOLS, MattingMetrics
 from deepmatte.models import MattingModel
 from deepmatte.ops.trimap import impose_trimap, trivial_matte
 
@@ -50,6 +50,14 @@ class Optimisation:
     optimizer: Callable[..., torch.optim.Optimizer] | None = None
     schedule: Mapping[str, Any] = field(default_factory=lambda: {"name": "constant"})
 
+    def check(self, model: nn.Module, place: str) -> None:
+        """Refuse options that the optimiser or the schedule does not take; ``place`` names the stage for the message."""
+        assert self.optimizer is not None
+        try:
+            schedule(self.optimizer(model.parameters()), 10, **self.schedule)
+        except (TypeError, ValueError) as error:
+            raise InputError(error if isinstance(error, InputError) else f"optimizer, schedule or {place}.lr: {error}") from error
+
 
 class MattingModule(pl.LightningModule):
     """Trains ``model`` with ``losses`` in ``stage``; validates and tests with the matting metrics.
@@ -78,6 +86,8 @@ class MattingModule(pl.LightningModule):
         self.optimisation = optimisation or Optimisation()
         self.impose = impose
         self.identity = dict(identity or {})
+        if protocol not in PROTOCOLS:
+            raise InputError(f"protocol={protocol}: choose one of {', '.join(PROTOCOLS)}")
         self.val_metrics = MattingMetrics(protocol=protocol)
         self.test_metrics = MattingMetrics(protocol=protocol)
         self.trivial_metrics = MattingMetrics(protocol=protocol)
@@ -108,7 +118,7 @@ class MattingModule(pl.LightningModule):
         with torch.autocast(self.device.type, enabled=False):
             result = self.losses(matte, batch, progress=self._progress())
         if not torch.isfinite(result.total):
-            values = ", ".join(f"{name} {float(value):.4g}" for name, value in result.terms.items())
+            values = ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in result.terms.items())
             names = ", ".join(batch["name"])
             raise RunError(f"the loss is not finite in epoch {self.current_epoch}, step {self.global_step} ({values}); samples: {names}")
         size = len(batch["alpha"])

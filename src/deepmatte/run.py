@@ -42,6 +42,7 @@ def train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str
         InputError: the configuration, the data or the directory can't be used; found before training starts where it can be.
         RunError: the run broke off; ``result.json`` says why.
     """
+    build.quieten()
     run = checked_run_dir(directory, config_hash(config))
     result = run.result() or {}
     if result.get("status") == FINISHED and rank_zero_only.rank == 0 and not config.force:
@@ -72,8 +73,11 @@ class _Job:
         self.stages: list[Stage] = build.build_stages(config, self.model)
         self.losses: dict[str, LossTable] = {stage.name: build.build_losses(config, stage.name) for stage in self.stages}
         self.data: MattingData = build.build_data(config)
-        build.build_optimisation(config, self.stages[0])
-        self.data.check(splits=("train", "val", "test"))
+        for stage in self.stages:
+            build.build_optimisation(config, stage).check(self.model, f"stages.{stage.name}")
+        self._module(self.stages[0])
+        world_size = build.build_trainer(config, logger=False, enable_checkpointing=False, enable_progress_bar=False).world_size
+        self.data.check(splits=("train", "val", "test"), world_size=world_size)
         earlier = {} if config.force else run.result() or {}
         self.stages_done: list[str] = list(earlier.get("stages_done", []))
         self.earlier_seconds = float(earlier.get("cost", {}).get("seconds", 0.0))
@@ -97,8 +101,10 @@ class _Job:
 
     def fit(self) -> None:
         """Run the stages that are not done yet, one ``Trainer.fit`` each: DDP's reducer must be built for the parts that learn."""
-        checkpoint = read_checkpoint(self.run.last_checkpoint)["deepmatte"] if self.resumes else None
+        resumed = read_checkpoint(self.run.last_checkpoint) if self.resumes else None
+        checkpoint = resumed["deepmatte"] if resumed else None
         curves = Curves(self.run.path)
+        curves.keep_until(resumed["global_step"] if resumed else 0)
         self.tracker = Tracker(self.config, self.run)
         self.loggers = [curves, *self.tracker.loggers]
         for stage in self.stages:
@@ -107,15 +113,14 @@ class _Job:
             if checkpoint is not None:
                 same = checkpoint["stage"] == stage.name
                 stage = dataclasses.replace(stage, first_epoch=checkpoint["first_epoch" if same else "epochs_done"])
-            curves.keep_until(checkpoint["epochs_done"] if checkpoint else 0)
             self._fit_stage(stage, resume=checkpoint is not None)
             self.stages_done.append(stage.name)
             checkpoint = read_checkpoint(self.run.last_checkpoint)["deepmatte"]
             if rank_zero_only.rank == 0:
                 self.run.update(stages_done=self.stages_done)
 
-    def _fit_stage(self, stage: Stage, resume: bool) -> None:
-        module = MattingModule(
+    def _module(self, stage: Stage) -> MattingModule:
+        return MattingModule(
             self.model,
             self.losses[stage.name],
             stage,
@@ -124,6 +129,8 @@ class _Job:
             impose=self.config.impose_trimap,
             identity={"model": self.config.model._target_, "config_hash": config_hash(self.config)},
         )
+
+    def _fit_stage(self, stage: Stage, resume: bool) -> None:
         trainer = build.build_trainer(
             self.config,
             max_epochs=stage.last_epoch,
@@ -134,7 +141,7 @@ class _Job:
             check_val_every_n_epoch=self.config.validate_every,
             enable_progress_bar=sys.stdout.isatty(),
         )
-        trainer.fit(module, self.data, ckpt_path=self.run.last_checkpoint if resume else None, weights_only=True)
+        trainer.fit(self._module(stage), self.data, ckpt_path=self.run.last_checkpoint if resume else None, weights_only=True)
         if not self.run.last_checkpoint.exists():
             raise RunError(f"stage {stage.name}: no checkpoint was written; validate_every must not exceed the stage's epochs")
 

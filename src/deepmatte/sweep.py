@@ -109,6 +109,16 @@ def _own(overrides: list[str]) -> list[str]:
     return [override for override in overrides if not override.startswith(("experiments=", "budget=", "trainer=", "output_root="))]
 
 
+def _print_comparison(runs: list[Path]) -> None:
+    from deepmatte.compare.comparison import compare
+    from deepmatte.compare.table import print_comparison
+
+    try:
+        print_comparison(compare([str(run) for run in runs]), Console())
+    except InputError as error:
+        Console(stderr=True).print(f"no comparison: {error}", style="yellow", markup=False)
+
+
 class SweepEnd(Callback):
     """Ends a multirun with the ranking of its runs, and with exit code 1 where one of them failed."""
 
@@ -126,9 +136,7 @@ class SweepEnd(Callback):
         runs = sorted({Path(file.read_text().strip()) for file in files}, key=os.fspath)
         if not runs:
             return
-        from deepmatte.compare import print_ranking
-
-        print_ranking(runs)
+        _print_comparison(runs)
         failed = [run for run in runs if (RunDir(run).result() or {}).get("status") != FINISHED]
         if failed:
             message = f"{len(failed)} of {len(runs)} runs failed; the same command runs only them again"

@@ -21,6 +21,8 @@ class Tracker:
         self.loggers: list[Logger] = []
         if config.wandb.mode == "disabled":
             return
+        import wandb
+
         own = [override for override in (run.result() or {}).get("overrides", []) if "=" in override]
         identity = config_hash(config)
         self.loggers.append(
@@ -36,6 +38,7 @@ class Tracker:
                 config=OmegaConf.to_container(config, resolve=True),
                 mode=config.wandb.mode,
                 log_model=False,
+                settings=wandb.Settings(silent=True, console="off"),
             )
         )
         self._define_metrics()

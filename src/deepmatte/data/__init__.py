@@ -14,7 +14,6 @@ from deepmatte.data.datasets import (
     MattingDataset,
     SampleError,
     collate,
-    worker_init,
 )
 from deepmatte.data.folder import FolderData, FolderImages
 from deepmatte.data.images import read_alpha, read_cutout, read_image, read_trimap, write_png
@@ -44,7 +43,6 @@ __all__ = [
     "read_cutout",
     "read_image",
     "read_trimap",
-    "worker_init",
     "write_png",
 ]
 

@@ -12,7 +12,6 @@ import json
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar, cast
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -218,11 +217,6 @@ def collate(samples: Sequence[Sample]) -> Batch:
         else:
             batch[key] = torch.tensor(values) if isinstance(first, int) else values
     return cast(Batch, batch)
-
-
-def worker_init(worker: int) -> None:
-    """Give a loader's worker one OpenCV thread; pass it as ``worker_init_fn``. Samples don't depend on it."""
-    cv2.setNumThreads(1)
 
 
 @functools.lru_cache(maxsize=4)

@@ -21,7 +21,7 @@ class StreamSampler(Sampler[tuple[int, int]]):
         batch_size: size of the global batch, over all processes.
         rank: number of this process.
         world_size: number of processes.
-        start_batch: where the first iteration begins, for an epoch that was interrupted; later ones begin at 0.
+        start: (epoch, batch) at which a run goes on that was interrupted in the middle of that epoch.
         fixed: yield the keys of epoch 0 in every epoch.
 
     Raises:
@@ -29,7 +29,13 @@ class StreamSampler(Sampler[tuple[int, int]]):
     """
 
     def __init__(
-        self, samples_per_epoch: int, batch_size: int, rank: int = 0, world_size: int = 1, start_batch: int = 0, fixed: bool = False
+        self,
+        samples_per_epoch: int,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        start: tuple[int, int] = (0, 0),
+        fixed: bool = False,
     ) -> None:
         if batch_size < 1 or batch_size % world_size:
             raise InputError(f"data.batch_size={batch_size}: has to be a positive multiple of the number of processes, {world_size}")
@@ -39,7 +45,7 @@ class StreamSampler(Sampler[tuple[int, int]]):
         self.batch_size = batch_size
         self.share = batch_size // world_size
         self.rank = rank
-        self.start_batch = start_batch
+        self.start = start
         self.fixed = fixed
         self.epoch = 0
 
@@ -52,7 +58,7 @@ class StreamSampler(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         epoch = 0 if self.fixed else self.epoch
-        first, self.start_batch = self.start_batch, 0
+        first = self.start[1] if self.epoch == self.start[0] else 0
         for batch in range(first, self.num_batches):
             start = batch * self.batch_size + self.rank * self.share
             for index in range(start, start + self.share):

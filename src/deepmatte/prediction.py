@@ -1,0 +1,211 @@
+"""Mattes, cut-outs and new composites of photographs, by a trained run or a classical method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from omegaconf import open_dict
+from PIL import Image, ImageOps
+
+from deepmatte import build
+from deepmatte.batch import Batch
+from deepmatte.classical import METHODS
+from deepmatte.data.files import check_sizes, find_pictures
+from deepmatte.data.images import named, read_header, read_image, read_trimap, write_png
+from deepmatte.errors import InputError, RunError
+from deepmatte.models import MattingModel
+from deepmatte.module import load_weights
+from deepmatte.ops.compositing import composite
+from deepmatte.ops.foreground import estimate_foreground
+from deepmatte.ops.trimap import impose_trimap
+from deepmatte.rundir import RunDir
+from deepmatte.scoring import read_checkpoint
+
+Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Image, uint8 (H, W, 3), and trimap, uint8 0 / 128 / 255 (H, W), to alpha, float (H, W) in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photograph, its trimap, and the name that the pictures made of it begin with."""
+
+    name: str
+    file: Path
+    trimap: Path
+
+
+def find_photos(photos: Sequence[Path], trimap: Path) -> list[Photo]:
+    """Match photographs, files or folders of them, with ``trimap``, a file or a folder of files of the same names.
+
+    Sizes are compared by the headers, and every trimap is read: one that was smoothed should not stop the work half-way.
+
+    Raises:
+        InputError: it names the first photograph without trimap, of another size, or with the name of another one, or the first
+            file that is missing or can't be used.
+    """
+    files: dict[str, Path] = {}
+    for place in photos:
+        found = find_pictures(".", str(place), "PHOTO").values() if place.is_dir() else [place]
+        for file in found:
+            if file.stem in files:
+                raise InputError(f"{named(file)}: has the same name as {named(files[file.stem])}; matte one of them at a time")
+            read_header(file)
+            files[file.stem] = file
+    if trimap.is_dir():
+        partners = {file.stem: file for file in find_pictures(".", str(trimap), "--trimap").values()}
+    elif len(files) == 1:
+        partners = dict.fromkeys(files, trimap)
+    else:
+        raise InputError(f"{named(trimap)}: is no folder, but there are {len(files)} photographs; give the folder of their trimaps")
+    for name, file in files.items():
+        if name not in partners:
+            raise InputError(f"{named(file)}: there is no trimap of the same name in {named(trimap)}; add it or leave out this photograph")
+        check_sizes((partners[name], file))
+        read_trimap(partners[name])
+    return [Photo(name, file, partners[name]) for name, file in files.items()]
+
+
+def predictor_of_method(method: str) -> Predictor:
+    """Return a classical method of `deepmatte.classical.METHODS`, its known zones imposed."""
+    if method not in METHODS:
+        raise InputError(f"--method {method}: there is none of that name; choose one of {', '.join(METHODS)}")
+    solve = METHODS[method]
+    return lambda image, trimap: impose_trimap(np.asarray(solve(image / 255.0, trimap)), trimap)
+
+
+def predictor_of_run(run: Path, checkpoint: str = "best") -> Predictor:
+    """Return the network of a run with the weights of ``checkpoint`` (best, last or a path), under the run's settings.
+
+    It runs on the first GPU where there is one.
+
+    Raises:
+        InputError: ``run`` is no run directory, its checkpoint is missing or broken, or its model needs more than a trimap.
+    """
+    build.quieten()
+    directory = RunDir(run)
+    settings = directory.config()
+    path = directory.checkpoints / f"{checkpoint}.ckpt" if checkpoint in ("best", "last") else Path(checkpoint)
+    weights = read_checkpoint(path)
+    with open_dict(settings):
+        settings.model.pretrained = None
+    model: MattingModel = build.build_model(settings)
+    more = sorted(set(model.reads) - {"image", "trimap"})
+    if more:
+        raise InputError(
+            f"{run}: its model reads {', '.join(more)} too, which predict has not got; give a run of a model that needs a trimap"
+        )
+    load_weights(model, weights, str(path))
+    model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    return network_predictor(model, refine=bool(weights["deepmatte"]["refine"]), impose=bool(settings.impose_trimap))
+
+
+def network_predictor(model: MattingModel, refine: bool, impose: bool) -> Predictor:
+    """Return the function that mattes one picture by ``model``, on the device that it is on."""
+
+    @torch.inference_mode()
+    def predict(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+        device = next(model.parameters()).device
+        batch = Batch(
+            image=torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255,
+            trimap=torch.from_numpy(trimap).to(device)[None, None],
+        )
+        alpha = model(batch, refine=refine).alpha
+        if impose:
+            alpha = impose_trimap(alpha, batch["trimap"])
+        return alpha[0, 0].float().cpu().numpy()
+
+    return predict
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is written of each photograph, and where.
+
+    Args:
+        folder: it is made if it is missing.
+        bits: 8 or 16, of matte and cut-out.
+        background: the picture behind the new composite, or None for no composite.
+    """
+
+    folder: Path
+    bits: int = 8
+    background: Path | None = None
+
+    def files(self, photo: Photo) -> dict[str, Path]:
+        """Return the files of a photograph by what they hold: alpha, cutout and perhaps composite."""
+        kinds = ("alpha", "cutout") if self.background is None else ("alpha", "cutout", "composite")
+        return {kind: self.folder / f"{photo.name}_{kind}.png" for kind in kinds}
+
+    def check(self, photos: Sequence[Photo]) -> None:
+        """Refuse, before anything is computed, a background that can't be read and files that can't or must not be written.
+
+        Raises:
+            InputError: it names the file.
+        """
+        if self.background is not None:
+            read_header(self.background)
+        parent = next(folder for folder in (self.folder, *self.folder.absolute().parents) if folder.exists())
+        if not parent.is_dir():
+            raise InputError(f"{named(parent)}: is a file, so no pictures can be written there; give --out a folder")
+        read = {file.resolve() for photo in photos for file in (photo.file, photo.trimap)}
+        if self.background is not None:
+            read.add(self.background.resolve())
+        for photo in photos:
+            for file in self.files(photo).values():
+                if file.resolve() in read:
+                    raise InputError(f"{named(file)}: would be overwritten, but is read too; give --out another folder")
+
+    def write(self, photo: Photo, pictures: dict[str, np.ndarray]) -> None:
+        """Write what `pictures` made of a photograph, each file in one piece."""
+        for kind, file in self.files(photo).items():
+            try:
+                write_png(file, quantise(pictures[kind], 8 if kind == "composite" else self.bits))
+            except OSError as error:
+                raise InputError(f"{named(file)}: can't be written ({error.strerror}); make room or give another --out") from error
+
+
+def predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> Iterator[Photo]:
+    """Matte one photograph after the other and write its files; each is yielded when they are there.
+
+    Raises:
+        InputError: a file can't be decoded or written.
+        RunError: the memory does not suffice.
+    """
+    background = None if output.background is None else read_image(output.background)
+    for photo in photos:
+        image, trimap = read_image(photo.file), read_trimap(photo.trimap)
+        try:
+            pictures = matted(image, predictor(image, trimap), background)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise RunError(f"{named(photo.file)}: out of memory at {image.shape[1]}x{image.shape[0]} pixels; a smaller --tile") from error
+        output.write(photo, pictures)
+        yield photo
+
+
+def matted(image: np.ndarray, alpha: np.ndarray, background: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Return what is made of an image, uint8 (H, W, 3), and its matte (H, W), all float in [0, 1].
+
+    ``alpha`` is the matte itself, ``cutout`` (H, W, 4) has estimated colours of the foreground, and ``composite`` (H, W, 3) is
+    the foreground before ``background``, which is scaled until it covers the image and then cut on both sides alike.
+    """
+    foreground = estimate_foreground(image / 255.0, alpha)
+    pictures = {"alpha": alpha, "cutout": np.dstack([foreground, alpha])}
+    if background is not None:
+        height, width = alpha.shape
+        behind = np.asarray(ImageOps.fit(Image.fromarray(background), (width, height), Image.Resampling.BICUBIC)) / 255.0
+        pictures["composite"] = composite(foreground, behind, alpha[..., None])
+    return pictures
+
+
+def quantise(values: np.ndarray, bits: int) -> np.ndarray:
+    """Return values in [0, 1] as the nearest unsigned integers of 8 or 16 bits; half goes to the even one.
+
+    >>> quantise(np.array([0, 0.5, 1]), 8).tolist(), quantise(np.array([0.5]), 16).tolist()
+    ([0, 128, 255], [32768])
+    """
+    full = 2**bits - 1
+    return np.rint(np.clip(values, 0, 1) * np.float64(full)).astype(np.uint8 if bits == 8 else np.uint16)

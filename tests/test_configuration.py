@@ -1,0 +1,95 @@
+"""Every YAML composes, and every key in it is one that the code it feeds takes."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+from tiny_run import compose
+
+from deepmatte.build import build
+from deepmatte.config import NOT_IDENTITY, conf_dir, config_hash
+from deepmatte.errors import InputError
+
+CONF = conf_dir()
+EXPERIMENTS = sorted(file.stem for file in (CONF.parent / "experiments").glob("*.yaml"))
+CHOICES = [
+    f"{file.parent.name}={file.stem}" for file in sorted(CONF.glob("*/*.yaml")) if file.parent.name != "hydra" and file.stem != "table"
+]
+
+
+def targets(node: object, place: str = ""):
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield place, node
+        for key, child in node.items():
+            yield from targets(child, f"{place}.{key}" if place else str(key))
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_composes_and_fits_the_signatures_that_it_feeds(choice: str) -> None:
+    config = compose("train", [choice])
+    plain = OmegaConf.to_container(config, resolve=False)
+    for place, node in targets(plain):
+        module, _, name = node["_target_"].rpartition(".")
+        parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+        open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+        unknown = {key for key in node if not key.startswith("_")} - set(parameters)
+        assert open_ended or not unknown, f"{place}: {node['_target_']} takes no {unknown}"
+
+
+@pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice.startswith("loss=")])
+def test_every_loss_preset_makes_a_table(choice: str) -> None:
+    from deepmatte.losses import LossTable
+
+    table = LossTable(OmegaConf.to_container(compose("train", [choice]).loss, resolve=True))
+    assert table.rows
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_what_an_experiment_sets_survives_composition(name: str) -> None:
+    file = CONF.parent / "experiments" / f"{name}.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert text.startswith("# @package _global_")
+    for word in ("# Claim", "# Cost:", "# Command:"):
+        assert word in text, f"{file.name} has no header line {word}"
+    own = OmegaConf.load(file)
+    composed = compose("train", [f"experiments={name}", "~budget"])
+    assert isinstance(own, DictConfig)
+    for key in own:
+        if key not in ("defaults", "hydra"):
+            merged = OmegaConf.merge({key: composed[key]}, {key: own[key]})
+            assert merged[key] == composed[key], f"{key} of {name} is lost in composition"
+
+
+def test_a_top_level_page_lists_and_explains_every_key() -> None:
+    text = (CONF / "train.yaml").read_text(encoding="utf-8")
+    for key in compose("train", []):
+        assert f"\n{key}:" in text or f"- {key}:" in text, key
+
+
+def test_machine_and_place_do_not_change_the_hash_but_everything_else_does() -> None:
+    plain = config_hash(compose("train", []))
+    for override in ("output_root=/elsewhere", "trainer.devices=2", "data.num_workers=7", "force=true", "wandb.project=other"):
+        assert config_hash(compose("train", [override])) == plain, override
+    for override in ("seed=1", "loss=alpha", "trainer.gradient_clip_val=2", "data.source.size=300", "name=other", "ema=0.9"):
+        assert config_hash(compose("train", [override])) != plain, override
+    assert "seed" not in NOT_IDENTITY
+
+
+def test_targets_outside_the_whitelist_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"model\._target_=os\.system"):
+        build({"_target_": "os.system", "command": f"touch {tmp_path / 'made'}"}, "model")
+    assert not (tmp_path / "made").exists()
+    with pytest.raises(InputError, match=r"model\.inner\._target_"):
+        build({"_target_": "deepmatte.models.DeepImageMatting", "inner": {"_target_": "shutil.rmtree"}}, "model")
+    monkeypatch.setenv("DEEPMATTE_ALLOWED_TARGETS", "fractions.")
+    assert build({"_target_": "fractions.Fraction", "numerator": 3}, "model") == 3
+
+
+def test_a_wrong_option_is_named() -> None:
+    with pytest.raises(InputError, match=r"model: .*wdith"):
+        build({"_target_": "deepmatte.models.DeepImageMatting", "wdith": 1.0}, "model")

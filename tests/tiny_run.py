@@ -1,0 +1,34 @@
+"""The configuration of tests that need a whole run: everything small."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig
+
+TINY = (
+    "data.source.size=96",
+    "data.source.num_train=4",
+    "data.source.num_val=3",
+    "data.source.num_test=3",
+    "data.batch_size=4",
+    "data.samples_per_epoch=8",
+    "data.num_workers=0",
+    "composition.crop_sizes=[64,96]",
+    "composition.size=64",
+    "model.width=0.0625",
+    "stages.encoder_decoder.epochs=1",
+    "num_pictures=2",
+)
+"""Overrides under which every phase of a run takes a second."""
+
+
+def compose(name: str, overrides: Sequence[str]) -> DictConfig:
+    """Return the configuration that ``deepmatte train`` (or evaluate) would see."""
+    import hydra
+
+    from deepmatte.config import conf_dir, register_resolvers
+
+    register_resolvers()
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return hydra.compose(name, list(overrides))
