@@ -99,6 +99,7 @@ def to_svg(drawing: Drawing) -> str:
     buffer = io.StringIO()
     with mpl.rc_context(STYLE):
         drawing.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        drawing.figure.set_layout_engine("none")  # what is placed stays where it is; placing takes half of the time
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{drawing.name}-", text)

@@ -12,11 +12,14 @@ from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.pictures import open_picture, picture_names
 from deepmatte.compare.records import Run
 
-MOST_MATTES = 400
-"""Mattes on a page at most; it bounds the time and the size."""
+MOST_MATTES = 300
+"""Mattes on a page at most; it bounds the time."""
+
+MOST_BYTES = 6_000_000
+"""Size of all pictures on a page at most, but one picture is always there."""
 
 MOST_PICTURES = 12
-SIDE = 320
+SIDE = 256
 """Longest side of a picture on the page, in pixels."""
 
 
@@ -33,23 +36,28 @@ def make_gallery(comparison: Comparison) -> dict[str, Any] | None:
     hard, apart = difficulty(comparison, names)
     count = min(max(MOST_MATTES // len(runs), 2), MOST_PICTURES, len(names))
     chosen = dict.fromkeys(name for couple in zip(ranked(hard), ranked(apart), strict=True) for name in couple)
-    pictures = []
+    pictures: list[dict[str, Any]] = []
+    size = 0
     for name in list(chosen)[:count]:
-        first = runs[0][1]
-        scores = [image_score(run, comparison.main, name) for _, run in runs]
-        pictures.append(
-            {
-                "name": name,
-                "hard": hard[name],
-                "apart": apart[name],
-                "image": encoded(first, name, "image"),
-                "alpha": encoded(first, name, "alpha"),
-                "mattes": [encoded(run, name, "matte") for _, run in runs],
-                "scores": [None if np.isnan(score) else score for score in scores],
-            }
-        )
+        picture = picture_data([run for _, run in runs], name, comparison.main) | {"hard": hard[name], "apart": apart[name]}
+        size += sum(map(len, (picture["image"], picture["alpha"], *picture["mattes"])))
+        if pictures and size > MOST_BYTES:
+            break
+        pictures.append(picture)
     labels = [{"name": f"{setting}, seed {run.seed}", "setting": setting} for setting, run in runs]
     return {"metric": comparison.main.upper(), "runs": labels, "pictures": pictures}
+
+
+def picture_data(runs: list[Run], name: str, metric: str) -> dict[str, Any]:
+    """Return one test picture with the mattes and scores of all runs."""
+    scores = [image_score(run, metric, name) for run in runs]
+    return {
+        "name": name,
+        "image": encoded(runs[0], name, "image"),
+        "alpha": encoded(runs[0], name, "alpha"),
+        "mattes": [encoded(run, name, "matte") for run in runs],
+        "scores": [None if np.isnan(score) else score for score in scores],
+    }
 
 
 def difficulty(comparison: Comparison, names: list[str]) -> tuple[dict[str, float], dict[str, float]]:
@@ -79,5 +87,5 @@ def encoded(run: Run, name: str, part: str) -> str:
     picture = open_picture(run.path, name, part)
     picture.thumbnail((SIDE, SIDE))
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80)
+    picture.save(buffer, "JPEG", quality=75)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

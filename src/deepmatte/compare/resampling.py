@@ -7,6 +7,7 @@ bootstrap). It counts the remainder of a cell up to three times, so it errs on t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,26 +16,32 @@ from deepmatte.compare.panel import Floats
 DRAWS = 2000
 
 
-def multiplicities(rng: np.random.Generator, num: int, draws: int = DRAWS) -> Floats:
-    """Return (draws, num): how often each of ``num`` things is drawn, over ``num``; every row sums to 1."""
+@lru_cache(maxsize=32)
+def multiplicities(num: int, draws: int, stream: tuple[int, ...]) -> Floats:
+    """Return (draws, num): how often each of ``num`` things is drawn, over ``num``; every row sums to 1.
+
+    The same ``stream`` of numbers gives the same draws, so that a report can be repeated.
+    """
+    rng = np.random.default_rng(stream)
     return rng.multinomial(num, np.full(num, 1 / num), size=draws) / num
+
+
+FOREGROUNDS = (0,)
+"""The stream that draws foregrounds; runs are drawn by the stream (1, their seeds)."""
 
 
 def resample_means(cells: Sequence[Floats], seeds: Sequence[Sequence[int]], weights: Floats, draws: int = DRAWS) -> Floats:
     """Return (draws, settings): the mean of every setting under common draws of foregrounds and seeds.
 
     ``cells[s]`` is (seeds, foregrounds). Settings with the same list of seeds share the draw of seeds, so that what a
-    common seed does to both cancels in their difference; the generator is fixed, so that a report can be repeated.
+    common seed does to both cancels in their difference.
     """
-    rng = np.random.default_rng(0)
-    shares = multiplicities(rng, len(weights), draws) * weights
+    shares = multiplicities(len(weights), draws, FOREGROUNDS) * weights
     shares /= shares.sum(axis=1, keepdims=True)
-    drawn: dict[tuple[int, ...], Floats] = {}
     means = np.empty((draws, len(cells)))
     for number, (table, labels) in enumerate(zip(cells, seeds, strict=True)):
-        if tuple(labels) not in drawn:
-            drawn[tuple(labels)] = multiplicities(rng, len(table), draws)
-        means[:, number] = ((shares @ table.T) * drawn[tuple(labels)]).sum(axis=1)
+        runs = multiplicities(len(table), draws, (1, *(label % 2**32 for label in labels)))
+        means[:, number] = ((shares @ table.T) * runs).sum(axis=1)
     return means
 
 
@@ -51,9 +58,8 @@ def effect_size(cells: Floats, weights: Floats, level: float, draws: int = DRAWS
     """
     if cells.shape[1] < 2:
         return (np.nan,) * 3
-    rng = np.random.default_rng(0)
-    counts = multiplicities(rng, len(weights), draws)
-    columns = np.vstack([cells.mean(axis=0), multiplicities(rng, len(cells), draws) @ cells])
+    counts = multiplicities(len(weights), draws, FOREGROUNDS)
+    columns = np.vstack([cells.mean(axis=0), multiplicities(len(cells), draws, (1,)) @ cells])
     shares = np.vstack([np.full(len(weights), 1 / len(weights)), counts]) * weights
     shares /= shares.sum(axis=1, keepdims=True)
     mean = (shares * columns).sum(axis=1)

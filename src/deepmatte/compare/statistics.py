@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from deepmatte.compare.panel import Floats
 
@@ -106,10 +106,10 @@ def finish(mean: float, variance: float, df: float, *, generalises: bool) -> Est
     if math.isnan(variance):
         return Estimate(mean, math.nan, df, -math.inf, math.inf, math.nan, generalises)
     error = math.sqrt(variance)
-    half = float(stats.t.isf(LEVEL / 2, df)) * error
+    half = float(special.stdtrit(df, 1 - LEVEL / 2)) * error
     p = math.nan
     if generalises:
-        p = float(2 * stats.t.sf(abs(mean) / error, df)) if error > 0 else float(mean == 0)
+        p = float(2 * special.stdtr(df, -abs(mean) / error)) if error > 0 else float(mean == 0)
     return Estimate(mean, error, df, mean - half, mean + half, p, generalises)
 
 
@@ -121,7 +121,7 @@ def smallest_visible(result: Estimate, comparisons: int) -> float:
     if not result.generalises or math.isnan(result.error):
         return math.nan
     level = LEVEL / max(comparisons, 1)
-    return float(stats.t.isf(level / 2, result.df) + stats.t.isf(1 - POWER, result.df)) * result.error
+    return float(special.stdtrit(result.df, 1 - level / 2) + special.stdtrit(result.df, POWER)) * result.error
 
 
 def holm(p: Sequence[float]) -> list[float]:

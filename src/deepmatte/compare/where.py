@@ -18,7 +18,7 @@ from deepmatte.compare.settings import Setting
 AXES = {"alpha": "true alpha", "border": "pixels from the known zone", "width": "width of the unknown zone in pixels"}
 """What the pixels are split up by, and how the axis is labelled."""
 
-MOST_PICTURES = 200
+MOST_PICTURES = 60
 """Pictures that are split up at most, over all settings; it bounds the time."""
 
 
@@ -63,10 +63,11 @@ def by_pictures(comparison: Comparison) -> Iterator[Breakdown]:
         return
     sums: dict[str, dict[str, Floats]] = {kind: {} for kind in AXES}
     edges: dict[str, Floats] = {}
-    for setting, path in runs.items():
-        for name in names:
-            matte, alpha, trimap = (read_picture(path, name, part) for part in ("matte", "alpha", "trimap"))
-            for kind, table in diagnose(matte, alpha, trimap).items():
+    first = next(iter(runs.values()))
+    for name in names:
+        alpha, trimap = read_picture(first, name, "alpha"), read_picture(first, name, "trimap")
+        for setting, path in runs.items():
+            for kind, table in diagnose(read_picture(path, name, "matte"), alpha, trimap).items():
                 if kind in AXES:
                     edges[kind] = table.edges
                     sums[kind][setting] = sums[kind].get(setting, 0) + table.error / 1000 / len(names)
