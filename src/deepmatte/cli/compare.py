@@ -11,31 +11,41 @@ from pathlib import Path
 def main(argv: list[str]) -> int:
     """Compare runs; return 0 if two settings could be compared, 1 if only one was there; InputError if the input can't be used."""
     options = parser().parse_args(argv)
+    if options.wandb is not None and options.out is None:
+        parser().error("--wandb logs what --out writes: give --out DIR, too")
     from rich.console import Console  # imports wait until the options are known to be right
 
     from deepmatte.compare.comparison import compare
     from deepmatte.compare.record import as_record
+    from deepmatte.compare.sources import local_paths
     from deepmatte.compare.table import print_comparison
 
-    comparison = compare(options.runs, options.metric, options.baseline)
-    if options.out is not None:
-        from deepmatte.compare.report import PAGE, write_report
-
-        write_report(comparison, options.out)
-        print(f"written to {options.out / PAGE}", file=sys.stderr)
+    comparison = compare(local_paths(options.runs), options.metric, options.baseline)
     if options.json:
         print(json.dumps(as_record(comparison), indent=2, allow_nan=False))
     else:
         print_comparison(comparison, Console())
+    if options.out is not None:
+        from deepmatte.compare.report import PAGE, write_report
+
+        drawings = write_report(comparison, options.out)
+        print(f"page: {options.out / PAGE}", file=sys.stderr)
+        if options.wandb is not None:
+            from deepmatte.compare.online import log_comparison
+
+            run = log_comparison(comparison, drawings, options.out, options.wandb)
+            print(f"W&B run: {run}", file=sys.stderr)
     return 0 if len(comparison.settings) > 1 else 1
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the verb's options."""
     result = argparse.ArgumentParser(prog="deepmatte compare", description="Compare the finished runs of a sweep.")
-    result.add_argument("runs", nargs="+", metavar="RUN", help="run directories, or the sweep directory that holds them")
+    runs = "run directories, the sweep directory that holds them, or wandb:ENTITY/PROJECT/GROUP"
+    result.add_argument("runs", nargs="+", metavar="RUN", help=runs)
     result.add_argument("--metric", default="sad", help="the metric that decides (default: sad)")
     result.add_argument("--baseline", metavar="SETTING", help="compare every setting with this one instead of every pair")
     result.add_argument("--out", type=Path, metavar="DIR", help="write one HTML page, Markdown, CSV, JSON and PNG there")
+    result.add_argument("--wandb", metavar="PROJECT", help="log what --out writes to a summary run of this W&B project")
     result.add_argument("--json", action="store_true", help="print everything as JSON, for programs")
     return result

@@ -27,6 +27,10 @@ def write_report(comparison: Comparison, directory: Path) -> list[Drawing]:
 
     Every file is written aside and then renamed. InputError where the directory can't be written.
     """
+    try:
+        (directory / FIGURES).mkdir(parents=True, exist_ok=True)  # before the work, not after it
+    except OSError as error:
+        raise unwritable(directory, error) from error
     found = effects(comparison.decisive.panel)
     drawings = draw_all(comparison, found, breakdowns(comparison))
     files = {
@@ -42,13 +46,17 @@ def write_report(comparison: Comparison, directory: Path) -> list[Drawing]:
         for drawing in drawings:
             write_bytes(directory / FIGURES / f"{drawing.name}.png", to_png(drawing))
     except OSError as error:
-        raise InputError(f"--out {directory}: {error.strerror or error}; give a directory that can be written") from error
+        raise unwritable(directory, error) from error
     return drawings
+
+
+def unwritable(directory: Path, error: OSError) -> InputError:
+    """Return the error for a directory that can't be written."""
+    return InputError(f"--out {directory}: {error.strerror or error}; give a directory that can be written")
 
 
 def write_bytes(file: Path, content: bytes) -> None:
     """Write aside, then rename: a reader never sees half a file."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     aside = file.with_name(f".{file.name}.{os.getpid()}")
     aside.write_bytes(content)
     aside.replace(file)
