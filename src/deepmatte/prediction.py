@@ -14,8 +14,8 @@ from PIL import Image, ImageOps
 from deepmatte import build
 from deepmatte.batch import Batch
 from deepmatte.classical import METHODS
-from deepmatte.data.files import check_sizes, find_pictures
-from deepmatte.data.images import named, read_header, read_image, read_trimap, write_png
+from deepmatte.data.files import check_files, find_pictures
+from deepmatte.data.images import named, read_image, read_trimap, write_png
 from deepmatte.errors import InputError, RunError
 from deepmatte.models import MattingModel
 from deepmatte.module import load_weights
@@ -41,7 +41,7 @@ class Photo:
 def find_photos(photos: Sequence[Path], trimap: Path) -> list[Photo]:
     """Match photographs, files or folders of them, with ``trimap``, a file or a folder of files of the same names.
 
-    Sizes are compared by the headers, and every trimap is read: one that was smoothed should not stop the work half-way.
+    Sizes are compared, no file may be cut off, and every trimap is read: one that was smoothed shall not stop the work half-way.
 
     Raises:
         InputError: it names the first photograph without trimap, of another size, or with the name of another one, or the first
@@ -53,7 +53,6 @@ def find_photos(photos: Sequence[Path], trimap: Path) -> list[Photo]:
         for file in found:
             if file.stem in files:
                 raise InputError(f"{named(file)}: has the same name as {named(files[file.stem])}; matte one of them at a time")
-            read_header(file)
             files[file.stem] = file
     if trimap.is_dir():
         partners = {file.stem: file for file in find_pictures(".", str(trimap), "--trimap").values()}
@@ -64,7 +63,7 @@ def find_photos(photos: Sequence[Path], trimap: Path) -> list[Photo]:
     for name, file in files.items():
         if name not in partners:
             raise InputError(f"{named(file)}: there is no trimap of the same name in {named(trimap)}; add it or leave out this photograph")
-        check_sizes((partners[name], file))
+        check_files((file, partners[name]))
         read_trimap(partners[name])
     return [Photo(name, file, partners[name]) for name, file in files.items()]
 
@@ -135,10 +134,14 @@ class Output:
     bits: int = 8
     background: Path | None = None
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What the files hold."""
+        return ("alpha", "cutout") if self.background is None else ("alpha", "cutout", "composite")
+
     def files(self, photo: Photo) -> dict[str, Path]:
-        """Return the files of a photograph by what they hold: alpha, cutout and perhaps composite."""
-        kinds = ("alpha", "cutout") if self.background is None else ("alpha", "cutout", "composite")
-        return {kind: self.folder / f"{photo.name}_{kind}.png" for kind in kinds}
+        """Return the files of a photograph by what they hold."""
+        return {kind: self.folder / f"{photo.name}_{kind}.png" for kind in self.kinds}
 
     def check(self, photos: Sequence[Photo]) -> None:
         """Refuse, before anything is computed, a background that can't be read and files that can't or must not be written.
@@ -147,7 +150,7 @@ class Output:
             InputError: it names the file.
         """
         if self.background is not None:
-            read_header(self.background)
+            check_files([self.background])
         parent = next(folder for folder in (self.folder, *self.folder.absolute().parents) if folder.exists())
         if not parent.is_dir():
             raise InputError(f"{named(parent)}: is a file, so no pictures can be written there; give --out a folder")
@@ -180,8 +183,11 @@ def predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> It
         image, trimap = read_image(photo.file), read_trimap(photo.trimap)
         try:
             pictures = matted(image, predictor(image, trimap), background)
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            raise RunError(f"{named(photo.file)}: out of memory at {image.shape[1]}x{image.shape[0]} pixels; a smaller --tile") from error
+        except (MemoryError, RuntimeError) as error:
+            if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+                raise
+            size = f"{image.shape[1]}x{image.shape[0]}"
+            raise RunError(f"{named(photo.file)}: the memory does not suffice for {size} pixels; make the picture smaller") from error
         output.write(photo, pictures)
         yield photo
 
@@ -192,7 +198,7 @@ def matted(image: np.ndarray, alpha: np.ndarray, background: np.ndarray | None =
     ``alpha`` is the matte itself, ``cutout`` (H, W, 4) has estimated colours of the foreground, and ``composite`` (H, W, 3) is
     the foreground before ``background``, which is scaled until it covers the image and then cut on both sides alike.
     """
-    foreground = estimate_foreground(image / 255.0, alpha)
+    foreground = estimate_foreground(image.astype(np.float32) / 255, alpha)
     pictures = {"alpha": alpha, "cutout": np.dstack([foreground, alpha])}
     if background is not None:
         height, width = alpha.shape
