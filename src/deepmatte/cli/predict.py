@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +59,7 @@ def _predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> N
     from deepmatte.ops.foreground import estimator
     from deepmatte.prediction import predict
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=not sys.stderr.isatty())
     with console.status("loading the estimator of colours; at the first call on this machine it is compiled"):
         estimator()
     with Progress(console=console, transient=True, disable=len(photos) == 1) as progress:
