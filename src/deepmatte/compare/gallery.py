@@ -50,13 +50,14 @@ def make_gallery(comparison: Comparison) -> dict[str, Any] | None:
 
 def picture_data(runs: list[Run], name: str, metric: str) -> dict[str, Any]:
     """Return one test picture with the mattes and scores of all runs."""
-    scores = [image_score(run, metric, name) for run in runs]
+    row = runs[0].images.index[runs[0].images["image"] == name]  # the images of all runs are the same
+    scores = [float(run.images[metric][row[0]]) if len(row) else None for run in runs]
     return {
         "name": name,
         "image": encoded(runs[0], name, "image"),
         "alpha": encoded(runs[0], name, "alpha"),
         "mattes": [encoded(run, name, "matte") for run in runs],
-        "scores": [None if np.isnan(score) else score for score in scores],
+        "scores": scores,
     }
 
 
@@ -74,12 +75,6 @@ def difficulty(comparison: Comparison, names: list[str]) -> tuple[dict[str, floa
 def ranked(values: dict[str, float]) -> list[str]:
     """Return the names from the largest value to the smallest."""
     return sorted(values, key=lambda name: -values[name])
-
-
-def image_score(run: Run, metric: str, name: str) -> float:
-    """Return a run's score on one image, NaN where it has none."""
-    found = run.images[metric][run.images["image"] == name]
-    return float(found.iloc[0]) if len(found) else float("nan")
 
 
 def encoded(run: Run, name: str, part: str) -> str:
