@@ -96,8 +96,11 @@ def test_holm_is_that_of_statsmodels() -> None:
 
 
 def test_wilcoxon_of_too_little_is_unknown_and_of_all_positive_is_exact() -> None:
-    assert math.isnan(wilcoxon(np.zeros(8)))
-    assert wilcoxon(np.arange(1.0, 9.0)) == pytest.approx(2 / 2**8)
+    p = wilcoxon(np.array([np.zeros(8), np.arange(1.0, 9.0), np.random.default_rng(0).normal(size=8)]))
+    assert math.isnan(p[0])
+    assert p[1] == pytest.approx(2 / 2**8), "all signs alike: the two most extreme of 2^8 cases"
+    assert p[2] == stats.wilcoxon(np.random.default_rng(0).normal(size=8)).pvalue
+    assert np.isnan(wilcoxon(np.ones((2, 1)))).all()
 
 
 @pytest.mark.parametrize(("df", "comparisons"), [(8, 1), (20, 3), (60, 10)])

@@ -141,6 +141,7 @@ def compare_metric(panel: Panel, baseline: int | None = None) -> Metric:
     spreads = [spread(table, panel.weights) for table in tables]
     estimates = estimate_differences(spreads, len(names))
     corrected = holm([item.p for item in estimates])
+    checks = wilcoxon(np.array([table.mean(axis=0) for table in tables])) if tables else []
     differences = []
     for number, (a, b) in enumerate(couples):
         left, right = rows[number]
@@ -154,7 +155,7 @@ def compare_metric(panel: Panel, baseline: int | None = None) -> Metric:
                 estimate=result,
                 percent=100 * result.mean / base if base else math.nan,
                 p_holm=corrected[number],
-                p_wilcoxon=wilcoxon(tables[number].mean(axis=0)),
+                p_wilcoxon=float(checks[number]),
                 wins=float(np.mean((difference < 0) + 0.5 * (difference == 0))),
                 effect=resampling.effect_size(tables[number], panel.weights, LEVEL) if reference in (a, b) else (math.nan,) * 3,
                 visible=smallest_visible(result, len(couples)),

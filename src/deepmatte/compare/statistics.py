@@ -136,11 +136,14 @@ def holm(p: Sequence[float]) -> list[float]:
     return values.tolist()
 
 
-def wilcoxon(differences: Floats) -> float:
-    """Return the p-value of Wilcoxon's signed-rank test over foregrounds (differences averaged over seeds).
+def wilcoxon(differences: Floats) -> Floats:
+    """Return (pairs,): p-values of Wilcoxon's signed-rank test of ``differences`` (pairs, foregrounds), averaged over seeds.
 
     A check on shape and outliers only: it takes the trained networks as given and is blind to the variance between seeds.
+    NaN where there are no two foregrounds or no difference.
     """
-    if len(differences) < 2 or not np.any(differences):
-        return math.nan
-    return float(stats.wilcoxon(differences).pvalue)
+    p = np.full(len(differences), math.nan)
+    vary = np.any(differences, axis=1)
+    if differences.shape[1] > 1 and vary.any():
+        p[vary] = stats.wilcoxon(differences[vary], axis=1).pvalue
+    return p
