@@ -13,7 +13,6 @@ import hydra.utils
 import pytorch_lightning as pl
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from deepmatte.datamodule import MattingData
@@ -106,12 +105,11 @@ def build_data(config: DictConfig) -> MattingData:
 
 def build_losses(config: DictConfig, stage: str) -> LossTable:
     """Return the losses of a stage: ``stages.STAGE.loss`` laid over the base table."""
-    overlay = config.stages[stage].get("loss") or {}
-    try:
-        table = OmegaConf.merge(config.loss, overlay)
-    except ConfigKeyError as error:
-        raise InputError(f"stages.{stage}.loss: {str(error).splitlines()[0]}") from error
-    return LossTable(OmegaConf.to_container(table, resolve=True))
+    base = OmegaConf.to_container(config.loss, resolve=True)
+    overlay = OmegaConf.to_container(config.stages[stage].get("loss") or OmegaConf.create({}), resolve=True)
+    # Merged outside the configuration's struct: a stage may bring rows of its own, and the table names what it does not know.
+    table = OmegaConf.to_container(OmegaConf.merge(base, overlay))
+    return LossTable(table, allowed_modules=[prefix.rstrip(".") for prefix in allowed_targets()])  # type: ignore[arg-type]
 
 
 def build_stages(config: DictConfig, model: MattingModel) -> list[Stage]:

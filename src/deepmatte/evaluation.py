@@ -17,6 +17,7 @@ from deepmatte.batch import Batch, Matte
 from deepmatte.classical import METHODS
 from deepmatte.errors import InputError
 from deepmatte.metrics import METRICS_VERSION
+from deepmatte.metrics.functional.robustness import RADII
 from deepmatte.models import MattingModel
 from deepmatte.rundir import FINISHED, RunDir, provenance
 from deepmatte.scoring import read_checkpoint, score
@@ -56,11 +57,21 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     name = config.name or f"{data.source.name}_{config.split}"
     home = Path(config.run) if config.run is not None else Path("runs/evaluations") / config.method
     output = RunDir(Path(config.output) if config.output is not None else home / ("evaluations" if config.run is not None else "") / name)
-    scored = score(settings, model, data, config.split, checkpoint, output.pictures / config.split, source=source)
+    scored = score(
+        settings,
+        model,
+        data,
+        config.split,
+        checkpoint,
+        output.pictures / config.split,
+        source=source,
+        radii=RADII if config.robustness else (),
+    )
     if rank_zero_only.rank != 0:
         return {}
     output.write_config(settings, [])
     output.write_per_image(scored.rows)
+    scored.draw(output.pictures, home.name)
     result = output.update(
         status=FINISHED,
         run=None if config.run is None else str(config.run),

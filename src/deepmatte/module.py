@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from torchmetrics import MeanMetric
 from deepmatte.batch import Batch, Matte
 from deepmatte.errors import InputError, RunError
 from deepmatte.losses import LossTable
-from deepmatte.metrics import PROTOCOLS, MattingMetrics
+from deepmatte.metrics import PROTOCOLS, MattingDiagnostics, MattingMetrics
+from deepmatte.metrics.functional.robustness import widen_unknown
 from deepmatte.models import MattingModel
 from deepmatte.ops.trimap import impose_trimap, trivial_matte
 
@@ -63,7 +64,8 @@ class MattingModule(pl.LightningModule):
     """Trains ``model`` with ``losses`` in ``stage``; validates and tests with the matting metrics.
 
     Validation and test impose the trimap's known zones on the matte first where ``impose`` is true. Their steps communicate
-    nothing, so processes may see different numbers of images; the metrics are joined once at the end.
+    nothing, so processes may see different numbers of images; the metrics are joined once at the end. ``radii`` are the
+    widths in pixels by which a test also widens the unknown zone, to see how the error grows with it.
     """
 
     val_metrics: MattingMetrics
@@ -78,6 +80,7 @@ class MattingModule(pl.LightningModule):
         protocol: str = "adobe",
         impose: bool = True,
         identity: Mapping[str, Any] | None = None,
+        radii: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.model = model
@@ -91,6 +94,8 @@ class MattingModule(pl.LightningModule):
         self.val_metrics = MattingMetrics(protocol=protocol)
         self.test_metrics = MattingMetrics(protocol=protocol)
         self.trivial_metrics = MattingMetrics(protocol=protocol)
+        self.diagnostics = MattingDiagnostics(protocol=protocol)
+        self.robustness = nn.ModuleDict({str(radius): MattingMetrics(protocol=protocol) for radius in radii})
         self.val_loss = MeanMetric()
         for part in model.parts:
             getattr(model, part).requires_grad_(part in self.stage.learn)
@@ -124,6 +129,9 @@ class MattingModule(pl.LightningModule):
         size = len(batch["alpha"])
         self.log("train/loss", result.total.detach(), on_step=True, on_epoch=False, prog_bar=True, batch_size=size)
         self.log_dict({f"train/loss/{name}": value.detach() for name, value in result.terms.items()}, batch_size=size)
+        if self.losses.balance != "none":
+            self.log_dict({f"train/loss_factor/{name}": value for name, value in result.factors.items()}, batch_size=size)
+        self.log_dict({f"train/cosine/{name}": value for name, value in result.cosines.items()}, batch_size=size)
         return result.total
 
     def _progress(self) -> float:
@@ -152,15 +160,25 @@ class MattingModule(pl.LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Score one batch and the trivial matte on it; return the alpha for those who draw it."""
         alpha = self(batch).alpha
-        self.test_metrics.update(alpha, batch["alpha"], batch["trimap"], batch["index"])
+        truth = batch["alpha"], batch["trimap"], batch["index"]
+        self.test_metrics.update(alpha, *truth)
+        self.diagnostics.update(alpha, *truth)
         trivial = trivial_matte(batch["trimap"]).to(alpha.dtype)
-        self.trivial_metrics.update(trivial, batch["alpha"], batch["trimap"], batch["index"])
+        self.trivial_metrics.update(trivial, *truth)
+        for radius, metrics in self.robustness.items():
+            widened = torch.stack(
+                [torch.from_numpy(widen_unknown(trimap[0].cpu().numpy(), int(radius))[None]) for trimap in batch["trimap"]]
+            )
+            wide = Batch(**{**batch, "trimap": widened.to(batch["trimap"].device)})
+            metrics.update(self(wide).alpha, wide["alpha"], wide["trimap"], wide["index"])
         return alpha
 
     def on_test_epoch_end(self) -> None:
         """Log ``test/*``, and ``trivial/test/*`` beside it."""
         self._log_scores("test", self.test_metrics.compute())
         self._log_scores("trivial/test", self.trivial_metrics.compute())
+        for radius, metrics in self.robustness.items():
+            self._log_scores(f"widened/{radius}/test", metrics.compute())
 
     def _log_scores(self, prefix: str, scores: Mapping[str, Any]) -> None:
         for name, value in scores.items():

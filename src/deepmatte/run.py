@@ -171,6 +171,7 @@ class _Job:
         if rank_zero_only.rank != 0:
             return {}
         self.run.write_per_image(scored.rows)
+        scored.draw(self.run.pictures, self.run.path.name)
         result = self.run.update(
             status=FINISHED,
             stage=best["deepmatte"]["stage"],

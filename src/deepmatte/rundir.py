@@ -26,10 +26,15 @@ FINISHED = "finished"
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` aside, then rename it to ``path``: a reader never sees half a file."""
+    """Write ``text`` in UTF-8 as `write_bytes` does."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` aside, then rename it to ``path``: a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
+    aside.write_bytes(data)
     aside.replace(path)
 
 

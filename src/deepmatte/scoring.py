@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.loggers import Logger
@@ -17,17 +19,39 @@ from deepmatte import build
 from deepmatte.callbacks import TestPictures
 from deepmatte.datamodule import MattingData
 from deepmatte.errors import InputError
+from deepmatte.metrics.diagnostics import diagnostics_figure, robustness_figure
+from deepmatte.metrics.functional.diagnostics import Table
 from deepmatte.models import MattingModel
 from deepmatte.module import MattingModule, Stage, load_weights
+from deepmatte.rundir import write_bytes, write_text
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Mean scores ``test/*`` and ``trivial/test/*``, one row an image, and what they were computed on."""
+    """Mean scores ``test/*`` and ``trivial/test/*``, one row an image, what they were computed on, and where the error sits.
+
+    ``curve`` has one row a radius by which the unknown zone was widened; it is empty where that was not asked for.
+    """
 
     scores: dict[str, float]
     rows: list[dict[str, Any]]
     dataset: dict[str, Any]
+    diagnostics: dict[str, Table]
+    curve: list[dict[str, float]]
+
+    def draw(self, folder: Path, label: str) -> None:
+        """Write ``diagnostics.png`` and, where there is a curve, ``robustness.png`` and ``robustness.csv``."""
+        _save(diagnostics_figure({label: self.diagnostics}), folder / "diagnostics.png")
+        if self.curve:
+            _save(robustness_figure({label: self.curve}), folder / "robustness.png")
+            lines = [",".join(self.curve[0]), *(",".join(f"{value:.6g}" for value in row.values()) for row in self.curve)]
+            write_text(folder / "robustness.csv", "\n".join(lines) + "\n")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    write_bytes(path, buffer.getvalue())
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -52,6 +76,7 @@ def score(
     pictures: Path,
     loggers: Sequence[Logger] = (),
     source: str = "checkpoint",
+    radii: Sequence[int] = (),
 ) -> Scored:
     """Score ``model`` with the weights of ``checkpoint`` (None: as it is) on ``split``; every rank gets all rows.
 
@@ -61,7 +86,7 @@ def score(
     if checkpoint is not None:
         load_weights(model, checkpoint, source)
         refine = bool(checkpoint["deepmatte"]["refine"])
-    module = MattingModule(model, stage=Stage(refine=refine), protocol=config.protocol, impose=config.impose_trimap)
+    module = MattingModule(model, stage=Stage(refine=refine), protocol=config.protocol, impose=config.impose_trimap, radii=radii)
     callbacks: list[Callback] = [TestPictures(pictures, config.num_pictures)]
     if sys.stdout.isatty():
         callbacks.append(RichProgressBar(leave=False))
@@ -71,18 +96,22 @@ def score(
     )
     trainer.test(module, data, verbose=False)
     dataset = data.eval_dataset(split)
-    scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(("test/", "trivial/"))}
-    if split != "test":
-        scores = {name.replace("test/", f"{split}/"): value for name, value in scores.items()}
-    rows = [
-        dataset.record(int(row["index"])) | {key: value for key, value in row.items() if key != "index"}
-        for row in module.test_metrics.per_image()
-    ]
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    scores = {name.replace("test/", f"{split}/"): value for name, value in logged.items() if name.startswith(("test/", "trivial/"))}
+    extra = {row["index"]: row for row in module.diagnostics.per_image()}
+    rows = [dataset.record(int(row["index"])) | {**row, **extra[row["index"]]} for row in module.test_metrics.per_image()]
+    for row in rows:
+        del row["index"]
     described = {
         "name": data.source.name,
         "version": data.source.version,
         "split": split,
         "digest": dataset.digest(),
         "num_images": len(rows),
+        "num_images_without_unknown": module.test_metrics.num_images_without_unknown,
     }
-    return Scored(scores, rows, described)
+    curve = [
+        {"radius": float(radius), **{metric: logged[f"widened/{radius}/test/{metric}"] for metric in module.test_metrics.scores}}
+        for radius in radii
+    ]
+    return Scored(scores, rows, described, module.diagnostics.compute(), curve)

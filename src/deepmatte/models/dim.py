@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepmatte.batch import Batch, Matte
+from deepmatte.errors import InputError
 from deepmatte.models.base import MattingModel, probability
 from deepmatte.models.vgg import VGG16_BLOCKS, load_vgg16, read_vgg16
 from deepmatte.ops.padding import pad_to_multiple
+
+Blocks = tuple[tuple[int, ...], ...]
+Norm = Literal["none", "group"]
+
+
+def normalisation(norm: Norm, channels: int) -> list[nn.Module]:
+    """Return what stands between a convolution and its ReLU: nothing, as published, or group normalisation.
+
+    Groups rather than batches, because then neither the batch's size nor the number of processes changes what is learned.
+    """
+    return [nn.GroupNorm(max(1, channels // 4), channels)] if norm == "group" else []
 
 
 class Encoder(nn.Module):
     """VGG-16's 13 convolutions on image and trimap, with five max-pools that keep their indices, and a 1x1 conv6."""
 
-    def __init__(self, blocks: tuple[tuple[int, ...], ...]) -> None:
+    def __init__(self, blocks: Blocks, norm: Norm) -> None:
         super().__init__()
         channels = 4
         self.blocks = nn.ModuleList()
         for block in blocks:
             layers: list[nn.Module] = []
             for out in block:
-                layers += [nn.Conv2d(channels, out, 3, padding=1), nn.ReLU(inplace=True)]
+                layers += [nn.Conv2d(channels, out, 3, padding=1), *normalisation(norm, out), nn.ReLU(inplace=True)]
                 channels = out
             self.blocks.append(nn.Sequential(*layers))
         self.conv6 = nn.Conv2d(channels, channels, 1)
@@ -41,30 +53,33 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """deconv6 1x1, then five times max-unpooling and a 5x5 convolution, and the 5x5 alpha head."""
 
-    def __init__(self, blocks: tuple[tuple[int, ...], ...]) -> None:
+    def __init__(self, blocks: Blocks, norm: Norm) -> None:
         super().__init__()
         # After unpooling with the indices of pool k the channels are those of block k; they leave with those of block k - 1.
         inputs = [block[-1] for block in reversed(blocks)]
         outputs = [*inputs[1:], inputs[-1]]
         self.deconv6 = nn.Conv2d(inputs[0], inputs[0], 1)
-        self.deconvs = nn.ModuleList(nn.Conv2d(i, o, 5, padding=2) for i, o in zip(inputs, outputs, strict=True))
+        self.deconvs = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(i, o, 5, padding=2), *normalisation(norm, o), nn.ReLU(inplace=True))
+            for i, o in zip(inputs, outputs, strict=True)
+        )
         self.alpha = nn.Conv2d(outputs[-1], 1, 5, padding=2)
 
     def forward(self, x: Tensor, indices: list[Tensor]) -> Tensor:
         """Return the logit (N, 1, H, W)."""
         x = F.relu(self.deconv6(x))
         for deconv, index in zip(self.deconvs, reversed(indices), strict=True):
-            x = F.relu(deconv(F.max_unpool2d(x, index, 2)))
+            x = deconv(F.max_unpool2d(x, index, 2))
         return self.alpha(x)
 
 
 class EncoderDecoder(nn.Module):
     """(N, 4, H, W) to a logit (N, 1, H, W); H and W are multiples of 32."""
 
-    def __init__(self, blocks: tuple[tuple[int, ...], ...]) -> None:
+    def __init__(self, blocks: Blocks, norm: Norm) -> None:
         super().__init__()
-        self.encoder = Encoder(blocks)
-        self.decoder = Decoder(blocks)
+        self.encoder = Encoder(blocks, norm)
+        self.decoder = Decoder(blocks, norm)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logit."""
@@ -99,6 +114,7 @@ class DeepImageMatting(MattingModel):
 
     Args:
         width: factor of all channel counts; 1 is VGG-16.
+        norm: ``none`` as published, or ``group``: group normalisation after each convolution of encoder and decoder.
         pretrained: ``imagenet``, the path of torchvision's VGG-16 weights, or None for random weights; needs ``width=1``.
 
     >>> sum(p.numel() for p in DeepImageMatting().parameters())
@@ -107,10 +123,12 @@ class DeepImageMatting(MattingModel):
 
     parts: ClassVar[tuple[str, ...]] = ("encoder_decoder", "refiner")
 
-    def __init__(self, width: float = 1.0, pretrained: str | None = None) -> None:
+    def __init__(self, width: float = 1.0, norm: Norm = "none", pretrained: str | None = None) -> None:
         super().__init__()
+        if norm not in ("none", "group"):
+            raise InputError(f"model.norm={norm}: give none or group")
         blocks = tuple(tuple(max(1, round(channels * width)) for channels in block) for block in VGG16_BLOCKS)
-        self.encoder_decoder = EncoderDecoder(blocks)
+        self.encoder_decoder = EncoderDecoder(blocks, norm)
         self.refiner = Refiner(blocks[0][-1])
         self._initialise()
         if pretrained is not None:
@@ -126,7 +144,7 @@ class DeepImageMatting(MattingModel):
         with torch.no_grad():
             for deconv in self.encoder_decoder.decoder.deconvs:
                 # Three of four inputs after max-unpooling are zero: without this factor the signal would fade level by level.
-                deconv.weight.mul_(2.0)
+                deconv[0].weight.mul_(2.0)
         last = self.refiner.convs[-1]
         nn.init.zeros_(last.weight)
 

@@ -1,0 +1,111 @@
+"""`deepmatte train` as a user types it: single runs, sweeps with a job that fails, two processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from deepmatte.cli.train import main
+
+MODULE = [sys.executable, "-m", "deepmatte.cli.train"]
+SCRIPT = [str(Path(sys.executable).parent / "deepmatte"), "train"]
+
+
+def call(command: list[str], cwd: Path, timeout: int = 240) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, env=environment)
+
+
+def records(root: Path) -> dict[str, dict]:
+    return {file.parent.name: json.loads(file.read_text()) for file in root.glob("*/result.json")}
+
+
+def test_help_lists_every_verb_and_overrides_are_explained(tmp_path: Path) -> None:
+    listing = call([SCRIPT[0], "--help"], tmp_path).stdout
+    verbs = {file.stem for file in (Path(__file__).parents[2] / "src/deepmatte/cli").glob("*.py")} - {"__init__", "main"}
+    assert all(f"  {verb} " in listing for verb in verbs)
+    assert "procedural" in call([*SCRIPT, "--help"], tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["los=dice"], ["los"]),
+        (["loss=dcie"], ["loss/dcie", "dice"]),
+        (["data=folder"], ["data.root"]),
+        (["data=folder", "data.root=/nowhere/at/all"], ["/nowhere/at/all"]),
+        (["data=alphamatting", "data.root=/nowhere/at/all"], ["/nowhere/at/all"]),
+        (["resume=nowhere"], ["nowhere", "last.ckpt"]),
+    ],
+)
+def test_bad_input_ends_in_words_and_a_code_not_in_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], overrides: list[str], words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["deepmatte", *overrides])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr()
+    assert ended.value.code not in (0, None)
+    assert "Traceback" not in printed.err
+    assert all(word in printed.err + printed.out for word in words)
+    assert not list(tmp_path.rglob("result.json"))
+
+
+def test_a_sweep_survives_a_failing_job_and_repeats_only_that_one(tiny, tmp_path: Path) -> None:
+    """The job whose learning rate is absurd fails; its neighbours finish, the exit code tells, a second call runs only it."""
+    common = ["-m", *tiny(), "output_root=runs", "name=sweep", "wandb.mode=disabled"]
+    common += ["trainer.gradient_clip_val=null", "schedule.name=constant"]
+    done = call([*SCRIPT, *common, "optimizer.lr=1e-3,1e30,1e-4"], tmp_path)
+    first = records(tmp_path / "runs/sweep")
+    by_rate = {next(word for word in record["overrides"] if "lr=" in word): record for record in first.values()}
+    assert {rate: record["status"] for rate, record in by_rate.items()} == {
+        "optimizer.lr=0.001": "finished",
+        "optimizer.lr=1e+30": "failed",
+        "optimizer.lr=0.0001": "finished",
+    }
+    assert done.returncode == 1
+    assert "not finite" in by_rate["optimizer.lr=1e+30"]["error"]
+    assert "1 of 3 runs failed" in done.stderr
+    assert "lr=0.001" in done.stdout  # the ranking
+    again = call([*SCRIPT, *common, "optimizer.lr=1e-3,1e30,1e-4"], tmp_path)
+    assert again.returncode == 1
+    assert again.stderr.count("start     ") == 1
+    second = records(tmp_path / "runs/sweep")
+    assert set(second) == set(first)
+    assert all(second[name] == first[name] for name in first if first[name]["status"] == "finished")
+
+
+def test_two_processes_learn_and_score_what_one_does(tiny, tmp_path: Path) -> None:
+    """Three stages, three validation images (which two processes can't share evenly): the same scores and weights."""
+    overrides = [*tiny("stages.refine.epochs=1", "stages.joint.epochs=1"), "wandb.mode=disabled"]
+    runs = {}
+    for trainer, command in (("cpu", SCRIPT), ("ddp", MODULE)):
+        runs[trainer] = tmp_path / trainer
+        done = call([*command, *overrides, f"trainer={trainer}", f"hydra.run.dir={runs[trainer]}"], tmp_path)
+        assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (json.loads((run / "result.json").read_text()) for run in runs.values())
+    assert two["dataset"] == one["dataset"]
+    for name, value in one["scores"].items():
+        assert two["scores"][name] == pytest.approx(value, rel=1e-4), name
+    weights = [torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for run in runs.values()]
+    for key, value in weights[0].items():
+        torch.testing.assert_close(weights[1][key], value, rtol=1e-3, atol=1e-4)
+    assert (runs["cpu"] / "per_image.csv").read_text().count("\n") == (runs["ddp"] / "per_image.csv").read_text().count("\n") == 4
+
+
+@pytest.mark.slow
+def test_ddp_inside_a_multirun_keeps_jobs_apart(tiny, tmp_path: Path) -> None:
+    """Each job of the sweep has two ranks of its own; a job that fails on the way takes nobody with it."""
+    common = [*tiny(), "output_root=runs", "name=sweep", "wandb.mode=disabled", "trainer=ddp", "trainer.gradient_clip_val=null"]
+    done = call([*SCRIPT, "-m", *common, "schedule.name=constant", "optimizer.lr=1e30,1e-3"], tmp_path, timeout=500)
+    found = records(tmp_path / "runs/sweep").values()
+    states = {next(word for word in record["overrides"] if "lr=" in word): record["status"] for record in found}
+    assert states == {"optimizer.lr=1e+30": "failed", "optimizer.lr=0.001": "finished"}
+    assert done.returncode == 1
