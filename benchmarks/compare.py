@@ -44,9 +44,10 @@ def write_pictures(folder: Path, truth: np.ndarray, rng: np.random.Generator) ->
     matte = np.clip(truth + rng.normal(0, 8, truth.shape) * ((truth > 0) & (truth < 255)), 0, 255)
     trimap = np.where(truth == 0, 0, np.where(truth == 255, 255, 128))
     colours = np.stack([truth, 255 - truth, truth[::-1]], axis=-1)
-    for number in range(PICTURES):
-        for part, picture in (("image", colours), ("alpha", truth), ("matte", matte), ("trimap", trimap)):
-            Image.fromarray(picture.astype(np.uint8)).save(folder / f"{number * 60:04d}_{part}.png", compress_level=1)
+    for part, picture in (("image", colours), ("alpha", truth), ("matte", matte), ("trimap", trimap)):
+        Image.fromarray(picture.astype(np.uint8)).save(folder / f"0000_{part}.png", compress_level=1)
+        for number in range(1, PICTURES):
+            os.link(folder / f"0000_{part}.png", folder / f"{number * 60:04d}_{part}.png")
 
 
 def measure(arguments: list[str]) -> tuple[float, float, float]:

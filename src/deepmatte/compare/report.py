@@ -36,7 +36,7 @@ def write_report(comparison: Comparison, directory: Path) -> list[Drawing]:
     files = {
         PAGE: render_page(comparison, found, drawings, make_gallery(comparison)),
         MARKDOWN: render_markdown(comparison, found, drawings, FIGURES),
-        RECORD: json.dumps(as_record(comparison), indent=2, allow_nan=False) + "\n",
+        RECORD: json.dumps(as_record(comparison), allow_nan=False) + "\n",
         "scores.csv": scores_table(comparison).to_csv(index=False),
         "differences.csv": differences_table(comparison).to_csv(index=False),
     }
