@@ -16,7 +16,7 @@ from deepmatte.batch import Batch
 from deepmatte.classical import METHODS
 from deepmatte.errors import InputError
 from deepmatte.models import DeepImageMatting
-from deepmatte.prediction import Output, find_photos, predict, predictor_of_method, predictor_of_run
+from deepmatte.prediction import Output, find_photos, network_predictor, predict, predictor_of_method, predictor_of_run
 
 HEIGHT, WIDTH = 45, 70
 WEIGHTS = {"best": 1, "last": 2, "coarse": 3}
@@ -197,6 +197,24 @@ def test_known_zones_stay_the_networks_where_the_run_says_so(run: Path, scene: S
     config.impose_trimap = False
     OmegaConf.save(config, free / ".hydra" / "config.yaml")
     np.testing.assert_allclose(predictor_of_run(free)(scene.image, scene.trimap), expected("best", scene)[0], atol=1e-6)
+
+
+def test_tiles_of_a_trimaps_known_zones_cost_nothing_and_change_nothing() -> None:
+    model, sizes = network(1), []
+    model.register_forward_pre_hook(lambda model, arguments: sizes.append(tuple(arguments[0]["image"].shape[-2:])))
+    image = np.random.default_rng(0).integers(0, 256, (200, 650, 3), np.uint8)
+    trimap = np.full((200, 650), 255, np.uint8)
+    trimap[20:100, 20:90] = 128
+    alpha = network_predictor(model, refine=True, impose=True, tile=128)(image, trimap)
+    # Tiles start at multiples of 96: (0, 0) and (96, 0) alone reach the unknown zone, whose rows end at 100.
+    assert sizes == [(128, 128), (104, 128)]
+    whole = network_predictor(model, refine=True, impose=True)(image, trimap)
+    assert np.array_equal(alpha[trimap == 255], whole[trimap == 255])
+
+
+def test_one_tile_as_large_as_the_photograph_is_the_photograph(run: Path, scene: Scene) -> None:
+    whole, one = (predictor_of_run(run, tile=tile)(scene.image, scene.trimap) for tile in (0, 128))
+    assert np.array_equal(whole, one)
 
 
 def test_a_model_that_reads_more_than_a_trimap_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

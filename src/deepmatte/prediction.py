@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from omegaconf import open_dict
 from PIL import Image, ImageOps
+from torch import Tensor
 
 from deepmatte import build
 from deepmatte.batch import Batch
@@ -21,7 +22,9 @@ from deepmatte.models import MattingModel
 from deepmatte.module import load_weights
 from deepmatte.ops.compositing import composite
 from deepmatte.ops.foreground import estimate_foreground
-from deepmatte.ops.trimap import impose_trimap
+from deepmatte.ops.regions import UNKNOWN
+from deepmatte.ops.tiling import tiled
+from deepmatte.ops.trimap import impose_trimap, trivial_matte
 from deepmatte.rundir import RunDir
 from deepmatte.scoring import read_checkpoint
 
@@ -76,10 +79,10 @@ def predictor_of_method(method: str) -> Predictor:
     return lambda image, trimap: impose_trimap(np.asarray(solve(image / 255.0, trimap)), trimap)
 
 
-def predictor_of_run(run: Path, checkpoint: str = "best") -> Predictor:
+def predictor_of_run(run: Path, checkpoint: str = "best", tile: int = 0) -> Predictor:
     """Return the network of a run with the weights of ``checkpoint`` (best, last or a path), under the run's settings.
 
-    It runs on the first GPU where there is one.
+    It runs on the first GPU where there is one. ``tile`` is explained at `network_predictor`.
 
     Raises:
         InputError: ``run`` is no run directory, its checkpoint is missing or broken, or its model needs more than a trimap.
@@ -99,23 +102,30 @@ def predictor_of_run(run: Path, checkpoint: str = "best") -> Predictor:
         )
     load_weights(model, weights, str(path))
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    return network_predictor(model, refine=bool(weights["deepmatte"]["refine"]), impose=bool(settings.impose_trimap))
+    return network_predictor(model, refine=bool(weights["deepmatte"]["refine"]), impose=bool(settings.impose_trimap), tile=tile)
 
 
-def network_predictor(model: MattingModel, refine: bool, impose: bool) -> Predictor:
-    """Return the function that mattes one picture by ``model``, on the device that it is on."""
+def network_predictor(model: MattingModel, refine: bool, impose: bool, tile: int = 0) -> Predictor:
+    """Return the function that mattes one picture by ``model``, on the device that it is on.
+
+    A ``tile`` of 0 takes the picture as a whole; else it is a multiple of 128, and the network sees squares of so many pixels
+    across, of which neighbours share a quarter. It loses the surroundings of each: take a tile as large as the memory allows. Where
+    the trimap is imposed, squares without unknown pixels cost nothing.
+    """
+
+    def alpha_of(image: Tensor, trimap: Tensor) -> Tensor:
+        if impose and not (trimap == UNKNOWN).any():
+            return trivial_matte(trimap)
+        alpha = model(Batch(image=image, trimap=trimap), refine=refine).alpha.float()
+        return impose_trimap(alpha, trimap) if impose else alpha
 
     @torch.inference_mode()
     def predict(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
         device = next(model.parameters()).device
-        batch = Batch(
-            image=torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255,
-            trimap=torch.from_numpy(trimap).to(device)[None, None],
-        )
-        alpha = model(batch, refine=refine).alpha
-        if impose:
-            alpha = impose_trimap(alpha, batch["trimap"])
-        return alpha[0, 0].float().cpu().numpy()
+        colours = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
+        zones = torch.from_numpy(trimap).to(device)[None, None]
+        alpha = tiled(alpha_of, colours, zones, tile=tile, overlap=tile // 4) if tile else alpha_of(colours, zones)
+        return alpha[0, 0].cpu().numpy()
 
     return predict
 
@@ -187,7 +197,9 @@ def predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> It
             if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
                 raise
             size = f"{image.shape[1]}x{image.shape[0]}"
-            raise RunError(f"{named(photo.file)}: the memory does not suffice for {size} pixels; make the picture smaller") from error
+            raise RunError(
+                f"{named(photo.file)}: the memory does not suffice for {size} pixels; give a --tile, or a smaller one"
+            ) from error
         output.write(photo, pictures)
         yield photo
 

@@ -176,7 +176,9 @@ def test_a_run_that_can_not_predict_is_named(folder: Path, capsys: pytest.Captur
     assert "other.ckpt: holds weights of another model" in refused(folder, capsys, *arguments, "--checkpoint", folder / "other.ckpt")
 
 
-@pytest.mark.parametrize("more", [(), ("--run", "runs/x", "--method", "trivial"), ("--method", "trivial", "--bits", "12")])
+@pytest.mark.parametrize(
+    "more", [(), ("--run", "runs/x", "--method", "trivial"), ("--method", "trivial", "--bits", "12"), ("--run", "x", "--tile", "100")]
+)
 def test_options_that_do_not_fit_together_end_in_the_usage(folder: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit) as exit_:
         predict(folder, folder / "photos", "--trimap", folder / "trimaps", *more)

@@ -1,0 +1,71 @@
+"""Apply a function to a picture tile by tile, and blend the results: large pictures in the memory of small ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def tiled(function: Callable[..., Tensor], *pictures: Tensor, tile: int, overlap: int, multiple: int = 32) -> Tensor:
+    """Return ``function(*pictures)``, computed on overlapping squares.
+
+    Pictures are (N, C, H, W) of one height and width, and the function keeps both. Within an overlap the outer quarters belong to
+    one tile alone, and the half between them goes over linearly. So the result is that for the whole picture if no output depends
+    on inputs more than a quarter of the overlap away. A function that looks further loses what lies beyond its tile: the result is
+    another one then, yet without seams.
+
+    Args:
+        function: what maps tiles to a tile.
+        pictures: its arguments.
+        tile: side of a square in pixels.
+        overlap: what neighbouring squares have in common at least, in pixels; less than ``tile``.
+        multiple: tiles start at its multiples, so that a network which pools sees the grid that it sees in the whole picture.
+
+    >>> picture = torch.rand(1, 1, 50, 70)
+    >>> torch.allclose(tiled(torch.sqrt, picture, tile=32, overlap=8, multiple=4), picture.sqrt())
+    True
+    """
+    if not 0 <= overlap < tile or tile % multiple or overlap % multiple:
+        raise ValueError(f"tile {tile} and overlap {overlap} have to be multiples of {multiple}, and the overlap less than the tile")
+    height, width = pictures[0].shape[-2:]
+    total = weights = torch.zeros(())
+    for top in starts(height, tile, overlap, multiple):
+        for left in starts(width, tile, overlap, multiple):
+            rows, columns = slice(top, top + tile), slice(left, left + tile)
+            result = function(*(picture[..., rows, columns] for picture in pictures))
+            if total.ndim == 0:
+                total = result.new_zeros((*result.shape[:-2], height, width))
+                weights = result.new_zeros((height, width))
+            down = ramp(top, result.shape[-2], height, overlap).to(result)
+            across = ramp(left, result.shape[-1], width, overlap).to(result)
+            weight = down[:, None] * across
+            total[..., rows, columns] += weight * result
+            weights[rows, columns] += weight
+    return total / weights
+
+
+def starts(length: int, tile: int, overlap: int, multiple: int) -> list[int]:
+    """Return where tiles begin along a side; the last is shorter by less than ``multiple``, so as to end with the picture.
+
+    >>> starts(100, tile=64, overlap=32, multiple=32), starts(150, 64, 32, 32), starts(40, 64, 32, 32)
+    ([0, 32, 64], [0, 32, 64, 96], [0])
+    """
+    if length <= tile:
+        return [0]
+    last = -(-(length - tile) // multiple) * multiple
+    return [*range(0, last, tile - overlap), last]
+
+
+def ramp(start: int, length: int, whole: int, overlap: int) -> Tensor:
+    """Return the weights (length,) of a tile along a side of ``whole`` pixels: 1 inside, falling to 0 where it was cut.
+
+    >>> ramp(0, 12, whole=20, overlap=8)
+    tensor([1.0000, 1.0000, 1.0000, 1.0000, 1.0000, 1.0000, 0.8750, 0.6250, 0.3750,
+            0.1250, 0.0000, 0.0000])
+    """
+    position = torch.arange(length) + 0.5
+    rise = torch.ones(length) if start == 0 else (position - overlap / 4) / max(overlap / 2, 0.5)
+    fall = torch.ones(length) if start + length == whole else (length - position - overlap / 4) / max(overlap / 2, 0.5)
+    return torch.minimum(rise, fall).clamp(0, 1)
