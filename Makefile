@@ -12,10 +12,10 @@ ARGS       ?=
 BIN        := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train eval sweep compare predict test test-all lint bench clean
+.PHONY: help setup train eval sweep compare predict test test-all test-browser lint bench clean
 
 help: ## list the tasks
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.installed ## make .venv and install everything (done by itself on first use)
 
@@ -35,8 +35,8 @@ eval: setup ## score the newest training run (or RUN=...) on its test split
 sweep: setup ## run experiments/$(EXPERIMENT).yaml; ends with the ranking
 	$(BIN)/deepmatte train experiments=$(EXPERIMENT) $(ARGS)
 
-compare: setup ## rank the runs of a sweep
-	$(BIN)/deepmatte compare runs/$(EXPERIMENT) $(ARGS)
+compare: setup ## rank the runs of a sweep, with a page and figures in runs/$(EXPERIMENT)/report
+	$(BIN)/deepmatte compare runs/$(EXPERIMENT) --out runs/$(EXPERIMENT)/report $(ARGS)
 
 predict: setup ## matte photographs: ARGS="PHOTO --trimap TRIMAP --out DIR"
 	@test -n "$(RUN)" || { echo "make predict: there is no run yet; make one with 'make train', or give RUN=..."; exit 2; }
@@ -47,6 +47,11 @@ test: setup ## the tests that take seconds
 
 test-all: setup ## all tests, also those that train
 	$(BIN)/python -m pytest $(ARGS)
+
+test-browser: setup ## the report's page in a real Chromium (installed where this is root on Debian)
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -qy chromium; } || true
+	$(BIN)/python -m pip install --quiet "playwright>=1.48"
+	$(BIN)/python -m pytest tests/browser $(ARGS)
 
 lint: setup ## style and types
 	$(BIN)/ruff check .

@@ -37,7 +37,13 @@ def test_a_run_directory_describes_itself(trained: Path) -> None:
     assert list(rows[0])[:4] == ["image", "foreground", "background", "category"]
     for metric in ("sad", "mse", "grad", "conn", "miou"):
         assert np.mean([float(row[metric]) for row in rows]) == pytest.approx(record["scores"][f"test/{metric}"], rel=1e-5)
-    assert {file.name for file in (trained / "pictures").iterdir()} == {"epoch_0000.png", "epoch_0001.png", "epoch_0002.png", "diagnostics.png", "test"}
+    assert {file.name for file in (trained / "pictures").iterdir()} == {
+        "epoch_0000.png",
+        "epoch_0001.png",
+        "epoch_0002.png",
+        "diagnostics.png",
+        "test",
+    }
     assert len(list((trained / "pictures" / "test").glob("*_matte.png"))) == 2
 
 

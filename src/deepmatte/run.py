@@ -180,7 +180,7 @@ class _Job:
             scores=best["deepmatte"]["scores"] | scored.scores,
             cost=cost,
         )
-        self.tracker.finish(result, scored.rows, self.run.pictures / "test")
+        self.tracker.finish(self.run.path, result, scored.rows, self.run.pictures / "test")
         return result
 
 

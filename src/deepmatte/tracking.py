@@ -51,8 +51,8 @@ class Tracker:
         run.define_metric("val/miou", summary="max")
 
     @rank_zero_only
-    def finish(self, result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], pictures: Path) -> None:
-        """Write the summary of the best epoch, the table of images and the test pictures, and close the run."""
+    def finish(self, directory: Path, result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], pictures: Path) -> None:
+        """Write the summary of the best epoch, the table of images, the test pictures and the records, and close the run."""
         if not self.loggers:
             return
         import wandb
@@ -68,6 +68,8 @@ class Tracker:
         mattes = sorted(pictures.glob("*_matte.png"))[:8]
         if mattes:
             run.log({"test/mattes": [wandb.Image(str(file), caption=file.stem) for file in mattes]})
+        for name in ("result.json", "per_image.csv", "metrics.csv"):
+            run.save(str(directory / name), base_path=str(directory), policy="now")  # what `deepmatte compare wandb:...` reads
         wandb.finish()
 
     @staticmethod
