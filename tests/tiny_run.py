@@ -18,6 +18,7 @@ TINY = (
     "composition.size=64",
     "model.width=0.0625",
     "stages.encoder_decoder.epochs=1",
+    "stages.joint.epochs=0",
     "num_pictures=2",
 )
 """Overrides under which every phase of a run takes a second."""

@@ -19,6 +19,8 @@ NOT_IDENTITY = (
     "force",
     "resume",
     "wandb",
+    "seeds",
+    "laptop",
     "num_pictures",
     "data.num_workers",
     "data.source.cache_dir",

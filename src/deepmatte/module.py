@@ -140,6 +140,13 @@ class MattingModule(pl.LightningModule):
 
     # ---- validation and test ---------------------------------------------------------------------------------------
 
+    def on_validation_start(self) -> None:
+        """Give all processes the same running statistics: each has seen only its own share of the training batches."""
+        if self.trainer.world_size > 1:
+            for name, buffer in self.model.named_buffers():
+                if name.endswith(("running_mean", "running_var")):
+                    buffer.copy_(self.trainer.strategy.reduce(buffer.detach().clone(), reduce_op="mean"))
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score one batch, without communication."""
         matte = self.model(batch, refine=self.stage.refine)

@@ -84,7 +84,7 @@ def test_a_sweep_survives_a_failing_job_and_repeats_only_that_one(tiny, tmp_path
 
 def test_two_processes_learn_and_score_what_one_does(tiny, tmp_path: Path) -> None:
     """Three stages, three validation images (which two processes can't share evenly): the same scores and weights."""
-    overrides = [*tiny("stages.refine.epochs=1", "stages.joint.epochs=1"), "wandb.mode=disabled"]
+    overrides = [*tiny("stages.refine.epochs=1", "stages.joint.epochs=1"), "wandb.mode=disabled", "model.norm=group"]
     runs = {}
     for trainer, command in (("cpu", SCRIPT), ("ddp", MODULE)):
         runs[trainer] = tmp_path / trainer

@@ -15,29 +15,18 @@ from deepmatte.models.vgg import VGG16_BLOCKS, load_vgg16, read_vgg16
 from deepmatte.ops.padding import pad_to_multiple
 
 Blocks = tuple[tuple[int, ...], ...]
-Norm = Literal["none", "group", "layer"]
+Norm = Literal["none", "batch", "group"]
 
 
 def normalisation(norm: Norm, channels: int) -> list[nn.Module]:
-    """Return what stands between a convolution and its ReLU: nothing, as published, or group normalisation.
+    """Return what stands between a convolution and its ReLU: nothing, as published, or a normalisation.
 
-    Groups rather than batches, because then neither the batch's size nor the number of processes changes what is learned.
+    ``batch`` learns fastest, but sees only its own process's share of a batch; ``group`` depends on neither, but on the size of
+    the picture: what it learned on crops holds less well for whole photographs.
     """
-    if norm == "group":
-        return [nn.GroupNorm(max(1, channels // 4), channels)]
-    return [ChannelNorm(channels)] if norm == "layer" else []
-
-
-class ChannelNorm(nn.Module):
-    """Layer normalisation over the channels of each pixel: what is learned on crops holds for pictures of any size."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (N, C, H, W) with mean 0 and variance 1 over C, then scaled and shifted by channel."""
-        return self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    if norm == "batch":
+        return [nn.BatchNorm2d(channels)]
+    return [nn.GroupNorm(max(1, channels // 4), channels)] if norm == "group" else []
 
 
 class Encoder(nn.Module):
@@ -55,22 +44,20 @@ class Encoder(nn.Module):
             self.blocks.append(nn.Sequential(*layers))
         self.conv6 = nn.Conv2d(channels, channels, 1)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Map (N, 4, H, W) to features at 1/32, the indices of the five max-pools, and what went into them."""
-        indices, features = [], []
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Map (N, 4, H, W) to features at 1/32 and the indices of the five max-pools."""
+        indices = []
         for block in self.blocks:
-            features.append(block(x))
-            x, index = F.max_pool2d(features[-1], 2, return_indices=True)
+            x, index = F.max_pool2d(block(x), 2, return_indices=True)
             indices.append(index)
-        return F.relu(self.conv6(x)), indices, features
+        return F.relu(self.conv6(x)), indices
 
 
 class Decoder(nn.Module):
     """deconv6 1x1, then five times max-unpooling and a 5x5 convolution, and the 5x5 alpha head."""
 
-    def __init__(self, blocks: Blocks, norm: Norm, skips: bool) -> None:
+    def __init__(self, blocks: Blocks, norm: Norm) -> None:
         super().__init__()
-        self.skips = skips
         # After unpooling with the indices of pool k the channels are those of block k; they leave with those of block k - 1.
         inputs = [block[-1] for block in reversed(blocks)]
         outputs = [*inputs[1:], inputs[-1]]
@@ -81,22 +68,21 @@ class Decoder(nn.Module):
         )
         self.alpha = nn.Conv2d(outputs[-1], 1, 5, padding=2)
 
-    def forward(self, x: Tensor, indices: list[Tensor], features: list[Tensor]) -> Tensor:
+    def forward(self, x: Tensor, indices: list[Tensor]) -> Tensor:
         """Return the logit (N, 1, H, W)."""
         x = F.relu(self.deconv6(x))
-        for deconv, index, feature in zip(self.deconvs, reversed(indices), reversed(features), strict=True):
-            x = F.max_unpool2d(x, index, 2)
-            x = deconv(x + feature if self.skips else x)
+        for deconv, index in zip(self.deconvs, reversed(indices), strict=True):
+            x = deconv(F.max_unpool2d(x, index, 2))
         return self.alpha(x)
 
 
 class EncoderDecoder(nn.Module):
     """(N, 4, H, W) to a logit (N, 1, H, W); H and W are multiples of 32."""
 
-    def __init__(self, blocks: Blocks, norm: Norm, skips: bool) -> None:
+    def __init__(self, blocks: Blocks, norm: Norm) -> None:
         super().__init__()
         self.encoder = Encoder(blocks, norm)
-        self.decoder = Decoder(blocks, norm, skips)
+        self.decoder = Decoder(blocks, norm)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logit."""
@@ -131,8 +117,7 @@ class DeepImageMatting(MattingModel):
 
     Args:
         width: factor of all channel counts; 1 is VGG-16.
-        norm: ``none`` as published, or ``group``: group normalisation after each convolution of encoder and decoder.
-        skips: add the encoder's features to the decoder's after each unpooling. Not in the paper; re-implementations gain by it.
+        norm: ``none`` as published, or ``batch`` or ``group`` normalisation after each convolution of encoder and decoder.
         channels_last: keep activations with the channels innermost; measure which is faster for your width and device.
         pretrained: ``imagenet``, the path of torchvision's VGG-16 weights, or None for random weights; needs ``width=1``.
 
@@ -142,14 +127,12 @@ class DeepImageMatting(MattingModel):
 
     parts: ClassVar[tuple[str, ...]] = ("encoder_decoder", "refiner")
 
-    def __init__(
-        self, width: float = 1.0, norm: Norm = "none", skips: bool = False, channels_last: bool = False, pretrained: str | None = None
-    ) -> None:
+    def __init__(self, width: float = 1.0, norm: Norm = "none", channels_last: bool = False, pretrained: str | None = None) -> None:
         super().__init__()
         if norm not in get_args(Norm):
             raise InputError(f"model.norm={norm}: choose one of {', '.join(get_args(Norm))}")
         blocks = tuple(tuple(max(1, round(channels * width)) for channels in block) for block in VGG16_BLOCKS)
-        self.encoder_decoder = EncoderDecoder(blocks, norm, skips)
+        self.encoder_decoder = EncoderDecoder(blocks, norm)
         self.refiner = Refiner(blocks[0][-1])
         self._initialise()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
