@@ -95,7 +95,7 @@ def _settings_of_run(config: DictConfig) -> DictConfig:
     with open_dict(settings):
         if "source" in config.data:
             settings.data = OmegaConf.merge({key: value for key, value in settings.data.items() if key != "source"}, config.data)
-        if config.composition is not None:
+        if config.get("composition") is not None:
             settings.composition = config.composition
         for key in ("protocol", "impose_trimap"):
             if config[key] is not None:
@@ -109,7 +109,7 @@ def _settings_of_method(config: DictConfig) -> DictConfig:
     """Return settings for a method that no run describes."""
     if "source" not in config.data:
         raise InputError(f"method={config.method}: say on which data, for instance data=procedural")
-    settings = OmegaConf.create({"seed": 0, "data": config.data, "composition": config.composition, "trainer": config.trainer})
+    settings = OmegaConf.create({"seed": 0, "data": config.data, "composition": config.get("composition"), "trainer": config.trainer})
     settings.protocol = config.protocol or "adobe"
     settings.impose_trimap = True if config.impose_trimap is None else config.impose_trimap
     settings.num_pictures = config.num_pictures

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -70,6 +71,8 @@ def test_one_photograph_takes_one_trimap_of_any_name(folder: Path) -> None:
     assert predict(folder, *arguments, "--background", folder / "background.png", "--bits", 16) == 0
     assert written(folder) == ["cat_alpha.png", "cat_composite.png", "cat_cutout.png"]
     assert np.asarray(Image.open(folder / "out/cat_alpha.png")).max() == 32768  # half of 65535, to the even number
+    assert cv2.imread(str(folder / "out/cat_cutout.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
+    assert cv2.imread(str(folder / "out/cat_composite.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint8
 
 
 def test_many_photographs_are_told_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

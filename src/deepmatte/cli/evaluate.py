@@ -18,7 +18,7 @@ register_resolvers()
 def main(config: DictConfig) -> None:
     """Evaluate and print the table."""
     try:
-        from deepmatte.run import evaluate
+        from deepmatte.evaluation import evaluate
 
         evaluate(config)
     except (InputError, RunError) as error:
