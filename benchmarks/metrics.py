@@ -163,7 +163,7 @@ def _status(key: str) -> int:
     return 1024 * int(line.split()[1])
 
 
-def score_folder(num_images: int = 24) -> dict[int, float]:
+def score_folder(num_images: int = 72) -> dict[int, float]:
     """Return the seconds that `deepmatte score` takes for a folder on one and on two processes, imports not counted."""
     from deepmatte.cli.score import find_jobs, parser, score_all
 

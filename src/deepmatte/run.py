@@ -137,7 +137,7 @@ class _Job:
             logger=self.loggers,
             callbacks=self._callbacks(),
             default_root_dir=self.run.path,
-            log_every_n_steps=10,
+            log_every_n_steps=1 if self.config.loss.log_cosines else 10,
             check_val_every_n_epoch=self.config.validate_every,
             enable_progress_bar=sys.stdout.isatty(),
         )
