@@ -16,6 +16,9 @@ from deepmatte.errors import InputError
 LABELS = ("image", "foreground", "background", "category")
 """Columns of ``per_image.csv`` that say what an image is; every other column is a score."""
 
+DIAGNOSTICS = ("calibration_error",)
+"""Columns of ``per_image.csv`` that say how a score came about and rank nobody."""
+
 PART = re.compile(r"(?P<metric>\w+)_(?P<bins>alpha|border|width|predicted)_(?P<low>[\d.]+)_(?P<high>[\d.]+|inf)$")
 """Columns of ``per_image.csv`` that hold a bin's part of a score, as ``sad_alpha_0.05_0.1``."""
 
@@ -39,7 +42,8 @@ class Run:
     @property
     def metrics(self) -> list[str]:
         """The scores that ``per_image.csv`` has a column for, without the parts of a score that belong to a bin."""
-        return [str(column) for column in self.images.columns if column not in LABELS and not PART.match(str(column))]
+        known = (*LABELS, *DIAGNOSTICS)
+        return [str(column) for column in self.images.columns if column not in known and not PART.match(str(column))]
 
 
 @dataclass(frozen=True)
