@@ -15,7 +15,7 @@ STEPS, TURNS = 4, 3
 def samples_per_second(channels_last: bool, size: int = 160, num: int = 8) -> float:
     """Return the speed of forward, backward and an Adam step of ``dim_small`` with its refiner."""
     torch.manual_seed(0)
-    model = DeepImageMatting(width=0.125, norm="group", channels_last=channels_last)
+    model = DeepImageMatting(width=0.125, norm="batch", channels_last=channels_last)
     optimizer, batch = torch.optim.Adam(model.parameters()), example_batch(num, size)
     start = 0.0
     for step in range(STEPS + 1):
