@@ -20,7 +20,7 @@ from deepmatte.metrics import METRICS_VERSION
 from deepmatte.metrics.functional.robustness import RADII
 from deepmatte.models import MattingModel
 from deepmatte.rundir import FINISHED, RunDir, provenance
-from deepmatte.scoring import read_checkpoint, score
+from deepmatte.scoring import model_of_run, score
 
 
 class ClassicalMatting(MattingModel):
@@ -50,8 +50,13 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     start = time.monotonic()
     if (config.run is None) == (config.method is None):
         raise InputError("give either run=RUN (a run directory) or method=NAME (one of " + ", ".join(METHODS) + ")")
-    settings = _settings_of_run(config) if config.run is not None else _settings_of_method(config)
-    model, checkpoint, source = _model(config, settings)
+    model: MattingModel
+    if config.run is not None:
+        settings = _settings_of_run(config)
+        model, checkpoint, source = model_of_run(RunDir(Path(config.run)), settings, config.checkpoint)
+    else:
+        settings = _settings_of_method(config)
+        model, checkpoint, source = ClassicalMatting(config.method), None, ""
     data = build.build_data(settings)
     data.check(splits=(config.split,))
     name = config.name or f"{data.source.name}_{config.split}"
@@ -116,17 +121,3 @@ def _settings_of_method(config: DictConfig) -> DictConfig:
     if settings.composition is None:
         settings.composition = {"_target_": "deepmatte.data.Composition"}
     return settings
-
-
-def _model(config: DictConfig, settings: DictConfig) -> tuple[MattingModel, dict[str, Any] | None, str]:
-    """Return the model, the checkpoint that it takes its weights from, and that checkpoint's name for messages."""
-    if config.method is not None:
-        return ClassicalMatting(config.method), None, ""
-    if config.checkpoint in ("best", "last"):
-        path = RunDir(Path(config.run)).checkpoints / f"{config.checkpoint}.ckpt"
-    else:
-        path = Path(config.checkpoint)
-    checkpoint = read_checkpoint(path)
-    with open_dict(settings):
-        settings.model.pretrained = None
-    return build.build_model(settings), checkpoint, str(path)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from omegaconf import open_dict
 from PIL import Image, ImageOps
 from torch import Tensor
 
@@ -26,7 +25,7 @@ from deepmatte.ops.regions import UNKNOWN
 from deepmatte.ops.tiling import tiled
 from deepmatte.ops.trimap import impose_trimap, trivial_matte
 from deepmatte.rundir import RunDir
-from deepmatte.scoring import read_checkpoint
+from deepmatte.scoring import model_of_run
 
 Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Image, uint8 (H, W, 3), and trimap, uint8 0 / 128 / 255 (H, W), to alpha, float (H, W) in [0, 1]."""
@@ -90,17 +89,13 @@ def predictor_of_run(run: Path, checkpoint: str = "best", tile: int = 0) -> Pred
     build.quieten()
     directory = RunDir(run)
     settings = directory.config()
-    path = directory.checkpoints / f"{checkpoint}.ckpt" if checkpoint in ("best", "last") else Path(checkpoint)
-    weights = read_checkpoint(path)
-    with open_dict(settings):
-        settings.model.pretrained = None
-    model: MattingModel = build.build_model(settings)
+    model, weights, source = model_of_run(directory, settings, checkpoint)
     more = sorted(set(model.reads) - {"image", "trimap"})
     if more:
         raise InputError(
             f"{run}: its model reads {', '.join(more)} too, which predict has not got; give a run of a model that needs a trimap"
         )
-    load_weights(model, weights, str(path))
+    load_weights(model, weights, source)
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     return network_predictor(model, refine=bool(weights["deepmatte"]["refine"]), impose=bool(settings.impose_trimap), tile=tile)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.loggers import Logger
 
@@ -23,7 +23,7 @@ from deepmatte.metrics.diagnostics import diagnostics_figure, robustness_figure
 from deepmatte.metrics.functional.diagnostics import Table
 from deepmatte.models import MattingModel
 from deepmatte.module import MattingModule, Stage, load_weights
-from deepmatte.rundir import write_bytes, write_text
+from deepmatte.rundir import RunDir, write_bytes, write_text
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or "deepmatte" not in checkpoint:
         raise InputError(f"{path}: not a checkpoint of deepmatte; give one from a run's checkpoints/ folder")
     return checkpoint
+
+
+def model_of_run(directory: RunDir, settings: DictConfig, checkpoint: str) -> tuple[MattingModel, dict[str, Any], str]:
+    """Return the untrained model of ``settings``, the checkpoint (best, last or a path) for it, and that file's name for messages."""
+    path = directory.checkpoints / f"{checkpoint}.ckpt" if checkpoint in ("best", "last") else Path(checkpoint)
+    weights = read_checkpoint(path)
+    with open_dict(settings):
+        settings.model.pretrained = None
+    return build.build_model(settings), weights, str(path)
 
 
 def score(
