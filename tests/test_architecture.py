@@ -19,7 +19,7 @@ LAYERS = (
     {"losses", "metrics", "models", "data", "classical"},  # floor 2
     {"config", "report", "module", "datamodule"},  # floor 3, whose modules build on one another in this order
     {"rundir", "callbacks"},
-    {"build", "tracking"},
+    {"build", "tracking", "baselines"},
     {"scoring"},
     {"compare"},  # floor 4
     {"run", "sweep", "evaluation", "prediction"},

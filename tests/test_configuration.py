@@ -31,7 +31,7 @@ def targets(node: object, place: str = ""):
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes_and_fits_the_signatures_that_it_feeds(choice: str) -> None:
-    config = compose("train", [choice])
+    config = compose("evaluate" if choice.startswith("method=") else "train", [choice])
     plain = OmegaConf.to_container(config, resolve=False)
     for place, node in targets(plain):
         module, _, name = node["_target_"].rpartition(".")

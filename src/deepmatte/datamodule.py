@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -94,6 +94,10 @@ class MattingData(pl.LightningDataModule):
                 layers = self.source.foregrounds(identity["split"]), self.source.backgrounds(identity["split"])
                 self._datasets[split] = FixedCompositionDataset(*layers, self.composition, **identity, backgrounds_per_foreground=num)
         return self._datasets[split]  # type: ignore[return-value]
+
+    def wrap(self, split: str, around: Callable[[MattingDataset[Any]], MattingDataset[Any]]) -> None:
+        """Put a dataset around that of an evaluation split, for work that is to be done where the samples are made."""
+        self._datasets[split] = around(self.eval_dataset(split))
 
     def train_dataloader(self) -> DataLoader:
         """Return this process's share of each global batch, from where an interrupted epoch stopped."""

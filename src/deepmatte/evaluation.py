@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 
 from deepmatte import build, report
-from deepmatte.batch import Batch, Matte
-from deepmatte.classical import METHODS
+from deepmatte.baselines import ClassicalMatting, SolvedDataset, num_cores
+from deepmatte.classical import METHODS, ClassicalMethod
+from deepmatte.datamodule import MattingData
 from deepmatte.errors import InputError
 from deepmatte.metrics import METRICS_VERSION
 from deepmatte.metrics.functional.robustness import RADII
@@ -22,22 +22,8 @@ from deepmatte.models import MattingModel
 from deepmatte.rundir import FINISHED, RunDir, provenance
 from deepmatte.scoring import model_of_run, score
 
-
-class ClassicalMatting(MattingModel):
-    """A classical method in the place of a network, so that both are scored on one path."""
-
-    def __init__(self, method: str) -> None:
-        super().__init__()
-        if method not in METHODS:
-            raise InputError(f"method={method}: there is none of that name; choose one of {', '.join(METHODS)}")
-        self.method = METHODS[method]
-
-    def forward(self, batch: Batch, refine: bool = True) -> Matte:
-        """Solve one image after the other, in double precision on the CPU."""
-        images = batch["image"].permute(0, 2, 3, 1).double().cpu().numpy()
-        trimaps = batch["trimap"][:, 0].cpu().numpy()
-        alphas = [torch.from_numpy(np.asarray(self.method(image, trimap))) for image, trimap in zip(images, trimaps, strict=True)]
-        return Matte(alpha=torch.stack(alphas)[:, None].to(batch["image"]))
+MOST_NOTES = 5
+"""Of more pictures than these a method's remarks are not printed, only recorded."""
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
@@ -51,17 +37,21 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     if (config.run is None) == (config.method is None):
         raise InputError("give either run=RUN (a run directory) or method=NAME (one of " + ", ".join(METHODS) + ")")
     model: MattingModel
+    method: ClassicalMethod | None = None
     if config.run is not None:
         settings = _settings_of_run(config)
         model, checkpoint, source = model_of_run(RunDir(Path(config.run)), settings, config.checkpoint)
     else:
-        settings = _settings_of_method(config)
-        model, checkpoint, source = ClassicalMatting(config.method), None, ""
+        method = build.build(config.method, "method")
+        settings = _settings_of_method(config, method)
+        model, checkpoint, source = ClassicalMatting(method), None, ""
     data = build.build_data(settings)
     data.check(splits=(config.split,))
+    if method is not None:
+        _prepare(method, data, config)
     name = config.name or f"{data.source.name}_{config.split}"
-    home = Path(config.run) if config.run is not None else Path("runs/evaluations") / config.method
-    output = RunDir(Path(config.output) if config.output is not None else home / ("evaluations" if config.run is not None else "") / name)
+    home = Path(config.run) if method is None else Path("runs/evaluations") / re.sub(r"[^\w=.-]+", "_", method.label)
+    output = RunDir(Path(config.output) if config.output is not None else home / ("evaluations" if method is None else "") / name)
     scored = score(
         settings,
         model,
@@ -79,8 +69,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     scored.draw(output.pictures, home.name)
     result = output.update(
         status=FINISHED,
-        run=None if config.run is None else str(config.run),
-        method=config.method or f"{Path(config.run).name}, {config.checkpoint}",
+        **_who(config, settings, method),
+        notes=model.notes if isinstance(model, ClassicalMatting) else {},
         protocol=settings.protocol,
         metrics_version=METRICS_VERSION,
         impose_trimap=settings.impose_trimap,
@@ -90,8 +80,32 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         error=None,
         **provenance(),
     )
-    Console().print(report.summary(output.path, result))
+    console = Console()
+    console.print(report.summary(output.path, result))
+    for image, note in list(result["notes"].items())[:MOST_NOTES]:
+        console.print(f"{image}: {note}", style="yellow", markup=False)
+    if len(result["notes"]) > MOST_NOTES:
+        console.print(f"... and {len(result['notes']) - MOST_NOTES} more pictures; all of it is in result.json", style="yellow")
     return result
+
+
+def _prepare(method: ClassicalMethod, data: MattingData, config: DictConfig) -> None:
+    """Let the loader's processes solve the pictures, and load what they need before they are forked."""
+    with Console(stderr=True).status(f"loading {method.name}; the first use on a machine may compile for a minute"):
+        method.prepare()
+    if not config.robustness:  # wider trimaps can't be foreseen; there the model solves
+        data.wrap(config.split, lambda dataset: SolvedDataset(dataset, method))
+
+
+def _who(config: DictConfig, settings: DictConfig, method: ClassicalMethod | None) -> dict[str, Any]:
+    """Return what a record says of the one that made the mattes, in the words by which `compare` tells runs apart."""
+    if method is None:
+        run = RunDir(Path(config.run))
+        label = f"{run.path.name}, {config.checkpoint}"
+        return {"run": str(config.run), "method": label, "seed": settings.seed, "overrides": run.overrides()}
+    options = [f"method.{key}={value}" for key, value in method.changed_options().items()]
+    mode = "trimap given" if method.sees_trimap else "trimap-free"
+    return {"run": None, "method": method.label, "mode": mode, "seed": 0, "overrides": [f"method={method.name}", *options]}
 
 
 def _settings_of_run(config: DictConfig) -> DictConfig:
@@ -99,6 +113,7 @@ def _settings_of_run(config: DictConfig) -> DictConfig:
     settings = RunDir(Path(config.run)).config()
     with open_dict(settings):
         if "source" in config.data:
+            config.data.num_workers = 1 if config.data.num_workers is None else config.data.num_workers
             settings.data = OmegaConf.merge({key: value for key, value in settings.data.items() if key != "source"}, config.data)
         if config.get("composition") is not None:
             settings.composition = config.composition
@@ -110,13 +125,15 @@ def _settings_of_run(config: DictConfig) -> DictConfig:
     return settings
 
 
-def _settings_of_method(config: DictConfig) -> DictConfig:
+def _settings_of_method(config: DictConfig, method: ClassicalMethod) -> DictConfig:
     """Return settings for a method that no run describes."""
     if "source" not in config.data:
-        raise InputError(f"method={config.method}: say on which data, for instance data=procedural")
+        raise InputError(f"method={method.name}: say on which data, for instance data=procedural")
+    if config.data.num_workers is None:
+        config.data.num_workers = num_cores()
     settings = OmegaConf.create({"seed": 0, "data": config.data, "composition": config.get("composition"), "trainer": config.trainer})
     settings.protocol = config.protocol or "adobe"
-    settings.impose_trimap = True if config.impose_trimap is None else config.impose_trimap
+    settings.impose_trimap = method.sees_trimap if config.impose_trimap is None else config.impose_trimap
     settings.num_pictures = config.num_pictures
     if settings.composition is None:
         settings.composition = {"_target_": "deepmatte.data.Composition"}

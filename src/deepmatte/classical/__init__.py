@@ -1,4 +1,8 @@
-"""Methods without a network. Each is a function ``(image, trimap) -> alpha`` on arrays; `METHODS` names them."""
+"""Methods without a network: each maps an image and its trimap to alpha, on arrays; `METHODS` names them.
+
+A method is a frozen dataclass of its options, and calling it solves one picture. What keeps it from its own way is told by a
+`MattingWarning`, never by a crash.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,29 @@ from collections.abc import Callable
 
 import numpy as np
 
-from deepmatte.classical.trivial import trivial
+from deepmatte.classical.gmm import GaussianMixture
+from deepmatte.classical.grabcut import GrabCut
+from deepmatte.classical.kmeans import KMeans
+from deepmatte.classical.laplacian import KNN, ClosedForm, LearningBased, RandomWalk
+from deepmatte.classical.method import ClassicalMethod, MattingWarning
+from deepmatte.classical.trivial import Trivial
 
-METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {"trivial": trivial}
-"""By name: image (H, W, 3) float64 in [0, 1] and trimap (H, W) uint8 0 / 128 / 255 to alpha (H, W) in [0, 1]."""
+METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    method.name: method
+    for method in (Trivial(), KMeans(), GaussianMixture(), GrabCut(), ClosedForm(), KNN(), LearningBased(), RandomWalk())
+}
+"""By name, with default options: image (H, W, 3) float64 in [0, 1] and trimap (H, W) uint8 0 / 128 / 255 to alpha (H, W) in [0, 1]."""
 
-__all__ = ["METHODS", "trivial"]
+__all__ = [
+    "KNN",
+    "METHODS",
+    "ClassicalMethod",
+    "ClosedForm",
+    "GaussianMixture",
+    "GrabCut",
+    "KMeans",
+    "LearningBased",
+    "MattingWarning",
+    "RandomWalk",
+    "Trivial",
+]

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 
-from deepmatte.ops.trimap import trivial_matte
+from deepmatte.classical.method import ClassicalMethod, nothing_known
 
 
-def trivial(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    """Return the trimap as a matte, with alpha 0.5 where it is unknown; the image is not looked at.
+@dataclass(frozen=True)
+class Trivial(ClassicalMethod):
+    """The trimap as a matte, with alpha 0.5 where it is unknown; the image is not looked at.
 
-    >>> trivial(np.zeros((1, 3, 3)), np.array([[0, 128, 255]], np.uint8))
-    array([[0. , 0.5, 1. ]], dtype=float32)
+    >>> Trivial()(np.zeros((1, 3, 3)), np.array([[0, 128, 255]], np.uint8))
+    array([[0. , 0.5, 1. ]])
     """
-    return trivial_matte(trimap)
+
+    name: ClassVar[str] = "trivial"
+
+    def solve(self, image: np.ndarray, trimap: np.ndarray | None) -> np.ndarray:
+        """Return the trimap as a matte."""
+        return nothing_known(image, trimap)

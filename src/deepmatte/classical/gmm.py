@@ -1,0 +1,66 @@
+"""A mixture of Gaussians over the pixels of one picture."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from deepmatte.classical.clustering import Clustering
+from deepmatte.classical.method import warn
+
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture as Mixture
+
+
+@dataclass(frozen=True)
+class GaussianMixture(Clustering):
+    """Scikit-learn's mixture with full covariances; the soft matte is the responsibility of the foreground's components.
+
+    ``clusters: auto`` takes the lowest BIC (Schwarz 1978).
+
+    Args:
+        fit_pixels: so many pixels, drawn at random, fit the mixture; all of them are then judged by it.
+        tolerance: gain of the mean log-likelihood below which the fit is over.
+    """
+
+    name: ClassVar[str] = "gmm"
+
+    fit_pixels: int = 20_000
+    tolerance: float = 1e-3
+
+    def __post_init__(self) -> None:
+        """Refuse options that can't be."""
+        super().__post_init__()
+        self._check("fit_pixels", self.fit_pixels >= 10, "a number of at least 10")
+        self._check("tolerance", self.tolerance >= 0, "a number that is not negative")
+
+    def fit(self, pixels: np.ndarray, clusters: int) -> Mixture:
+        """Return the fitted mixture."""
+        model = self._fitted(pixels, clusters)
+        if not model.converged_:
+            warn(f"the mixture did not converge in {self.max_iterations} iterations; its last state is taken")
+        return model
+
+    def unfitness(self, pixels: np.ndarray, clusters: int) -> float:
+        """Return the BIC over the pixels that fit the mixture."""
+        return float(self._fitted(pixels, clusters).bic(self.sample(pixels, self.fit_pixels)))
+
+    def centres(self, model: Mixture) -> np.ndarray:
+        """Return the means (K, D)."""
+        return model.means_
+
+    def memberships(self, model: Mixture, pixels: np.ndarray) -> np.ndarray:
+        """Return the responsibilities (P, K)."""
+        return model.predict_proba(pixels)
+
+    def _fitted(self, pixels: np.ndarray, clusters: int) -> Mixture:
+        from sklearn import mixture
+
+        # 1e-5 is about the variance of the rounding to 8 bit: no component shrinks to a single colour and becomes singular.
+        model = mixture.GaussianMixture(clusters, tol=self.tolerance, reg_covar=1e-5, max_iter=self.max_iterations, random_state=self.seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # `fit` says in its own voice that a mixture did not converge
+            return model.fit(self.sample(pixels, self.fit_pixels))

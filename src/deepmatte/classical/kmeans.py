@@ -1,0 +1,78 @@
+"""K-means over the pixels of one picture."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from deepmatte.classical.clustering import Clustering
+from deepmatte.classical.method import warn
+
+
+@dataclass(frozen=True)
+class KMeans(Clustering):
+    """Scikit-learn's K-means; the soft matte is the fuzzy membership of Bezdek 1981 in the foreground's clusters.
+
+    A pixel at the distances d_k belongs to cluster k with d_k^(-2 / (m - 1)) over the sum of all, m being the ``fuzziness``.
+    ``clusters: auto`` takes the largest mean silhouette (Rousseeuw 1987) of ``silhouette_pixels`` pixels.
+
+    Args:
+        fuzziness: m > 1; near 1 the matte is nearly hard, larger is softer.
+        minibatch_above: pictures of more pixels are clustered in mini-batches (Sculley 2010).
+        silhouette_pixels: its cost grows with their square.
+    """
+
+    name: ClassVar[str] = "kmeans"
+
+    fuzziness: float = 2.0
+    minibatch_above: int = 100_000
+    silhouette_pixels: int = 2000
+
+    def __post_init__(self) -> None:
+        """Refuse options that can't be."""
+        super().__post_init__()
+        self._check("fuzziness", self.fuzziness > 1, "a number above 1")
+        self._check("minibatch_above", self.minibatch_above >= 1, "a number of at least 1")
+        self._check("silhouette_pixels", self.silhouette_pixels >= 10, "a number of at least 10")
+
+    def fit(self, pixels: np.ndarray, clusters: int) -> np.ndarray:
+        """Return the centres (K, D)."""
+        from sklearn import cluster
+
+        options = {"n_clusters": clusters, "n_init": 1, "max_iter": self.max_iterations, "random_state": self.seed}
+        large = len(pixels) > self.minibatch_above
+        model = cluster.MiniBatchKMeans(**options, batch_size=4096) if large else cluster.KMeans(**options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it has to say is said below, for both kinds and in one voice
+            model.fit(pixels)
+        if model.n_iter_ >= self.max_iterations:
+            warn(f"K-means did not settle in {self.max_iterations} iterations; its last state is taken")
+        return model.cluster_centers_
+
+    def unfitness(self, pixels: np.ndarray, clusters: int) -> float:
+        """Return minus the mean silhouette."""
+        from sklearn.metrics import silhouette_score
+
+        pixels = self.sample(pixels, self.silhouette_pixels)
+        labels = self._squared_distances(self.fit(pixels, clusters), pixels).argmin(1)
+        num = len(np.unique(labels))
+        return -float(silhouette_score(pixels, labels)) if 1 < num < len(pixels) else 1.0
+
+    def centres(self, model: np.ndarray) -> np.ndarray:
+        """Return the centres (K, D)."""
+        return model
+
+    def memberships(self, model: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+        """Return the fuzzy memberships (P, K)."""
+        squared = self._squared_distances(model, pixels)
+        # Relative to the nearest centre, lest a power of a tiny number overflow; a pixel on a centre belongs to it alone.
+        nearest = np.maximum(squared.min(1, keepdims=True), 1e-12)
+        weights = (np.maximum(squared, 1e-12) / nearest) ** (-1 / (self.fuzziness - 1))
+        return weights / weights.sum(1, keepdims=True)
+
+    @staticmethod
+    def _squared_distances(centres: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+        return np.stack([np.square(pixels - centre).sum(1) for centre in centres.astype(pixels.dtype)], 1)

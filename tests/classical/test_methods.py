@@ -1,0 +1,175 @@
+"""What all methods share, GrabCut, and the solvers of pymatting."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+from two_colours import disc
+
+from deepmatte.classical import KNN, METHODS, ClosedForm, GrabCut, KMeans, LearningBased, MattingWarning, RandomWalk, Trivial
+from deepmatte.classical.method import ClassicalMethod
+from deepmatte.config import conf_dir
+from deepmatte.data.images import read_alpha, read_image, read_trimap
+from deepmatte.errors import InputError
+from deepmatte.metrics import score_image
+from deepmatte.ops.trimap import impose_trimap
+
+SOLVERS = (ClosedForm, KNN, LearningBased, RandomWalk)
+
+
+# ---- what all share ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Red(ClassicalMethod):
+    """Alpha is the red channel; pictures above 100 pixels are too large."""
+
+    name: ClassVar[str] = "red"
+    max_megapixels: ClassVar[float] = 1e-4
+
+    def solve(self, image, trimap):
+        assert image.shape[:2] == trimap.shape
+        assert trimap.size <= 100
+        return image[..., 0]
+
+
+def test_large_pictures_are_solved_smaller_and_said_so() -> None:
+    """A ramp survives shrinking and enlarging, but for the outermost pixels."""
+    ramp = np.linspace(0, 1, 40)[None].repeat(20, 0)
+    image, trimap = ramp[..., None].repeat(3, 2), np.full(ramp.shape, 128, np.uint8)
+    with pytest.warns(MattingWarning, match="done at 14x7"):
+        alpha = Red()(image, trimap)
+    np.testing.assert_allclose(alpha[:, 3:-3], ramp[:, 3:-3], atol=0.01)
+
+
+def test_a_trimap_without_unknown_pixels_is_the_matte() -> None:
+    trimap = np.array([[0, 255]], np.uint8)
+    for method in METHODS.values():
+        assert method(np.zeros((1, 2, 3)), trimap).tolist() == [[0.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("image", "trimap", "message"),
+    [
+        (np.zeros((4, 4)), np.full((4, 4), 128, np.uint8), r"\(height, width, 3\)"),
+        (np.zeros((4, 4, 3)), np.full((4, 5), 128, np.uint8), "5x4 for a picture of 4x4"),
+        (np.zeros((4, 4, 3)), np.full((4, 4), 100, np.uint8), "values 0, 128 and 255"),
+        (np.zeros((4, 4, 3)), None, "needs a trimap"),
+    ],
+)
+def test_wrong_input_is_refused_in_one_line(image, trimap, message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        Trivial()(image, trimap)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_configuration_states_the_defaults(name: str) -> None:
+    config = OmegaConf.to_container(OmegaConf.load(conf_dir() / "method" / f"{name}.yaml"))
+    target = config.pop("_target_").rpartition(".")[2]
+    assert target == type(METHODS[name]).__name__
+    assert list(config) == [field.name for field in fields(METHODS[name])] or set(config) == {f.name for f in fields(METHODS[name])}
+    assert type(METHODS[name])(**config) == METHODS[name]
+
+
+# ---- GrabCut -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trimap_given", [True, False])
+def test_grabcut_cuts_between_two_colours(trimap_given: bool) -> None:
+    image, trimap, alpha = disc(noise=0.02)
+    found = GrabCut(trimap=trimap_given)(image, trimap)
+    assert np.array_equal(found, alpha)
+
+
+@pytest.mark.parametrize(
+    ("image", "trimap"),
+    [
+        (np.zeros((1, 1, 3)), np.full((1, 1), 128, np.uint8)),
+        (np.random.default_rng(0).random((9, 9, 3)), np.full((9, 9), 128, np.uint8)),
+        (np.random.default_rng(0).random((9, 9, 3)), np.pad(np.full((7, 7), 128, np.uint8), 1, constant_values=255)),
+    ],
+)
+def test_grabcut_without_background_gives_the_trivial_matte(image, trimap) -> None:
+    with pytest.warns(MattingWarning, match="too few pixels"):
+        assert np.array_equal(GrabCut()(image, trimap), Trivial()(image, trimap))
+
+
+# ---- the solvers of pymatting ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("known", [0, 255])
+def test_without_one_of_the_zones_a_solver_gives_the_trivial_matte(solver, known: int) -> None:
+    trimap = np.array([[known, 128]], np.uint8)
+    with pytest.warns(MattingWarning, match="no known foreground or no known background"):
+        assert solver()(np.zeros((1, 2, 3)), trimap).tolist() == [[known / 255, 0.5]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", [ClosedForm, LearningBased])
+def test_a_blend_of_two_colours_is_unmixed(solver) -> None:
+    """Where all colours lie on one line, alpha is a linear function of them, which is what both methods assume."""
+    image, trimap, alpha = disc(softness=6)
+    np.testing.assert_allclose(solver()(image, trimap), alpha, atol=2e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("shape", [(1, 2), (2, 2), (3, 3), (1, 40), (12, 12)])
+def test_tiny_and_flat_pictures_give_a_matte(solver, shape: tuple[int, int]) -> None:
+    trimap = np.full(shape, 128, np.uint8)
+    trimap[0, 0], trimap[-1, -1] = 0, 255
+    trimap[0, shape[1] // 2] = 128
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        alpha = solver()(np.full((*shape, 3), 0.4), trimap)
+    assert alpha.shape == shape
+    assert ((alpha >= 0) & (alpha <= 1)).all()
+
+
+@pytest.mark.slow
+def test_conjugate_gradients_that_do_not_converge_are_told() -> None:
+    image, trimap, _ = disc(noise=0.1)
+    with pytest.warns(MattingWarning, match="no solution"):
+        assert np.array_equal(KNN(max_iterations=1)(image, trimap), Trivial()(image, trimap))
+
+
+ROOT = os.environ.get("DEEPMATTE_REAL_DATA")
+PUBLISHED = {
+    (ClosedForm, "tight"): (5.077, 18.541, 7.719, 4.651),
+    (ClosedForm, "loose"): (6.553, 16.774, 9.185, 5.890),
+    (KNN, "tight"): (5.101, 12.200, 4.440, 4.572),
+    (KNN, "loose"): (7.194, 12.938, 6.425, 6.211),
+    (LearningBased, "tight"): (4.919, 17.661, 7.232, 4.488),
+    (LearningBased, "loose"): (6.103, 15.034, 7.434, 5.432),
+}
+"""SAD, MSE, Grad and Conn of 13 photographs, made by other programs from pymatting's mattes."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not ROOT, reason="DEEPMATTE_REAL_DATA names no folder of photographs")
+@pytest.mark.parametrize(("solver", "kind"), PUBLISHED)
+def test_photographs_score_as_known(solver, kind: str) -> None:
+    folder, rows = Path(str(ROOT)) / "alphamatting", []
+    for file in sorted((folder / "alpha").iterdir()):
+        image = read_image(next((folder / "image").glob(f"{file.stem}.*"))) / 255
+        trimap = read_trimap(folder / f"trimap_{kind}" / file.name)
+        alpha = impose_trimap(solver()(image, trimap), trimap)
+        rows.append(list(score_image(alpha, read_alpha(file), trimap, "adobe", ("sad", "mse", "grad", "conn")).values()))
+    assert len(rows) == 13
+    assert np.mean(rows, axis=0) == pytest.approx(PUBLISHED[solver, kind], rel=0.01)
+
+
+def test_labels_tell_options_apart() -> None:
+    assert KMeans(clusters="auto", position=0.5).label == "kmeans clusters=auto position=0.5"
+    assert KNN(neighbours=[20, 10]).label == "knn"
+    assert GrabCut(trimap=False).label == "grabcut trimap-free"
