@@ -17,12 +17,12 @@ LAYERS = (
     {"batch"},
     {"ops"},  # floor 1
     {"losses", "metrics", "models", "data", "classical"},  # floor 2
-    {"config", "report", "module", "datamodule"},  # floor 3, whose modules build on one another in this order
+    {"config", "report", "module", "datamodule", "locks", "lifeline"},  # floor 3, whose modules build on one another in this order
     {"rundir", "callbacks"},
     {"build", "tracking", "baselines"},
     {"scoring"},
     {"compare"},  # floor 4
-    {"run", "sweep", "evaluation", "prediction"},
+    {"run", "sweeps", "evaluation", "prediction"},
     {"cli"},  # floor 5
 )
 

@@ -37,6 +37,7 @@ _NOT_FOR_USERS = (
     "exists and is not empty",  # Curves goes on with the file
     "smaller than the logging interval",
     "dataloader is not resumable",  # StreamSampler starts where the checkpoint stopped
+    "`srun` command is available",  # a job of a sweep starts its ranks by itself also on a cluster
     "isinstance.treespec, LeafSpec. is deprecated",
 )
 

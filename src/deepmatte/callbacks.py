@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,20 @@ class EpochLines(Callback):
         names = ("train/loss", "val/loss", "val/sad", "val/mse", "val/grad", "val/conn", "val/miou")
         scores = "  ".join(f"{name} {float(trainer.callback_metrics[name]):.4g}" for name in names if name in trainer.callback_metrics)
         print(f"epoch {done}/{last}  {scores}  {seconds:.0f} s, about {left:.0f} s left", flush=True)
+
+
+class Progress(Callback):
+    """Tells ``report``, every few seconds on rank 0, which share (0 to 1) of the run's epochs is done."""
+
+    def __init__(self, report: Callable[[float], None], epochs: int, seconds: float = 5.0) -> None:
+        self.report, self.epochs, self.seconds = report, epochs, seconds
+        self.next = 0.0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Report, unless that was done a moment ago."""
+        if trainer.is_global_zero and time.monotonic() >= self.next:
+            self.next = time.monotonic() + self.seconds
+            self.report((trainer.current_epoch + (batch_idx + 1) / trainer.num_training_batches) / self.epochs)
 
 
 class Curves(CSVLogger):

@@ -18,6 +18,7 @@ NOT_IDENTITY = (
     "output_root",
     "force",
     "resume",
+    "sweep",
     "wandb",
     "seeds",
     "laptop",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import Logger
@@ -19,10 +19,11 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 
 from deepmatte import build, report
-from deepmatte.callbacks import Curves, EpochLines, LastCheckpoint, PictureGrids
+from deepmatte.callbacks import Curves, EpochLines, LastCheckpoint, PictureGrids, Progress
 from deepmatte.config import config_hash
 from deepmatte.datamodule import MattingData
 from deepmatte.errors import InputError, RunError
+from deepmatte.locks import locked
 from deepmatte.losses import LossTable
 from deepmatte.metrics import METRICS_VERSION
 from deepmatte.models import MattingModel
@@ -50,14 +51,15 @@ def train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str
         print(f"{run.path} was finished before; force=true trains it anew")
         return result
     job = _Job(config, run)
-    if rank_zero_only.rank == 0:
-        if config.force:
-            shutil.rmtree(run.path, ignore_errors=True)
-        run.write_config(config, overrides)
-        job.begin(overrides)
-    with _status_of(run):
-        job.fit()
-        result = job.finish()
+    with locked(run.path) if rank_zero_only.rank == 0 else nullcontext():
+        if rank_zero_only.rank == 0:
+            if config.force:
+                run.clear()
+            run.write_config(config, overrides)
+            job.begin(overrides)
+        with _status_of(run):
+            job.fit()
+            result = job.finish()
     if rank_zero_only.rank == 0:
         Console().print(report.summary(run.path, result))
     return result
@@ -78,9 +80,10 @@ class _Job:
         self._module(self.stages[0])
         world_size = build.build_trainer(config, logger=False, enable_checkpointing=False, enable_progress_bar=False).world_size
         self.data.check(splits=("train", "val", "test"), world_size=world_size)
-        earlier = {} if config.force else run.result() or {}
+        earlier, self.world_size = {} if config.force else run.result() or {}, world_size
         self.stages_done: list[str] = list(earlier.get("stages_done", []))
-        self.earlier_seconds = float(earlier.get("cost", {}).get("seconds", 0.0))
+        self.earlier_cost: dict[str, float] = {} if config.force else run.progress().get("cost", {})
+        self.first_report: tuple[float, float] | None = None
         self.resumes = run.last_checkpoint.exists() and not config.force
         self.loggers: list[Logger] = []
 
@@ -150,7 +153,8 @@ class _Job:
         keep = {"auto_insert_metric_name": False, "enable_version_counter": False}
         best = ModelCheckpoint(self.run.checkpoints, filename="best", monitor=config.objective, mode="min", **keep)
         last = LastCheckpoint(self.run.checkpoints, filename="last", **keep)
-        callbacks: list[Callback] = [PictureGrids(self.run.pictures), EpochLines(), LearningRateMonitor("step"), best, last]
+        progress = Progress(self._report, self.stages[-1].last_epoch)
+        callbacks: list[Callback] = [PictureGrids(self.run.pictures), EpochLines(), progress, LearningRateMonitor("step"), best, last]
         if config.early_stopping:
             callbacks.append(EarlyStopping(config.objective, patience=config.early_stopping, mode="min"))
         if config.ema:
@@ -159,15 +163,27 @@ class _Job:
             callbacks.append(RichProgressBar(leave=False))
         return callbacks
 
+    def _report(self, fraction: float) -> None:
+        """Write ``progress.json``: the share that is done, the time that the rest will take, what the run has cost so far."""
+        now = time.monotonic()
+        then, first = self.first_report = self.first_report or (now, fraction)
+        left = round((1 - fraction) * (now - then) / (fraction - first), 1) if fraction > first else None
+        self.run.write_progress(fraction=round(fraction, 4), seconds_left=left, cost=self._cost(_peak_memory_mb()))
+
+    def _cost(self, peak_memory_mb: float) -> dict[str, float]:
+        """Return what the run has cost, the parts before an interruption included."""
+        seconds, earlier = time.monotonic() - self.start, self.earlier_cost
+        return {
+            "seconds": round(earlier.get("seconds", 0.0) + seconds, 1),
+            "device_seconds": round(earlier.get("device_seconds", 0.0) + seconds * self.world_size, 1),
+            "peak_memory_mb": max(earlier.get("peak_memory_mb", 0.0), peak_memory_mb),
+        }
+
     def finish(self) -> dict[str, Any]:
         """Score the best checkpoint once on the test split and write the records; return ``result.json``."""
         best = read_checkpoint(self.run.checkpoints / "best.ckpt")
         scored = score(self.config, self.model, self.data, "test", best, self.run.pictures / "test", loggers=self.loggers)
-        cost = {
-            "seconds": round(self.earlier_seconds + time.monotonic() - self.start, 1),
-            "steps": int(read_checkpoint(self.run.last_checkpoint)["global_step"]),
-            "peak_memory_mb": _peak_memory_mb(),
-        }
+        cost = self._cost(_over_ranks(_peak_memory_mb())) | {"steps": int(read_checkpoint(self.run.last_checkpoint)["global_step"])}
         if rank_zero_only.rank != 0:
             return {}
         self.run.write_per_image(scored.rows)
@@ -201,13 +217,34 @@ def _status_of(run: RunDir) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit) as error:
         ended("interrupted", "interrupted; the same command goes on from the last checkpoint")
         raise KeyboardInterrupt from error
-    except torch.OutOfMemoryError as error:
-        message = "out of memory on the device; lower data.batch_size or composition.size"
-        ended("failed", message)
-        raise RunError(message) from error
     except Exception as error:
-        ended("failed", f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
+        message = out_of_memory(error)
+        ended("failed", message or f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
+        if message:
+            raise RunError(message) from error
         raise
+
+
+def out_of_memory(error: Exception) -> str | None:
+    """Return in words which memory ran out where ``error`` says so, else None."""
+    text = str(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        return "out of memory on the device; lower data.batch_size or composition.size"
+    if isinstance(error, MemoryError) or "can't allocate memory" in text or "Cannot allocate memory" in text:
+        return "out of memory on the machine; lower data.batch_size, composition.size or data.num_workers"
+    if "DataLoader worker" in text and "signal: Killed" in text:
+        return "out of memory: the system killed a loader process; lower data.num_workers or data.batch_size"
+    return None
+
+
+def _over_ranks(megabytes: float) -> float:
+    """Return the memory of a run's processes: of the GPU that used most, else of all processes together."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return megabytes
+    gpu = torch.cuda.is_available()
+    total = torch.tensor(megabytes, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.all_reduce(total, dist.ReduceOp.MAX if gpu else dist.ReduceOp.SUM)
+    return round(float(total), 1)
 
 
 def _peak_memory_mb() -> float:

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import platform
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,9 +20,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from deepmatte.errors import InputError
+from deepmatte.locks import LOCK_FILE
 
 RESULT_FILE = "result.json"
 PER_IMAGE_FILE = "per_image.csv"
+PROGRESS_FILE = "progress.json"
+OUTPUT_FILE = "output.log"
 FINISHED = "finished"
 
 
@@ -77,6 +81,26 @@ class RunDir:
         result = (self.result() or {}) | fields
         write_text(self.path / RESULT_FILE, json.dumps(result, indent=2, allow_nan=False) + "\n")
         return result
+
+    def write_progress(self, **fields: Any) -> None:
+        """Write ``progress.json``: how far a run is that goes on. Apart from ``result.json``, where every rank may leave a last word."""
+        write_text(self.path / PROGRESS_FILE, json.dumps(fields) + "\n")
+
+    def progress(self) -> dict[str, Any]:
+        """Return ``progress.json`` as a dict, empty where there is none."""
+        try:
+            found = json.loads((self.path / PROGRESS_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def clear(self) -> None:
+        """Remove what an earlier run has left, but not its lock, nor the log that the launcher of this one is writing."""
+        for child in self.path.iterdir() if self.path.is_dir() else ():
+            if child.is_dir():
+                shutil.rmtree(child)
+            elif child.name not in (LOCK_FILE, OUTPUT_FILE):
+                child.unlink()
 
     def config(self) -> DictConfig:
         """Return the configuration that the run was started with."""

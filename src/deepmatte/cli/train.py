@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import hydra
@@ -13,19 +14,30 @@ from omegaconf import DictConfig
 from deepmatte.cli.main import report
 from deepmatte.config import conf_dir, register_resolvers
 from deepmatte.errors import InputError, RunError
+from deepmatte.lifeline import tie_to_parent
 from deepmatte.rundir import RunDir
+from deepmatte.sweeps import search
+
+EXTRAS = {
+    "joblib": ("hydra_joblib_launcher", ("joblib", "workstation")),
+    "slurm": ("hydra_submitit_launcher", ("submitit_local", "submitit_slurm", "cluster")),
+    "optuna": ("hydra_optuna_sweeper", ("optuna", "tpe", "pareto")),
+}
+"""Extra of the package -> Hydra's plugin, and the choices of launcher and sweeper that need it."""
 
 register_resolvers()
+search.register_resolvers()
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")
-def main(config: DictConfig) -> float | None:
+def main(config: DictConfig) -> float | tuple[float, ...] | None:
     """Run one job, or in a multirun hand it to a process of its own."""
     try:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            from deepmatte.sweep import run_job
+            from deepmatte.sweeps.jobs import run_job
 
             return run_job(config)
+        tie_to_parent()
         from deepmatte.run import train
 
         train(*_what_to_train(config))
@@ -47,5 +59,33 @@ def _what_to_train(config: DictConfig) -> tuple[DictConfig, Path, list[str]]:
     return config, run.path, run.overrides() if given else list(hydra.overrides.task)
 
 
+def missing_extra(words: list[str]) -> str | None:
+    """Return which extra of the package the command line needs and does not find, in a line; None where there is none.
+
+    >>> missing_extra(["loss=dice", "hydra/launcher=basic"])
+    """
+    texts = list(words)
+    for name in (word.partition("=")[2] for word in words if word.startswith("experiments=")):
+        file = conf_dir().parent / "experiments" / f"{name}.yaml"
+        texts += [line.strip(" -").replace("override /", "").replace(": ", "=") for line in file.open()] if file.is_file() else []
+    chosen = {text.partition("=")[2].split("#")[0].strip() for text in texts if text.startswith(("hydra/launcher=", "hydra/sweeper="))}
+    for extra, (plugin, choices) in EXTRAS.items():
+        if chosen & set(choices) and find_spec(f"hydra_plugins.{plugin}") is None:
+            return f"{', '.join(sorted(chosen & set(choices)))}: needs an extra; pip install 'deepmatte[{extra}]'"
+    return None
+
+
+def command() -> None:
+    """Run the command line."""
+    if (missing := missing_extra(sys.argv[1:])) is not None:
+        report(InputError(missing))
+        sys.exit(2)
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("deepmatte: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        sys.exit(130)
+
+
 if __name__ == "__main__":
-    main()
+    command()

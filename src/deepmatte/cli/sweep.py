@@ -1,0 +1,60 @@
+"""Watch a sweep: what is finished, running and failed; or repeat one job of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+
+def main(argv: list[str]) -> int:
+    """Run ``status`` or ``repeat``; return 1 where a job has failed or does so."""
+    options = parser().parse_args(argv)
+    return options.function(options)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the verb's options."""
+    result = argparse.ArgumentParser(prog="deepmatte sweep", description="Sweeps are started by `deepmatte train -m` or `experiments=`.")
+    words = result.add_subparsers(required=True, metavar="status|repeat")
+    status = words.add_parser("status", help="a table of the jobs of a sweep, renewed while one is running")
+    status.add_argument("directory", type=Path, metavar="DIR", help="the sweep's directory, such as runs/loss_combinations")
+    status.add_argument("--once", action="store_true", help="print the table once, also on a terminal")
+    status.add_argument("--json", action="store_true", help="print everything as JSON, for programs")
+    status.add_argument("--every", type=float, default=2.0, metavar="SECONDS", help="how often the table is renewed (default: 2)")
+    status.set_defaults(function=_status)
+    again = words.add_parser("repeat", help="run one job again by itself, from its last checkpoint if it has one")
+    again.add_argument("run", type=Path, metavar="RUN", help="the run directory of the job")
+    again.set_defaults(function=_repeat)
+    return result
+
+
+def _status(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.live import Live
+
+    from deepmatte.sweeps.status import read_sweep, view
+
+    state, console = read_sweep(options.directory), Console()
+    if options.json:
+        print(json.dumps(state.as_record(), indent=2))
+    elif options.once or not console.is_terminal:
+        console.print(view(state))
+    else:
+        with Live(view(state), console=console, auto_refresh=False) as live:
+            while not state.is_over:
+                time.sleep(options.every)
+                state = read_sweep(options.directory)
+                live.update(view(state), refresh=True)
+    return 1 if any(job.has_failed for job in state.jobs) else 0
+
+
+def _repeat(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from deepmatte.rundir import FINISHED, RunDir
+    from deepmatte.sweeps.ending import repeat
+
+    result = repeat(RunDir(options.run), Console(stderr=True, highlight=False, soft_wrap=True))
+    return 0 if result["status"] == FINISHED else 1

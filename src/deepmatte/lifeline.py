@@ -1,0 +1,36 @@
+"""A job of a sweep does not outlive its launcher, nor the other ranks the first one. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+PARENT = "DEEPMATTE_PARENT"
+"""Environment variable with the process whose end ends this one."""
+
+POLL_SECONDS, GRACE_SECONDS = 1.0, 60.0
+
+
+def tie_to_parent() -> None:
+    """End this process soon after its launcher, or after rank 0 where Lightning started it; a run of its own is left alone.
+
+    First by SIGTERM, upon which a training run writes a checkpoint, then, if it hangs, by SIGKILL.
+    """
+    launcher = os.environ.pop(PARENT, None)
+    if launcher is not None:
+        parent, grace = int(launcher), GRACE_SECONDS
+    elif os.environ.get("LOCAL_RANK", "0") != "0":
+        parent, grace = os.getppid(), GRACE_SECONDS / 6  # rank 0 is gone, there is nothing left to save
+    else:
+        return
+    threading.Thread(target=_watch, args=(parent, grace), daemon=True).start()
+
+
+def _watch(parent: int, grace: float) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(grace)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,121 @@
+"""The two ends of a sweep: checks and an estimate before its first job, what others left, costs and the ranking after its last."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+from rich.console import Console
+
+from deepmatte.errors import InputError
+from deepmatte.locks import Lock, acquire, holder
+from deepmatte.rundir import FINISHED, RunDir
+from deepmatte.sweeps import plan, search
+from deepmatte.sweeps.devices import CLUSTER, launcher_name
+from deepmatte.sweeps.jobs import JOB_FILE, settle, start_tree
+from deepmatte.sweeps.launch import announce
+from deepmatte.sweeps.process import Stopper, deadline
+from deepmatte.sweeps.status import sweep_costs
+
+
+class SweepGuard(Callback):
+    """Hydra's callback around a multirun. It ends the program with 2 for a sweep that can't work, with 1 where a run failed."""
+
+    def __init__(self) -> None:
+        self.start = time.time()
+        self.study: Lock | None = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check the whole sweep, write ``sweep.json``, and say what is to come."""
+        self.start = time.time()
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        directory = Path(config.hydra.sweep.dir)
+        try:
+            jobs = plan.plan(config)
+            plan.record(config, jobs)
+            if not plan.is_grid(config.hydra):
+                self.study = search.open_study(config)
+        except InputError as error:
+            console.print(f"deepmatte: {error}", style="bold red", markup=False)
+            sys.exit(2)
+        announce(directory)
+        for line in plan.duplicates(jobs):
+            console.print(f"note      {line}", style="yellow", markup=False)
+        outlook = plan.estimate(directory) if plan.is_grid(config.hydra) else search.outlook(config)
+        console.print(f"sweep     {directory}: {outlook}; watch it with `deepmatte sweep status {directory}`", markup=False)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Take up what others left undone, print costs and ranking, and leave with 1 if a run is not finished."""
+        if self.study is not None:
+            self.study.release()
+        runs = self._runs(config)
+        if not runs:
+            return
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        for run in [run for run, left in runs.items() if left]:
+            _take_up(RunDir(run), config, console)
+        _print_comparison(list(runs))
+        console.print(f"cost      {sweep_costs(Path(config.hydra.sweep.dir), list(runs))}", markup=False)
+        failed = [run for run in runs if (RunDir(run).result() or {}).get("status") != FINISHED]
+        if failed:
+            message = f"{len(failed)} of {len(runs)} runs failed; the same command runs only them again"
+            console.print(message, style="bold red", markup=False)
+            sys.exit(1)
+
+    def _runs(self, config: DictConfig) -> dict[Path, bool]:
+        """Return the runs of this sweep and whether they were left to others; older job folders are of earlier sweeps."""
+        runs: dict[Path, bool] = {}
+        for file in sorted(Path(config.hydra.sweep.dir).rglob(JOB_FILE), key=os.fspath):
+            if file.stat().st_mtime >= self.start - 1:
+                note = json.loads(file.read_text(encoding="utf-8"))
+                runs[Path(note["run"])] = runs.get(Path(note["run"]), False) or note["left"]
+        return runs
+
+
+def _take_up(run: RunDir, config: DictConfig, console: Console) -> None:
+    """Wait for the end of a run that another launcher works on; run it here if that one was broken off."""
+    while (who := holder(run.path)) is not None:
+        console.print(f"waiting   [{run.path.name}] for {who}", style="yellow", markup=False)
+        while holder(run.path) is not None:
+            time.sleep(1.0)
+    if (run.result() or {}).get("status") in (None, "running", "interrupted") and launcher_name(config.hydra) not in CLUSTER:
+        repeat(run, console, deadline(config.sweep.time_limit))
+
+
+def repeat(run: RunDir, console: Console, *stops: Stopper) -> dict[str, Any]:
+    """Run the configuration that stands in ``run`` again, from its last checkpoint if there is one, and return its result.
+
+    Raises:
+        InputError: it is no run directory, or another process works on it.
+    """
+    run.config()  # is there one?
+    lock = acquire(run.path)
+    if lock is None:
+        raise InputError(f"{run.path}: {holder(run.path) or 'another process'} is working on this run; wait for its end, or stop it")
+    with lock:
+        before = run.result() or {}
+        if before.get("status") == FINISHED:
+            return before
+        console.print(f"start     [{run.path.name}]", markup=False)
+        show = lambda line: console.print(f"          [{run.path.name}] {line}", style="dim", markup=False)  # noqa: E731
+        result = settle(run, start_tree(run, lock, {}, show=show, stops=stops))
+    style = "green" if result["status"] == FINISHED else "bold red"
+    console.print(f"{result['status']:<9} [{run.path.name}] {result.get('error') or ''}", style=style, markup=False)
+    return result
+
+
+def _print_comparison(runs: Sequence[Path]) -> None:
+    from deepmatte.compare.comparison import compare
+    from deepmatte.compare.table import print_comparison
+
+    try:
+        print_comparison(compare([str(run) for run in runs]), Console())
+    except InputError as error:
+        Console(stderr=True).print(f"no comparison: {error}", style="yellow", markup=False)

@@ -1,0 +1,53 @@
+"""The launcher as its jobs see it: is it still there, has it been told to stop. Works on any launcher that passes the environment on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import uuid
+from pathlib import Path
+from types import FrameType
+
+from deepmatte.locks import is_alive
+from deepmatte.rundir import write_text
+from deepmatte.sweeps.process import Stop
+
+LAUNCH = "DEEPMATTE_LAUNCH"
+"""Environment variable of the jobs: host, process and name of their launcher, and the file that appears when it is told to stop."""
+
+
+def announce(directory: Path) -> None:
+    """Make this process known to the jobs of the sweep in ``directory``; Ctrl-C and SIGTERM then reach all of them, wherever they are.
+
+    A hard kill leaves no file: jobs on this machine see that the process is gone, jobs of a cluster go on, as a queue's jobs do.
+    """
+    flag = (directory / "jobs" / f"stop-{uuid.uuid4().hex[:12]}").resolve()
+    os.environ[LAUNCH] = f"{socket.gethostname()}|{os.getpid()}|{flag}"
+    owner = os.getpid()
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            write_text(flag, "stopped\n")
+        handler = previous[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+        sys.exit(128 + number)
+
+    for number in previous:
+        signal.signal(number, stop)
+
+
+def stopped() -> Stop | None:
+    """Return why a job has to stop now: its launcher was told to, or is gone; None while it may go on."""
+    host, _, rest = os.environ.get(LAUNCH, "").partition("|")
+    pid, _, flag = rest.partition("|")
+    if not flag:
+        return None
+    if Path(flag).exists():
+        return Stop("interrupted", "the sweep was told to stop; the same command goes on from the last checkpoint")
+    if host == socket.gethostname() and "SLURM_JOB_ID" not in os.environ and not is_alive(int(pid)):
+        return Stop("interrupted", "the launcher of the sweep is gone; the same command goes on from the last checkpoint")
+    return None

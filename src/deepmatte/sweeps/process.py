@@ -1,0 +1,154 @@
+"""The process tree of one job: started, watched, and ended as a whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from deepmatte.rundir import OUTPUT_FILE, RunDir
+
+POLL_SECONDS, GRACE_SECONDS = 0.2, 30.0
+
+
+class Stop(NamedTuple):
+    """Why a process tree is ended from outside: what ``result.json`` then says."""
+
+    status: str
+    error: str
+
+
+Stopper = Callable[[], Stop | None]
+"""What is asked, several times a second, whether a process tree has to end."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process tree ended: its exit code (negative: a signal), and whether we, or a kernel without memory, ended it."""
+
+    code: int
+    stopped: Stop | None
+    out_of_memory: bool
+
+    def reason(self) -> str:
+        """Return in words why the process did not end well, for a job that left no word of its own."""
+        if self.out_of_memory:
+            return "out of memory: the system killed the process; lower data.batch_size, data.num_workers or the number of parallel jobs"
+        if self.code < 0:
+            return f"the process was ended by signal {-self.code} ({signal.Signals(-self.code).name}); see {OUTPUT_FILE}"
+        return f"the process ended with exit code {self.code}; see {OUTPUT_FILE}"
+
+
+def child_command(run: RunDir) -> list[str]:
+    """Return the command that runs the configuration of ``run`` in that directory, without writing it again."""
+    return [
+        sys.executable,
+        "-m",
+        "deepmatte.cli.train",
+        f"--config-path={(run.path / '.hydra').resolve()}",
+        "--config-name=config",
+        f"hydra.run.dir='{run.path.resolve()}'",
+        "hydra.output_subdir=null",
+        "hydra.mode=RUN",
+    ]
+
+
+def run_tree(
+    command: Sequence[str],
+    log: Path,
+    environment: Mapping[str, str],
+    *,
+    inherited: Sequence[int] = (),
+    show: Callable[[str], None] = lambda line: None,
+    stop: Stopper = lambda: None,
+) -> Ended:
+    """Run ``command`` in a session of its own until it ends or ``stop`` gives a reason to end it; nothing of it is left then.
+
+    Its output goes to ``log``, each line also to ``show``. It keeps the file descriptors ``inherited`` open. Whatever is
+    raised here, Ctrl-C included, ends it, too.
+    """
+    kills = _out_of_memory_kills()
+    child = subprocess.Popen(
+        command,
+        env=dict(environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        pass_fds=tuple(inherited),
+        start_new_session=True,
+    )
+    reader = threading.Thread(target=_copy, args=(child, log, show), daemon=True)
+    reader.start()
+    reason = None
+    try:
+        while reason is None and child.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(POLL_SECONDS)
+                break
+            reason = stop()
+    finally:
+        if child.poll() is None:
+            _end(child)
+        if child.returncode != 0:
+            with suppress(ProcessLookupError):  # its ranks and workers
+                os.killpg(child.pid, signal.SIGKILL)
+        reader.join(timeout=10)
+    return Ended(child.returncode, reason, _out_of_memory_kills() > kills)
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """Ask the first process to end (a training run then writes a checkpoint, with its ranks), and insist after a while."""
+    child.terminate()
+    try:
+        child.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _copy(child: subprocess.Popen[str], log: Path, show: Callable[[str], None]) -> None:
+    assert child.stdout is not None
+    with log.open("a", encoding="utf-8") as file:
+        for line in child.stdout:
+            file.write(line)
+            file.flush()
+            show(line.rstrip())
+
+
+def _out_of_memory_kills() -> int:
+    """Return how often the kernel has killed a process of this control group (a Slurm job, a container) for want of memory."""
+    for line in _lines(Path("/proc/self/cgroup")):
+        group = line.split(":")[-1].lstrip("/")
+        root = Path("/sys/fs/cgroup") / ("memory" if ":memory:" in line else "")
+        for file in (root / group / "memory.events", root / group / "memory.oom_control"):
+            for entry in _lines(file):
+                if entry.startswith("oom_kill "):
+                    return int(entry.split()[1])
+    for entry in _lines(Path("/proc/vmstat")):
+        if entry.startswith("oom_kill "):
+            return int(entry.split()[1])
+    return 0
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text().splitlines()
+    except OSError:
+        return []
+
+
+def deadline(minutes: float | None) -> Stopper:
+    """Return a reason to stop from ``minutes`` after now on."""
+    end = None if minutes is None else time.monotonic() + 60 * minutes
+    stop = Stop("timeout", f"ended after {minutes} minutes (sweep.time_limit); the same command goes on from the last checkpoint")
+    return lambda: stop if end is not None and time.monotonic() > end else None

@@ -1,0 +1,70 @@
+"""Optuna's study of a search: in a file, so that a search can be stopped and continued; trials that were broken off are repeated."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from deepmatte.errors import InputError
+from deepmatte.locks import Lock, acquire, holder
+
+STUDY_FILE = "study.db"
+_DONE = ("COMPLETE", "FAIL", "PRUNED")
+
+
+def count_trials(file: Path) -> dict[str, int]:
+    """Return how many trials of the study in ``file`` are in which state, as COMPLETE, FAIL, RUNNING and WAITING."""
+    if not file.is_file():
+        return {}
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=30)) as database:
+            return dict(database.execute("SELECT state, COUNT(*) FROM trials GROUP BY state").fetchall())
+    except sqlite3.Error as error:
+        raise InputError(f"{file}: not a study of Optuna ({error}); move it away to start the search anew") from error
+
+
+def trials_left(total: int, directory: str) -> int:
+    """Return how many of ``total`` trials are still to be run: failed ones count, broken off ones don't."""
+    counts = count_trials(Path(directory) / STUDY_FILE)
+    return max(0, int(total) - sum(counts.get(state, 0) for state in _DONE))
+
+
+def study_seed(seed: int, directory: str) -> int:
+    """Return a seed for the sampler that is another one each time the search is continued: it would repeat its first draws."""
+    return int(seed) + sum(count_trials(Path(directory) / STUDY_FILE).values())
+
+
+def register_resolvers() -> None:
+    """Make `trials_left` and `study_seed` known to OmegaConf, for conf/hydra/sweeper/."""
+    OmegaConf.register_new_resolver("deepmatte.trials_left", trials_left, replace=True)
+    OmegaConf.register_new_resolver("deepmatte.study_seed", study_seed, replace=True)
+
+
+def open_study(config: DictConfig) -> Lock | None:
+    """Take the study for this launcher, and put trials that were broken off back to be run, with the same values.
+
+    A run of the same values has the same directory: it goes on from its last checkpoint.
+
+    Raises:
+        InputError: another launcher is at this study.
+    """
+    directory = Path(config.hydra.sweep.dir)
+    lock = acquire(directory, "study.lock")
+    if lock is None:
+        who = holder(directory, "study.lock") or "another launcher"
+        raise InputError(f"{directory}: {who} is at this search; wait for its end, or stop it")
+    file = directory / STUDY_FILE
+    if count_trials(file).get("RUNNING"):
+        with closing(sqlite3.connect(file, timeout=30)) as database, database:
+            database.execute("UPDATE trials SET state = 'WAITING' WHERE state = 'RUNNING'")
+    return lock
+
+
+def outlook(config: DictConfig) -> str:
+    """Say where the search stands."""
+    counts = count_trials(Path(config.hydra.sweep.dir) / STUDY_FILE)
+    done = f"{counts.get('COMPLETE', 0)} trials finished, {counts.get('FAIL', 0)} failed"
+    return f"{done}, {config.hydra.sweeper.get('n_trials', '?')} to come"

@@ -1,0 +1,167 @@
+"""A sweep seen from outside: what is finished, running, failed, and what it has cost. Reads files only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from deepmatte.errors import InputError
+from deepmatte.locks import LOCK_FILE, holder
+from deepmatte.rundir import FINISHED, OUTPUT_FILE, RESULT_FILE, RunDir
+from deepmatte.sweeps import plan
+
+STYLES = {"finished": "green", "running": "cyan", "waiting": "dim", "broken off": "yellow", "interrupted": "yellow"}
+"""Colours of the states; every other one is red. ``broken off``: it was killed; ``waiting``: it has not begun."""
+
+
+@dataclass(frozen=True)
+class JobState:
+    """One job: its directory, what sets it apart, its state, the finished share (0 to 1), and what it costs and scores so far."""
+
+    run: str
+    label: str
+    state: str
+    progress: float | None = None
+    seconds_left: float | None = None
+    cost: dict[str, float] = field(default_factory=dict)
+    score: float | None = None
+    error: str | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended, and not well."""
+        return self.state not in ("finished", "running", "waiting")
+
+
+@dataclass(frozen=True)
+class SweepState:
+    """All jobs of a sweep directory, and what ``sweep.json`` says about it."""
+
+    directory: Path
+    sweep: dict[str, Any]
+    jobs: list[JobState]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many jobs are in which state."""
+        return Counter(job.state for job in self.jobs)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is running that a reader could wait for."""
+        return not self.counts["running"]
+
+    def as_record(self) -> dict[str, Any]:
+        """Return everything for programs."""
+        return {"directory": str(self.directory), **self.sweep, "counts": dict(self.counts), "jobs": [asdict(job) for job in self.jobs]}
+
+
+def read_sweep(directory: Path) -> SweepState:
+    """Read a sweep directory: the planned jobs in their order, then other runs that lie there."""
+    if not directory.is_dir():
+        raise InputError(f"{directory}: no such directory; give the directory of a sweep, such as runs/loss_combinations")
+    sweep = plan.read(directory)
+    planned = {directory / job["run"]: job["overrides"] for job in sweep.get("jobs", [])}
+    found = sorted(child for child in directory.iterdir() if (child / RESULT_FILE).exists() or (child / LOCK_FILE).exists())
+    if not planned and not found:
+        raise InputError(f"{directory}: holds no runs; give the directory of a sweep, such as runs/loss_combinations")
+    paths = dict.fromkeys([*planned, *found])
+    metric = (sweep.get("objective") or ["val/sad"])[0]
+    return SweepState(directory, sweep, [job_state(path, planned.get(path), metric) for path in paths])
+
+
+def job_state(path: Path, overrides: Sequence[str] | None, metric: str = "val/sad") -> JobState:
+    """Return the state of the run at ``path``; ``overrides`` are those of its plan."""
+    from deepmatte.sweeps.jobs import label
+
+    run = RunDir(path)
+    try:
+        result = run.result() or {}
+    except InputError as error:
+        return JobState(str(path), label(overrides or []), "damaged", error=str(error))
+    if overrides is None:
+        overrides = result.get("overrides") or run.overrides()
+    progress = run.progress()
+    state = result.get("status", "waiting")
+    if state in ("running", "waiting"):
+        held = holder(path) is not None
+        state = "running" if held else "broken off" if state == "running" else "waiting"
+    scores = result.get("scores", {})
+    return JobState(
+        str(path),
+        label(overrides),
+        state,
+        progress=1.0 if state == FINISHED else progress.get("fraction"),
+        seconds_left=progress.get("seconds_left") if state == "running" else None,
+        cost=result.get("cost") or progress.get("cost", {}),
+        score=scores.get(metric.replace("val/", "test/"), scores.get(metric)),
+        error=None if state in ("running", "waiting", FINISHED) else result.get("error") or last_line(path / OUTPUT_FILE),
+    )
+
+
+def last_line(file: Path) -> str:
+    """Return the last line of a log that is not empty."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return "no word left"
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no word left")
+
+
+def view(state: SweepState) -> Group:
+    """Return the table of a sweep, with the last error line of each failed job and the command that repeats just that job."""
+    metric = (state.sweep.get("objective") or ["val/sad"])[0].replace("val/", "test/")
+    table = Table(title=f"{state.directory}: " + ", ".join(f"{n} {name}" for name, n in state.counts.most_common()), title_justify="left")
+    for name in ("run", "setting", "state"):
+        table.add_column(name)
+    for name in ("done", "left", "time", "memory", metric):
+        table.add_column(name, justify="right")
+    for job in state.jobs:
+        table.add_row(
+            Path(job.run).name,
+            job.label,
+            Text(job.state, style=STYLES.get(job.state, "red")),
+            "" if job.progress is None else f"{100 * job.progress:.0f} %",
+            "" if job.seconds_left is None else plan.duration(job.seconds_left),
+            plan.duration(job.cost["seconds"]) if "seconds" in job.cost else "",
+            f"{job.cost['peak_memory_mb']:.0f} MB" if "peak_memory_mb" in job.cost else "",
+            "" if job.score is None else f"{job.score:.4g}",
+        )
+    lines = [f"cost  {costs_in_words([job.cost for job in state.jobs])}"]
+    if state.sweep.get("jobs"):
+        lines.append(f"left  {plan.estimate(state.directory)}")
+    for job in state.jobs:
+        if job.has_failed:
+            lines += [f"{job.state}  {Path(job.run).name}: {job.error}", f"    deepmatte sweep repeat {job.run}"]
+    return Group(table, Text("\n".join(lines)))
+
+
+def total_cost(costs: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return the sums of seconds and device-seconds and the largest peak of memory."""
+    return {
+        "seconds": round(sum(cost.get("seconds", 0.0) for cost in costs), 1),
+        "device_seconds": round(sum(cost.get("device_seconds", cost.get("seconds", 0.0)) for cost in costs), 1),
+        "peak_memory_mb": max((cost.get("peak_memory_mb", 0.0) for cost in costs), default=0.0),
+    }
+
+
+def costs_in_words(costs: Sequence[dict[str, float]]) -> str:
+    """Return what jobs have cost together, in a line."""
+    total = total_cost(costs)
+    seconds, device, memory = total["seconds"], total["device_seconds"], total["peak_memory_mb"]
+    return f"{len([cost for cost in costs if cost])} jobs, {seconds:.0f} s, {device:.0f} device-seconds, at most {memory:.0f} MB in one"
+
+
+def sweep_costs(directory: Path, runs: Sequence[Path]) -> str:
+    """Write what the jobs have cost, each and together, into ``sweep.json``, and return it in a line."""
+    costs = {run.name: job_state(run, None).cost for run in runs}
+    fields = plan.read(directory) | {"cost": total_cost(list(costs.values())) | {"jobs": costs}}
+    plan.write(directory, fields)
+    return costs_in_words(list(costs.values()))

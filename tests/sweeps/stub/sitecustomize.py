@@ -1,0 +1,58 @@
+"""Put on PYTHONPATH, this replaces training by a stub: the processes of a sweep are real, each step takes a moment.
+
+The stub keeps what matters to a sweep: it locks its directory, folds its steps into "weights" that depend on their order,
+writes a checkpoint after each step, goes on from the last one, and notes every step in ``steps.log``. Learning rates are its
+stage directions: 1e30 fails, 1e20 hangs, 1e10 is killed by SIGKILL, all of them after three steps.
+"""
+
+import os
+import sys
+import types
+
+
+def train(config, directory, overrides):
+    import json
+    import signal
+    import time
+
+    from deepmatte.config import config_hash
+    from deepmatte.errors import RunError
+    from deepmatte.locks import locked
+    from deepmatte.rundir import FINISHED, checked_run_dir, write_text
+
+    run = checked_run_dir(directory, config_hash(config))
+    if (run.result() or {}).get("status") == FINISHED:
+        return
+    with locked(run.path):
+        run.write_config(config, overrides)
+        identity = {"config_hash": config_hash(config), "overrides": overrides, "seed": config.seed}
+        run.update(**identity, status="running", error=None)
+        state = json.loads(run.last_checkpoint.read_text()) if run.last_checkpoint.exists() else {"step": 0, "weights": config.seed}
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        steps = int(os.environ.get("STUB_STEPS", "5"))
+        try:
+            while state["step"] < steps:
+                if state["step"] == 3 and config.optimizer.lr == 1e30:
+                    run.update(status="failed", error="RuntimeError: the stub was told to fail")
+                    raise RunError("the stub was told to fail")
+                if state["step"] == 3 and config.optimizer.lr == 1e20:
+                    time.sleep(1e6)
+                if state["step"] == 3 and config.optimizer.lr == 1e10:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                time.sleep(0.05)
+                step = state["step"] + 1
+                state = {"step": step, "weights": (state["weights"] * 1103515245 + 12345 * step + int(1e6 * config.optimizer.lr)) % 2**61}
+                write_text(run.last_checkpoint, json.dumps(state))
+                with (run.path / "steps.log").open("a") as log:
+                    log.write(f"{step} {os.getpid()}\n")
+                run.write_progress(fraction=step / steps, seconds_left=0.05 * (steps - step), cost={"seconds": 0.05 * step})
+        except SystemExit:
+            run.update(status="interrupted", error="interrupted; the same command goes on from the last checkpoint")
+            raise
+        cost = {"seconds": 2.0, "device_seconds": 4.0, "peak_memory_mb": 100.0 + config.seed}
+        run.update(status=FINISHED, scores={"val/sad": 1.0 / (1 + config.optimizer.lr), "test/sad": 2.0}, cost=cost)
+
+
+fake = types.ModuleType("deepmatte.run")
+fake.train = train
+sys.modules["deepmatte.run"] = fake
