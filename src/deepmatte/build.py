@@ -95,7 +95,7 @@ def build_data(config: DictConfig) -> MattingData:
     """Return the data module of ``config.data`` and ``config.composition``."""
     keys = dict(config.data)
     source = build(keys.pop("source"), "data.source")
-    for alias in ("root", "trimap"):  # short names that the source's own keys interpolate
+    for alias in ("root", "image", "alpha", "trimap", "background", "parts", "weights"):  # short names that the source's own keys use
         keys.pop(alias, None)
     composition = build(config.composition, "composition")
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -36,6 +36,7 @@ class MattingData(pl.LightningDataModule):
         samples_per_epoch: length of a training epoch.
         backgrounds_per_foreground: composites that each split makes of a foreground, by split; 1 where it says nothing.
         num_workers: loader processes of each device.
+        on_error: ``stop`` at a training sample whose files can't be used, or ``skip`` and count it, drawing another.
         fixed_stream: repeat the samples of the first epoch for ever, to see whether a network can learn them by heart.
     """
 
@@ -49,6 +50,7 @@ class MattingData(pl.LightningDataModule):
         backgrounds_per_foreground: Mapping[str, int] | None = None,
         num_workers: int = 0,
         fixed_stream: bool = False,
+        on_error: Literal["stop", "skip"] = "stop",
     ) -> None:
         super().__init__()
         if not isinstance(num_workers, int) or num_workers < 0:
@@ -56,7 +58,7 @@ class MattingData(pl.LightningDataModule):
         self.source, self.composition, self.seed = source, composition, seed
         self.batch_size, self.samples_per_epoch, self.num_workers = batch_size, samples_per_epoch, num_workers
         self.backgrounds_per_foreground = dict(backgrounds_per_foreground or {})
-        self.fixed_stream = fixed_stream
+        self.fixed_stream, self.on_error = fixed_stream, on_error
         self.test_split = "test"
         self.start = (0, 0)
         self._datasets: dict[str, MattingDataset[Any]] = {}
@@ -79,7 +81,12 @@ class MattingData(pl.LightningDataModule):
                 )
             layers = self.source.foregrounds("train"), self.source.backgrounds("train")
             self._datasets["train"] = CompositionDataset(
-                *layers, self.composition, self.seed, name=self.source.name, version=self.source.version
+                *layers,
+                self.composition,
+                self.seed,
+                name=self.source.name,
+                version=self.source.version,
+                on_error=self.on_error,
             )
         return self._datasets["train"]  # type: ignore[return-value]
 
@@ -87,8 +94,9 @@ class MattingData(pl.LightningDataModule):
         """Return the fixed pictures of ``split``: composites, or photographs with their trimaps where the source has such."""
         if split not in self._datasets:
             identity: Any = {"name": self.source.name, "version": self.source.version, "split": split}
-            if isinstance(self.source, ImageSource):
-                self._datasets[split] = ImageDataset(self.source.images(identity["split"]), **identity)
+            images = self.source.images(identity["split"]) if isinstance(self.source, ImageSource) else None
+            if images is not None:
+                self._datasets[split] = ImageDataset(images, **identity)
             else:
                 num = self.backgrounds_per_foreground.get(split, 1)
                 layers = self.source.foregrounds(identity["split"]), self.source.backgrounds(identity["split"])

@@ -14,7 +14,6 @@ from deepmatte.data import (
     EvalSampler,
     FixedCompositionDataset,
     FolderData,
-    FolderImages,
     ImageDataset,
     StreamSampler,
     collate,
@@ -197,7 +196,7 @@ def test_triples_become_batches_without_layers(tmp_path):
         Image.fromarray(rng.integers(*values, dtype=np.uint8)).save(tmp_path / folder / "a.png")
     (tmp_path / "trimap").mkdir()
     Image.fromarray(rng.choice(np.array([0, 102, 255], np.uint8), (20, 30))).save(tmp_path / "trimap" / "a.png")
-    dataset = ImageDataset(FolderImages(tmp_path).images("test"), name="photos", version="1", split="test")
+    dataset = ImageDataset(FolderData(tmp_path, image="image", trimap="trimap").images("test"), name="photos", version="1", split="test")
     batch = collate([dataset[0]])
     assert set(batch) == {"image", "trimap", "alpha", "name", "index"}
     np.testing.assert_array_equal(

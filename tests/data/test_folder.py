@@ -6,9 +6,10 @@ import pytest
 from PIL import Image
 
 from deepmatte.data.cache import ArrayCache
-from deepmatte.data.files import find_pictures, split_of
-from deepmatte.data.folder import FolderData, FolderImages
+from deepmatte.data.files import find_pictures
+from deepmatte.data.folder import FolderData
 from deepmatte.data.sources import BackgroundSet, CompositionSource, ForegroundSet, ImageSet, ImageSource, KnowsSizes
+from deepmatte.data.splits import split_of
 from deepmatte.errors import InputError
 
 ALL_TRAIN = {"val_fraction": 0.0, "test_fraction": 0.0}
@@ -22,6 +23,16 @@ def refused(make, *words: str) -> str:
     for word in words:
         assert word in message, message
     return message
+
+
+def opened(root, **options) -> FolderData:
+    source = FolderData(root, **{**ALL_TRAIN, **options})
+    source.prepare(("train",))
+    return source
+
+
+def photographs(root, **options):
+    return FolderData(root, image="image", **{"trimap": "trimap", **options}).images("test")
 
 
 def test_layers_are_the_stored_pixels(tree):
@@ -41,7 +52,8 @@ def test_layers_are_the_stored_pixels(tree):
 def test_sources_and_sets_keep_the_protocols(tree):
     source = FolderData(tree(), **ALL_TRAIN)
     assert isinstance(source, CompositionSource)
-    assert not isinstance(source, ImageSource)
+    assert isinstance(source, ImageSource)
+    assert source.images("test") is None
     assert isinstance(source.foregrounds("train"), ForegroundSet)
     assert isinstance(source.foregrounds("train"), KnowsSizes)
     assert isinstance(source.backgrounds("train"), BackgroundSet)
@@ -57,7 +69,7 @@ def test_rgba_cutouts_need_no_alpha_folder(tree):
     for i in range(4):
         for expected, found in zip(two.foregrounds("train").load(i), one.foregrounds("train").load(i), strict=True):
             np.testing.assert_array_equal(found, expected)
-    refused(lambda: FolderData(root, alpha=None, **ALL_TRAIN), str(root / "fg" / "cat.jpg"), "no alpha channel", "data.source.alpha")
+    refused(lambda: opened(root, alpha=None), str(root / "fg" / "cat.jpg"), "no alpha channel", "data.source.alpha")
 
 
 def test_glob_patterns_and_full_paths_find_nested_pictures(tree):
@@ -76,31 +88,32 @@ def test_missing_root_missing_and_empty_folders_are_named(tree):
     root = tree()
     (root / "empty").mkdir()
     refused(lambda: FolderData(None), "data.root")
-    refused(lambda: FolderData(root / "nowhere"), str(root / "nowhere" / "fg"), "no such folder", "data.source.foreground")
-    refused(lambda: FolderData(root, alpha="mattes"), str(root / "mattes"), "data.source.alpha")
-    refused(lambda: FolderData(root, background="empty"), str(root / "empty"), "no pictures", "data.source.background")
-    refused(lambda: FolderData(root, background="gone/**/*.png"), str(root / "gone"), "no such folder")
+    refused(lambda: opened(root / "nowhere"), str(root / "nowhere"), "no such folder", "data.root")
+    refused(lambda: opened(root, foreground="people"), str(root / "people"), "no such folder", "data.source.foreground")
+    refused(lambda: opened(root, alpha="mattes"), str(root / "mattes"), "data.source.alpha")
+    refused(lambda: opened(root, background="empty"), str(root / "empty"), "no pictures", "data.source.background")
+    refused(lambda: opened(root, background="gone/**/*.png"), str(root / "gone"), "no such folder")
 
 
 def test_first_unmatched_file_is_named_on_either_side(tree):
     root = tree()
     (root / "alpha" / "dog.png").unlink()
-    refused(lambda: FolderData(root), str(root / "fg" / "dog.jpg"), "no alpha matte of the same name")
+    refused(lambda: opened(root), str(root / "fg" / "dog.jpg"), "no alpha matte of the same name")
     shutil.copy(root / "alpha" / "cat.png", root / "alpha" / "dog.png")
     shutil.copy(root / "alpha" / "cat.png", root / "alpha" / "extra.png")
-    refused(lambda: FolderData(root), str(root / "alpha" / "extra.png"), "no foreground of the same name")
+    refused(lambda: opened(root), str(root / "alpha" / "extra.png"), "no foreground of the same name")
 
 
 def test_two_files_of_one_name_are_refused(tree):
     root = tree()
     shutil.copy(root / "alpha" / "cat.png", root / "fg" / "cat.png")
-    refused(lambda: FolderData(root), "cat.jpg", "cat.png", "same name")
+    refused(lambda: opened(root), "cat.jpg", "cat.png", "same name")
 
 
 def test_different_sizes_are_refused_with_both_sizes(tree):
     root = tree()
     Image.fromarray(np.zeros((96, 127), np.uint8)).save(root / "alpha" / "fern.png")
-    refused(lambda: FolderData(root), str(root / "alpha" / "fern.png"), "127x96", "128x96", str(root / "fg" / "fern.jpg"))
+    refused(lambda: opened(root), str(root / "alpha" / "fern.png"), "127x96", "128x96", str(root / "fg" / "fern.jpg"))
 
 
 def test_sizes_are_compared_after_exif_rotation(tree):
@@ -108,7 +121,7 @@ def test_sizes_are_compared_after_exif_rotation(tree):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.open(root / "fg" / "dog.jpg").save(root / "fg" / "dog.jpg", exif=exif)
-    refused(lambda: FolderData(root), "dog.png", "128x96", "96x128")
+    refused(lambda: opened(root), "dog.png", "128x96", "96x128")
     upright = np.rot90(np.asarray(Image.open(root / "alpha" / "dog.png")), -1)
     Image.fromarray(np.ascontiguousarray(upright)).save(root / "alpha" / "dog.png")
     colours, alpha = FolderData(root, **ALL_TRAIN).foregrounds("train").load(1)
@@ -120,7 +133,7 @@ def test_empty_files_are_found_before_anything_is_decoded(tree, folder):
     root = tree(backgrounds=["cat"])
     file = next((root / folder).glob("cat.*"))
     file.write_bytes(b"")
-    refused(lambda: FolderData(root), str(file), "empty")
+    refused(lambda: opened(root), str(file), "empty")
 
 
 @pytest.mark.parametrize("folder", ["fg", "alpha", "bg"])
@@ -128,7 +141,7 @@ def test_truncated_files_are_found_before_training_starts(tree, folder):
     root = tree(backgrounds=["dog"])
     file = next((root / folder).glob("dog.*"))
     file.write_bytes(file.read_bytes()[:-200])
-    refused(lambda: FolderData(root), str(file), "damaged")
+    refused(lambda: opened(root), str(file), "damaged")
 
 
 def test_files_damaged_inside_are_named_when_they_are_read(tree):
@@ -230,10 +243,7 @@ def triples(root):
 
 
 def test_triples_are_the_stored_pixels(tmp_path):
-    source = FolderImages(triples(tmp_path))
-    assert isinstance(source, ImageSource)
-    assert not isinstance(source, CompositionSource)
-    images = source.images("test")
+    images = photographs(triples(tmp_path))
     assert isinstance(images, ImageSet)
     for i, name in enumerate(images.names):
         for folder, pixels in zip(("image", "trimap", "alpha"), images.load(i), strict=True):
@@ -241,15 +251,15 @@ def test_triples_are_the_stored_pixels(tmp_path):
 
 
 def test_triples_can_not_be_trained_on(tmp_path):
-    refused(lambda: FolderImages(triples(tmp_path), name="photos").images("train"), "data=photos", "data=folder")
+    refused(lambda: FolderData(triples(tmp_path), image="image", name="photos").foregrounds("train"), "data=photos", "choose another data=")
 
 
 def test_bad_triples_are_refused_by_name(tmp_path):
     root = triples(tmp_path)
-    refused(lambda: FolderImages(root, trimap="loose"), str(root / "loose"), "data.source.trimap")
+    refused(lambda: photographs(root, trimap="loose"), str(root / "loose"), "data.source.trimap")
     Image.fromarray(np.full((20, 30), 255, np.uint8)).save(root / "trimap" / "a.png")
-    refused(lambda: FolderImages(root), str(root / "trimap" / "a.png"), "no unknown pixels")
+    refused(lambda: photographs(root), str(root / "trimap" / "a.png"), "no unknown pixels")
     Image.fromarray(np.full((30, 20), 128, np.uint8)).save(root / "trimap" / "a.png")
-    refused(lambda: FolderImages(root), str(root / "trimap" / "a.png"), "20x30", "30x20")
+    refused(lambda: photographs(root), str(root / "trimap" / "a.png"), "20x30", "30x20")
     (root / "trimap" / "b.png").unlink()
-    refused(lambda: FolderImages(root), str(root / "image" / "b.png"), "no trimap of the same name")
+    refused(lambda: photographs(root), str(root / "image" / "b.png"), "no trimap of the same name")

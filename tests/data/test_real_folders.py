@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from deepmatte.data import Composition, CompositionDataset, FolderData, FolderImages, ImageDataset, collate, images
+from deepmatte.data import Composition, CompositionDataset, FolderData, ImageDataset, collate, images
 from deepmatte.data.images import read_alpha, read_header, read_image, read_trimap
 from deepmatte.ops.trimap import trimap_from_alpha, trivial_matte
 
@@ -15,7 +15,7 @@ JITTER = {"brightness": 0.125, "contrast": 0.125, "saturation": 0.125}
 
 
 def photographs(folder, trimap: str) -> ImageDataset:
-    source = FolderImages(folder / "alphamatting", trimap=trimap, name="alphamatting")
+    source = FolderData(folder / "alphamatting", image="image", trimap=trimap, name="alphamatting")
     return ImageDataset(source.images("test"), name=source.name, version=source.version, split="test")
 
 

@@ -62,14 +62,27 @@ def test_trained_refiner_adds_to_the_logit() -> None:
     assert not torch.equal(refined.alpha, coarse.alpha)
 
 
+@pytest.mark.parametrize("skips", [False, True])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (33, 70), (64, 64), (17, 200)])
-def test_any_size_comes_back_in_its_size(height: int, width: int) -> None:
-    model = DeepImageMatting(width=SMALL)
+def test_any_size_comes_back_in_its_size(height: int, width: int, skips: bool) -> None:
+    model = DeepImageMatting(width=SMALL, skips=skips)
     batch = {"image": torch.rand(1, 3, height, width), "trimap": torch.full((1, 1, height, width), 128, dtype=torch.uint8)}
     with torch.no_grad():
         matte = model(batch)
     assert matte.alpha.shape == (1, 1, height, width)
     assert bool(((matte.alpha >= 0) & (matte.alpha <= 1)).all())
+
+
+def test_only_skips_bring_detail_past_the_deepest_features() -> None:
+    """What deconv6 gives is cut off: without skips nothing of the picture is left in the logit, with them it is."""
+    torch.manual_seed(0)
+    one, other = example_batch(size=64, seed=1), example_batch(size=64, seed=2)
+    for skips in (False, True):
+        model = DeepImageMatting(width=SMALL, skips=skips)
+        nn.init.zeros_(model.encoder_decoder.decoder.deconv6.weight)
+        with torch.no_grad():
+            same = torch.equal(model(one, refine=False).logit, model(other, refine=False).logit)
+        assert same is not skips
 
 
 def test_multiples_of_32_are_not_padded() -> None:

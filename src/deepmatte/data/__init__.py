@@ -15,8 +15,9 @@ from deepmatte.data.datasets import (
     SampleError,
     collate,
 )
-from deepmatte.data.folder import FolderData, FolderImages
+from deepmatte.data.folder import FolderData
 from deepmatte.data.images import read_alpha, read_cutout, read_image, read_trimap, write_png
+from deepmatte.data.mixture import Mixture
 from deepmatte.data.samplers import EvalSampler, StreamSampler
 from deepmatte.data.sources import BackgroundSet, CompositionSource, ForegroundSet, ImageSet, ImageSource, Source, Split
 
@@ -28,12 +29,12 @@ __all__ = [
     "EvalSampler",
     "FixedCompositionDataset",
     "FolderData",
-    "FolderImages",
     "ForegroundSet",
     "ImageDataset",
     "ImageSet",
     "ImageSource",
     "MattingDataset",
+    "Mixture",
     "SampleError",
     "Source",
     "Split",

@@ -9,22 +9,27 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from deepmatte.batch import Batch
 from deepmatte.data.composition import Composition, to_tensor
 from deepmatte.data.images import named
-from deepmatte.data.sources import BackgroundSet, ForegroundSet, HasDigest, ImageSet, KnowsSizes, Split
+from deepmatte.data.sources import BackgroundSet, ForegroundSet, HasDigest, ImageSet, KnowsForegrounds, KnowsSizes, Split
 from deepmatte.errors import InputError
 
 Sample = dict[str, Any]
 Key = TypeVar("Key")
+
+_MOST_WORKERS = 1024
+_MOST_DRAWS = 100
+_log = logging.getLogger(__name__)
 
 
 class SampleError(InputError):
@@ -92,6 +97,9 @@ class CompositionDataset(_Composites[tuple[int, int]]):
     Foregrounds take turns: sample i of an epoch belongs to its pass i // n over the n foregrounds, in which each comes once, in
     an order that is the pass's own. Backgrounds are drawn.
 
+    With ``on_error="skip"`` a sample whose files can't be used (any more) is replaced by one drawn afresh, by the same numbers and the
+    number of the draw, and `num_skipped` counts it.
+
     Raises:
         InputError: a foreground is smaller than the smallest crop, where sizes are known beforehand.
     """
@@ -106,23 +114,48 @@ class CompositionDataset(_Composites[tuple[int, int]]):
         name: str = "data",
         version: str = "1",
         split: Split = "train",
+        on_error: Literal["stop", "skip"] = "stop",
     ) -> None:
         super().__init__(foregrounds, backgrounds, composition, name, version, split)
-        self.seed = seed
-        if isinstance(foregrounds, KnowsSizes):
+        self.seed, self.on_error = seed, on_error
+        # A place for each worker, so that none has to wait for another; shared, so that the process that trains sees all of them.
+        self._skipped = torch.zeros(_MOST_WORKERS + 1, dtype=torch.int64).share_memory_()
+        if isinstance(foregrounds, KnowsSizes) and on_error == "stop":
             for i in range(len(foregrounds)):
                 composition.check_size(self._called(i), *foregrounds.size(i))
         composition.warm_up()
+
+    @property
+    def num_skipped(self) -> int:
+        """Samples that were replaced so far, by this process and its workers."""
+        return int(self._skipped.sum())
 
     def make(self, key: tuple[int, int]) -> Sample:
         """Return sample ``index`` of ``epoch``."""
         epoch, index = key
         rng = np.random.default_rng(np.random.SeedSequence((self.seed, epoch, index)))
         foreground = self._turn(epoch, index)
+        for draw in range(1, _MOST_DRAWS):
+            try:
+                return self._composed(foreground, index, rng)
+            except InputError as error:
+                if self.on_error == "stop":
+                    raise
+                self._count(str(error))
+            rng = np.random.default_rng(np.random.SeedSequence((self.seed, epoch, index, draw)))
+            foreground = int(rng.integers(len(self.foregrounds)))
+        return self._composed(foreground, index, rng)
+
+    def _composed(self, foreground: int, index: int, rng: np.random.Generator) -> Sample:
         background = int(rng.integers(len(self.backgrounds)))
         layers = self.composition.sample(*self._layers(foreground, background), rng, name=self._called(foreground))
         name = f"{self.foregrounds.names[foreground]} over {self.backgrounds.names[background]}"
         return {**layers, "name": name, "index": index}
+
+    def _count(self, message: str) -> None:
+        worker = get_worker_info()
+        self._skipped[0 if worker is None else worker.id % _MOST_WORKERS + 1] += 1
+        _warn_once(message)
 
     def _turn(self, epoch: int, index: int) -> int:
         """Return the foreground whose turn it is."""
@@ -198,9 +231,10 @@ class ImageDataset(MattingDataset[int]):
         return {**layers, "name": self.images.names[key], "index": key}
 
     def record(self, index: int) -> dict[str, str]:
-        """Return ``image`` and, with the same name, ``foreground``; ``background`` and ``category`` are empty."""
+        """Return ``image`` and ``foreground``, which is the image's name if nothing else is known; the rest is empty."""
         name = self.images.names[index]
-        return {"image": name, "foreground": name, "background": "", "category": ""}
+        foreground = self.images.foreground(index) if isinstance(self.images, KnowsForegrounds) else name
+        return {"image": name, "foreground": foreground, "background": "", "category": ""}
 
     def identity(self) -> dict[str, Any]:
         """Return names and digest of the images."""
@@ -223,6 +257,11 @@ def collate(samples: Sequence[Sample]) -> Batch:
 def _order(seed: int, epoch: int, turn: int, num: int) -> np.ndarray:
     # The spawn key keeps these orders apart from the samples' generators, which are seeded by numbers alone.
     return np.random.default_rng(np.random.SeedSequence((seed, epoch, turn), spawn_key=(1,))).permutation(num)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _warn_once(message: str) -> None:
+    _log.warning("skipped: %s", message)
 
 
 def _content(items: ForegroundSet | BackgroundSet | ImageSet) -> dict[str, Any]:

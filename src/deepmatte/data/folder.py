@@ -1,197 +1,224 @@
-"""One's own data: folders of foregrounds, mattes and backgrounds, or of finished images with trimaps.
+"""The general source: any data set whose pictures lie in folders, described by patterns in a YAML file.
 
-What names, headers and the ends of files can tell is checked when a source is made, long before training starts; what takes
-decoding is checked when a file is read.
+What names, headers and the ends of files can tell is checked when a split is first asked for, long before training starts; what
+takes decoding is checked when a file is read, and by ``deepmatte data verify`` for all files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import Any, Literal
 
 from deepmatte.data.cache import ArrayCache
-from deepmatte.data.files import Files, FileSet, check_files, check_names, find_pictures, split_of
-from deepmatte.data.images import PathLike, named, read_alpha, read_cutout, read_image, read_trimap
+from deepmatte.data.files import Files, Links, check_files
+from deepmatte.data.images import AlphaFrom, PathLike, named
+from deepmatte.data.layout import Layout, Place
+from deepmatte.data.pictures import FolderBackgrounds, FolderForegrounds, FolderImages, Reader
 from deepmatte.data.sources import Split
+from deepmatte.data.splits import identity_rule, split_of
 from deepmatte.errors import InputError
 
-
-class FolderForegrounds(FileSet):
-    """Foregrounds with their mattes, from two files each or from one RGBA file."""
-
-    def __init__(self, files: Files, sizes: Mapping[str, tuple[int, int]], cache: ArrayCache) -> None:
-        super().__init__(files)
-        self._sizes, self._cache = sizes, cache
-
-    def size(self, index: int) -> tuple[int, int]:
-        """Return (height, width) as the header has them."""
-        return self._sizes[self.names[index]]
-
-    def category(self, index: int) -> str:
-        """Return an empty string: folders don't tell kinds apart."""
-        return ""
-
-    def load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return colours, uint8 (H, W, 3), and alpha, uint8 or uint16 (H, W), read-only and perhaps from memory."""
-        files = self.files[index]
-        colours, alpha = self._cache.get(files, lambda: _read_layers(*files))
-        return colours, alpha
-
-
-class FolderBackgrounds(FileSet):
-    """Opaque pictures of a folder."""
-
-    def __init__(self, files: Files, cache: ArrayCache) -> None:
-        super().__init__(files)
-        self._cache = cache
-
-    def load(self, index: int) -> np.ndarray:
-        """Return colours, uint8 (H, W, 3), read-only and perhaps from memory."""
-        files = self.files[index]
-        return self._cache.get(files, lambda: (read_image(files[0]),))[0]
-
-
-class FolderTriples(FileSet):
-    """Image, trimap and matte from three files each."""
-
-    def load(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return image, uint8 (H, W, 3), trimap, uint8 0 / 128 / 255 (H, W), and alpha, uint8 or uint16 (H, W)."""
-        image, trimap, alpha = self.files[index]
-        return read_image(image), read_trimap(trimap), read_alpha(alpha)
+_log = logging.getLogger(__name__)
 
 
 class FolderData:
-    """Foregrounds, mattes and backgrounds in folders; a source of compositions.
+    """Foregrounds, mattes and backgrounds to composite, or finished images with trimaps, in folders.
+
+    Patterns are folders or glob patterns below ``root``; files belong together when the wildcards stand for the same texts, which are
+    their name. Splits that have no patterns of their own share those of the training split, divided by the hash of the foreground
+    that a name shows: no foreground is in two splits, and added files never move the others.
 
     Args:
-        root: the folder that the other places are relative to.
-        foreground: folder or glob pattern of the foreground colours.
-        alpha: folder or glob pattern of the mattes, which have the names of their foregrounds; None reads the alpha channel of
-            the foregrounds themselves.
-        background: folder or glob pattern of the backgrounds.
-        val_fraction: share of the foregrounds, and of the backgrounds, whose hash puts them into validation.
+        root: the folder that everything else is relative to.
+        foreground: pattern of the foreground colours.
+        alpha: pattern of the mattes; None takes the alpha channel of the foregrounds themselves.
+        background: pattern of the backgrounds.
+        image: pattern of finished images, instead of foreground and background; they can be scored on, not trained on.
+        trimap: pattern of their trimaps; None makes them of the mattes.
+        train: patterns (`Place`) of the training split alone, laid over those above.
+        val: the same for the validation split.
+        test: the same for the test split.
+        val_fraction: share of the training patterns that is set apart for validation, where that has none of its own.
         test_fraction: the same for the test split.
+        identity: regular expression from a picture's name to the foreground that it shows (first group), for sets that show one
+            foreground in several pictures; None where each picture is a foreground of its own.
+        alpha_from: which channel is the matte (`deepmatte.data.images.read_alpha`).
+        estimate_foreground: foregrounds are photographs with a background of their own; their own colours are estimated.
+        trimap_kernel: size in pixels of the ellipse that makes trimaps, where they are not given.
+        links: ``inside`` refuses symbolic links that lead out of ``root``, ``follow`` goes wherever they lead.
+        on_error: ``stop`` at the first file that can't be used, or ``skip`` and count them.
         name: the data set's name in results.
         version: changes the random choices of validation and test samples; count it up when the data change in substance.
         cache_mb: decoded pictures that each process keeps in memory, in MB.
 
     Raises:
-        InputError: a folder is missing or empty, names don't match, sizes differ, or a file is damaged or of the wrong kind.
+        InputError: a key has no sense. When a split is asked for: a folder is missing or empty, names don't match, sizes differ, a
+            file is damaged or of the wrong kind, or a foreground is in two splits.
     """
 
     def __init__(
         self,
         root: PathLike | None,
-        foreground: str = "fg",
+        foreground: str | None = "fg",
         alpha: str | None = "alpha",
-        background: str = "bg",
+        background: str | None = "bg",
+        image: str | None = None,
+        trimap: str | None = None,
+        *,
+        train: Mapping[str, Any] | None = None,
+        val: Mapping[str, Any] | None = None,
+        test: Mapping[str, Any] | None = None,
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
+        identity: str | None = None,
+        alpha_from: AlphaFrom = "auto",
+        estimate_foreground: bool = False,
+        trimap_kernel: int = 25,
+        links: Links = "inside",
+        on_error: Literal["stop", "skip"] = "stop",
         name: str = "folder",
         version: str = "1",
         cache_mb: int = 256,
     ) -> None:
         if min(val_fraction, test_fraction) < 0 or val_fraction + test_fraction >= 1:
             raise InputError(f"data.source.val_fraction={val_fraction}, test_fraction={test_fraction}: shares that leave some for training")
-        self.name, self.version = name, str(version)
+        for key, value, choices in (("on_error", on_error, ("stop", "skip")), ("source.links", links, ("inside", "follow"))):
+            if value not in choices:
+                raise InputError(f"data.{key}={value}: is none of {', '.join(choices)}")
+        if root is None:
+            raise InputError("data.root: needs the folder that holds the data (data.root=DIR)")
+        if not Path(root).expanduser().is_dir():
+            raise InputError(f"{named(root)}: there is no such folder; set data.root to the one that holds the data")
+        self.name, self.version, self.on_error = name, str(version), on_error
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
-        colours = find_pictures(root, foreground, "data.source.foreground")
-        self._foregrounds: Files
-        if alpha is None:
-            self._foregrounds = {name: (file,) for name, file in colours.items()}
-        else:
-            mattes = find_pictures(root, alpha, "data.source.alpha")
-            check_names(colours, mattes, "foreground", "alpha matte")
-            self._foregrounds = {name: (file, mattes[name]) for name, file in colours.items()}
-        self._backgrounds = {name: (file,) for name, file in find_pictures(root, background, "data.source.background").items()}
-        self._sizes = {name: self._checked(files) for name, files in self._foregrounds.items()}
-        for files in self._backgrounds.values():
-            check_files(files)
+        self.problems: list[str] = []
+        base = Place(foreground, alpha, background, image, trimap)
+        self._own = {split: dict(keys) for split, keys in (("train", train), ("val", val), ("test", test)) if keys is not None}
+        self._shared = base.overlaid(self._own.get("train", {}), "train")
+        self._places = {split: base.overlaid(keys, split) for split, keys in self._own.items()}
+        self._layout = Layout(root, identity_rule(identity), links, self._refuse)
+        self._reader = Reader(alpha_from, estimate_foreground, trimap_kernel)
+        self._found: dict[tuple[str, str], Files] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
         self._cache = ArrayCache(cache_mb * 2**20)
-        # One matte is decoded now, since a folder of the wrong kind of pictures is wrong in all of them.
-        FolderForegrounds(self._foregrounds, self._sizes, self._cache).load(0)
 
-    @staticmethod
-    def _checked(files: tuple[Path, ...]) -> tuple[int, int]:
-        header = check_files(files)
-        if len(files) == 1 and not header.has_alpha:
-            raise InputError(f"{named(files[0])}: has no alpha channel; set data.source.alpha to the folder of the mattes")
-        return header.height, header.width
+    def prepare(self, splits: Sequence[Split]) -> None:
+        """Check all that can be told of the files of ``splits`` without decoding them."""
+        for split in splits:
+            if self.images(split) is None:
+                self.foregrounds(split)
+                self.backgrounds(split)
 
     def foregrounds(self, split: Split) -> FolderForegrounds:
-        """Return the foregrounds of a split, by the hash of their names.
+        """Return the foregrounds of a split.
 
         Raises:
-            InputError: none of them falls into it.
+            InputError: there are none, or the split consists of finished images.
         """
-        return FolderForegrounds(self._part(self._foregrounds, split, "foregrounds"), self._sizes, self._cache)
+        if self._place(split).image is not None:
+            raise InputError(f"data={self.name}: has finished images to score, but no foregrounds to train on; choose another data=")
+        files = self._files("foregrounds", split, self._layout.foregrounds)
+        return FolderForegrounds(files, self._reader, self._sizes, self._cache)
 
     def backgrounds(self, split: Split) -> FolderBackgrounds:
-        """Return the backgrounds of a split, by the hash of their names.
+        """Return the backgrounds of a split.
 
         Raises:
-            InputError: none of them falls into it.
+            InputError: there are none.
         """
-        return FolderBackgrounds(self._part(self._backgrounds, split, "backgrounds"), self._cache)
+        return FolderBackgrounds(self._files("backgrounds", split, self._layout.backgrounds), self._cache)
 
-    def _part(self, files: Files, split: Split, what: str) -> Files:
-        part = {name: group for name, group in files.items() if split_of(name, self.val_fraction, self.test_fraction) == split}
+    def images(self, split: Split) -> FolderImages | None:
+        """Return the finished images of a split, or None if it is composited."""
+        place = self._place(split)
+        if place.image is None or split == "train":
+            return None
+        key = ("images", split)
+        if key not in self._found:
+            self._found[key] = self._checked(self._layout.images(place), "images")
+        return FolderImages(self._found[key], self._reader, self._layout.identity)
+
+    def _place(self, split: Split) -> Place:
+        return self._places.get(split, self._shared)
+
+    def _files(self, what: str, split: Split, find: Callable[[Place], Files]) -> Files:
+        """Return the files of a split that pass the checks; the first time, they are looked for."""
+        key = (what, split)
+        if key not in self._found:
+            files = find(self._place(split)) if self._has_own(what, split) else self._share(what, split, find)
+            self._found[key] = self._checked(files, what)
+        return self._found[key]
+
+    def _has_own(self, what: str, split: str) -> bool:
+        keys = {"foregrounds": {"foreground", "alpha", "names", "image"}, "backgrounds": {"background", "background_names"}}[what]
+        return split != "train" and bool(keys & self._own.get(split, {}).keys())
+
+    def _share(self, what: str, split: Split, find: Callable[[Place], Files]) -> Files:
+        """Return the part of the training place that the hash of the foregrounds gives to ``split``."""
+        pool = dict(find(self._shared))
+        for other in ("val", "test"):
+            if self._has_own(what, other) and self._places[other].image is None:
+                self._take_out(pool, find(self._places[other]), what, other)
+        shares = {
+            other: fraction for other, fraction in (("val", self.val_fraction), ("test", self.test_fraction)) if self._shares(what, other)
+        }
+        val, test = shares.get("val", 0.0), shares.get("test", 0.0)
+        part = {name: files for name, files in pool.items() if split_of(self._layout.identity(name), val, test) == split}
         if not part:
-            shares = f"data.source.val_fraction={self.val_fraction}, test_fraction={self.test_fraction}"
-            raise InputError(f"{shares}: none of the {len(files)} {what} falls into the {split} split; change the shares or add files")
+            text = f"data.source.val_fraction={val}, test_fraction={test}"
+            raise InputError(f"{text}: none of the {len(pool)} {what} falls into the {split} split; change the shares or add files")
         return part
 
+    def _shares(self, what: str, split: str) -> bool:
+        return not self._has_own(what, split) and self._places.get(split, self._shared).image is None
 
-class FolderImages:
-    """Finished images with trimap and true matte in three folders; a source for evaluation only.
+    def _take_out(self, pool: dict[str, tuple[Path, ...]], others: Files, what: str, split: str) -> None:
+        """Remove what another split shows from the pool; where the training split has a place of its own, refuse it instead."""
+        theirs: dict[str, set[Path]] = {}
+        for name, files in others.items():
+            theirs.setdefault(self._layout.identity(name), set()).add(files[0])
+        keys = ("foreground", "alpha") if what == "foregrounds" else ("background",)
+        one_place = all(getattr(self._places[split], key) == getattr(self._shared, key) for key in keys)
+        for name, files in list(pool.items()):
+            twins = theirs.get(self._layout.identity(name), set())
+            if not twins or not (one_place or any(_same_content(files[0], twin) for twin in twins)):
+                continue
+            if "train" in self._own and keys[0] in self._own["train"].keys() | {"foreground" if "names" in self._own["train"] else ""}:
+                raise InputError(f"{named(files[0])}: shows what the {split} split shows, too; remove it from one of the two")
+            del pool[name]
 
-    Args:
-        root: the folder that the other places are relative to.
-        image: folder or glob pattern of the images.
-        trimap: folder or glob pattern of the trimaps, which have the names of their images.
-        alpha: folder or glob pattern of the true mattes, which have the names of their images.
-        name: the data set's name in results.
-        version: its version there.
+    def _checked(self, files: Files, what: str) -> Files:
+        """Return the items whose files agree with one another."""
+        good: dict[str, tuple[Path, ...]] = {}
+        for name, group in files.items():
+            try:
+                header = check_files(group)
+                if what == "foregrounds" and len(group) == 1 and not header.has_alpha:
+                    raise InputError(f"{named(group[0])}: has no alpha channel; set data.source.alpha to the folder of the mattes")
+                if not good:
+                    # One is decoded now, since a folder of the wrong kind of pictures is wrong in all of them.
+                    self._reader.read(what, group)
+            except InputError as error:
+                self._refuse(error)
+                continue
+            good[name] = group
+            if what == "foregrounds":
+                self._sizes[name] = header.height, header.width
+        if not good:
+            raise InputError(f"data={self.name}: none of the {len(files)} {what} can be used; `deepmatte data verify` lists why")
+        return good
 
-    Raises:
-        InputError: a folder is missing or empty, names don't match, sizes differ, or a file is damaged or of the wrong kind.
-    """
-
-    def __init__(
-        self,
-        root: PathLike | None,
-        image: str = "image",
-        trimap: str = "trimap",
-        alpha: str = "alpha",
-        name: str = "images",
-        version: str = "1",
-    ) -> None:
-        self.name, self.version = name, str(version)
-        images, trimaps, mattes = (
-            find_pictures(root, pattern, f"data.source.{key}") for key, pattern in (("image", image), ("trimap", trimap), ("alpha", alpha))
-        )
-        check_names(images, trimaps, "image", "trimap")
-        check_names(images, mattes, "image", "alpha matte")
-        self._files = {name: (file, trimaps[name], mattes[name]) for name, file in images.items()}
-        for files in self._files.values():
-            check_files(files)
-        # One of each is decoded now, since a folder of the wrong kind of pictures is wrong in all of them.
-        FolderTriples(self._files).load(0)
-
-    def images(self, split: Split) -> FolderTriples:
-        """Return all the images, which serve as validation or as test.
-
-        Raises:
-            InputError: they are asked for as training data.
-        """
-        if split == "train":
-            raise InputError(
-                f"data={self.name}: finished images can be scored but not trained on; train with data=folder or data=procedural"
-            )
-        return FolderTriples(self._files)
+    def _refuse(self, error: InputError) -> None:
+        if self.on_error == "stop":
+            raise error
+        if str(error) not in self.problems:
+            self.problems.append(str(error))
+            _log.warning("skipped (%d): %s", len(self.problems), error)
 
 
-def _read_layers(colours: Path, alpha: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
-    return read_cutout(colours) if alpha is None else (read_image(colours), read_alpha(alpha))
+def _same_content(one: Path, other: Path) -> bool:
+    if one == other:
+        return True
+    return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()

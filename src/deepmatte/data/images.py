@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -26,6 +28,12 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 """Lower-case suffixes of the files that count as pictures."""
 
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16", "I;16B", "I;16L"})
+MAX_PIXELS = 170_000_000
+"""Larger pictures are refused before they are decoded: a file of a few bytes can unpack to more than the memory holds."""
+
+AlphaFrom = Literal["auto", "grey", "red", "alpha"]
+"""Which channel of a file is the matte."""
+
 _ORIENTATION = 0x0112
 _TAIL = 4096  # bytes; some cameras and editors append data of their own behind the end marker
 _log = logging.getLogger(__name__)
@@ -73,11 +81,15 @@ def check_complete(path: PathLike) -> None:
     Raises:
         InputError: the file can't be decoded to its end.
     """
-    with open(path, "rb") as file:
-        marker = {b"\x89P": b"IEND", b"\xff\xd8": b"\xff\xd9"}.get(file.read(2), b"")
-        file.seek(max(0, Path(path).stat().st_size - _TAIL))
-        if marker not in file.read():
-            _decoded(path)
+    try:
+        with open(path, "rb") as file:
+            marker = {b"\x89P": b"IEND", b"\xff\xd8": b"\xff\xd9"}.get(file.read(2), b"")
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+            whole = marker in file.read()
+    except OSError:
+        whole = False  # decoding tells why
+    if not whole:
+        _decoded(path)
 
 
 def read_image(path: PathLike) -> np.ndarray:
@@ -89,23 +101,27 @@ def read_image(path: PathLike) -> np.ndarray:
     return _colours(_decoded(path))
 
 
-def read_alpha(path: PathLike) -> np.ndarray:
+def read_alpha(path: PathLike, channel: AlphaFrom = "auto") -> np.ndarray:
     """Return an alpha matte (H, W) as uint8 or uint16; full scale (255 or 65535) means 1.
 
-    Grey files, RGB files with equal channels, palettes, and the alpha channel of files that have one are understood; an alpha
-    channel that is opaque everywhere is ignored, since many programs add one to grey pictures.
+    Args:
+        path: the file: grey, palette, RGB or with an alpha channel.
+        channel: ``alpha`` is the alpha channel, ``red`` the first channel of a colour picture (mattes that JPEG has tinted), ``grey``
+            wants equal channels and ignores an alpha channel. ``auto`` is the alpha channel unless it is opaque everywhere, since
+            many programs add one to grey pictures, and else ``grey``.
 
     Raises:
-        InputError: the file can't be read, or it is a colour picture.
+        InputError: the file can't be read, is a colour picture, or has no alpha channel where one is asked for.
     """
     pixels = _decoded(path)
+    opacity = pixels[..., -1] if pixels.ndim == 3 and pixels.shape[2] in (2, 4) else None
+    if channel == "alpha" and opacity is None:
+        raise InputError(f"{named(path)}: has no alpha channel; set alpha_from: auto, or give files with one")
+    if opacity is not None and (channel == "alpha" or (channel == "auto" and (opacity != np.iinfo(pixels.dtype).max).any())):
+        return np.ascontiguousarray(opacity)
     if pixels.ndim == 2:
         return pixels
-    if pixels.shape[2] in (2, 4):
-        opacity = pixels[..., -1]
-        if (opacity != np.iinfo(pixels.dtype).max).any():
-            return np.ascontiguousarray(opacity)
-        pixels = pixels[..., :-1]
+    pixels = pixels[..., :1] if channel == "red" else pixels if opacity is None else pixels[..., :-1]
     grey = np.ascontiguousarray(pixels[..., 0])
     if any((pixels[..., channel] != grey).any() for channel in range(1, pixels.shape[2])):
         raise InputError(f"{named(path)}: this is a colour picture, not an alpha matte; a matte is grey, or the alpha channel of its file")
@@ -198,7 +214,12 @@ def _decoded(path: PathLike) -> np.ndarray:
 @contextmanager
 def _opened(path: PathLike) -> Iterator[ImageFile.ImageFile]:
     try:
-        with Image.open(path) as picture:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(path)
+        with picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
             if picture.mode not in _MODES:
                 raise InputError(f"{named(path)}: pixels of type {picture.mode} are not read; convert the file to 8-bit RGB or grey")
             yield picture
@@ -206,12 +227,24 @@ def _opened(path: PathLike) -> Iterator[ImageFile.ImageFile]:
         raise
     except FileNotFoundError:
         raise InputError(f"{named(path)}: there is no such file") from None
+    except PermissionError:
+        raise InputError(f"{named(path)}: you may not read this file; change its permissions or remove it") from None
+    except Image.DecompressionBombError:
+        limit = MAX_PIXELS // 10**6
+        raise InputError(f"{named(path)}: unpacks to too many pixels, more than {limit} million; shrink or remove it") from None
     except UnidentifiedImageError:
-        state = "is empty" if Path(path).stat().st_size == 0 else "is no picture that can be read"
+        state = "is empty" if _is_empty(path) else "is no picture that can be read"
         raise InputError(f"{named(path)}: the file {state}; replace or remove it") from None
     except Exception as error:  # decoders answer to damaged files with exceptions of every kind
         reason = " ".join((str(error) or type(error).__name__).replace(os.fspath(path), "it").split())
         raise InputError(f"{named(path)}: can't be read, the file may be damaged ({reason}); replace or remove it") from None
+
+
+def _is_empty(path: PathLike) -> bool:
+    try:
+        return Path(path).stat().st_size == 0
+    except OSError:
+        return False
 
 
 def _expanded(picture: Image.Image) -> Image.Image:

@@ -1,6 +1,7 @@
 """What a source of data offers: foregrounds and backgrounds to compose, or finished images with their trimaps.
 
-A source is any object with a ``name``, a ``version`` and the methods of one of the two protocols below; nothing is inherited. Its
+A source is any object with a ``name``, a ``version`` and the methods of one or both of the two protocols below; nothing is
+inherited. Its
 sets read files when `load` is called, never before, and return the same arrays whenever they are asked for the same index.
 """
 
@@ -67,6 +68,14 @@ class KnowsSizes(Protocol):
 
 
 @runtime_checkable
+class KnowsForegrounds(Protocol):
+    """A set of images that can tell which of them show the same foreground."""
+
+    def foreground(self, index: int) -> str:
+        """Return the name of the foreground that an image shows."""
+
+
+@runtime_checkable
 class HasDigest(Protocol):
     """A set whose names alone don't identify what it holds."""
 
@@ -90,13 +99,13 @@ class CompositionSource(Protocol):
 
 @runtime_checkable
 class ImageSource(Protocol):
-    """A source of finished images: it can be evaluated only."""
+    """A source of finished images, on which mattes can be scored."""
 
     name: str
     version: str
 
-    def images(self, split: Split) -> ImageSet:
-        """Return the images of a split."""
+    def images(self, split: Split) -> ImageSet | None:
+        """Return the images of a split, or None if it has foregrounds and backgrounds to composite."""
 
 
 Source = CompositionSource | ImageSource

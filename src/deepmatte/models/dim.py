@@ -32,8 +32,9 @@ def normalisation(norm: Norm, channels: int) -> list[nn.Module]:
 class Encoder(nn.Module):
     """VGG-16's 13 convolutions on image and trimap, with five max-pools that keep their indices, and a 1x1 conv6."""
 
-    def __init__(self, blocks: Blocks, norm: Norm) -> None:
+    def __init__(self, blocks: Blocks, norm: Norm, skips: bool) -> None:
         super().__init__()
+        self.skips = skips
         channels = 4
         self.blocks = nn.ModuleList()
         for block in blocks:
@@ -44,45 +45,58 @@ class Encoder(nn.Module):
             self.blocks.append(nn.Sequential(*layers))
         self.conv6 = nn.Conv2d(channels, channels, 1)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Map (N, 4, H, W) to features at 1/32 and the indices of the five max-pools."""
-        indices = []
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Map (N, 4, H, W) to features at 1/32, with ``skips`` what goes into the five max-pools, and the pools' indices."""
+        features: list[Tensor] = []
+        indices: list[Tensor] = []
         for block in self.blocks:
-            x, index = F.max_pool2d(block(x), 2, return_indices=True)
+            x = block(x)
+            if self.skips:
+                features.append(x)
+            x, index = F.max_pool2d(x, 2, return_indices=True)
             indices.append(index)
-        return F.relu(self.conv6(x)), indices
+        return F.relu(self.conv6(x)), features, indices
 
 
 class Decoder(nn.Module):
-    """deconv6 1x1, then five times max-unpooling and a 5x5 convolution, and the 5x5 alpha head."""
+    """deconv6 1x1, then five times max-unpooling and a 5x5 convolution, and the 5x5 alpha head.
 
-    def __init__(self, blocks: Blocks, norm: Norm) -> None:
+    With ``skips`` each convolution also sees what went into the max-pool of its level, and is 3x3.
+    """
+
+    def __init__(self, blocks: Blocks, norm: Norm, skips: bool) -> None:
         super().__init__()
         # After unpooling with the indices of pool k the channels are those of block k; they leave with those of block k - 1.
         inputs = [block[-1] for block in reversed(blocks)]
         outputs = [*inputs[1:], inputs[-1]]
+        self.skips = skips
         self.deconv6 = nn.Conv2d(inputs[0], inputs[0], 1)
         self.deconvs = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(i, o, 5, padding=2), *normalisation(norm, o), nn.ReLU(inplace=True))
+            nn.Sequential(
+                nn.Conv2d(2 * i, o, 3, padding=1) if skips else nn.Conv2d(i, o, 5, padding=2),
+                *normalisation(norm, o),
+                nn.ReLU(inplace=True),
+            )
             for i, o in zip(inputs, outputs, strict=True)
         )
         self.alpha = nn.Conv2d(outputs[-1], 1, 5, padding=2)
 
-    def forward(self, x: Tensor, indices: list[Tensor]) -> Tensor:
+    def forward(self, x: Tensor, features: list[Tensor], indices: list[Tensor]) -> Tensor:
         """Return the logit (N, 1, H, W)."""
         x = F.relu(self.deconv6(x))
-        for deconv, index in zip(self.deconvs, reversed(indices), strict=True):
-            x = deconv(F.max_unpool2d(x, index, 2))
+        for level, deconv in enumerate(self.deconvs, 1):
+            x = F.max_unpool2d(x, indices[-level], 2)
+            x = deconv(torch.cat([x, features[-level]], 1) if self.skips else x)
         return self.alpha(x)
 
 
 class EncoderDecoder(nn.Module):
     """(N, 4, H, W) to a logit (N, 1, H, W); H and W are multiples of 32."""
 
-    def __init__(self, blocks: Blocks, norm: Norm) -> None:
+    def __init__(self, blocks: Blocks, norm: Norm, skips: bool) -> None:
         super().__init__()
-        self.encoder = Encoder(blocks, norm)
-        self.decoder = Decoder(blocks, norm)
+        self.encoder = Encoder(blocks, norm, skips)
+        self.decoder = Decoder(blocks, norm, skips)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logit."""
@@ -118,6 +132,7 @@ class DeepImageMatting(MattingModel):
     Args:
         width: factor of all channel counts; 1 is VGG-16.
         norm: ``none`` as published, or ``batch`` or ``group`` normalisation after each convolution of encoder and decoder.
+        skips: the decoder also sees the encoder's features of each level, by 3x3 convolutions; False as published.
         channels_last: keep activations with the channels innermost; measure which is faster for your width and device.
         pretrained: ``imagenet``, the path of torchvision's VGG-16 weights, or None for random weights; needs ``width=1``.
 
@@ -127,21 +142,23 @@ class DeepImageMatting(MattingModel):
 
     parts: ClassVar[tuple[str, ...]] = ("encoder_decoder", "refiner")
 
-    def __init__(self, width: float = 1.0, norm: Norm = "none", channels_last: bool = False, pretrained: str | None = None) -> None:
+    def __init__(
+        self, width: float = 1.0, norm: Norm = "none", skips: bool = False, channels_last: bool = False, pretrained: str | None = None
+    ) -> None:
         super().__init__()
         if norm not in get_args(Norm):
             raise InputError(f"model.norm={norm}: choose one of {', '.join(get_args(Norm))}")
         blocks = tuple(tuple(max(1, round(channels * width)) for channels in block) for block in VGG16_BLOCKS)
-        self.encoder_decoder = EncoderDecoder(blocks, norm)
+        self.encoder_decoder = EncoderDecoder(blocks, norm, skips)
         self.refiner = Refiner(blocks[0][-1])
-        self._initialise()
+        self._initialise(skips)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
         if pretrained is not None:
             encoder = self.encoder_decoder.encoder
             load_vgg16([layer for block in encoder.blocks for layer in block if isinstance(layer, nn.Conv2d)], read_vgg16(pretrained))
 
-    def _initialise(self) -> None:
+    def _initialise(self, skips: bool) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -150,7 +167,7 @@ class DeepImageMatting(MattingModel):
         with torch.no_grad():
             for deconv in self.encoder_decoder.decoder.deconvs:
                 # Three of four inputs after max-unpooling are zero: without this factor the signal would fade level by level.
-                deconv[0].weight.mul_(2.0)
+                deconv[0].weight[:, : deconv[0].in_channels // (2 if skips else 1)].mul_(2.0)
         last = self.refiner.convs[-1]
         nn.init.zeros_(last.weight)
 

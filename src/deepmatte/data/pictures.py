@@ -1,0 +1,121 @@
+"""The sets that a source of folders offers, and how their files become pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from deepmatte.data.cache import ArrayCache
+from deepmatte.data.files import Files, FileSet
+from deepmatte.data.images import AlphaFrom, named, read_alpha, read_cutout, read_image, read_trimap
+from deepmatte.errors import InputError
+from deepmatte.ops.regions import UNKNOWN
+from deepmatte.ops.trimap import full_scale, trimap_from_alpha
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How the files of an item are read; see `deepmatte.data.folder.FolderData`."""
+
+    alpha_from: AlphaFrom = "auto"
+    estimate_foreground: bool = False
+    trimap_kernel: int = 25
+
+    def __post_init__(self) -> None:
+        if self.alpha_from not in ("auto", "grey", "red", "alpha"):
+            raise InputError(f"data.source.alpha_from={self.alpha_from}: is none of auto, grey, red, alpha")
+        if not isinstance(self.trimap_kernel, int) or self.trimap_kernel < 1:
+            raise InputError(f"data.source.trimap_kernel={self.trimap_kernel}: is a size in pixels, 1 or more")
+
+    def read(self, what: str, files: tuple[Path, ...]) -> tuple[np.ndarray, ...]:
+        """Return the pixels of an item of a set of ``foregrounds``, ``backgrounds`` or ``images``."""
+        return {"foregrounds": self.foreground, "backgrounds": self.background, "images": self.image}[what](*files)
+
+    def foreground(self, colours: Path, alpha: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return colours, uint8 (H, W, 3), and alpha, uint8 or uint16 (H, W), of two files or of one with an alpha channel."""
+        if alpha is None:
+            pixels, matte = read_cutout(colours)
+        else:
+            pixels, matte = read_image(colours), read_alpha(alpha, self.alpha_from)
+        return self._own_colours(pixels, matte), matte
+
+    def background(self, file: Path) -> tuple[np.ndarray]:
+        """Return colours, uint8 (H, W, 3)."""
+        return (read_image(file),)
+
+    def image(self, image: Path, alpha: Path, trimap: Path | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return image, uint8 (H, W, 3), trimap, uint8 0 / 128 / 255 (H, W), and alpha, uint8 or uint16 (H, W)."""
+        matte = read_alpha(alpha, self.alpha_from)
+        if trimap is not None:
+            return read_image(image), read_trimap(trimap), matte
+        made = trimap_from_alpha(matte, self.trimap_kernel, self.trimap_kernel)
+        if not (made == UNKNOWN).any():
+            raise InputError(f"{named(alpha)}: this matte is the same everywhere, there is nothing to score; remove it")
+        return read_image(image), made, matte
+
+    def _own_colours(self, pixels: np.ndarray, matte: np.ndarray) -> np.ndarray:
+        if not self.estimate_foreground:
+            return pixels
+        from deepmatte.ops.foreground import estimate_foreground  # compiled at its first use on a machine
+
+        estimated = estimate_foreground(pixels / np.float32(255), matte / np.float32(full_scale(matte)))
+        return np.round(estimated * 255).astype(np.uint8)
+
+    def difference(self) -> str:
+        """Return what changes pixels although the files stay the same; empty for the defaults."""
+        return "" if self == Reader() else repr(self)
+
+
+class FolderForegrounds(FileSet):
+    """Foregrounds with their mattes, from two files each or from one RGBA file."""
+
+    def __init__(self, files: Files, reader: Reader, sizes: Mapping[str, tuple[int, int]], cache: ArrayCache) -> None:
+        super().__init__(files, reader.difference())
+        self._reader, self._sizes, self._cache = reader, {name: sizes[name] for name in files}, cache
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return (height, width) as the header has them."""
+        return self._sizes[self.names[index]]
+
+    def category(self, index: int) -> str:
+        """Return an empty string: folders don't tell kinds apart."""
+        return ""
+
+    def load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return colours, uint8 (H, W, 3), and alpha, uint8 or uint16 (H, W), read-only and perhaps from memory."""
+        files = self.files[index]
+        colours, alpha = self._cache.get(files, lambda: self._reader.foreground(*files))
+        return colours, alpha
+
+
+class FolderBackgrounds(FileSet):
+    """Opaque pictures of a folder."""
+
+    def __init__(self, files: Files, cache: ArrayCache) -> None:
+        super().__init__(files)
+        self._cache = cache
+
+    def load(self, index: int) -> np.ndarray:
+        """Return colours, uint8 (H, W, 3), read-only and perhaps from memory."""
+        files = self.files[index]
+        return self._cache.get(files, lambda: (read_image(files[0]),))[0]
+
+
+class FolderImages(FileSet):
+    """Finished images with matte and trimap, from two or three files each."""
+
+    def __init__(self, files: Files, reader: Reader, identity: Callable[[str], str]) -> None:
+        super().__init__(files, reader.difference())
+        self._reader = reader
+        self._foregrounds = [identity(name) for name in self.names]
+
+    def foreground(self, index: int) -> str:
+        """Return the foreground that an image shows: composites of one foreground are not independent."""
+        return self._foregrounds[index]
+
+    def load(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return image, uint8 (H, W, 3), trimap, uint8 0 / 128 / 255 (H, W), and alpha, uint8 or uint16 (H, W)."""
+        return self._reader.image(*self.files[index])

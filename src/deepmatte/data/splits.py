@@ -1,0 +1,103 @@
+"""Who belongs to which split: by the hash of a name or by a given list, so that no foreground is in two of them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from deepmatte.data.images import named
+from deepmatte.data.sources import Split
+from deepmatte.errors import InputError
+
+Item = TypeVar("Item")
+
+
+def split_of(name: str, val_fraction: float, test_fraction: float) -> Split:
+    """Return the split that a name belongs to, by its hash alone: files that are added or removed never move the others.
+
+    >>> [split_of(name, 0.25, 0.25) for name in ("cat", "dog", "fern", "glass")]
+    ['val', 'train', 'train', 'test']
+    """
+    digest = hashlib.sha256(name.encode(errors="surrogateescape")).digest()
+    place = int.from_bytes(digest[:8], "big") / 2**64
+    if place < test_fraction:
+        return "test"
+    return "val" if place < test_fraction + val_fraction else "train"
+
+
+def identity_rule(pattern: str | None) -> Callable[[str], str]:
+    """Return the function from a picture's name to the foreground that it shows.
+
+    ``pattern`` is a regular expression whose first group is the foreground; names that it does not match, and all names where it is
+    None, stand for themselves.
+
+    Raises:
+        InputError: it is no regular expression with a group.
+
+    >>> clip = identity_rule("(.+)/[^/]+")
+    >>> clip("0012/00345"), clip("cat")
+    ('0012', 'cat')
+    """
+    if pattern is None:
+        return lambda name: name
+    try:
+        expression = re.compile(pattern, re.DOTALL)
+    except re.error as error:
+        raise InputError(f"data.source.identity={pattern}: is no regular expression ({error})") from None
+    if not expression.groups:
+        raise InputError(f"data.source.identity={pattern}: needs a group in parentheses, which names the foreground")
+
+    def identity(name: str) -> str:
+        match = expression.fullmatch(name)
+        return name if match is None else match.group(1) or name
+
+    return identity
+
+
+def read_names(path: Path, key: str) -> list[str]:
+    """Return the names of a list, one a line, without folders and suffixes, in the list's order.
+
+    Raises:
+        InputError: the file is missing, empty or no UTF-8 text; ``key`` says who asked for it.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except OSError:
+        raise InputError(f"{named(path)}: there is no such list of names; set {key} to a text file with one name a line") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{named(path)}: is no text in UTF-8; {key} is a file with one name a line") from None
+    names = [stem_of(line) for line in lines if line]
+    if not names:
+        raise InputError(f"{named(path)}: holds no names; {key} is a file with one name a line")
+    return names
+
+
+def stem_of(name: str) -> str:
+    """Return a name without folders and suffix.
+
+    >>> stem_of("Other/fg/cat.2.jpg"), stem_of("cat.2.jpg")
+    ('cat.2', 'cat.2')
+    """
+    return PurePosixPath(name.replace("\\", "/")).stem
+
+
+def listed(items: Mapping[str, Item], names: Iterable[str], path: Path) -> dict[str, Item]:
+    """Return the items whose last part of the name is in a list.
+
+    Raises:
+        InputError: a name of the list has no item, or two of them.
+    """
+    by_stem: dict[str, list[str]] = {}
+    for name in items:
+        by_stem.setdefault(name.rpartition("/")[2], []).append(name)
+    chosen = set()
+    for stem in names:
+        found = by_stem.get(stem, [])
+        if len(found) != 1:
+            state = "no picture has that name" if not found else f"{found[0]} and {found[1]} both have that name"
+            raise InputError(f"{named(path)}: names {named(stem)}, but {state}; correct the list or the folder")
+        chosen.add(found[0])
+    return {name: item for name, item in items.items() if name in chosen}
