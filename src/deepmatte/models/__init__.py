@@ -6,5 +6,6 @@ training stage can switch on, and ``forward(batch, refine=...)`` leaves out what
 
 from deepmatte.models.base import MattingModel
 from deepmatte.models.dim import DeepImageMatting
+from deepmatte.models.vgg_segnet import VggSegNet
 
-__all__ = ["DeepImageMatting", "MattingModel"]
+__all__ = ["DeepImageMatting", "MattingModel", "VggSegNet"]
