@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,14 @@ def test_a_method_leaves_the_records_of_a_network(small_data: list[str], tmp_pat
     assert len(list((homes[0] / "pictures" / "test").glob("*_matte.png"))) == 1
     names = {setting.name for setting in compare(homes).settings}
     assert names == {"method.trimap=default", "method.trimap=False"}
+
+
+def test_a_method_takes_the_test_set_of_a_run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = evaluate(compose("evaluate", ["method=trivial", f"like={trained}", "data.num_workers=0"]))
+    record = json.loads((trained / "result.json").read_text())
+    assert result["dataset"] == record["dataset"]
+    assert result["scores"]["test/sad"] == record["scores"]["trivial/test/sad"]
 
 
 def test_scores_are_those_of_the_method_called_by_hand(small_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     model: MattingModel
     method: ClassicalMethod | None = None
     if config.run is not None:
-        settings = _settings_of_run(config)
+        settings = _settings_of_run(config, config.run)
         model, checkpoint, source = model_of_run(RunDir(Path(config.run)), settings, config.checkpoint)
     else:
         method = build.build(config.method, "method")
@@ -108,9 +108,9 @@ def _who(config: DictConfig, settings: DictConfig, method: ClassicalMethod | Non
     return {"run": None, "method": method.label, "mode": mode, "seed": 0, "overrides": [f"method={method.name}", *options]}
 
 
-def _settings_of_run(config: DictConfig) -> DictConfig:
+def _settings_of_run(config: DictConfig, run: str) -> DictConfig:
     """Return the run's configuration with what the command line says laid over it."""
-    settings = RunDir(Path(config.run)).config()
+    settings = RunDir(Path(run)).config()
     with open_dict(settings):
         if "source" in config.data:
             config.data.num_workers = 1 if config.data.num_workers is None else config.data.num_workers
@@ -127,10 +127,15 @@ def _settings_of_run(config: DictConfig) -> DictConfig:
 
 def _settings_of_method(config: DictConfig, method: ClassicalMethod) -> DictConfig:
     """Return settings for a method that no run describes."""
-    if "source" not in config.data:
-        raise InputError(f"method={method.name}: say on which data, for instance data=procedural")
     if config.data.num_workers is None:
         config.data.num_workers = num_cores()
+    if config.like is not None:
+        settings = _settings_of_run(config, config.like)
+        settings.data.num_workers = config.data.num_workers
+        settings.impose_trimap = method.sees_trimap if config.impose_trimap is None else config.impose_trimap
+        return settings
+    if "source" not in config.data:
+        raise InputError(f"method={method.name}: say on which data, for instance data=procedural, or like=RUN")
     settings = OmegaConf.create({"seed": 0, "data": config.data, "composition": config.get("composition"), "trainer": config.trainer})
     settings.protocol = config.protocol or "adobe"
     settings.impose_trimap = method.sees_trimap if config.impose_trimap is None else config.impose_trimap

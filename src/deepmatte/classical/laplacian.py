@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any, ClassVar
 
 import numpy as np
@@ -53,7 +55,8 @@ class LaplacianMatting(ClassicalMethod):
         limits = {"rtol": self.tolerance, "maxiter": self.max_iterations}
         zones = trivial_matte(trimap).astype(np.float64)
         try:
-            alpha = function(np.asarray(image, np.float64), zones, laplacian_kwargs=options, cg_kwargs=limits)
+            with redirect_stdout(StringIO()):  # where it prints on its way that it takes another preconditioner
+                alpha = function(np.asarray(image, np.float64), zones, laplacian_kwargs=options, cg_kwargs=limits)
         except (ValueError, IndexError, ZeroDivisionError) as error:
             warn(f"{self.name} has no solution ({' '.join(str(error).split())[:120]}); alpha is 0.5 where it is not known")
             return nothing_known(image, trimap)
