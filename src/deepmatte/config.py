@@ -23,6 +23,7 @@ NOT_IDENTITY = (
     "seeds",
     "laptop",
     "num_pictures",
+    "study",
     "data.num_workers",
     "data.source.cache_dir",
     "trainer.accelerator",
@@ -69,6 +70,7 @@ def run_dir(config: DictConfig | Mapping[str, Any]) -> Path:
 
 
 def register_resolvers() -> None:
-    """Make ``${deepmatte.run_dir:}`` known to OmegaConf, and tell Hydra's search path where `experiments/` is."""
+    """Make ``${deepmatte.run_dir:}`` and ``${deepmatte.rest:WEIGHT}`` (1 - WEIGHT) known to OmegaConf, and `experiments/` to Hydra."""
+    OmegaConf.register_new_resolver("deepmatte.rest", lambda weight: round(1 - weight, 12), replace=True)
     OmegaConf.register_new_resolver("deepmatte.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)
     os.environ.setdefault("DEEPMATTE_HOME", str(conf_dir().parent))

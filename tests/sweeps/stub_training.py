@@ -1,4 +1,4 @@
-"""Put on PYTHONPATH, this replaces training by a stub: the processes of a sweep are real, each step takes a moment.
+"""A stub in the place of training: the processes of a sweep are real, each step takes a moment.
 
 The stub keeps what matters to a sweep: it locks its directory, folds its steps into "weights" that depend on their order,
 writes a checkpoint after each step, goes on from the last one, and notes every step in ``steps.log``. Learning rates are its
@@ -27,6 +27,7 @@ def train(config, directory, overrides):
         run.write_config(config, overrides)
         identity = {"config_hash": config_hash(config), "overrides": overrides, "seed": config.seed}
         run.update(**identity, status="running", error=None)
+        seen = {"gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "cores": sorted(os.sched_getaffinity(0)), "from": time.time()}
         state = json.loads(run.last_checkpoint.read_text()) if run.last_checkpoint.exists() else {"step": 0, "weights": config.seed}
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         steps = int(os.environ.get("STUB_STEPS", "5"))
@@ -39,7 +40,7 @@ def train(config, directory, overrides):
                     time.sleep(1e6)
                 if state["step"] == 3 and config.optimizer.lr == 1e10:
                     os.kill(os.getpid(), signal.SIGKILL)
-                time.sleep(0.05)
+                time.sleep(float(os.environ.get("STUB_PAUSE", "0.05")))
                 step = state["step"] + 1
                 state = {"step": step, "weights": (state["weights"] * 1103515245 + 12345 * step + int(1e6 * config.optimizer.lr)) % 2**61}
                 write_text(run.last_checkpoint, json.dumps(state))
@@ -49,10 +50,21 @@ def train(config, directory, overrides):
         except SystemExit:
             run.update(status="interrupted", error="interrupted; the same command goes on from the last checkpoint")
             raise
+        write_text(run.path / "seen.json", json.dumps(seen | {"until": time.time()}))
         cost = {"seconds": 2.0, "device_seconds": 4.0, "peak_memory_mb": 100.0 + config.seed}
         run.update(status=FINISHED, scores={"val/sad": 1.0 / (1 + config.optimizer.lr), "test/sad": 2.0}, cost=cost)
 
 
-fake = types.ModuleType("deepmatte.run")
-fake.train = train
-sys.modules["deepmatte.run"] = fake
+def install():
+    """Make ``deepmatte.run`` the stub in this process."""
+    fake = types.ModuleType("deepmatte.run")
+    fake.train = train
+    sys.modules["deepmatte.run"] = fake
+
+
+def weights_after(steps, seed, lr):
+    """Return the weights of so many steps in their order."""
+    weights = seed
+    for step in range(1, steps + 1):
+        weights = (weights * 1103515245 + 12345 * step + int(1e6 * lr)) % 2**61
+    return weights

@@ -1,0 +1,195 @@
+"""Whatever is killed, the same command ends in the weights of a sweep that was never disturbed; no step is made twice.
+
+The processes, locks, files and signals are real; training is the stub of `stub_training`, whose weights depend on the order
+of its steps. The number of kills is counted and asserted.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+LAUNCHERS = {
+    "basic": (),
+    "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
+    "submitit_local": ("hydra/launcher=submitit_local",),
+}
+GRID = "seed=0,1,2,3"
+launchers = pytest.mark.parametrize("launcher", LAUNCHERS)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    """The weights of the grid, by the stub's own arithmetic in this process."""
+    from stub_training import weights_after
+
+    return {f"seed={seed}": weights_after(12, seed=seed, lr=5e-3) for seed in range(4)}
+
+
+def by_seed(sweeps) -> dict[str, int]:
+    weights = sweeps.weights()
+    return {f"seed={record['seed']}": weights[record["config_hash"][:8]] for record in sweeps.records().values()}
+
+
+def checked(sweeps, undisturbed: dict[str, int]) -> None:
+    """All is finished, as if nothing had happened, and no step was made twice."""
+    assert {record["status"] for record in sweeps.records().values()} == {"finished"}
+    assert by_seed(sweeps) == undisturbed
+    assert max(sweeps.steps().values()) == 1
+    assert sweeps.jobs() == []
+
+
+@launchers
+def test_a_killed_job_fails_alone_and_the_same_command_goes_on_with_it(launcher: str, stubbed, undisturbed: dict[str, int]) -> None:
+    words = (GRID, *LAUNCHERS[launcher])
+    first = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="0.3")
+    stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 2)
+    kills = stubbed.kill(stubbed.jobs()[:1])
+    output = first.communicate(timeout=300)[0]
+    assert kills == 1
+    assert first.returncode == 1, output
+    states = [record["status"] for record in stubbed.records().values()]
+    assert sorted(states) == ["failed", "finished", "finished", "finished"]
+    assert "SIGKILL" in next(record["error"] for record in stubbed.records().values() if record["status"] == "failed")
+    code, output = stubbed.run(*words, STUB_STEPS="12")
+    assert code == 0, output
+    assert output.count("start     ") == 1
+    checked(stubbed, undisturbed)
+
+
+@launchers
+def test_a_killed_launcher_takes_its_jobs_along_and_the_same_command_goes_on(launcher: str, stubbed, undisturbed: dict[str, int]) -> None:
+    words = (GRID, *LAUNCHERS[launcher])
+    first = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="0.3")
+    stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 2)
+    first.kill()
+    code, output = stubbed.run(*words, STUB_STEPS="12")  # at once, while the orphans are still there
+    assert code == 0, output
+    checked(stubbed, undisturbed)
+
+
+@launchers
+def test_ctrl_c_ends_the_children_and_the_same_command_goes_on(launcher: str, stubbed, undisturbed: dict[str, int]) -> None:
+    words = (GRID, *LAUNCHERS[launcher])
+    first = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="0.3")
+    stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 2)
+    first.send_signal(signal.SIGINT)
+    assert first.wait(timeout=60) != 0
+    stubbed.wait_for(lambda: not stubbed.jobs(), seconds=30)
+    states = {record["status"] for record in stubbed.records().values()}
+    assert states <= {"interrupted", "finished"}
+    code, output = stubbed.run(*words, STUB_STEPS="12")
+    assert code == 0, output
+    checked(stubbed, undisturbed)
+
+
+def test_everything_killed_again_and_again(stubbed, undisturbed: dict[str, int]) -> None:
+    """All processes at once by SIGKILL, at random moments, until 8 kills have hit a job at work; then once more in peace."""
+    random.seed(0)
+    rounds = kills = 0
+    words = (GRID, *LAUNCHERS["joblib"])
+    while rounds < 8:
+        process = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="1.0")
+        stubbed.wait_for(lambda process=process: stubbed.jobs() or process.poll() is not None)
+        time.sleep(random.uniform(0.5, 3.0))
+        hit = stubbed.kill(stubbed.pids())
+        process.wait(timeout=30)
+        kills, rounds = kills + hit, rounds + 1
+    code, output = stubbed.run(*words, STUB_STEPS="12")
+    assert code == 0, output
+    assert rounds == 8
+    assert kills >= 16
+    checked(stubbed, undisturbed)
+
+
+def test_two_launchers_share_a_sweep_without_running_a_job_twice(stubbed, undisturbed: dict[str, int]) -> None:
+    first = stubbed.start(GRID, STUB_STEPS="12", STUB_PAUSE="0.3")
+    second = stubbed.start(GRID, STUB_STEPS="12", STUB_PAUSE="0.3")
+    outputs = [process.communicate(timeout=300)[0] for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0], outputs
+    assert sum(output.count("start     ") for output in outputs) == 4
+    checked(stubbed, undisturbed)
+
+
+def test_a_second_launcher_takes_up_what_a_killed_one_left(stubbed, undisturbed: dict[str, int]) -> None:
+    first = stubbed.start(GRID, STUB_STEPS="12", STUB_PAUSE="0.6")
+    stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 1)
+    second = stubbed.start(GRID, STUB_STEPS="12")
+    stubbed.wait_for(lambda: len(stubbed.records()) >= 2)  # the second has left the first's job alone
+    first.kill()
+    output = second.communicate(timeout=300)[0]
+    assert second.returncode == 0, output
+    checked(stubbed, undisturbed)
+
+
+def test_failures_are_told_apart_and_take_nobody_with_them(stubbed) -> None:
+    """A job that raises, one that hangs, one that is killed and two that are one: the good one finishes."""
+    code, output = stubbed.run("optimizer.lr=1e30,1e20,1e10,1e-3,1e-3", "sweep.time_limit=0.25", *LAUNCHERS["joblib"], timeout=400)
+    states = {word: (record["status"], record["error"]) for word, record in stubbed.records().items()}
+    assert code == 1, output
+    assert states["optimizer.lr=1e+30"] == ("failed", "RuntimeError: the stub was told to fail")
+    assert states["optimizer.lr=1e+20"][0] == "timeout"
+    assert "sweep.time_limit" in states["optimizer.lr=1e+20"][1]
+    assert states["optimizer.lr=1e+10"][0] == "failed"
+    assert "SIGKILL" in states["optimizer.lr=1e+10"][1] or "out of memory" in states["optimizer.lr=1e+10"][1]
+    assert states["optimizer.lr=0.001"][0] == "finished"
+    assert "2 jobs are one and the same run" in output
+    assert max(stubbed.steps().values()) == 1
+    assert "3 of 4 runs failed" in output
+
+
+@pytest.mark.parametrize("kind", ["gpu", "cpu"])
+def test_jobs_side_by_side_see_devices_of_their_own(kind: str, stubbed) -> None:
+    import json
+    import os
+
+    words = ["seed=0,1,2,3", *LAUNCHERS["joblib"]]
+    if kind == "gpu":
+        words += ["trainer=gpu", "hydra.launcher.n_jobs=4"]
+    elif len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+    code, output = stubbed.run(*words, CUDA_VISIBLE_DEVICES="5,7", STUB_PAUSE="0.3")
+    assert code == 0, output
+    seen = [json.loads(file.read_text()) for file in (stubbed.home / "runs/s").glob("*/seen.json")]
+    sets = [set(job["gpus"].split(",")) if kind == "gpu" else set(job["cores"]) for job in seen]
+    assert all(len(devices) == 1 for devices in sets)
+    assert set().union(*sets) == ({"5", "7"} if kind == "gpu" else set(sorted(os.sched_getaffinity(0))[:2]))
+    together = [
+        (a, b)
+        for i, a in enumerate(seen)
+        for j, b in enumerate(seen[:i])
+        if a["from"] < b["until"] and b["from"] < a["until"] and sets[i] & sets[j]
+    ]
+    assert not together
+
+
+def test_status_shows_what_goes_on_and_repeat_repeats_one_job(stubbed, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    from deepmatte.cli.sweep import main
+    from deepmatte.sweeps.status import read_sweep
+
+    process = stubbed.start("optimizer.lr=1e-3,1e30,1e-4", STUB_PAUSE="0.5")
+    directory: Path = stubbed.home / "runs/s"
+    stubbed.wait_for(lambda: stubbed.steps())
+    state = read_sweep(directory)
+    assert state.counts["running"] == 1
+    assert state.counts["waiting"] == 2
+    running = next(job for job in state.jobs if job.state == "running")
+    assert 0 < running.progress < 1
+    assert running.seconds_left is not None
+    process.communicate(timeout=300)
+    assert main(["status", str(directory)]) == 1
+    shown = capsys.readouterr().out
+    assert "2 finished, 1 failed" in shown
+    assert "the stub was told to fail" in shown
+    command = next(line.split() for line in shown.splitlines() if "deepmatte sweep repeat" in line)
+    for name, value in stubbed.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(stubbed.home)
+    assert main(command[2:]) == 1  # it fails again, from its checkpoint on
+    assert max(stubbed.steps().values()) == 1
