@@ -23,6 +23,7 @@ LAYERS = (
     {"scoring"},
     {"compare"},  # floor 4
     {"run", "sweeps", "evaluation", "prediction"},
+    {"studies"},
     {"cli"},  # floor 5
 )
 

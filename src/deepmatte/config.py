@@ -70,7 +70,6 @@ def run_dir(config: DictConfig | Mapping[str, Any]) -> Path:
 
 
 def register_resolvers() -> None:
-    """Make ``${deepmatte.run_dir:}`` and ``${deepmatte.rest:WEIGHT}`` (1 - WEIGHT) known to OmegaConf, and `experiments/` to Hydra."""
-    OmegaConf.register_new_resolver("deepmatte.rest", lambda weight: round(1 - weight, 12), replace=True)
+    """Make ``${deepmatte.run_dir:}`` known to OmegaConf, and tell Hydra's search path where `experiments/` is."""
     OmegaConf.register_new_resolver("deepmatte.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)
     os.environ.setdefault("DEEPMATTE_HOME", str(conf_dir().parent))

@@ -1,0 +1,1 @@
+"""Studies: an experiment's sweep, the classical methods beside it, and the page that says what came out."""

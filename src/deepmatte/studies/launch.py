@@ -1,0 +1,110 @@
+"""Carry a study out: its sweep first, then the methods without a network on the very test sets of the sweep. No torch here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from deepmatte.compare.records import Run, find_run_dirs, lookup, read_run
+from deepmatte.config import conf_dir, register_resolvers
+from deepmatte.errors import InputError
+from deepmatte.rundir import FINISHED, RunDir
+from deepmatte.sweeps import search
+
+SAME = ("dataset.digest", "protocol", "metrics_version")
+"""What the runs of one table have in common; a sweep over sizes has a table for each."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """An experiment of ``experiments/NAME.yaml`` with its configuration as the command line makes it."""
+
+    name: str
+    file: Path
+    config: DictConfig
+    overrides: tuple[str, ...]
+
+    @property
+    def sweep(self) -> Path:
+        """The sweep's directory."""
+        return Path(self.config.output_root) / str(self.config.name)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the experiment says under ``study``, with defaults for what it does not."""
+        given = OmegaConf.to_container(self.config.study or OmegaConf.create({}), resolve=True)
+        assert isinstance(given, dict)
+        return {"metric": "sad", "baselines": [], "text": "", "published": "", "pictures": 4} | given
+
+    @property
+    def header(self) -> list[str]:
+        """The comment at the top of the file: claim, cost and command."""
+        lines = self.file.read_text(encoding="utf-8").splitlines()[1:]
+        comment = lines[: next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))]
+        return [line.removeprefix("#").strip() for line in comment]
+
+
+def find_study(name: str, overrides: Sequence[str] = ()) -> Study:
+    """Return the study of this name.
+
+    Raises:
+        InputError: there is no such experiment, or an override does not fit it.
+    """
+    folder = Path("experiments") if (Path("experiments") / f"{name}.yaml").is_file() else conf_dir().parent / "experiments"
+    file = folder / f"{name}.yaml"
+    if not file.is_file():
+        names = ", ".join(sorted(other.stem for other in folder.glob("*.yaml")))
+        raise InputError(f"EXPERIMENT={name}: there is no experiments/{name}.yaml; choose one of {names}")
+    register_resolvers()
+    search.register_resolvers()
+    try:
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            config = hydra.compose("train", [f"experiments={name}", *overrides])
+    except HydraException as error:
+        raise InputError(f"{name}: {' '.join(str(error).split())}") from error
+    return Study(name, file, config, tuple(overrides))
+
+
+def run_sweep(study: Study) -> int:
+    """Run what is missing of the sweep; return its exit code: 1 where a job failed."""
+    command = [sys.executable, "-m", "deepmatte.cli.train", f"experiments={study.name}", *study.overrides]
+    return subprocess.run(command, check=False).returncode
+
+
+def tables(study: Study) -> list[list[Run]]:
+    """Return the finished runs, those that were scored on one test set together, in the order of their directories.
+
+    Raises:
+        InputError: none is finished.
+    """
+    found = [read_run(path) for path in (find_run_dirs([study.sweep]) if study.sweep.is_dir() else [])]
+    groups: dict[tuple[Any, ...], list[Run]] = {}
+    for run in found:
+        if isinstance(run, Run):
+            groups.setdefault(tuple(lookup(run.result, key) for key in SAME), []).append(run)
+    if not groups:
+        raise InputError(f"{study.sweep}: holds no finished run; run the sweep first, without --page")
+    return list(groups.values())
+
+
+def score_baselines(study: Study, runs: Sequence[Run]) -> list[Path]:
+    """Score the study's methods on the test set of ``runs``, unless that is done; return the directories of those that finished."""
+    digest = str(lookup(runs[0].result, "dataset.digest"))[:8]
+    homes = []
+    for words in study.options["baselines"]:
+        home = study.sweep / "baselines" / digest / re.sub(r"[^\w=.-]+", "_", words.replace("method=", ""))
+        if (RunDir(home).result() or {}).get("status") != FINISHED:
+            options = [f"like='{runs[0].path}'", f"output='{home}'", f"num_pictures={study.config.num_pictures}"]
+            subprocess.run([sys.executable, "-m", "deepmatte.cli.evaluate", *words.split(), *options], check=False)
+        if (RunDir(home).result() or {}).get("status") == FINISHED:
+            homes.append(home)
+    return homes

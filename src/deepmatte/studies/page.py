@@ -1,0 +1,133 @@
+"""The page of a study: Markdown with its figures, written from the records alone, so that it can be written anew at any time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from deepmatte.compare.comparison import Comparison, compare
+from deepmatte.compare.drawing import to_png
+from deepmatte.compare.factors import effects
+from deepmatte.compare.figures import draw_all
+from deepmatte.compare.page import cell, render_markdown
+from deepmatte.compare.records import Run
+from deepmatte.compare.table import number
+from deepmatte.rundir import RunDir, write_bytes, write_text
+from deepmatte.studies.figures import loss_figure, loss_table, sheet
+from deepmatte.studies.launch import Study
+
+METRICS = ("sad", "mse", "grad", "conn", "miou")
+DRAWINGS = ("scores", "factors", "curves")
+"""Figures of the comparison that the page shows."""
+
+CREDITS = (
+    "Pictures: drawn by deepmatte; backgrounds from scikit-image and scikit-learn (china and flower: CC BY 2.0, danielbuechele, vultilion)."
+)
+
+
+def write_page(study: Study, tables: Sequence[tuple[Sequence[Run], Sequence[Path]]], folder: Path) -> Path:
+    """Write ``FOLDER/NAME.md`` and its figures ``FOLDER/NAME/*.png``; return the page.
+
+    Args:
+        study: the experiment.
+        tables: for each test set its runs, and the directories of the methods that were scored on it.
+        folder: where experiments and their pages are.
+    """
+    options = study.options
+    parts = [f"# {study.name}", *_paragraphs(study.header)]
+    parts += [text for text in (str(options["text"]).strip(), str(options["published"]).strip()) if text]
+    seconds = sum(float(run.result["cost"]["seconds"]) for runs, _ in tables for run in runs)
+    homes = [home for _, methods in tables for home in methods]
+    seconds += sum(float((RunDir(home).result() or {})["cost"]["seconds"]) for home in homes)
+    total = sum(len(runs) for runs, _ in tables)
+    parts.append(
+        f"{total} runs and {len(homes)} evaluations of methods without a network, {seconds / 60:.0f} minutes of machine time in all."
+    )
+    for index, (runs, methods) in enumerate(tables):
+        if len(tables) > 1:
+            parts.append(f"# Test set {index + 1}: {_what_is_special(runs, [run for others, _ in tables for run in others])}")
+        parts += _table(study, runs, methods, folder, f"{index + 1}_" if len(tables) > 1 else "")
+    if any(run.result["dataset"]["name"] == "procedural" for runs, _ in tables for run in runs):
+        parts.append(CREDITS)
+    page = folder / f"{study.name}.md"
+    write_text(page, "\n\n".join(part.strip() for part in parts) + "\n")
+    return page
+
+
+def _table(study: Study, runs: Sequence[Run], methods: Sequence[Path], folder: Path, prefix: str) -> list[str]:
+    """Return the paragraphs on one test set and write its figures."""
+    comparison = compare([run.path for run in runs], study.options["metric"])
+    found = effects(comparison.decisive.panel)
+    drawings = [drawing for drawing in draw_all(comparison, found, []) if drawing.name in DRAWINGS]
+    for drawing in drawings:
+        write_bytes(folder / study.name / f"{prefix}{drawing.name}.png", to_png(drawing))
+    parts = [render_markdown(comparison, found, drawings, f"{study.name}/{prefix}".removesuffix("/")).replace(f"{prefix}/", prefix)]
+    records = {path: RunDir(path).result() or {} for path in methods}
+    if records:
+        parts.append(methods_table(list(records.values())))
+    parts += _losses(comparison)
+    labels = {str(record["method"]): path for path, record in records.items()}
+    figures = (
+        ("loss", loss_figure(comparison), "Loss by epoch, mean of the seeds: training as a line, validation dashed."),
+        ("mattes", sheet(comparison, labels, int(study.options["pictures"])), "Test pictures and their mattes, best setting first."),
+    )
+    for name, figure, caption in figures:
+        if figure is not None:
+            write_bytes(folder / study.name / f"{prefix}{name}.png", _png(figure))
+            parts.append(f"![{caption}]({study.name}/{prefix}{name}.png)\n*{caption}*")
+    return parts
+
+
+def methods_table(records: Sequence[dict[str, Any]]) -> str:
+    """Return the methods without a network as Markdown, those that were given the trimap apart from those that were not."""
+    lines = []
+    for mode in ("trimap given", "trimap-free"):
+        chosen = sorted((record for record in records if record["mode"] == mode), key=lambda record: record["scores"]["test/sad"])
+        if not chosen:
+            continue
+        lines += [
+            "",
+            f"| without a network, {mode} | {' | '.join(METRICS)} | pictures with a remark |",
+            "|---|" + "---:|" * (len(METRICS) + 1),
+        ]
+        for record in chosen:
+            scores = " | ".join(number(record["scores"][f"test/{metric}"]) for metric in METRICS)
+            lines.append(f"| {cell(record['method'])} | {scores} | {len(record['notes'])} |")
+    return "\n".join(lines[1:])
+
+
+def _losses(comparison: Comparison) -> list[str]:
+    table = loss_table(comparison)
+    if table.empty:
+        return []
+    rows = [f"| {cell(name)} | {number(row['train'])} | {number(row['validation'])} |" for name, row in table.iterrows()]
+    return ["\n".join(["| setting | training loss, last epoch | validation loss |", "|---|---:|---:|", *rows])]
+
+
+def _what_is_special(runs: Sequence[Run], everywhere: Sequence[Run]) -> str:
+    """Return the overrides that all of ``runs`` share, and that not all runs everywhere do."""
+    shared = set.intersection(*(set(run.result["overrides"]) for run in runs))
+    common = set.intersection(*(set(run.result["overrides"]) for run in everywhere))
+    return ", ".join(sorted(shared - common)) or json.dumps(runs[0].result["dataset"]["digest"][:8])
+
+
+def _paragraphs(header: Sequence[str]) -> list[str]:
+    """Join the lines of the header: each of its words Claim, Cost, Command begins a paragraph."""
+    parts: list[str] = []
+    for line in header:
+        if parts and not line.startswith(("Claim", "Cost", "Command")):
+            parts[-1] += f" {line}"
+        else:
+            parts.append(line)
+    return parts
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    return buffer.getvalue()

@@ -1,0 +1,147 @@
+"""Studies: what belongs into one table, which methods stand beside it, and what the page says, all from records on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from deepmatte.cli.study import main
+from deepmatte.errors import InputError
+from deepmatte.studies import launch
+from deepmatte.studies.figures import losses
+from deepmatte.studies.launch import find_study, tables
+
+METRICS = ("sad", "mse", "grad", "conn", "miou")
+EXPERIMENT = """# @package _global_
+# Claim under test: dice beats alpha,
+#   by a lot.
+# Cost: nothing.
+# Command: deepmatte study small
+
+name: small
+study:
+  baselines: [method=kmeans, method=kmeans method.trimap=false]
+  text: "*Guides* say so."
+hydra:
+  mode: MULTIRUN
+  sweeper: {params: {loss: "alpha,dice", seed: "0,1"}}
+"""
+
+
+def write_record(path: Path, sad: float, digest: str = "d1", overrides: tuple[str, ...] = (), seed: int = 0, **more: object) -> Path:
+    """A finished run or evaluation of six images, each with two pictures."""
+    (path / "pictures" / "test").mkdir(parents=True)
+    scores = sad + np.arange(6) / 10
+    dataset = {"name": "procedural", "version": "1", "split": "test", "digest": digest, "num_images": 6}
+    result = {"status": "finished", "seed": seed, "overrides": [*overrides, f"seed={seed}"], "protocol": "adobe", "metrics_version": "1"}
+    result |= {
+        "dataset": dataset,
+        "cost": {"seconds": 60.0},
+        "git_commit": "abc",
+        "machine": "two cores",
+        "experiment": "small",
+        "notes": {},
+    }
+    result["scores"] = {f"{prefix}test/{metric}": float(scores.mean()) for metric in METRICS for prefix in ("", "trivial/")}
+    (path / "result.json").write_text(json.dumps(result | more))
+    rows = [",".join(["image", "foreground", *METRICS])]
+    rows += [",".join([f"{i}", f"f{i}", *[f"{score}"] * 5]) for i, score in enumerate(scores)]
+    (path / "per_image.csv").write_text("\n".join(rows) + "\n")
+    curves = "epoch,step,train/loss,val/loss\n0,0,4,\n0,1,2,\n0,1,,5\n1,2,1,\n1,3,,3\n"
+    (path / "metrics.csv").write_text(curves)
+    for name in ("0", "3"):
+        for part in ("image", "trimap", "alpha", "matte"):
+            Image.fromarray(np.full((9, 12, 3) if part == "image" else (9, 12), 128, np.uint8)).save(
+                path / f"pictures/test/{name}_{part}.png"
+            )
+    return path
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one experiment whose runs are finished; methods are scored by writing their records."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "small.yaml").write_text(EXPERIMENT)
+    for loss, sad in (("alpha", 9.0), ("dice", 7.0)):
+        for seed in (0, 1):
+            write_record(tmp_path / f"runs/small/{loss}{seed}", sad + seed / 100, overrides=(f"loss={loss}",), seed=seed)
+
+    def evaluate(command: list[str], check: bool) -> None:
+        words = dict(word.partition("=")[::2] for word in command if "=" in word)
+        mode = "trimap-free" if words.get("method.trimap") == "false" else "trimap given"
+        assert Path(words["like"].strip("'")).is_dir()
+        write_record(Path(words["output"].strip("'")), 20.0, method=f"kmeans {mode}", mode=mode)
+        evaluated.append(words)
+
+    evaluated: list[dict[str, str]] = []
+    monkeypatch.setattr(launch.subprocess, "run", evaluate)
+    return tmp_path
+
+
+def test_the_page_says_what_came_out(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["small", "--page"]) == 0
+    page = checkout / "experiments" / "small.md"
+    assert str(page.relative_to(checkout)) in capsys.readouterr().out
+    text = page.read_text()
+    assert "Claim under test: dice beats alpha, by a lot." in text
+    assert "*Guides* say so." in text
+    assert "dice is better in SAD than alpha" in text
+    assert "4 runs and 2 evaluations of methods without a network, 6 minutes" in text
+    assert text.index("without a network, trimap given") < text.index("without a network, trimap-free")
+    assert "| dice | 1 | 3 |" in text  # losses after the last epoch
+    figures = {line.split("](")[1].removesuffix(")") for line in text.splitlines() if line.startswith("![")}
+    assert {"small/scores.png", "small/loss.png", "small/mattes.png"} <= figures
+    assert all((page.parent / figure).is_file() for figure in figures)
+
+
+def test_what_is_scored_is_not_scored_again(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["small", "--page"]) == 0
+    monkeypatch.setattr(launch.subprocess, "run", None)
+    assert main(["small", "--page"]) == 0
+
+
+def test_each_test_set_has_a_table_of_its_own(checkout: Path) -> None:
+    for loss in ("alpha", "dice"):
+        for seed in (0, 1):
+            write_record(checkout / f"runs/small/{loss}{seed}_28", 5.0, "d2", (f"loss={loss}", "composition.size=28"), seed)
+    assert sorted(len(runs) for runs in tables(find_study("small"))) == [4, 4]
+    assert main(["small", "--page"]) == 0
+    text = (checkout / "experiments" / "small.md").read_text()
+    assert "composition.size=28" in text.split("# Test set")[2]
+    assert "small/2_loss.png" in text
+
+
+def test_losses_are_means_of_an_epoch(checkout: Path) -> None:
+    run = tables(find_study("small"))[0][0]
+    assert losses(run).to_dict("list") == {"train": [3.0, 1.0], "validation": [5.0, 3.0]}
+
+
+def test_what_cannot_be_is_said_in_one_line(checkout: Path) -> None:
+    with pytest.raises(InputError, match=r"EXPERIMENT=smal: .*choose one of small"):
+        find_study("smal")
+    with pytest.raises(InputError, match="no finished run"):
+        tables(find_study("small", ["output_root=elsewhere"]))
+    with pytest.raises(InputError, match="^small: ") as error:
+        find_study("small", ["no_such_key=1"])
+    assert "\n" not in str(error.value)
+
+
+STUDIES = [file.stem for file in Path("experiments").glob("*.yaml") if "study" in yaml.safe_load(file.read_text())]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_methods_of_a_study_can_be_built(name: str) -> None:
+    from tiny_run import compose
+
+    from deepmatte.build import build
+
+    options = find_study(name).options
+    assert set(options) == {"metric", "baselines", "text", "published", "pictures"}
+    for words in options["baselines"]:
+        build(compose("evaluate", words.split()).method, "method")
