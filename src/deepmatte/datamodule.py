@@ -10,15 +10,19 @@ import torch
 from torch.utils.data import DataLoader
 
 from deepmatte.data import (
+    BackgroundSet,
     Composition,
     CompositionDataset,
     CompositionSource,
     EvalSampler,
     FixedCompositionDataset,
+    ForegroundSet,
     ImageDataset,
     ImageSource,
     MattingDataset,
+    PictureCache,
     Source,
+    Split,
     StreamSampler,
     collate,
 )
@@ -38,6 +42,7 @@ class MattingData(pl.LightningDataModule):
         num_workers: loader processes of each device.
         on_error: ``stop`` at a training sample whose files can't be used, or ``skip`` and count it, drawing another.
         fixed_stream: repeat the samples of the first epoch for ever, to see whether a network can learn them by heart.
+        cache: ``dir`` and ``max_gb`` of the folder in which decoded pictures are kept for training (`PictureCache`).
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class MattingData(pl.LightningDataModule):
         num_workers: int = 0,
         fixed_stream: bool = False,
         on_error: Literal["stop", "skip"] = "stop",
+        cache: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(num_workers, int) or num_workers < 0:
@@ -61,7 +67,9 @@ class MattingData(pl.LightningDataModule):
         self.fixed_stream, self.on_error = fixed_stream, on_error
         self.test_split = "test"
         self.start = (0, 0)
+        self.cache = PictureCache(**(cache if cache is not None else {"max_gb": 0}))
         self._datasets: dict[str, MattingDataset[Any]] = {}
+        self._kept: list[Any] = []
 
     def check(self, splits: Sequence[str], world_size: int = 1) -> None:
         """Find what is wrong with the data before any work is done, and prepare what has to be prepared."""
@@ -71,6 +79,16 @@ class MattingData(pl.LightningDataModule):
             _ = self.train_dataset() if split == "train" else self.eval_dataset(split)
         if "train" in splits:
             StreamSampler(self.samples_per_epoch, self.batch_size, world_size=world_size)
+            self.cache.prepare(self._kept, skip=self.on_error == "skip")
+
+    def _layers(self, split: Split) -> tuple[ForegroundSet, BackgroundSet]:
+        """Return foregrounds and backgrounds of a split; what is read in every epoch comes from the cache of decoded pictures."""
+        assert isinstance(self.source, CompositionSource)
+        foregrounds, backgrounds = self.source.foregrounds(split), self.source.backgrounds(split)
+        if split in ("train", "val"):
+            foregrounds, backgrounds = self.cache.keep(foregrounds, with_edges=True), self.cache.keep(backgrounds, with_edges=False)
+            self._kept += [foregrounds, backgrounds]
+        return foregrounds, backgrounds
 
     def train_dataset(self) -> CompositionDataset:
         """Return the training samples, indexed by (epoch, index)."""
@@ -79,9 +97,8 @@ class MattingData(pl.LightningDataModule):
                 raise InputError(
                     f"data={self.source.name}: has finished images to score, but no foregrounds to train on; choose another data="
                 )
-            layers = self.source.foregrounds("train"), self.source.backgrounds("train")
             self._datasets["train"] = CompositionDataset(
-                *layers,
+                *self._layers("train"),
                 self.composition,
                 self.seed,
                 name=self.source.name,
@@ -99,7 +116,7 @@ class MattingData(pl.LightningDataModule):
                 self._datasets[split] = ImageDataset(images, **identity)
             else:
                 num = self.backgrounds_per_foreground.get(split, 1)
-                layers = self.source.foregrounds(identity["split"]), self.source.backgrounds(identity["split"])
+                layers = self._layers(identity["split"])
                 self._datasets[split] = FixedCompositionDataset(*layers, self.composition, **identity, backgrounds_per_foreground=num)
         return self._datasets[split]  # type: ignore[return-value]
 
@@ -132,7 +149,8 @@ class MattingData(pl.LightningDataModule):
         """Return where the stream of training samples stands, for a checkpoint."""
         if self.trainer is None:
             return {"epoch": 0, "batch": 0}
-        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.completed
+        # Counted when a step is over: the callbacks that may write a checkpoint come before the batch counts as completed.
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
         over = done >= self.samples_per_epoch // self.batch_size
         return {"epoch": self.trainer.current_epoch + int(over), "batch": 0 if over else done}
 

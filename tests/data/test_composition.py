@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from small_pictures import photograph, soft_matte
 
-from deepmatte.data.composition import Composition, draw_edge_pixel, to_tensor
+from deepmatte.data.composition import Composition, to_tensor
+from deepmatte.data.edges import draw_edge_pixel
+from deepmatte.data.views import Cutout
 from deepmatte.errors import InputError
 
 JITTER = {"brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "hue": 0.1}
@@ -16,6 +18,14 @@ SMALL = {"crop_sizes": (32, 48, 64), "size": 32, "erode": (1, 9), "dilate": (1, 
 
 def generator(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
+
+
+def sample(recipe, foreground, alpha, background, rng, name="foreground"):
+    return recipe.sample(Cutout(foreground, alpha, name), background, rng)
+
+
+def fixed(recipe, foreground, alpha, background, rng, name="foreground"):
+    return recipe.fixed(Cutout(foreground, alpha, name), background, rng)
 
 
 @pytest.fixture(scope="module")
@@ -29,27 +39,27 @@ def test_every_sample_composes_exactly_and_keeps_the_ranges(seed, deep, jittered
     alpha = soft_matte(90, 120, seed % 5).astype(np.uint16 if deep else np.uint8) * (257 if deep else 1)
     recipe = Composition(**SMALL, foreground_jitter=JITTER if jittered else None, background_jitter=JITTER if jittered else None)
     rng = generator(seed)
-    for sample in (
-        recipe.sample(photograph(90, 120, 0), alpha, photograph(70, 80, 1), rng),
-        recipe.fixed(photograph(90, 120, 0), alpha, photograph(70, 80, 1), rng),
+    for made in (
+        sample(recipe, photograph(90, 120, 0), alpha, photograph(70, 80, 1), rng),
+        fixed(recipe, photograph(90, 120, 0), alpha, photograph(70, 80, 1), rng),
     ):
-        a, f, b = (sample[key].double() for key in ("alpha", "foreground", "background"))
-        assert (sample["composite"] - (a * f + (1 - a) * b)).abs().max() <= 1e-6
-        torch.testing.assert_close(sample["image"], sample["composite"], rtol=0, atol=0)
+        a, f, b = (made[key].double() for key in ("alpha", "foreground", "background"))
+        assert (made["composite"] - (a * f + (1 - a) * b)).abs().max() <= 1e-6
+        torch.testing.assert_close(made["image"], made["composite"], rtol=0, atol=0)
         for key in ("image", "composite", "foreground", "background", "alpha"):
-            assert sample[key].dtype == torch.float32
-            assert sample[key].min() >= 0
-            assert sample[key].max() <= 1
-            assert sample[key].is_contiguous()
-        assert sample["trimap"].dtype == torch.uint8
-        assert (sample["alpha"][sample["trimap"] == 0] == 0).all()
-        assert (sample["alpha"][sample["trimap"] == 255] == 1).all()
-        assert set(sample["trimap"].unique().tolist()) <= {0, 128, 255}
+            assert made[key].dtype == torch.float32
+            assert made[key].min() >= 0
+            assert made[key].max() <= 1
+            assert made[key].is_contiguous()
+        assert made["trimap"].dtype == torch.uint8
+        assert (made["alpha"][made["trimap"] == 0] == 0).all()
+        assert (made["alpha"][made["trimap"] == 255] == 1).all()
+        assert set(made["trimap"].unique().tolist()) <= {0, 128, 255}
 
 
 def test_samples_have_the_shapes_of_a_batch(layers):
-    sample = Composition(**SMALL).sample(*layers, generator())
-    shapes = {key: tuple(value.shape) for key, value in sample.items()}
+    made = sample(Composition(**SMALL), *layers, generator())
+    shapes = {key: tuple(value.shape) for key, value in made.items()}
     colours = dict.fromkeys(("image", "composite", "foreground", "background"), (3, 32, 32))
     assert shapes == {**colours, "alpha": (1, 32, 32), "trimap": (1, 32, 32)}
 
@@ -57,10 +67,10 @@ def test_samples_have_the_shapes_of_a_batch(layers):
 def test_sample_is_a_function_of_its_generator(layers):
     recipe = Composition(**SMALL, foreground_jitter=JITTER, background_jitter=JITTER)
     for seed in range(6):
-        one, two = recipe.sample(*layers, generator(seed)), Composition(**SMALL, foreground_jitter=JITTER, background_jitter=JITTER)
-        two = two.sample(*layers, generator(seed))
+        one, two = sample(recipe, *layers, generator(seed)), Composition(**SMALL, foreground_jitter=JITTER, background_jitter=JITTER)
+        two = sample(two, *layers, generator(seed))
         assert all(torch.equal(one[key], two[key]) for key in one)
-    different = {recipe.sample(*layers, generator(seed))["image"].numpy().tobytes() for seed in range(20)}
+    different = {sample(recipe, *layers, generator(seed))["image"].numpy().tobytes() for seed in range(20)}
     assert len(different) == 20
 
 
@@ -70,8 +80,8 @@ def test_layers_of_a_sample_are_crops_of_the_same_place(layers):
     foreground = np.dstack([alpha] * 3)
     recipe = Composition(**SMALL)
     for seed in range(30):
-        sample = recipe.sample(foreground, alpha, layers[2], generator(seed))
-        torch.testing.assert_close(sample["foreground"][:1], sample["alpha"], rtol=0, atol=0)
+        made = sample(recipe, foreground, alpha, layers[2], generator(seed))
+        torch.testing.assert_close(made["foreground"][:1], made["alpha"], rtol=0, atol=0)
 
 
 def test_unresized_sample_is_a_window_of_the_foreground_around_a_soft_pixel(layers):
@@ -80,13 +90,13 @@ def test_unresized_sample_is_a_window_of_the_foreground_around_a_soft_pixel(laye
     windows = np.lib.stride_tricks.sliding_window_view(alpha, (32, 32))
     seen = set()
     for seed in range(40):
-        sample = recipe.sample(foreground, alpha, background, generator(seed))
-        crop = np.round(sample["alpha"][0].numpy() * 255).astype(np.uint8)
+        made = sample(recipe, foreground, alpha, background, generator(seed))
+        crop = np.round(made["alpha"][0].numpy() * 255).astype(np.uint8)
         places = np.argwhere((windows == crop).all((2, 3)))
         assert len(places) == 1
         top, left = places[0]
         np.testing.assert_array_equal(
-            np.round(sample["foreground"].numpy() * 255).astype(np.uint8).transpose(1, 2, 0), foreground[top : top + 32, left : left + 32]
+            np.round(made["foreground"].numpy() * 255).astype(np.uint8).transpose(1, 2, 0), foreground[top : top + 32, left : left + 32]
         )
         centre = alpha[top + 16, left + 16]
         assert 0 < centre < 255 or top in (0, 90 - 32) or left in (0, 120 - 32)
@@ -123,7 +133,7 @@ def test_hard_mattes_make_samples_with_both_zones_and_unknown_between():
     hard = np.where(soft_matte(90, 120, 0) > 128, 255, 0).astype(np.uint8)
     recipe = Composition(crop_sizes=(32,), size=32, erode=(3, 9), dilate=(3, 9))
     for seed in range(20):
-        trimap = recipe.sample(photograph(90, 120, 0), hard, photograph(90, 120, 1), generator(seed))["trimap"]
+        trimap = sample(recipe, photograph(90, 120, 0), hard, photograph(90, 120, 1), generator(seed))["trimap"]
         assert (trimap == 128).any()
 
 
@@ -132,9 +142,9 @@ def test_mattes_without_an_edge_are_refused_by_name(value):
     flat = np.full((90, 120), value, np.uint8)
     recipe = Composition(**SMALL)
     with pytest.raises(InputError, match=r"^brick: .*no edge"):
-        recipe.sample(photograph(90, 120, 0), flat, photograph(90, 120, 1), generator(), name="brick")
+        sample(recipe, photograph(90, 120, 0), flat, photograph(90, 120, 1), generator(), name="brick")
     with pytest.raises(InputError, match=r"^brick: .*no unknown pixels"):
-        recipe.fixed(photograph(90, 120, 0), flat, photograph(90, 120, 1), generator(), name="brick")
+        fixed(recipe, photograph(90, 120, 0), flat, photograph(90, 120, 1), generator(), name="brick")
 
 
 def test_crop_sizes_that_do_not_fit_are_left_out(layers):
@@ -144,7 +154,7 @@ def test_crop_sizes_that_do_not_fit_are_left_out(layers):
     for seed in range(30):
         # A ramp along x: the step between the columns of a crop of 32 shows how far it was shrunk.
         ramp = np.dstack([np.broadcast_to((np.arange(120) * 2).astype(np.uint8), alpha.shape)] * 3)
-        colours = coarse.sample(ramp, alpha, background, generator(seed))["foreground"][0, 16]
+        colours = sample(coarse, ramp, alpha, background, generator(seed))["foreground"][0, 16]
         sizes.add(round(float((colours[-1] - colours[0]) * 255 / 31 / 2 * 32)))
     assert sizes == {32, 64}
 
@@ -155,22 +165,22 @@ def test_foregrounds_smaller_than_every_crop_are_refused_by_name(layers):
     with pytest.raises(InputError, match=r"^leaf: 130x99 pixels .* crop of 100.*composition\.crop_sizes"):
         recipe.check_size("leaf", 99, 130)
     with pytest.raises(InputError, match=r"^leaf: 120x90"):
-        recipe.sample(*layers, generator(), name="leaf")
+        sample(recipe, *layers, generator(), name="leaf")
 
 
 def test_small_backgrounds_give_their_largest_square(layers):
     foreground, alpha, _ = layers
     tiny = np.zeros((10, 25, 3), np.uint8)
     tiny[:, :, 0] = np.arange(25) * 10
-    sample = Composition(crop_sizes=(64,), size=64, flip=0.0).sample(foreground, alpha, tiny, generator())
-    red = sample["background"][0, 32] * 255
+    made = sample(Composition(crop_sizes=(64,), size=64, flip=0.0), foreground, alpha, tiny, generator())
+    red = made["background"][0, 32] * 255
     assert abs(float(red[-1] - red[0]) - 90) < 12
 
 
 def test_jitter_changes_colours_but_never_alpha(layers):
     plain, jittered = Composition(**SMALL, flip=0.0), Composition(**SMALL, flip=0.0, foreground_jitter=JITTER, background_jitter=JITTER)
     for seed in range(5):
-        one, two = plain.sample(*layers, generator(seed)), jittered.sample(*layers, generator(seed))
+        one, two = sample(plain, *layers, generator(seed)), sample(jittered, *layers, generator(seed))
         torch.testing.assert_close(one["alpha"], two["alpha"], rtol=0, atol=0)
         assert not torch.equal(one["foreground"], two["foreground"])
         assert not torch.equal(one["background"], two["background"])
@@ -178,16 +188,16 @@ def test_jitter_changes_colours_but_never_alpha(layers):
 
 def test_fixed_samples_show_the_whole_foreground(layers):
     foreground, alpha, _ = layers
-    sample = Composition(**SMALL, foreground_jitter=JITTER).fixed(*layers, generator())
-    np.testing.assert_array_equal(np.round(sample["alpha"][0].numpy() * 255), alpha)
-    np.testing.assert_array_equal(np.round(sample["foreground"].numpy() * 255).transpose(1, 2, 0), foreground)
-    assert sample["background"].shape == (3, 90, 120)
+    made = fixed(Composition(**SMALL, foreground_jitter=JITTER), *layers, generator())
+    np.testing.assert_array_equal(np.round(made["alpha"][0].numpy() * 255), alpha)
+    np.testing.assert_array_equal(np.round(made["foreground"].numpy() * 255).transpose(1, 2, 0), foreground)
+    assert made["background"].shape == (3, 90, 120)
 
 
 def test_fixed_samples_are_limited_to_max_side(layers):
-    sample = Composition(**SMALL, max_side=60).fixed(*layers, generator())
+    made = fixed(Composition(**SMALL, max_side=60), *layers, generator())
     reference = cv2.resize(layers[1].astype(np.float32), (60, 45), interpolation=cv2.INTER_AREA) / 255
-    assert np.abs(sample["alpha"][0].numpy() - reference).max() <= 0.5 / 255 + 1e-6
+    assert np.abs(made["alpha"][0].numpy() - reference).max() <= 0.5 / 255 + 1e-6
 
 
 @pytest.mark.parametrize(

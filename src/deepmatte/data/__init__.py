@@ -17,6 +17,7 @@ from deepmatte.data.datasets import (
 )
 from deepmatte.data.folder import FolderData
 from deepmatte.data.images import read_alpha, read_cutout, read_image, read_trimap, write_png
+from deepmatte.data.keeping import PictureCache
 from deepmatte.data.mixture import Mixture
 from deepmatte.data.samplers import EvalSampler, StreamSampler
 from deepmatte.data.sources import BackgroundSet, CompositionSource, ForegroundSet, ImageSet, ImageSource, Source, Split
@@ -35,6 +36,7 @@ __all__ = [
     "ImageSource",
     "MattingDataset",
     "Mixture",
+    "PictureCache",
     "SampleError",
     "Source",
     "Split",

@@ -31,21 +31,31 @@ class ArrayCache:
 
     def get(self, key: Hashable, load: Callable[[], Arrays]) -> Arrays:
         """Return the arrays kept under ``key``, else those of ``load()``."""
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        arrays = load()
+        arrays = self.find(key)
+        if arrays is None:
+            arrays = load()
+            self.put(key, arrays)
+        return arrays
+
+    def find(self, key: Hashable) -> Arrays | None:
+        """Return the arrays kept under ``key``, or None."""
+        if key not in self._kept:
+            return None
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def put(self, key: Hashable, arrays: Arrays) -> None:
+        """Keep arrays, and drop those that were not asked for the longest time, as the budget needs it."""
         for array in arrays:
             array.flags.writeable = False
         size = sum(array.nbytes for array in arrays)
         if size > self.max_bytes:
-            return arrays
+            return
         self._kept[key] = arrays
         self._bytes += size
         while self._bytes > self.max_bytes:
             _, dropped = self._kept.popitem(last=False)
             self._bytes -= sum(array.nbytes for array in dropped)
-        return arrays
 
     def __getstate__(self) -> dict[str, Any]:
         # A process that is started afresh gets an empty cache rather than a copy through a pipe.

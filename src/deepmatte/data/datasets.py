@@ -15,13 +15,23 @@ from typing import Any, Generic, Literal, TypeVar, cast
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import Dataset, default_collate, get_worker_info
 
 from deepmatte.batch import Batch
 from deepmatte.data.composition import Composition, to_tensor
 from deepmatte.data.images import named
-from deepmatte.data.sources import BackgroundSet, ForegroundSet, HasDigest, ImageSet, KnowsForegrounds, KnowsSizes, Split
+from deepmatte.data.sources import (
+    BackgroundSet,
+    ForegroundSet,
+    HasDigest,
+    HasTrimaps,
+    ImageSet,
+    KnowsEdges,
+    KnowsForegrounds,
+    KnowsSizes,
+    Split,
+)
+from deepmatte.data.views import Cutout
 from deepmatte.errors import InputError
 
 Sample = dict[str, Any]
@@ -80,8 +90,11 @@ class _Composites(MattingDataset[Key]):
         super().__init__(name, version, split)
         self.foregrounds, self.backgrounds, self.composition = foregrounds, backgrounds, composition
 
-    def _layers(self, foreground: int, background: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return *self.foregrounds.load(foreground), self.backgrounds.load(background)
+    def _cutout(self, index: int) -> Cutout:
+        items = self.foregrounds
+        edges = items.edges(index) if isinstance(items, KnowsEdges) else None
+        trimap = items.trimap(index) if self.composition.trimap.kind == "given" and isinstance(items, HasTrimaps) else None
+        return Cutout(*items.load(index), self._called(index), edges, trimap)
 
     def _called(self, foreground: int) -> str:
         return f"{self.name} foreground {named(self.foregrounds.names[foreground])}"
@@ -148,8 +161,11 @@ class CompositionDataset(_Composites[tuple[int, int]]):
 
     def _composed(self, foreground: int, index: int, rng: np.random.Generator) -> Sample:
         background = int(rng.integers(len(self.backgrounds)))
-        layers = self.composition.sample(*self._layers(foreground, background), rng, name=self._called(foreground))
-        name = f"{self.foregrounds.names[foreground]} over {self.backgrounds.names[background]}"
+        second = int(rng.integers(len(self.foregrounds))) if self.composition.wants_second(rng) else None
+        under = None if second is None else self._cutout(second)
+        layers = self.composition.sample(self._cutout(foreground), self.backgrounds.load(background), rng, under)
+        between = "" if second is None else f"{self.foregrounds.names[second]} over "
+        name = f"{self.foregrounds.names[foreground]} over {between}{self.backgrounds.names[background]}"
         return {**layers, "name": name, "index": index}
 
     def _count(self, message: str) -> None:
@@ -194,7 +210,7 @@ class FixedCompositionDataset(_Composites[int]):
         """Return sample ``key``."""
         rng = np.random.default_rng(np.random.SeedSequence((self._entropy, key)))
         foreground, background = self._pair(key)
-        layers = self.composition.fixed(*self._layers(foreground, background), rng, name=self._called(foreground))
+        layers = self.composition.fixed(self._cutout(foreground), self.backgrounds.load(background), rng)
         return {**layers, "name": self.record(key)["image"], "index": key}
 
     def record(self, index: int) -> dict[str, str]:
@@ -242,15 +258,15 @@ class ImageDataset(MattingDataset[int]):
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Join samples of one size into a batch: tensors are stacked, names listed, indices become an int64 tensor."""
-    batch: dict[str, Any] = {}
-    for key, first in samples[0].items():
-        values = [sample[key] for sample in samples]
-        if isinstance(first, Tensor):
-            batch[key] = torch.stack(values)
-        else:
-            batch[key] = torch.tensor(values) if isinstance(first, int) else values
-    return cast(Batch, batch)
+    """Join samples of one size into a batch: tensors are stacked, names listed, indices become an int64 tensor.
+
+    Where ``image`` is ``composite`` in all samples, it is in the batch: one tensor under two names, which nothing may write into.
+    """
+    same = all("composite" in sample and sample["image"] is sample["composite"] for sample in samples)
+    keys = [key for key in samples[0] if not (same and key == "composite")]
+    # PyTorch's own function stacks straight into the memory that a worker shares with the training process.
+    batch = {key: default_collate([sample[key] for sample in samples]) for key in keys}
+    return cast(Batch, {**batch, "composite": batch["image"]} if same else batch)
 
 
 @functools.lru_cache(maxsize=4)

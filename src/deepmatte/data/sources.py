@@ -68,6 +68,22 @@ class KnowsSizes(Protocol):
 
 
 @runtime_checkable
+class KnowsEdges(Protocol):
+    """A set that has indexed where the edges of its mattes are."""
+
+    def edges(self, index: int) -> np.ndarray:
+        """Return the matte's `deepmatte.data.edges.edge_index`."""
+
+
+@runtime_checkable
+class HasTrimaps(Protocol):
+    """A set of foregrounds with trimaps of their own."""
+
+    def trimap(self, index: int) -> np.ndarray | None:
+        """Return a trimap, uint8 0 / 128 / 255 (H, W), or None where there is none."""
+
+
+@runtime_checkable
 class KnowsForegrounds(Protocol):
     """A set of images that can tell which of them show the same foreground."""
 

@@ -14,6 +14,9 @@ from deepmatte.ops.regions import BACKGROUND, FOREGROUND, UNKNOWN
 
 ArrayOrTensor = TypeVar("ArrayOrTensor", Tensor, np.ndarray)
 
+DISC_LIMIT = 20.0
+"""Distance in pixels from which the distance transform is faster than an erosion by a disc; both give the same pixels."""
+
 
 def full_scale(alpha: np.ndarray) -> float:
     """Return the number that stands for alpha = 1 in an array of this type: 255, 65535, or 1 for floats.
@@ -36,13 +39,22 @@ def trimap_from_alpha(alpha: np.ndarray, erode: int, dilate: int) -> np.ndarray:
     """
     if erode < 1 or dilate < 1:
         raise ValueError(f"kernels of a trimap are at least 1 pixel across, not {erode} and {dilate}")
-    opaque = _eroded(alpha >= full_scale(alpha), erode)
     # Dilating alpha > 0 is eroding its complement, and OpenCV's border value then is right for both.
-    clear = _eroded(alpha <= 0, dilate)
-    trimap = np.full(alpha.shape, UNKNOWN, np.uint8)
-    trimap[clear] = BACKGROUND
-    trimap[opaque] = FOREGROUND
-    return trimap
+    return _of_zones(_eroded(_mask(alpha >= full_scale(alpha)), erode), _eroded(_mask(alpha <= 0), dilate))
+
+
+def trimap_from_distances(alpha: np.ndarray, erode: float, dilate: float) -> np.ndarray:
+    """Return the trimap of a matte whose unknown zone reaches ``erode`` pixels into the opaque zone and ``dilate`` into the clear one.
+
+    Distances are Euclidean and exact: a pixel stays known if no pixel of another kind is that near to it. The arguments, the border
+    and the result are otherwise those of `trimap_from_alpha`; 0 leaves a zone as it is.
+
+    >>> trimap_from_distances(np.array([[0, 0, 0, 9, 255, 255, 255]], np.uint8), erode=1, dilate=2.5)
+    array([[  0, 128, 128, 128, 128, 255, 255]], dtype=uint8)
+    """
+    if erode < 0 or dilate < 0:
+        raise ValueError(f"distances of a trimap are at least 0, not {erode} and {dilate}")
+    return _of_zones(_kept_off(_mask(alpha >= full_scale(alpha)), erode), _kept_off(_mask(alpha <= 0), dilate))
 
 
 def random_trimap(alpha: np.ndarray, erode: tuple[int, int], dilate: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -51,11 +63,36 @@ def random_trimap(alpha: np.ndarray, erode: tuple[int, int], dilate: tuple[int, 
     return trimap_from_alpha(alpha, *sizes)
 
 
+def _mask(zone: np.ndarray) -> np.ndarray:
+    return zone.view(np.uint8)
+
+
+def _of_zones(opaque: np.ndarray, clear: np.ndarray) -> np.ndarray:
+    """Return the trimap of two zones that don't overlap, uint8 0 / 1; by arithmetic, which is ten times as fast as by indexing."""
+    return UNKNOWN + (FOREGROUND - UNKNOWN) * opaque - UNKNOWN * clear
+
+
 def _eroded(mask: np.ndarray, size: int) -> np.ndarray:
     if size == 1:
         return mask
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    return cv2.erode(mask.astype(np.uint8), kernel).astype(bool)
+    return cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+
+
+def _kept_off(mask: np.ndarray, distance: float) -> np.ndarray:
+    """Return what of a zone (uint8 0 / 1) is farther than ``distance`` from everything else, by whichever equal way is faster."""
+    return _kept_off_by_disc(mask, distance) if distance < DISC_LIMIT else _kept_off_by_transform(mask, distance)
+
+
+def _kept_off_by_disc(mask: np.ndarray, distance: float) -> np.ndarray:
+    reach = int(distance)
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    return cv2.erode(mask, (x**2 + y**2 <= distance**2).astype(np.uint8))
+
+
+def _kept_off_by_transform(mask: np.ndarray, distance: float) -> np.ndarray:
+    # Squared distances of pixels are whole numbers; half a number more keeps the root's rounding out of the comparison.
+    nearest = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return (nearest > np.float32(np.sqrt(np.floor(distance**2) + 0.5))).view(np.uint8)
 
 
 def normalise_trimap(grey: np.ndarray) -> np.ndarray:

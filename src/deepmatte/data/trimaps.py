@@ -1,0 +1,60 @@
+"""How the trimap of a sample comes about: by random kernels, by random distances, or as the data set gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from deepmatte.errors import InputError
+from deepmatte.ops.regions import BACKGROUND, FOREGROUND, UNKNOWN
+from deepmatte.ops.trimap import full_scale, random_trimap, trimap_from_distances
+
+KINDS = ("kernels", "distances", "given")
+
+
+class TrimapRecipe:
+    """Makes the trimap of a matte.
+
+    Args:
+        kind: ``kernels`` erodes the opaque zone and dilates alpha > 0 by elliptical kernels; ``distances`` does it by exact Euclidean
+            distances; ``given`` takes the trimap of the data set, in which what alpha contradicts becomes unknown.
+        erode: range of the kernels' sizes in pixels (ends included), or of the distances in pixels.
+        dilate: the same for the growth of alpha > 0; it is drawn independently.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    def __init__(self, kind: str, erode: Sequence[float], dilate: Sequence[float]) -> None:
+        if kind not in KINDS:
+            raise InputError(f"composition.trimap={kind}: choose one of {', '.join(KINDS)}")
+        self.kind = kind
+        self.erode, self.dilate = self._range("erode", erode), self._range("dilate", dilate)
+
+    def _range(self, key: str, ends: Sequence[float]) -> tuple[float, float]:
+        least = 0 if self.kind == "distances" else 1
+        if len(ends) != 2 or not least <= ends[0] <= ends[1]:
+            what = "distance" if self.kind == "distances" else "kernel size"
+            raise InputError(f"composition.{key}={list(ends)}: give the smallest and the largest {what}, at least {least}")
+        return (float(ends[0]), float(ends[1])) if self.kind == "distances" else (int(ends[0]), int(ends[1]))
+
+    def __call__(self, alpha: np.ndarray, given: np.ndarray | None, rng: np.random.Generator, name: str) -> np.ndarray:
+        """Return the trimap (H, W), uint8 0 / 128 / 255, of a matte (H, W) whose given trimap, if any, has the same size.
+
+        Raises:
+            InputError: a given trimap is wanted, but there is none.
+        """
+        if self.kind == "kernels":
+            return random_trimap(alpha, self.erode, self.dilate, rng)  # type: ignore[arg-type]
+        if self.kind == "distances":
+            return trimap_from_distances(alpha, *(float(rng.uniform(*ends)) for ends in (self.erode, self.dilate)))
+        if given is None:
+            raise InputError(f"{name}: has no trimap of its own, as composition.trimap=given wants; choose kernels or distances")
+        wrong = ((given == BACKGROUND) & (alpha > 0)) | ((given == FOREGROUND) & (alpha < full_scale(alpha)))
+        return np.where(wrong, np.uint8(UNKNOWN), given)
+
+    def options(self) -> dict[str, object]:
+        """Return what identifies the trimaps of validation and test, for digests."""
+        ends = {"erode": self.erode, "dilate": self.dilate}
+        return ends if self.kind == "kernels" else {"trimap": self.kind, **ends}
