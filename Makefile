@@ -12,7 +12,7 @@ ARGS       ?=
 BIN        := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train eval sweep compare predict test test-all test-browser lint bench clean
+.PHONY: help setup train eval sweep compare predict test test-all test-browser test-slurm lint bench clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -52,6 +52,11 @@ test-browser: setup ## the report's page in a real Chromium (installed where thi
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -qy chromium; } || true
 	$(BIN)/python -m pip install --quiet "playwright>=1.48"
 	$(BIN)/python -m pytest tests/browser $(ARGS)
+
+test-slurm: setup ## sweeps on a real Slurm of two nodes on this machine (installed where this is root on Debian)
+	@command -v slurmctld mariadbd >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends slurm-wlm munge slurmdbd mariadb-server; } || true
+	$(BIN)/python -m pip install --quiet "hydra-submitit-launcher>=1.2"
+	DEEPMATTE_TEST_SLURM=1 $(BIN)/python -m pytest tests/slurm -rs $(ARGS)
 
 lint: setup ## style and types
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,18 @@ def run_dir(config: DictConfig | Mapping[str, Any]) -> Path:
     return Path(config["output_root"]) / str(config["name"]) / config_hash(config)[:8]
 
 
+def label(overrides: Sequence[str]) -> str:
+    """Return what sets a job apart: its overrides without those that say where, how and on what machine it runs.
+
+    >>> label(["loss=dice", "trainer=ddp", "seed=1", "name=mine"])
+    'loss=dice seed=1'
+    """
+    shared = ("experiments=", "budget=", "trainer=", "output_root=", "name=", "force=", "wandb.", "sweep.", "hydra")
+    return " ".join(override for override in overrides if not override.startswith(shared)) or "defaults"
+
+
 def register_resolvers() -> None:
-    """Make ``${deepmatte.run_dir:}`` known to OmegaConf, and tell Hydra's search path where `experiments/` is."""
+    """Make ``${deepmatte.run_dir:}`` and ``${deepmatte.rest:WEIGHT}`` (1 - WEIGHT) known to OmegaConf, and `experiments/` to Hydra."""
+    OmegaConf.register_new_resolver("deepmatte.rest", lambda weight: round(1 - weight, 12), replace=True)
     OmegaConf.register_new_resolver("deepmatte.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)
     os.environ.setdefault("DEEPMATTE_HOME", str(conf_dir().parent))

@@ -10,8 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from deepmatte.config import config_hash
+from deepmatte.config import config_hash, label
 from deepmatte.rundir import RunDir
+
+STEP = "trainer/global_step"
+"""Lightning's column of optimiser steps; a metric that is defined by itself has to be told its axis."""
 
 
 class Tracker:
@@ -23,7 +26,6 @@ class Tracker:
             return
         import wandb
 
-        own = [override for override in (run.result() or {}).get("overrides", []) if "=" in override]
         identity = config_hash(config)
         self.loggers.append(
             WandbLogger(
@@ -31,7 +33,7 @@ class Tracker:
                 project=config.wandb.project,
                 id=identity,
                 resume="allow",
-                name=" ".join(own) or f"{config.name} {identity[:8]}",
+                name=label((run.result() or {}).get("overrides", []))[:128],  # W&B's own limit
                 group=config.name,
                 job_type="train",
                 tags=[str(config.name), *config.wandb.tags],
@@ -47,8 +49,8 @@ class Tracker:
     def _define_metrics(self) -> None:
         run = self.loggers[0].experiment
         for metric in ("sad", "mse", "grad", "conn"):
-            run.define_metric(f"val/{metric}", summary="min")
-        run.define_metric("val/miou", summary="max")
+            run.define_metric(f"val/{metric}", step_metric=STEP, summary="min")
+        run.define_metric("val/miou", step_metric=STEP, summary="max")
 
     @rank_zero_only
     def finish(self, directory: Path, result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], pictures: Path) -> None:

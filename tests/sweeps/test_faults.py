@@ -20,7 +20,7 @@ LAUNCHERS = {
     "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
     "submitit_local": ("hydra/launcher=submitit_local",),
 }
-GRID = "seed=0,1,2,3"
+GRID = "seed=0,1,2"
 launchers = pytest.mark.parametrize("launcher", LAUNCHERS)
 
 
@@ -29,7 +29,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     """The weights of the grid, by the stub's own arithmetic in this process."""
     from stub_training import weights_after
 
-    return {f"seed={seed}": weights_after(12, seed=seed, lr=5e-3) for seed in range(4)}
+    return {f"seed={seed}": weights_after(12, seed=seed, lr=5e-3) for seed in range(3)}
 
 
 def by_seed(sweeps) -> dict[str, int]:
@@ -51,11 +51,11 @@ def test_a_killed_job_fails_alone_and_the_same_command_goes_on_with_it(launcher:
     first = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="0.3")
     stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 2)
     kills = stubbed.kill(stubbed.jobs()[:1])
-    output = first.communicate(timeout=300)[0]
+    output = first.communicate(timeout=600)[0]
     assert kills == 1
     assert first.returncode == 1, output
     states = [record["status"] for record in stubbed.records().values()]
-    assert sorted(states) == ["failed", "finished", "finished", "finished"]
+    assert sorted(states) == ["failed", "finished", "finished"]
     assert "SIGKILL" in next(record["error"] for record in stubbed.records().values() if record["status"] == "failed")
     code, output = stubbed.run(*words, STUB_STEPS="12")
     assert code == 0, output
@@ -111,9 +111,9 @@ def test_everything_killed_again_and_again(stubbed, undisturbed: dict[str, int])
 def test_two_launchers_share_a_sweep_without_running_a_job_twice(stubbed, undisturbed: dict[str, int]) -> None:
     first = stubbed.start(GRID, STUB_STEPS="12", STUB_PAUSE="0.3")
     second = stubbed.start(GRID, STUB_STEPS="12", STUB_PAUSE="0.3")
-    outputs = [process.communicate(timeout=300)[0] for process in (first, second)]
+    outputs = [process.communicate(timeout=600)[0] for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], outputs
-    assert sum(output.count("start     ") for output in outputs) == 4
+    assert sum(output.count("start     ") for output in outputs) == 3
     checked(stubbed, undisturbed)
 
 
@@ -123,7 +123,7 @@ def test_a_second_launcher_takes_up_what_a_killed_one_left(stubbed, undisturbed:
     second = stubbed.start(GRID, STUB_STEPS="12")
     stubbed.wait_for(lambda: len(stubbed.records()) >= 2)  # the second has left the first's job alone
     first.kill()
-    output = second.communicate(timeout=300)[0]
+    output = second.communicate(timeout=600)[0]
     assert second.returncode == 0, output
     checked(stubbed, undisturbed)
 
@@ -182,7 +182,7 @@ def test_status_shows_what_goes_on_and_repeat_repeats_one_job(stubbed, capsys: p
     running = next(job for job in state.jobs if job.state == "running")
     assert 0 < running.progress < 1
     assert running.seconds_left is not None
-    process.communicate(timeout=300)
+    process.communicate(timeout=600)
     assert main(["status", str(directory)]) == 1
     shown = capsys.readouterr().out
     assert "2 finished, 1 failed" in shown

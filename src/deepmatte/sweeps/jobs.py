@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
-from deepmatte.config import config_hash, run_dir
+from deepmatte.config import config_hash, label, run_dir
 from deepmatte.errors import InputError, RunError
 from deepmatte.lifeline import PARENT
 from deepmatte.locks import INHERITED, Lock, acquire, holder
@@ -206,12 +206,6 @@ def objective(config: DictConfig, result: dict[str, Any]) -> Objective:
         Console(stderr=True).print(f"objective {', '.join(absent)}: the run has only {', '.join(known)}", style="red", markup=False)
         return None
     return tuple(float(value) for value in values) if config.sweep.objectives else float(values[0])
-
-
-def label(overrides: Sequence[str]) -> str:
-    """Leave out what every job of the sweep has in common: the choice of experiment, place and machine."""
-    shared = ("experiments=", "budget=", "trainer=", "output_root=", "name=", "force=", "wandb.", "sweep.", "hydra")
-    return " ".join(override for override in overrides if not override.startswith(shared)) or "defaults"
 
 
 def _note(job: Job, left: bool = False) -> None:

@@ -12,6 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from deepmatte.config import label
 from deepmatte.errors import InputError
 from deepmatte.locks import LOCK_FILE, holder
 from deepmatte.rundir import FINISHED, OUTPUT_FILE, RESULT_FILE, RunDir
@@ -79,8 +80,6 @@ def read_sweep(directory: Path) -> SweepState:
 
 def job_state(path: Path, overrides: Sequence[str] | None, metric: str = "val/sad") -> JobState:
     """Return the state of the run at ``path``; ``overrides`` are those of its plan."""
-    from deepmatte.sweeps.jobs import label
-
     run = RunDir(path)
     try:
         result = run.result() or {}

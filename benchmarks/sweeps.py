@@ -1,0 +1,83 @@
+"""What a sweep costs beyond training: launch of a job, two jobs side by side, two processes in one job. Run: python benchmarks/sweeps.py.
+
+Each figure is a ratio of things timed side by side in this run. It needs two idle cores; on a busy machine it says little.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TRAIN = [sys.executable, "-m", "deepmatte.cli.train", "wandb.mode=disabled", "data.num_workers=0", "num_pictures=1"]
+SMALL = (
+    "data.source.size=96 data.source.num_train=4 data.source.num_val=2 data.source.num_test=2 data.batch_size=4 "
+    "composition.crop_sizes=[64,96] composition.size=64 stages.encoder_decoder.epochs=0 stages.joint.epochs=1"
+).split()
+PARALLEL = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+
+
+def seconds(command: list[str], home: Path, threads: str = "1") -> float:
+    """Return the wall time of a command that succeeds."""
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=home, env=os.environ | {"OMP_NUM_THREADS": threads}, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(done.stderr[-2000:])
+    return time.perf_counter() - start
+
+
+def results(home: Path, name: str) -> list[dict]:
+    """Return the records of a sweep."""
+    return [json.loads(file.read_text()) for file in (home / "runs" / name).glob("*/result.json")]
+
+
+def launch(home: Path, options: list[str]) -> None:
+    """Launch overhead of a job, beyond the run itself, against one import of Lightning in a fresh interpreter."""
+    lightning = min(seconds([sys.executable, "-c", "import pytorch_lightning"], home) for _ in range(2))
+    one = seconds([*TRAIN, *options, "-m", "name=one", "seed=0"], home)
+    three = seconds([*TRAIN, *options, "-m", "name=three", "seed=0,1,2"], home)
+    inside = [record["cost"]["seconds"] for name in ("one", "three") for record in results(home, name)]
+    overhead = (three - one) / 2 - sum(inside) / len(inside)
+    print(
+        f"launch overhead of a job {overhead:.1f} s, import of Lightning {lightning:.1f} s; ratio {overhead / lightning:.2f} (at most 1.15)"
+    )
+
+
+def side_by_side(home: Path, options: list[str]) -> None:
+    """Two jobs on two cores against one of them."""
+    one = seconds([*TRAIN, *options, "-m", "name=alone", "seed=0", *PARALLEL, "sweep.devices=[0]"], home)
+    two = seconds([*TRAIN, *options, "-m", "name=both", "seed=0,1", *PARALLEL], home)
+    print(f"joblib: two jobs {two:.1f} s, one {one:.1f} s; ratio {two / one:.2f} (at most 1.25)")
+
+
+def processes(home: Path, options: list[str]) -> None:
+    """Samples per second of two processes with a thread each against one process with one thread, from the times of two lengths."""
+    speed = {}
+    for name, trainer in (("one", ["trainer=cpu"]), ("two", ["trainer=ddp", "trainer.accelerator=cpu"])):
+        times = {}
+        for samples in (64, 448):
+            words = [*TRAIN, *options, *trainer, f"name=ddp_{name}_{samples}", f"data.samples_per_epoch={samples}", "composition.size=96"]
+            times[samples] = seconds(words, home)
+        speed[name] = (448 - 64) / (times[448] - times[64])
+    print(
+        f"DDP: two processes {speed['two']:.1f} samples/s, one {speed['one']:.1f}; ratio {speed['two'] / speed['one']:.2f} (at least 1.7)"
+    )
+
+
+def main() -> None:
+    """Print the three ratios."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        options = [*SMALL, f"data.source.cache_dir={home / 'cache'}"]
+        seconds([*TRAIN, *options, "name=warm", "data.samples_per_epoch=8"], home)  # draws the pictures, warms the disk
+        launch(home, [*options, "data.samples_per_epoch=8"])
+        side_by_side(home, [*options, "data.samples_per_epoch=192", "composition.size=96"])
+        processes(home, options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""What W&B is told, read back from the files that it writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tiny_run import compose
+
+from deepmatte.config import config_hash
+from deepmatte.rundir import RunDir
+
+pytestmark = pytest.mark.slow
+
+SCORES = {"val/sad": 3.0, "test/sad": 4.5, "trivial/test/sad": 9.0}
+RESULT = {"scores": SCORES, "best_epoch": 1, "protocol": "adobe", "status": "finished", "cost": {"seconds": 7.0, "device_seconds": 14.0}}
+
+
+def read(folder: Path) -> list[dict[str, list]]:
+    """Return, for each ``.wandb`` file below ``folder`` in order of time, its records by kind."""
+    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.sdk.internal.datastore import DataStore
+
+    found = []
+    for file in sorted(folder.rglob("*.wandb")):
+        store, kinds = DataStore(), {}
+        store.open_for_scan(str(file))
+        while (data := store.scan_data()) is not None:
+            record = Record()
+            record.ParseFromString(data)
+            kind = record.WhichOneof("record_type")
+            kinds.setdefault(kind, []).append(getattr(record, kind))
+        found.append(kinds)
+    return found
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple]:
+    """A configuration with W&B offline, and its run directory."""
+    import wandb
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    config = compose("train", ["name=study", "loss=dim", "loss.dice.weight=0.25", "wandb.mode=offline", "wandb.tags=[mine]"])
+    directory = RunDir(tmp_path / "run")
+    directory.update(status="running", overrides=["name=study", "loss=dim", "loss.dice.weight=0.25", "trainer=ddp"])
+    yield config, directory
+    if wandb.run is not None:
+        wandb.finish()
+
+
+def test_a_run_has_group_name_tags_sortable_columns_a_summary_of_the_best_epoch_and_minima(run) -> None:
+    from deepmatte.tracking import Tracker
+
+    config, directory = run
+    tracker = Tracker(config, directory)
+    for step, sad in enumerate((5.0, 3.0, 4.0)):
+        tracker.loggers[0].log_metrics({"val/sad": sad}, step)
+    rows = [{"image": "a", "sad": 4.5}]
+    for name in ("result.json", "per_image.csv", "metrics.csv"):
+        (directory.path / name).touch()
+    tracker.finish(directory.path, RESULT, rows, directory.path / "pictures")
+    (records,) = read(directory.path)
+    started = records["run"][0]
+    assert (started.run_id, started.run_group, started.job_type) == (config_hash(config), "study", "train")
+    assert started.display_name == "loss=dim loss.dice.weight=0.25"
+    assert list(started.tags) == ["study", "mine"]
+    columns = {item.key: json.loads(item.value_json) for item in started.config.update}
+    columns |= {item.key: json.loads(item.value_json) for config in records.get("config", []) for item in config.update}
+    assert columns["loss"]["dice"]["weight"] == 0.25
+    assert columns["seed"] == 0
+    minima = {metric.name: metric for metric in records["metric"]}
+    for name in ("val/sad", "val/mse", "val/grad", "val/conn"):
+        assert minima[name].summary.min
+        assert minima[name].step_metric == "trainer/global_step"
+    summary: dict[str, object] = {}
+    for update in records["summary"]:
+        for item in update.update:
+            summary["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
+    assert summary["test/sad"] == 4.5
+    assert summary["val/sad"] in (3.0, {"min": 3.0})
+    assert summary["cost/device_seconds"] == 14.0
+    assert records["exit"][0].exit_code == 0
+
+
+def test_a_resumed_job_continues_its_run_and_another_rank_never_makes_one(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+    from deepmatte.tracking import Tracker
+
+    config, directory = run
+    Tracker(config, directory).loggers[0].log_metrics({"val/sad": 5.0}, 1)
+    Tracker.fail()
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    other = Tracker(config, directory)
+    other.loggers[0].log_metrics({"val/sad": 1.0}, 2)
+    monkeypatch.setattr(rank_zero_only, "rank", 0)
+    assert len(read(directory.path)) == 1
+    Tracker(config, directory).loggers[0].log_metrics({"val/sad": 4.0}, 2)
+    Tracker.fail()
+    first, second = read(directory.path)
+    assert first["run"][0].run_id == second["run"][0].run_id
+    assert first["exit"][0].exit_code == 1
+    assert [json.loads(item.value_json) for item in second["history"][0].item if "/".join(item.nested_key) == "val/sad"] == [4.0]
