@@ -14,10 +14,17 @@ import time
 from pathlib import Path
 
 TRAIN = [sys.executable, "-m", "deepmatte.cli.train", "wandb.mode=disabled", "data.num_workers=0", "num_pictures=1"]
-SMALL = (
-    "data.source.size=96 data.source.num_train=4 data.source.num_val=2 data.source.num_test=2 data.batch_size=4 "
-    "composition.crop_sizes=[64,96] composition.size=64 stages.encoder_decoder.epochs=0 stages.joint.epochs=1"
-).split()
+SMALL = [
+    "data.source.size=96",
+    "data.source.num_train=4",
+    "data.source.num_val=2",
+    "data.source.num_test=2",
+    "data.batch_size=4",
+    "composition.crop_sizes=[64,96]",
+    "composition.size=64",
+    "stages.encoder_decoder.epochs=0",
+    "stages.joint.epochs=1",
+]
 PARALLEL = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
 
 
