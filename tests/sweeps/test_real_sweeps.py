@@ -1,0 +1,116 @@
+"""Sweeps of real training: kills end in bit-equal weights, DDP works inside every launcher, a failure on one rank stays with its job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.slow
+
+LAUNCHERS = {
+    "basic": (),
+    "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
+    "submitit_local": ("hydra/launcher=submitit_local",),
+}
+DDP = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
+
+
+def last_weights(home: Path) -> dict[str, dict[str, torch.Tensor]]:
+    files = (home / "runs/s").glob("*/checkpoints/last.ckpt")
+    return {file.parents[1].name: torch.load(file, weights_only=True)["state_dict"] for file in files}
+
+
+@pytest.mark.parametrize("trainer", [(), DDP], ids=["one", "ddp"])
+def test_jobs_that_were_killed_end_in_the_weights_of_an_undisturbed_sweep(trainer: tuple[str, ...], sweeps, tiny) -> None:
+    """The job is killed in its second epoch, then everything at once; weights and scores equal, bit for bit."""
+    words = (*tiny("stages.encoder_decoder.epochs=4", "data.samples_per_epoch=32"), *trainer, "seed=0,1")
+    code, output = sweeps.run(*words, timeout=900)
+    assert code == 0, output
+    calm, scores = last_weights(sweeps.home), {name: record["scores"] for name, record in sweeps.records().items()}
+    (sweeps.home / "runs").rename(sweeps.home / "calm")
+    kills = 0
+    for target in (sweeps.jobs, sweeps.pids):
+        known = len(list(sweeps.home.glob("runs/s/*/pictures/epoch_*.png")))
+        process = sweeps.start(*words)
+        sweeps.wait_for(lambda known=known: len(list(sweeps.home.glob("runs/s/*/pictures/epoch_*.png"))) > known)
+        kills += sweeps.kill(target())
+        process.communicate(timeout=900)
+    code, output = sweeps.run(*words, timeout=900)
+    assert code == 0, output
+    assert kills >= 3
+    stormy = last_weights(sweeps.home)
+    assert set(stormy) == set(calm)
+    for name, weights in calm.items():
+        assert all(torch.equal(stormy[name][key], value) for key, value in weights.items()), name
+    assert {name: record["scores"] for name, record in sweeps.records().items()} == scores
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_two_ranks_in_every_job_and_a_failure_on_rank_1_fails_that_job_and_nothing_else(launcher: str, sweeps, tiny) -> None:
+    """The trap is a loss term that is off (weight 0: never computed) in the one job and strikes on rank 1 in the other."""
+    sweeps.environment |= {"DEEPMATTE_ALLOWED_TARGETS": "planted", "PYTHONPATH": str(Path(__file__).parent)}
+    trap = '+loss.trap={term:"planted:trap_loss",weight:1},{term:"planted:trap_loss",weight:0}'
+    code, output = sweeps.run(*tiny(), *DDP, trap, *LAUNCHERS[launcher], timeout=900)
+    assert code == 1, output
+    failed, finished = _by_trap(sweeps)
+    assert failed["status"] == "failed"
+    assert "planted on rank 1" in failed["error"]
+    assert finished["status"] == "finished"
+    assert finished["cost"]["device_seconds"] == pytest.approx(2 * finished["cost"]["seconds"], rel=0.02)
+    assert sweeps.jobs() == []
+
+
+def _by_trap(sweeps) -> tuple[dict, dict]:
+    """Return the records of the job with the trap and of the one without."""
+    import json
+
+    records = [json.loads(file.read_text()) for file in (sweeps.home / "runs/s").glob("*/result.json")]
+    has_trap = [any("weight:1" in word for word in record["overrides"]) for record in records]
+    assert sorted(has_trap) == [False, True]
+    return records[has_trap.index(True)], records[has_trap.index(False)]
+
+
+def test_memory_that_runs_out_is_called_so(sweeps, tiny) -> None:
+    """The processes may have 6 GB of addresses; the batch would take more."""
+    import resource
+
+    limit = 6 * 2**30
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard not in (resource.RLIM_INFINITY, -1) and hard < limit:
+        pytest.skip("the address space is limited already")
+    words = tiny("data.batch_size=64", "data.samples_per_epoch=64", "composition.size=512", "model.width=1.0")
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    try:
+        process = sweeps.start(*words, "seed=0")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    output = process.communicate(timeout=600)[0]
+    (record,) = sweeps.records().values()
+    assert process.returncode == 1, output
+    assert record["status"] == "failed"
+    assert record["error"].startswith("out of memory"), record["error"]
+
+
+def test_real_errors_of_memory_are_recognised_and_others_are_not() -> None:
+    from deepmatte.run import out_of_memory
+
+    with pytest.raises(RuntimeError) as cpu:
+        torch.empty(10**16)
+    assert out_of_memory(cpu.value).startswith("out of memory on the machine")
+    assert out_of_memory(torch.OutOfMemoryError("CUDA out of memory")).startswith("out of memory on the device")
+    assert out_of_memory(MemoryError()).startswith("out of memory on the machine")
+    assert out_of_memory(RuntimeError("size mismatch")) is None
+
+
+def test_the_command_line_of_a_user_ends_with_words_not_with_a_traceback_on_ctrl_c(stubbed) -> None:
+    import signal
+
+    process = stubbed.start("seed=0,1", STUB_STEPS="50")
+    stubbed.wait_for(stubbed.steps)
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == 130
+    assert "Traceback" not in output
+    assert "the same command goes on" in output

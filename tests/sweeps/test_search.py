@@ -1,0 +1,60 @@
+"""Searches: stopped and continued, failures counted and survived, several objectives."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from deepmatte.sweeps.search import count_trials, study_seed, trials_left
+
+
+def make_study(file: Path, states: list[str]) -> None:
+    """Write the table of a study, as far as it is read."""
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("CREATE TABLE trials (trial_id INTEGER PRIMARY KEY, state VARCHAR(8))")
+        database.executemany("INSERT INTO trials (state) VALUES (?)", [(state,) for state in states])
+
+
+def test_failed_trials_count_and_broken_ones_are_still_to_come(tmp_path: Path) -> None:
+    assert trials_left(10, str(tmp_path)) == 10
+    make_study(tmp_path / "study.db", ["COMPLETE"] * 3 + ["FAIL"] * 2 + ["RUNNING", "WAITING"])
+    assert count_trials(tmp_path / "study.db") == {"COMPLETE": 3, "FAIL": 2, "RUNNING": 1, "WAITING": 1}
+    assert trials_left(10, str(tmp_path)) == 5
+    assert trials_left(4, str(tmp_path)) == 0
+    assert study_seed(3, str(tmp_path)) == 10
+
+
+@pytest.mark.slow
+def test_a_search_that_is_killed_is_continued_to_its_number_of_trials(stubbed) -> None:
+    """The lower the rate, the larger the stub's score; 1e30 fails, so some trials do. 6 trials in all, over two calls."""
+    words = ("hydra/sweeper=tpe", "optimizer.lr=choice(1e30,1e-3,1e-2,1e-1)", "seed=choice(0,1)", "sweep.trials=6")
+    study = stubbed.home / "runs/s/study.db"
+    first = stubbed.start(*words, STUB_PAUSE="0.5")
+    stubbed.wait_for(lambda: sum(count_trials(study).values()) >= 3)
+    first.kill()
+    before = count_trials(study)
+    assert before["RUNNING"] == 1
+    code, output = stubbed.run(*words)
+    counts = count_trials(study)
+    assert sum(counts.values()) == counts.get("COMPLETE", 0) + counts.get("FAIL", 0) == 6, output
+    assert max(stubbed.steps().values()) == 1
+    assert code == (1 if counts.get("FAIL") else 0)
+    assert "trials finished" in output
+    assert (stubbed.home / "runs/s/optimization_results.yaml").is_file()
+    code, output = stubbed.run(*words)  # nothing is left to do
+    assert "start     " not in output
+
+
+@pytest.mark.slow
+def test_two_objectives_give_a_front(stubbed) -> None:
+    from omegaconf import OmegaConf
+
+    words = ("experiments=sad_against_seconds", "sweep.trials=3", "name=s")
+    code, output = stubbed.run(*words)
+    assert code == 0, output
+    front = OmegaConf.load(stubbed.home / "runs/s/optimization_results.yaml")
+    assert front.solutions
+    assert all(len(solution["values"]) == 2 for solution in front.solutions)
