@@ -114,7 +114,8 @@ def test_each_test_set_has_a_table_of_its_own(checkout: Path) -> None:
     assert main(["small", "--page"]) == 0
     text = (checkout / "experiments" / "small.md").read_text()
     assert "composition.size=28" in text.split("# Test set")[2]
-    assert "small/2_loss.png" in text
+    assert "(small/2_loss.png)" in text
+    assert "(small/2_scores.png)" in text
 
 
 def test_losses_are_means_of_an_epoch(checkout: Path) -> None:
@@ -123,11 +124,11 @@ def test_losses_are_means_of_an_epoch(checkout: Path) -> None:
 
 
 def test_what_cannot_be_is_said_in_one_line(checkout: Path) -> None:
-    with pytest.raises(InputError, match=r"EXPERIMENT=smal: .*choose one of small"):
+    with pytest.raises(InputError, match=r"EXPERIMENT=smal: .*choose one of .*small"):
         find_study("smal")
     with pytest.raises(InputError, match="no finished run"):
         tables(find_study("small", ["output_root=elsewhere"]))
-    with pytest.raises(InputError, match="^small: ") as error:
+    with pytest.raises(InputError, match=r"^small: ") as error:
         find_study("small", ["no_such_key=1"])
     assert "\n" not in str(error.value)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import cv2
 import numpy as np
@@ -15,9 +14,8 @@ from deepmatte.ops.regions import BACKGROUND, FOREGROUND
 
 Colour = Literal["lab", "rgb"]
 Output = Literal["soft", "hard"]
-Fitted = TypeVar("Fitted", bound=Any)
 
-_BLOCK = 1 << 18  # pixels whose memberships are held at a time: large pictures take no more memory than small ones
+_BLOCK = 1 << 18  # pixels that are judged at a time, in double precision
 
 
 @dataclass(frozen=True)
@@ -30,16 +28,20 @@ class Clustering(ClassicalMethod):
         max_clusters: the largest number that ``auto`` tries.
         colour: ``lab`` (CIE L*a*b* / 100, where distance is closer to what an eye sees) or ``rgb``.
         position: weight of a pixel's place beside its colour; at 1 the longer side is as far as black is from white.
+        fit_pixels: so many pixels, drawn at random, are clustered; all of them are then judged by the clusters.
         output: ``soft`` alpha from distances or probabilities, or ``hard``: 1 in a foreground cluster, else 0.
         max_iterations: after so many the state that is reached is taken.
         seed: of where clusters start and which pixels stand for the others.
     """
+
+    max_megapixels: ClassVar[float] = 8.0
 
     trimap: bool = True
     clusters: int | str = 8
     max_clusters: int = 8
     colour: Colour = "lab"
     position: float = 0.0
+    fit_pixels: int = 50_000
     output: Output = "soft"
     max_iterations: int = 100
     seed: int = 0
@@ -56,6 +58,7 @@ class Clustering(ClassicalMethod):
         self._check("colour", self.colour in get_args(Colour), "lab or rgb")
         self._check("position", self.position >= 0, "a number that is not negative")
         self._check("output", self.output in get_args(Output), "soft or hard")
+        self._check("fit_pixels", self.fit_pixels >= 10, "a number of at least 10")
         self._check("max_iterations", self.max_iterations >= 1, "a number of at least 1")
 
     @property
@@ -92,12 +95,14 @@ class Clustering(ClassicalMethod):
         if clusters < 2:
             warn("all pixels are alike, so there is nothing to cluster; alpha is 0.5 where it is not known")
             return nothing_known(image, trimap)
-        model = self.fit(pixels, clusters)
-        labels = _by_blocks(lambda block: self.memberships(model, block).argmax(1), pixels).reshape(image.shape[:2])
+        model = self.fit(self.sample(pixels, self.fit_pixels), clusters)
+        blocks = (pixels[start : start + _BLOCK] for start in range(0, len(pixels), _BLOCK))
+        memberships = np.concatenate([self.memberships(model, block).astype(np.float32) for block in blocks])
+        labels = memberships.argmax(1).reshape(image.shape[:2])
         foreground = foreground_clusters(labels, self.centres(model), trimap)
         if self.output == "hard":
             return foreground[labels].astype(np.float64)
-        return _by_blocks(lambda block: self.memberships(model, block) @ foreground, pixels).reshape(image.shape[:2])
+        return (memberships @ foreground.astype(np.float32)).reshape(image.shape[:2])
 
     def sample(self, pixels: np.ndarray, num: int) -> np.ndarray:
         """Return up to ``num`` of the pixels (P, D), drawn without repetition."""
@@ -188,7 +193,3 @@ def _by_place(labels: np.ndarray, num: int) -> np.ndarray:
         warn("no cluster lies more in the centre than at the border; the most central one is taken for the foreground")
         foreground[lead.argmax()] = True
     return foreground
-
-
-def _by_blocks(function: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray) -> np.ndarray:
-    return np.concatenate([function(pixels[start : start + _BLOCK]) for start in range(0, len(pixels), _BLOCK)])

@@ -22,7 +22,6 @@ class GaussianMixture(Clustering):
     ``clusters: auto`` takes the lowest BIC (Schwarz 1978).
 
     Args:
-        fit_pixels: so many pixels, drawn at random, fit the mixture; all of them are then judged by it.
         tolerance: gain of the mean log-likelihood below which the fit is over.
     """
 
@@ -34,7 +33,6 @@ class GaussianMixture(Clustering):
     def __post_init__(self) -> None:
         """Refuse options that can't be."""
         super().__post_init__()
-        self._check("fit_pixels", self.fit_pixels >= 10, "a number of at least 10")
         self._check("tolerance", self.tolerance >= 0, "a number that is not negative")
 
     def fit(self, pixels: np.ndarray, clusters: int) -> Mixture:
@@ -46,7 +44,8 @@ class GaussianMixture(Clustering):
 
     def unfitness(self, pixels: np.ndarray, clusters: int) -> float:
         """Return the BIC over the pixels that fit the mixture."""
-        return float(self._fitted(pixels, clusters).bic(self.sample(pixels, self.fit_pixels)))
+        pixels = self.sample(pixels, self.fit_pixels)
+        return float(self._fitted(pixels, clusters).bic(pixels))
 
     def centres(self, model: Mixture) -> np.ndarray:
         """Return the means (K, D)."""
@@ -63,4 +62,4 @@ class GaussianMixture(Clustering):
         model = mixture.GaussianMixture(clusters, tol=self.tolerance, reg_covar=1e-5, max_iter=self.max_iterations, random_state=self.seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `fit` says in its own voice that a mixture did not converge
-            return model.fit(self.sample(pixels, self.fit_pixels))
+            return model.fit(pixels)

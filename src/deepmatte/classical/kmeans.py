@@ -11,42 +11,41 @@ import numpy as np
 from deepmatte.classical.clustering import Clustering
 from deepmatte.classical.method import warn
 
+STARTS = 3
+"""Of so many starts the one with the least inertia is taken."""
+
 
 @dataclass(frozen=True)
 class KMeans(Clustering):
     """Scikit-learn's K-means; the soft matte is the fuzzy membership of Bezdek 1981 in the foreground's clusters.
 
     A pixel at the distances d_k belongs to cluster k with d_k^(-2 / (m - 1)) over the sum of all, m being the ``fuzziness``.
+    Large pictures are clustered by a random sample: on photographs that is several times as fast as mini-batches, at the same inertia.
     ``clusters: auto`` takes the largest mean silhouette (Rousseeuw 1987) of ``silhouette_pixels`` pixels.
 
     Args:
         fuzziness: m > 1; near 1 the matte is nearly hard, larger is softer.
-        minibatch_above: pictures of more pixels are clustered in mini-batches (Sculley 2010).
         silhouette_pixels: its cost grows with their square.
     """
 
     name: ClassVar[str] = "kmeans"
 
     fuzziness: float = 2.0
-    minibatch_above: int = 100_000
     silhouette_pixels: int = 2000
 
     def __post_init__(self) -> None:
         """Refuse options that can't be."""
         super().__post_init__()
         self._check("fuzziness", self.fuzziness > 1, "a number above 1")
-        self._check("minibatch_above", self.minibatch_above >= 1, "a number of at least 1")
         self._check("silhouette_pixels", self.silhouette_pixels >= 10, "a number of at least 10")
 
     def fit(self, pixels: np.ndarray, clusters: int) -> np.ndarray:
         """Return the centres (K, D)."""
         from sklearn import cluster
 
-        options = {"n_clusters": clusters, "n_init": 1, "max_iter": self.max_iterations, "random_state": self.seed}
-        large = len(pixels) > self.minibatch_above
-        model = cluster.MiniBatchKMeans(**options, batch_size=4096) if large else cluster.KMeans(**options)
+        model = cluster.KMeans(clusters, n_init=STARTS, max_iter=self.max_iterations, random_state=self.seed)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it has to say is said below, for both kinds and in one voice
+            warnings.simplefilter("ignore")  # what it has to say is said below
             model.fit(pixels)
         if model.n_iter_ >= self.max_iterations:
             warn(f"K-means did not settle in {self.max_iterations} iterations; its last state is taken")
@@ -75,4 +74,6 @@ class KMeans(Clustering):
 
     @staticmethod
     def _squared_distances(centres: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-        return np.stack([np.square(pixels - centre).sum(1) for centre in centres.astype(pixels.dtype)], 1)
+        centres = centres.astype(pixels.dtype)
+        products = np.square(pixels).sum(1)[:, None] - 2 * pixels @ centres.T + np.square(centres).sum(1)
+        return np.maximum(products, 0)

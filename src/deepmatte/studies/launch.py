@@ -59,10 +59,10 @@ def find_study(name: str, overrides: Sequence[str] = ()) -> Study:
     Raises:
         InputError: there is no such experiment, or an override does not fit it.
     """
-    folder = Path("experiments") if (Path("experiments") / f"{name}.yaml").is_file() else conf_dir().parent / "experiments"
-    file = folder / f"{name}.yaml"
-    if not file.is_file():
-        names = ", ".join(sorted(other.stem for other in folder.glob("*.yaml")))
+    folders = [Path("experiments"), conf_dir().parent / "experiments"]  # in the order in which Hydra looks for them
+    file = next((folder / f"{name}.yaml" for folder in folders if (folder / f"{name}.yaml").is_file()), None)
+    if file is None:
+        names = ", ".join(sorted({other.stem for folder in folders for other in folder.glob("*.yaml")}))
         raise InputError(f"EXPERIMENT={name}: there is no experiments/{name}.yaml; choose one of {names}")
     register_resolvers()
     search.register_resolvers()

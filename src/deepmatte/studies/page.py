@@ -66,7 +66,7 @@ def _table(study: Study, runs: Sequence[Run], methods: Sequence[Path], folder: P
     drawings = [drawing for drawing in draw_all(comparison, found, []) if drawing.name in DRAWINGS]
     for drawing in drawings:
         write_bytes(folder / study.name / f"{prefix}{drawing.name}.png", to_png(drawing))
-    parts = [render_markdown(comparison, found, drawings, f"{study.name}/{prefix}".removesuffix("/")).replace(f"{prefix}/", prefix)]
+    parts = [render_markdown(comparison, found, drawings, study.name).replace(f"]({study.name}/", f"]({study.name}/{prefix}")]
     records = {path: RunDir(path).result() or {} for path in methods}
     if records:
         parts.append(methods_table(list(records.values())))
