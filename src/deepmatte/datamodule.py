@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -27,6 +28,8 @@ from deepmatte.data import (
     collate,
 )
 from deepmatte.errors import InputError
+
+_log = logging.getLogger(__name__)
 
 
 class MattingData(pl.LightningDataModule):
@@ -123,6 +126,12 @@ class MattingData(pl.LightningDataModule):
     def wrap(self, split: str, around: Callable[[MattingDataset[Any]], MattingDataset[Any]]) -> None:
         """Put a dataset around that of an evaluation split, for work that is to be done where the samples are made."""
         self._datasets[split] = around(self.eval_dataset(split))
+
+    def teardown(self, stage: str) -> None:
+        """Say how many training samples were replaced because their files could not be used."""
+        dataset = self._datasets.get("train")
+        if stage == "fit" and isinstance(dataset, CompositionDataset) and dataset.num_skipped:
+            _log.warning("%d training samples were replaced (data.on_error=skip)", dataset.num_skipped)
 
     def train_dataloader(self) -> DataLoader:
         """Return this process's share of each global batch, from where an interrupted epoch stopped."""

@@ -20,6 +20,9 @@ from deepmatte.data.sources import Split
 from deepmatte.data.splits import identity_rule, split_of
 from deepmatte.errors import InputError
 
+_KEYS = {"foregrounds": {"foreground", "alpha", "names", "image"}, "backgrounds": {"background", "background_names"}}
+"""The keys by which a split says that its foregrounds, or its backgrounds, lie in a place of their own."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -151,9 +154,11 @@ class FolderData:
             self._found[key] = self._checked(files, what)
         return self._found[key]
 
+    def _says(self, what: str, split: str) -> bool:
+        return bool(_KEYS[what] & self._own.get(split, {}).keys())
+
     def _has_own(self, what: str, split: str) -> bool:
-        keys = {"foregrounds": {"foreground", "alpha", "names", "image"}, "backgrounds": {"background", "background_names"}}[what]
-        return split != "train" and bool(keys & self._own.get(split, {}).keys())
+        return split != "train" and self._says(what, split)
 
     def _share(self, what: str, split: Split, find: Callable[[Place], Files]) -> Files:
         """Return the part of the training place that the hash of the foregrounds gives to ``split``."""
@@ -165,7 +170,8 @@ class FolderData:
             other: fraction for other, fraction in (("val", self.val_fraction), ("test", self.test_fraction)) if self._shares(what, other)
         }
         val, test = shares.get("val", 0.0), shares.get("test", 0.0)
-        part = {name: files for name, files in pool.items() if split_of(self._layout.identity(name), val, test) == split}
+        shown = self._shown(what)
+        part = {name: files for name, files in pool.items() if split_of(shown(name), val, test) == split}
         if not part:
             text = f"data.source.val_fraction={val}, test_fraction={test}"
             raise InputError(f"{text}: none of the {len(pool)} {what} falls into the {split} split; change the shares or add files")
@@ -174,18 +180,22 @@ class FolderData:
     def _shares(self, what: str, split: str) -> bool:
         return not self._has_own(what, split) and self._places.get(split, self._shared).image is None
 
+    def _shown(self, what: str) -> Callable[[str], str]:
+        """Return the function from a name to what the picture shows; a background shows itself."""
+        return self._layout.identity if what == "foregrounds" else str
+
     def _take_out(self, pool: dict[str, tuple[Path, ...]], others: Files, what: str, split: str) -> None:
         """Remove what another split shows from the pool; where the training split has a place of its own, refuse it instead."""
-        theirs: dict[str, set[Path]] = {}
+        shown, theirs = self._shown(what), dict[str, set[Path]]()
         for name, files in others.items():
-            theirs.setdefault(self._layout.identity(name), set()).add(files[0])
+            theirs.setdefault(shown(name), set()).add(files[0])
         keys = ("foreground", "alpha") if what == "foregrounds" else ("background",)
         one_place = all(getattr(self._places[split], key) == getattr(self._shared, key) for key in keys)
         for name, files in list(pool.items()):
-            twins = theirs.get(self._layout.identity(name), set())
+            twins = theirs.get(shown(name), set())
             if not twins or not (one_place or any(_same_content(files[0], twin) for twin in twins)):
                 continue
-            if "train" in self._own and keys[0] in self._own["train"].keys() | {"foreground" if "names" in self._own["train"] else ""}:
+            if self._says(what, "train"):
                 raise InputError(f"{named(files[0])}: shows what the {split} split shows, too; remove it from one of the two")
             del pool[name]
 

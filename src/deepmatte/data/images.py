@@ -163,6 +163,18 @@ def read_trimap(path: PathLike) -> np.ndarray:
     return trimap
 
 
+def read_as_stored(path: PathLike, mode: Literal["RGB", "L"]) -> Image.Image:
+    """Return a picture as Pillow alone converts it to ``mode``, for programs that repeat what others have done with it.
+
+    EXIF rotation is not applied, and colour spaces that the functions above refuse are converted.
+
+    Raises:
+        InputError: the file can't be read.
+    """
+    with _opened(path, any_mode=True) as picture:
+        return picture.convert(mode)
+
+
 def write_png(path: PathLike, pixels: np.ndarray) -> None:
     """Write a PNG of uint8 or uint16 pixels, (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA; never leaves half a file behind.
 
@@ -212,7 +224,7 @@ def _decoded(path: PathLike) -> np.ndarray:
 
 
 @contextmanager
-def _opened(path: PathLike) -> Iterator[ImageFile.ImageFile]:
+def _opened(path: PathLike, any_mode: bool = False) -> Iterator[ImageFile.ImageFile]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -220,7 +232,7 @@ def _opened(path: PathLike) -> Iterator[ImageFile.ImageFile]:
         with picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
-            if picture.mode not in _MODES:
+            if picture.mode not in _MODES and not any_mode:
                 raise InputError(f"{named(path)}: pixels of type {picture.mode} are not read; convert the file to 8-bit RGB or grey")
             yield picture
     except InputError:

@@ -1,0 +1,122 @@
+"""Reading every file of a source, and listing what is wrong with any of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from deepmatte.data.composition import Composition
+from deepmatte.data.files import FileSet
+from deepmatte.data.images import named
+from deepmatte.data.parallel import shared, spread
+from deepmatte.data.sources import CompositionSource, ImageSource, Source, Split
+from deepmatte.errors import InputError
+from deepmatte.ops.trimap import full_scale
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+@dataclass
+class Verdict:
+    """What was read, and every problem in one line each."""
+
+    num_items: int = 0
+    problems: list[str] = field(default_factory=list)
+    unavailable: dict[str, str] = field(default_factory=dict)
+
+
+def sets_of(source: Source, split: Split) -> dict[str, Any]:
+    """Return the sets of a split by what they hold: ``images``, or ``foregrounds`` and ``backgrounds``.
+
+    Raises:
+        InputError: the source has nothing for this split.
+    """
+    images = source.images(split) if isinstance(source, ImageSource) else None
+    if images is not None:
+        return {"images": images}
+    if not isinstance(source, CompositionSource):
+        raise InputError(f"data={source.name}: has no foregrounds")
+    return {"foregrounds": source.foregrounds(split), "backgrounds": source.backgrounds(split)}
+
+
+def verify(source: Source, composition: Composition | None = None, processes: int | None = None) -> Verdict:
+    """Read every item of every split; ``composition`` says how large a foreground has to be.
+
+    The source should have been made with ``on_error="skip"``, so that what it finds by names and headers is listed, too.
+    """
+    verdict = Verdict()
+    contents: dict[tuple[str, bytes], tuple[str, str]] = {}
+    read: list[Any] = []
+    for split in SPLITS:
+        try:
+            found = sets_of(source, split)
+        except InputError as error:
+            verdict.unavailable[split] = str(error)
+            continue
+        for what, items in found.items():
+            if isinstance(items, FileSet):
+                if items.files in read:  # finished pictures may serve as validation and as test
+                    continue
+                read.append(items.files)
+            common = (items, what, composition)
+            results = spread(_read, range(len(items)), processes, f"{split} {what}", common=common)
+            for index, (problem, content) in enumerate(results):
+                verdict.num_items += 1
+                if problem:
+                    verdict.problems.append(problem)
+                elif content:
+                    _compare(verdict, contents, split, what, _called(items, index), content)
+    verdict.problems = [*getattr(source, "problems", []), *verdict.problems]
+    return verdict
+
+
+def _called(items: Any, index: int) -> str:
+    return named(items.files[index][0]) if isinstance(items, FileSet) else named(items.names[index])
+
+
+def _compare(
+    verdict: Verdict, contents: dict[tuple[str, bytes], tuple[str, str]], split: str, what: str, name: str, content: bytes
+) -> None:
+    """Note a picture that is, under whatever name, in two splits; images are compared with foregrounds."""
+    kind = "background" if what == "backgrounds" else "picture"
+    other_split, other = contents.setdefault((kind, content), (split, name))
+    if other_split != split:
+        text = f"shows the very pixels of {other}, which is in {other_split}; remove it from one of the two"
+        verdict.problems.append(f"{name}: is in {split} and {text}")
+
+
+def _read(index: int) -> tuple[str, bytes]:
+    """Return what is wrong with an item ("" if nothing) and a sum of its colours."""
+    items, what, composition = shared()
+    name = _called(items, index)
+    try:
+        if what == "backgrounds":
+            return "", _sum(items.load(index))
+        if what == "images":
+            image, trimap, alpha = items.load(index)
+            return _trimap_problem(name, trimap, alpha), _sum(image)
+        colours, alpha = items.load(index)
+        if composition is not None:
+            composition.check_size(name, *alpha.shape)
+    except InputError as error:
+        return str(error), b""
+    if (alpha == alpha.flat[0]).all():
+        return f"{name}: its matte is the same everywhere, there is no edge to crop around; remove it", b""
+    return "", _sum(colours)
+
+
+def _trimap_problem(name: str, trimap: np.ndarray, alpha: np.ndarray) -> str:
+    """Tell of a trimap that contradicts its matte so much that one of the two belongs to another picture."""
+    share = alpha / np.float32(full_scale(alpha))
+    wrong = np.count_nonzero((trimap == 0) & (share > 0.9)) + np.count_nonzero((trimap == 255) & (share < 0.1))
+    known = np.count_nonzero(trimap != 128)
+    if wrong <= 0.05 * max(known, 1):
+        return ""
+    return f"{name}: its trimap contradicts its matte on {100 * wrong / known:.0f} % of the known pixels; they belong to different pictures"
+
+
+def _sum(pixels: np.ndarray) -> bytes:
+    return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).digest()

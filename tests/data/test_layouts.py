@@ -1,0 +1,130 @@
+"""Every data set file in conf/data finds what its archive unpacks, and what it finds can be trained on or scored."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from layout_trees import TREES
+from omegaconf import OmegaConf
+
+from deepmatte.build import build_data
+from deepmatte.config import conf_dir
+from deepmatte.data.describe import describe
+from deepmatte.data.sheet import contact_sheet
+from deepmatte.data.verify import verify
+from deepmatte.datamodule import MattingData
+from deepmatte.errors import InputError
+
+COUNTS = {  # split: number of pictures, and of foregrounds that they show
+    "composition1k": {"test": (4, 2)},
+    "distinctions646": {"test": (2, 2)},
+    "aisegment": {},
+    "am2k": {"test": (2, 2)},
+    "p3m10k": {"test": (1, 1)},
+    "p3m10k_np": {"test": (1, 1)},
+    "ppm100": {"val": (3, 3), "test": (3, 3)},
+    "aim500": {"val": (3, 3), "test": (3, 3)},
+    "alphamatting_lowres": {"val": (3, 3), "test": (3, 3)},
+    "videomatte": {"test": (3, 3)},
+    "cutouts": {},
+    "folder": {},
+}
+SCORED_ONLY = ("ppm100", "aim500", "alphamatting_lowres")
+TOTAL = {"composition1k": 7, "distinctions646": 8, "aisegment": 12, "am2k": 8, "p3m10k": 8, "p3m10k_np": 8, "videomatte": 27}
+# Few files fall where the shares of a large set put hundreds; larger shares fill every split of a small one.
+SHARES = {"composition1k": 0.3, "aisegment": (0.25, 0.25), "am2k": 0.3, "p3m10k": 0.3, "p3m10k_np": 0.3, "videomatte": 0.3}
+
+
+def loaded(name: str) -> OmegaConf:
+    """Return a file of conf/data with those that it builds on, as Hydra composes them."""
+    own = OmegaConf.load(conf_dir() / "data" / f"{name}.yaml")
+    bases = [loaded(base) for base in own.pop("defaults", []) if base != "_self_"]
+    return OmegaConf.merge(*bases, own)
+
+
+def data_of(name: str, root: Path, **keys) -> MattingData:
+    shares = SHARES.get(name, 0.25)
+    val, test = shares if isinstance(shares, tuple) else (shares, 0.25)
+    overlay = {"root": str(root), **TREES[name](root), "source": {"val_fraction": val, "test_fraction": test, **keys.pop("source", {})}}
+    module = {"on_error": "stop", "batch_size": 4, "samples_per_epoch": 8, "num_workers": 0}
+    data = OmegaConf.merge({"data": module}, {"data": loaded(name)}, {"data": overlay}, {"data": keys})
+    recipe = {"_target_": "deepmatte.data.Composition", "crop_sizes": [24, 32], "size": 32, "flip": 0.0, "erode": [1, 5], "dilate": [1, 5]}
+    return build_data(OmegaConf.create({"composition": recipe, **data}))
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_each_layout_is_described_verified_and_trained_on(name: str, tmp_path: Path) -> None:
+    data = data_of(name, tmp_path)
+    lines, rows = describe(data.source, num_pictures=1)
+    counts = {(line.split, line.what): (line.count, line.num_distinct) for line in lines}
+    for split, expected in COUNTS[name].items():
+        assert expected in (counts.get((split, "images")), counts.get((split, "foregrounds"))), counts
+    sheet = contact_sheet(rows)
+    assert sheet.std() > 20  # pictures, not paper
+    verdict = verify(data.source, data.composition, processes=1)
+    assert verdict.problems == []
+    assert verdict.num_items == sum(line.count for line in lines if name not in SCORED_ONLY or line.split == "test")
+    if name in SCORED_ONLY:
+        with pytest.raises(InputError, match="no foregrounds to train on"):
+            data.train_dataset()
+        sample = data.eval_dataset("test")[0]
+        assert (sample["trimap"] == 128).any()
+        return
+    data.check(["train", "val", "test"])
+    in_splits = [
+        data.source.foregrounds(split).names for split in ("train", "val") + (("test",) if data.source.images("test") is None else ())
+    ]
+    assert sum(map(len, in_splits[: 2 if name in TOTAL and name != "aisegment" else 3])) == TOTAL.get(name, 12)
+    assert len(set().union(*in_splits)) == sum(map(len, in_splits)) or name == "videomatte"
+    batch = next(iter(data.train_dataloader()))
+    a, f, b = (batch[key].double() for key in ("alpha", "foreground", "background"))
+    assert (batch["composite"] - (a * f + (1 - a) * b)).abs().max() <= 1e-6
+    assert ((batch["alpha"] > 0) & (batch["alpha"] < 1)).flatten(1).any(1).all()
+    assert torch.isfinite(data.eval_dataset("test")[0]["image"]).all()
+
+
+def test_every_data_set_file_has_a_tree() -> None:
+    files = {file.stem for file in (conf_dir() / "data").glob("*.yaml")}
+    assert files - {"procedural", "mixture", "alphamatting"} == set(TREES)
+
+
+def test_composition1k_trains_on_the_backgrounds_of_the_list_and_takes_the_matte_of_the_foreground(tmp_path: Path) -> None:
+    data = data_of("composition1k", tmp_path)
+    names = [name for split in ("train", "val") for name in data.source.backgrounds(split).names]
+    assert len(names) == 14
+    assert "COCO_train2014_999999999999" not in names
+    assert "Adobe-licensed images/boy-1" in [name for split in ("train", "val") for name in data.source.foregrounds(split).names]
+    images = data.eval_dataset("test")
+    assert [(images.record(i)["image"], images.record(i)["foreground"]) for i in (0, 3)] == [
+        ("dandelion_0", "dandelion"),
+        ("light_1_1", "light_1"),
+    ]
+
+
+def test_frames_of_a_clip_are_never_in_two_splits(tmp_path: Path) -> None:
+    source = data_of("videomatte", tmp_path).source
+    clips = {split: {name.split("/")[0] for name in source.foregrounds(split).names} for split in ("train", "val")}
+    assert clips["train"].isdisjoint(clips["val"])
+    assert {len([n for n in source.foregrounds(s).names if n.startswith(f"{c}/")]) for s in clips for c in clips[s]} == {3}
+
+
+def test_the_colours_of_photographs_are_estimated_without_their_background(tmp_path: Path) -> None:
+    """Where the matte is 1 the colours are the photograph's; where it is partial the green that shone through is gone."""
+    import numpy as np
+    from layout_trees import backgrounds, save
+    from small_pictures import soft_matte
+
+    share = soft_matte(60, 60, 1)[..., None] / 255
+    photo = np.round(share * np.array([200, 40, 40]) + (1 - share) * np.array([0, 255, 0])).astype(np.uint8)
+    save(tmp_path / "fg" / "x.png", photo)
+    save(tmp_path / "alpha" / "x.png", soft_matte(60, 60, 1))
+    backgrounds(tmp_path / "bg", ("y",))
+    from deepmatte.data import FolderData
+
+    options = {"val_fraction": 0, "test_fraction": 0}
+    colours, alpha = FolderData(tmp_path, estimate_foreground=True, **options).foregrounds("train").load(0)
+    plain = FolderData(tmp_path, **options).foregrounds("train")
+    np.testing.assert_array_equal(colours[alpha == 255], photo[alpha == 255])
+    partial = (alpha > 60) & (alpha < 200)
+    assert np.abs(colours[partial].astype(int) - [200, 40, 40]).mean() < 0.25 * np.abs(photo[partial].astype(int) - [200, 40, 40]).mean()
+    assert plain.digest() != FolderData(tmp_path, estimate_foreground=True, **options).foregrounds("train").digest()
