@@ -62,6 +62,11 @@ class Sweeps:
         logs = (self.home / "runs" / name).glob("*/steps.log")
         return Counter((file.parent.name, int(line.split()[0])) for file in logs for line in file.read_text().splitlines())
 
+    def workers(self, name: str = "s") -> set[str]:
+        """Return the processes that have made a step."""
+        logs = (self.home / "runs" / name).glob("*/steps.log")
+        return {line.split()[1] for file in logs for line in file.read_text().splitlines()}
+
     def wait_for(self, condition: Callable[[], object], seconds: float = 400) -> None:
         """Wait until ``condition`` holds."""
         end = time.monotonic() + seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,39 @@ from deepmatte.sweeps.devices import CLUSTER, launcher_name
 from deepmatte.sweeps.jobs import JOB_FILE, settle, start_tree
 from deepmatte.sweeps.launch import announce
 from deepmatte.sweeps.process import Stopper, deadline
-from deepmatte.sweeps.status import sweep_costs
+from deepmatte.sweeps.status import STYLES, read_sweep, sweep_costs
+
+ELSEWHERE = ("LocalLauncher", "SlurmLauncher")
+"""Launchers whose jobs write to files of their own."""
+
+
+class Reporter(threading.Thread):
+    """Says on the launcher's terminal what happens to jobs whose own output goes to files elsewhere."""
+
+    def __init__(self, directory: Path, console: Console, seconds: float = 2.0) -> None:
+        super().__init__(daemon=True)
+        self.directory, self.console, self.seconds = directory, console, seconds
+        self.known = {job.run: job.state for job in read_sweep(directory).jobs}
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        """Look every few seconds until the sweep is over."""
+        while not self.over.wait(self.seconds):
+            self._look()
+
+    def finish(self) -> None:
+        """Look once more, and end."""
+        self.over.set()
+        self.join()
+        self._look()
+
+    def _look(self) -> None:
+        for job in read_sweep(self.directory).jobs:
+            if self.known.get(job.run) != job.state and job.state != "waiting":
+                end = f"; {plan.estimate(self.directory)}" if job.state == FINISHED else f": {job.error}" if job.error else ""
+                line = f"{job.state:<9} [{Path(job.run).name}] {job.label}{end}"
+                self.console.print(line, style=STYLES.get(job.state, "bold red"), markup=False)
+            self.known[job.run] = job.state
 
 
 class SweepGuard(Callback):
@@ -31,6 +64,7 @@ class SweepGuard(Callback):
     def __init__(self) -> None:
         self.start = time.time()
         self.study: Lock | None = None
+        self.reporter: Reporter | None = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the whole sweep, write ``sweep.json``, and say what is to come."""
@@ -45,16 +79,22 @@ class SweepGuard(Callback):
         except InputError as error:
             console.print(f"deepmatte: {error}", style="bold red", markup=False)
             sys.exit(2)
-        announce(directory)
+        name = launcher_name(config.hydra)
+        announce(directory, wait=name == "JoblibLauncher")
         for line in plan.duplicates(jobs):
             console.print(f"note      {line}", style="yellow", markup=False)
         outlook = plan.estimate(directory) if plan.is_grid(config.hydra) else search.outlook(config)
         console.print(f"sweep     {directory}: {outlook}; watch it with `deepmatte sweep status {directory}`", markup=False)
+        if name in ELSEWHERE and plan.is_grid(config.hydra):
+            self.reporter = Reporter(directory, console)
+            self.reporter.start()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Take up what others left undone, print costs and ranking, and leave with 1 if a run is not finished."""
         if self.study is not None:
             self.study.release()
+        if self.reporter is not None:
+            self.reporter.finish()
         runs = self._runs(config)
         if not runs:
             return

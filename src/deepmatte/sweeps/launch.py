@@ -6,22 +6,25 @@ import os
 import signal
 import socket
 import sys
+import time
 import uuid
 from pathlib import Path
 from types import FrameType
 
-from deepmatte.locks import is_alive
+from deepmatte.locks import LOCK_FILE, holder, is_alive
 from deepmatte.rundir import write_text
-from deepmatte.sweeps.process import Stop
+from deepmatte.sweeps.process import GRACE_SECONDS, Stop
 
 LAUNCH = "DEEPMATTE_LAUNCH"
 """Environment variable of the jobs: host, process and name of their launcher, and the file that appears when it is told to stop."""
 
 
-def announce(directory: Path) -> None:
+def announce(directory: Path, *, wait: bool) -> None:
     """Make this process known to the jobs of the sweep in ``directory``; Ctrl-C and SIGTERM then reach all of them, wherever they are.
 
-    A hard kill leaves no file: jobs on this machine see that the process is gone, jobs of a cluster go on, as a queue's jobs do.
+    With ``wait`` it lets them write their checkpoints before it ends (joblib kills its workers with all their children at
+    once); a second Ctrl-C does not. A hard kill leaves no file: jobs on this machine see that the process is gone, jobs of a
+    cluster go on, as a queue's jobs do.
     """
     flag = (directory / "jobs" / f"stop-{uuid.uuid4().hex[:12]}").resolve()
     os.environ[LAUNCH] = f"{socket.gethostname()}|{os.getpid()}|{flag}"
@@ -31,6 +34,10 @@ def announce(directory: Path) -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         if os.getpid() == owner:
             write_text(flag, "stopped\n")
+            signal.signal(number, previous[signal.Signals(number)])
+            end = time.monotonic() + GRACE_SECONDS
+            while wait and time.monotonic() < end and _at_work(directory):
+                time.sleep(0.2)
         handler = previous[signal.Signals(number)]
         if callable(handler):
             handler(number, frame)
@@ -38,6 +45,10 @@ def announce(directory: Path) -> None:
 
     for number in previous:
         signal.signal(number, stop)
+
+
+def _at_work(directory: Path) -> bool:
+    return any(holder(lock.parent) is not None for lock in directory.glob(f"*/{LOCK_FILE}"))
 
 
 def stopped() -> Stop | None:
