@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from small_pictures import photograph, soft_matte
 
-from deepmatte.data.composition import Composition, to_tensor
+from deepmatte.data.composition import Composition
 from deepmatte.data.edges import draw_edge_pixel
+from deepmatte.data.planes import to_tensor
 from deepmatte.data.views import Cutout
 from deepmatte.errors import InputError
 

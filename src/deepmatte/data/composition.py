@@ -11,14 +11,13 @@ from torch import Tensor
 
 from deepmatte.data.augmentation import HSV, JITTERS, ColorJitter, Degradation, HorizontalFlip, HsvJitter
 from deepmatte.data.edges import draw_edge_pixel
-from deepmatte.data.light import Shadow, to_linear, to_srgb
-from deepmatte.data.resize import Window, cover, limited, random_window, resize, window_around
+from deepmatte.data.planes import composited, to_pixels, to_srgb, to_tensor
+from deepmatte.data.resize import Window, cover, limited, random_window, resize, two_thirds, window_around
+from deepmatte.data.shadow import Shadow
 from deepmatte.data.trimaps import TrimapRecipe
 from deepmatte.data.views import INTERPOLATIONS, Affine, Cutout, union, warped
 from deepmatte.errors import InputError
-from deepmatte.ops.compositing import composite
 from deepmatte.ops.regions import UNKNOWN
-from deepmatte.ops.trimap import full_scale
 
 Layers = dict[str, Tensor]
 
@@ -169,8 +168,10 @@ class Composition:
         return *jitters, HorizontalFlip(self.flip), Degradation(self.degrade)
 
     def warm_up(self) -> None:
-        """Import what the augmentations need now, so that worker processes inherit it instead of each importing it."""
+        """Import and compile what samples need now, so that worker processes inherit it."""
         _ = self._augmentations
+        blank = np.zeros((3, 3, 3), np.uint8)
+        composited(two_thirds(blank), two_thirds(blank), two_thirds(blank[..., 0]))
 
     def _view(self, cutout: Cutout, rng: np.random.Generator) -> Cutout:
         height, width = cutout.alpha.shape
@@ -198,24 +199,11 @@ class Composition:
 
     def _composed(self, cutout: Cutout, background: np.ndarray, rng: np.random.Generator, degrade: bool = False) -> Layers:
         trimap = self.trimap(cutout.alpha, cutout.trimap, rng, cutout.name)
-        convert = to_linear if self.linear_light else to_tensor
-        layers = {"foreground": convert(cutout.colours), "background": convert(background), "alpha": to_tensor(cutout.alpha)}
-        composed = composite(layers["foreground"], layers["background"], layers["alpha"])
-        image = to_srgb(composed) if self.linear_light else composed
+        layers = composited(cutout.colours, background, cutout.alpha, self.linear_light)
+        image = to_srgb(layers["composite"]) if self.linear_light else layers["composite"]
         if degrade and self.degrade:
             image = to_tensor(self._augmentations[3](rng, to_pixels(image)))
-        return {"image": image, "composite": composed, **layers, "trimap": torch.from_numpy(trimap)[None]}
-
-
-def to_tensor(pixels: np.ndarray) -> Tensor:
-    """Return uint8 or uint16 pixels (H, W) or (H, W, C) as a float32 tensor (C, H, W) in [0, 1]."""
-    planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    return torch.from_numpy(np.divide(planes, full_scale(pixels), dtype=np.float32, order="C"))
-
-
-def to_pixels(values: Tensor) -> np.ndarray:
-    """Return a float tensor (C, H, W) in [0, 1] as uint8 pixels (H, W, C), rounded."""
-    return np.ascontiguousarray((values * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy())
+        return {"image": image, **layers, "trimap": torch.from_numpy(trimap)[None]}
 
 
 def _strengths(key: str, strengths: Mapping[str, float] | None, words: Sequence[str]) -> dict[str, float]:

@@ -18,8 +18,9 @@ import torch
 from torch.utils.data import Dataset, default_collate, get_worker_info
 
 from deepmatte.batch import Batch
-from deepmatte.data.composition import Composition, to_tensor
+from deepmatte.data.composition import Composition
 from deepmatte.data.images import named
+from deepmatte.data.planes import to_tensor
 from deepmatte.data.sources import (
     BackgroundSet,
     ForegroundSet,

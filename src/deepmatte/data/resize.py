@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numba import njit
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,40 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """
     if pixels.shape[:2] == (height, width):
         return pixels
+    if 3 * height == 2 * pixels.shape[0] and 3 * width == 2 * pixels.shape[1] and height % 2 == width % 2 == 0:
+        return two_thirds(pixels)
     shrinks = height <= pixels.shape[0] and width <= pixels.shape[1]
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+
+
+def two_thirds(pixels: np.ndarray) -> np.ndarray:
+    """Return uint8 or uint16 pixels at two thirds of their size, by areas: what OpenCV makes of them, bit for bit, in a third of the time.
+
+    It is the way from a crop of 480 to 320, and OpenCV has no fast one for it. Both sides have to be multiples of 3.
+    """
+    height, width = pixels.shape[0] // 3 * 2, pixels.shape[1] // 3 * 2
+    planes = np.require(pixels, None, ["C", "W"]).reshape(*pixels.shape[:2], -1)
+    shrunk = np.empty((height, width, planes.shape[2]), pixels.dtype)
+    _two_thirds(planes, shrunk)
+    return shrunk.reshape(height, width, *pixels.shape[2:])
+
+
+@njit(cache=True)
+def _two_thirds(source: np.ndarray, shrunk: np.ndarray) -> None:  # pragma: no cover - compiled
+    # Each block of 3 x 3 pixels becomes 2 x 2, of which each covers one pixel whole, two by half and one by a quarter: 4, 2, 2 and 1
+    # ninths. A sum of ninths is never half-way between two integers, so every way of rounding is the same.
+    for row in range(source.shape[0] // 3):
+        above, middle, below = source[3 * row], source[3 * row + 1], source[3 * row + 2]
+        first, second = shrunk[2 * row], shrunk[2 * row + 1]
+        for x in range(source.shape[1] // 3):
+            for k in range(source.shape[2]):
+                centre = np.uint32(middle[3 * x + 1, k]) + np.uint32(4)
+                top, bottom = 2 * np.uint32(above[3 * x + 1, k]) + centre, 2 * np.uint32(below[3 * x + 1, k]) + centre
+                left, right = 2 * np.uint32(middle[3 * x, k]), 2 * np.uint32(middle[3 * x + 2, k])
+                first[2 * x, k] = (4 * np.uint32(above[3 * x, k]) + top + left) // np.uint32(9)
+                first[2 * x + 1, k] = (4 * np.uint32(above[3 * x + 2, k]) + top + right) // np.uint32(9)
+                second[2 * x, k] = (4 * np.uint32(below[3 * x, k]) + bottom + left) // np.uint32(9)
+                second[2 * x + 1, k] = (4 * np.uint32(below[3 * x + 2, k]) + bottom + right) // np.uint32(9)
 
 
 def limited(height: int, width: int, max_side: int | None) -> tuple[int, int]:
