@@ -47,6 +47,7 @@ class Composition:
         interpolation: ``area``, or ``random`` for one of OpenCV's five, drawn for each foreground.
         shadow: ``probability``, ``strength``, ``offset`` and ``blur`` of a shadow that falls on the background (`Shadow`).
         degrade: ``blur``, ``gamma``, ``noise`` and ``jpeg`` of ``image`` alone, what the network sees (`Degradation`).
+        widen: factor of ``erode`` and ``dilate`` in training alone; validation and test keep their trimaps, and stay comparable.
         linear_light: composite in linear light; ``foreground``, ``background`` and ``composite`` are then linear, and ``image`` is the
             composite as a camera encodes it, since photographs are. Validation and test follow.
 
@@ -73,10 +74,16 @@ class Composition:
         shadow: Mapping[str, object] | None = None,
         degrade: Mapping[str, Mapping[str, object]] | None = None,
         linear_light: bool = False,
+        widen: float = 1.0,
     ) -> None:
         self.crop_sizes = tuple(sorted(int(side) for side in crop_sizes))
         self.size, self.max_side = size, max_side
         self.trimap = TrimapRecipe(trimap, erode, dilate)
+        if widen <= 0:
+            raise InputError(f"composition.widen={widen}: a factor is larger than 0")
+        least = 0 if trimap == "distances" else 1
+        wide = [[max(least, round(end * widen)) for end in ends] for ends in (erode, dilate)]
+        self.training_trimap = self.trimap if widen == 1 else TrimapRecipe(trimap, *wide)
         self.flip, self.merge = flip, merge
         self.foreground_jitter = _strengths("foreground_jitter", foreground_jitter, JITTERS)
         self.background_jitter = _strengths("background_jitter", background_jitter, JITTERS)
@@ -198,7 +205,7 @@ class Composition:
         return random_window(int(rng.choice(fitting)), height, width, rng)
 
     def _composed(self, cutout: Cutout, background: np.ndarray, rng: np.random.Generator, degrade: bool = False) -> Layers:
-        trimap = self.trimap(cutout.alpha, cutout.trimap, rng, cutout.name)
+        trimap = (self.training_trimap if degrade else self.trimap)(cutout.alpha, cutout.trimap, rng, cutout.name)
         layers = composited(cutout.colours, background, cutout.alpha, self.linear_light)
         image = to_srgb(layers["composite"]) if self.linear_light else layers["composite"]
         if degrade and self.degrade:
