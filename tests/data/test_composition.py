@@ -195,6 +195,14 @@ def test_fixed_samples_show_the_whole_foreground(layers):
     assert made["background"].shape == (3, 90, 120)
 
 
+def test_fixed_trimaps_are_of_the_middle_kernels(layers):
+    """Whatever the generator: 5 of 1 to 9, grown by OpenCV's own ellipse."""
+    alpha, kernel = layers[1], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    for seed in range(4):
+        trimap = fixed(Composition(**SMALL), *layers, generator(seed))["trimap"][0].numpy()
+        np.testing.assert_array_equal(trimap > 0, cv2.dilate((alpha > 0).astype(np.uint8), kernel) > 0)
+
+
 def test_fixed_samples_are_limited_to_max_side(layers):
     made = fixed(Composition(**SMALL, max_side=60), *layers, generator())
     reference = cv2.resize(layers[1].astype(np.float32), (60, 45), interpolation=cv2.INTER_AREA) / 255

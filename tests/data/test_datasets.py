@@ -179,7 +179,7 @@ def test_digest_names_what_is_scored(tree, tmp_path):
     digest = fixed(root).digest()
     assert len(digest) == 64
     assert fixed(root, crop_sizes=(64,)).digest() == digest
-    changes = [{"split": "test"}, {"version": "2"}, {"per_foreground": 1}, {"max_side": 50}, {"erode": (2, 7)}]
+    changes = [{"split": "test"}, {"version": "2"}, {"per_foreground": 1}, {"max_side": 50}, {"erode": (2, 13)}]
     assert len({digest, *(fixed(root, **change).digest() for change in changes)}) == 6
     moved = tmp_path / "moved"
     for folder in ("fg", "alpha", "bg"):

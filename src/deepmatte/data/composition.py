@@ -78,12 +78,12 @@ class Composition:
     ) -> None:
         self.crop_sizes = tuple(sorted(int(side) for side in crop_sizes))
         self.size, self.max_side = size, max_side
-        self.trimap = TrimapRecipe(trimap, erode, dilate)
+        self.scored_trimap = TrimapRecipe(trimap, erode, dilate).middle()
         if widen <= 0:
             raise InputError(f"composition.widen={widen}: a factor is larger than 0")
         least = 0 if trimap == "distances" else 1
         wide = [[max(least, round(end * widen)) for end in ends] for ends in (erode, dilate)]
-        self.training_trimap = self.trimap if widen == 1 else TrimapRecipe(trimap, *wide)
+        self.training_trimap = TrimapRecipe(trimap, *(wide if widen != 1 else (erode, dilate)))
         self.flip, self.merge = flip, merge
         self.foreground_jitter = _strengths("foreground_jitter", foreground_jitter, JITTERS)
         self.background_jitter = _strengths("background_jitter", background_jitter, JITTERS)
@@ -149,8 +149,8 @@ class Composition:
     def fixed(self, cutout: Cutout, background: np.ndarray, rng: np.random.Generator) -> Layers:
         """Return one validation or test sample: the whole foreground over a background scaled to cover it, without jitter.
 
-        Arguments and result are those of `sample`; the size is that of the foreground, limited to ``max_side``. Random are the
-        part of the background and what the trimap draws.
+        Arguments and result are those of `sample`; the size is that of the foreground, limited to ``max_side``. The trimap is made by
+        the middle of the ranges, so that no picture is hard by a draw of extreme kernels; random is the part of the background.
 
         Raises:
             InputError: the trimap has no unknown pixels, because the matte has no edge.
@@ -167,7 +167,7 @@ class Composition:
     def fixed_options(self) -> dict[str, object]:
         """Return the options that change what `fixed` returns, for digests."""
         light = {"linear_light": True} if self.linear_light else {}
-        return {**self.trimap.options(), "max_side": self.max_side, **light}
+        return {**self.scored_trimap.options(), "max_side": self.max_side, **light}
 
     @cached_property
     def _augmentations(self) -> tuple[ColorJitter, ColorJitter, HorizontalFlip, Degradation]:
@@ -205,7 +205,7 @@ class Composition:
         return random_window(int(rng.choice(fitting)), height, width, rng)
 
     def _composed(self, cutout: Cutout, background: np.ndarray, rng: np.random.Generator, degrade: bool = False) -> Layers:
-        trimap = (self.training_trimap if degrade else self.trimap)(cutout.alpha, cutout.trimap, rng, cutout.name)
+        trimap = (self.training_trimap if degrade else self.scored_trimap)(cutout.alpha, cutout.trimap, rng, cutout.name)
         layers = composited(cutout.colours, background, cutout.alpha, self.linear_light)
         image = to_srgb(layers["composite"]) if self.linear_light else layers["composite"]
         if degrade and self.degrade:

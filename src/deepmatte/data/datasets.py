@@ -94,7 +94,7 @@ class _Composites(MattingDataset[Key]):
     def _cutout(self, index: int) -> Cutout:
         items = self.foregrounds
         edges = items.edges(index) if isinstance(items, KnowsEdges) else None
-        trimap = items.trimap(index) if self.composition.trimap.kind == "given" and isinstance(items, HasTrimaps) else None
+        trimap = items.trimap(index) if self.composition.training_trimap.kind == "given" and isinstance(items, HasTrimaps) else None
         return Cutout(*items.load(index), self._called(index), edges, trimap)
 
     def _called(self, foreground: int) -> str:

@@ -39,6 +39,16 @@ class TrimapRecipe:
             raise InputError(f"composition.{key}={list(ends)}: give the smallest and the largest {what}, at least {least}")
         return (float(ends[0]), float(ends[1])) if self.kind == "distances" else (int(ends[0]), int(ends[1]))
 
+    def middle(self) -> TrimapRecipe:
+        """Return the recipe of the middle of both ranges, which draws nothing; kernels are odd, so that zones grow alike on all sides.
+
+        >>> TrimapRecipe("kernels", (1, 15), (1, 29)).middle().options()
+        {'erode': (9, 9), 'dilate': (15, 15)}
+        """
+        if self.kind == "distances":
+            return TrimapRecipe(self.kind, *([sum(ends) / 2] * 2 for ends in (self.erode, self.dilate)))
+        return TrimapRecipe(self.kind, *([int(sum(ends)) // 2 | 1] * 2 for ends in (self.erode, self.dilate)))
+
     def __call__(self, alpha: np.ndarray, given: np.ndarray | None, rng: np.random.Generator, name: str) -> np.ndarray:
         """Return the trimap (H, W), uint8 0 / 128 / 255, of a matte (H, W) whose given trimap, if any, has the same size.
 
