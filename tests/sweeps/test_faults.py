@@ -137,8 +137,8 @@ def test_failures_are_told_apart_and_take_nobody_with_them(stubbed) -> None:
     assert states["optimizer.lr=1e+30"] == ("failed", "RuntimeError: the stub was told to fail")
     assert states["optimizer.lr=1e+20"][0] == "timeout"
     assert "sweep.time_limit" in states["optimizer.lr=1e+20"][1]
-    assert states["optimizer.lr=1e+10"][0] == "failed"
-    assert "SIGKILL" in states["optimizer.lr=1e+10"][1] or "out of memory" in states["optimizer.lr=1e+10"][1]
+    assert states["optimizer.lr=10000000000.0"][0] == "failed"
+    assert "SIGKILL" in states["optimizer.lr=10000000000.0"][1] or "out of memory" in states["optimizer.lr=10000000000.0"][1]
     assert states["optimizer.lr=0.001"][0] == "finished"
     assert "2 jobs are one and the same run" in output
     assert max(stubbed.steps().values()) == 1

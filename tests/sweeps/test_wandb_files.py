@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,16 +19,29 @@ SCORES = {"val/sad": 3.0, "test/sad": 4.5, "trivial/test/sad": 9.0}
 RESULT = {"scores": SCORES, "best_epoch": 1, "protocol": "adobe", "status": "finished", "cost": {"seconds": 7.0, "device_seconds": 14.0}}
 
 
+def records_of(data: bytes) -> Iterator[bytes]:
+    """Yield the records of a ``.wandb`` file: after 7 bytes, LevelDB's log of blocks of 32 KiB (checksum, length, type, data)."""
+    place, whole = 7, b""
+    while place + 7 <= len(data):
+        if 32768 - place % 32768 < 7:
+            place += 32768 - place % 32768
+            continue
+        length, kind = struct.unpack_from("<HB", data, place + 4)
+        whole += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            yield whole
+            whole = b""
+
+
 def read(folder: Path) -> list[dict[str, list]]:
     """Return, for each ``.wandb`` file below ``folder`` in order of time, its records by kind."""
     from wandb.proto.wandb_internal_pb2 import Record
-    from wandb.sdk.internal.datastore import DataStore
 
     found = []
     for file in sorted(folder.rglob("*.wandb")):
-        store, kinds = DataStore(), {}
-        store.open_for_scan(str(file))
-        while (data := store.scan_data()) is not None:
+        kinds: dict[str, list] = {}
+        for data in records_of(file.read_bytes()):
             record = Record()
             record.ParseFromString(data)
             kind = record.WhichOneof("record_type")
