@@ -10,9 +10,11 @@ EXPERIMENT ?= loss_combinations
 RUN        ?= $(shell ls -td runs/train/*/ 2>/dev/null | head -1)
 ARGS       ?=
 BIN        := $(VENV)/bin
+# One process a core, each with one thread: small networks are too small to share.
+PYTEST     := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train eval sweep compare predict test test-all test-browser test-slurm lint bench clean
+.PHONY: help setup train eval sweep study compare predict test test-all test-browser test-slurm lint bench clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -35,6 +37,9 @@ eval: setup ## score the newest training run (or RUN=...) on its test split
 sweep: setup ## run experiments/$(EXPERIMENT).yaml; ends with the ranking
 	$(BIN)/deepmatte train experiments=$(EXPERIMENT) $(ARGS)
 
+study: setup ## run experiments/$(EXPERIMENT).yaml with its baselines and write experiments/$(EXPERIMENT).md
+	$(BIN)/deepmatte study $(EXPERIMENT) $(ARGS)
+
 compare: setup ## rank the runs of a sweep, with a page and figures in runs/$(EXPERIMENT)/report
 	$(BIN)/deepmatte compare runs/$(EXPERIMENT) --out runs/$(EXPERIMENT)/report $(ARGS)
 
@@ -43,10 +48,10 @@ predict: setup ## matte photographs: ARGS="PHOTO --trimap TRIMAP --out DIR"
 	$(BIN)/deepmatte predict --run $(RUN) $(ARGS)
 
 test: setup ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 test-all: setup ## all tests, also those that train
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-browser: setup ## the report's page in a real Chromium (installed where this is root on Debian)
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -qy chromium; } || true
