@@ -119,5 +119,5 @@ def stubbed(sweeps: Sweeps, tmp_path: Path) -> Sweeps:
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text("import stub_training\nstub_training.install()\n")
-    sweeps.environment["PYTHONPATH"] = os.pathsep.join([str(site), str(Path(__file__).parent / "sweeps")])
+    sweeps.environment["PYTHONPATH"] = os.pathsep.join([str(site), str(Path(__file__).parent / "sweeps"), os.environ.get("PYTHONPATH", "")])
     return sweeps

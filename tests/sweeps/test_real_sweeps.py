@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,10 @@ def test_jobs_that_were_killed_end_in_the_weights_of_an_undisturbed_sweep(traine
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_two_ranks_in_every_job_and_a_failure_on_rank_1_fails_that_job_and_nothing_else(launcher: str, sweeps, tiny) -> None:
     """The trap is a loss term that is off (weight 0: never computed) in the one job and strikes on rank 1 in the other."""
-    sweeps.environment |= {"DEEPMATTE_ALLOWED_TARGETS": "planted", "PYTHONPATH": str(Path(__file__).parent)}
+    sweeps.environment |= {
+        "DEEPMATTE_ALLOWED_TARGETS": "planted",
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
+    }
     trap = '+loss.trap={term:"planted:trap_loss",weight:1},{term:"planted:trap_loss",weight:0}'
     code, output = sweeps.run(*tiny(), *DDP, trap, *LAUNCHERS[launcher], timeout=900)
     assert code == 1, output
