@@ -40,7 +40,7 @@ def _status(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(state.as_record(), indent=2))
     elif options.once or not console.is_terminal:
-        console.print(view(state))
+        console.print(view(state), crop=False)
     else:
         with Live(view(state), console=console, auto_refresh=False) as live:
             while not state.is_over:

@@ -117,7 +117,8 @@ def last_line(file: Path) -> str:
 def view(state: SweepState) -> Group:
     """Return the table of a sweep, with the last error line of each failed job and the command that repeats just that job."""
     metric = (state.sweep.get("objective") or ["val/sad"])[0].replace("val/", "test/")
-    table = Table(title=f"{state.directory}: " + ", ".join(f"{n} {name}" for name, n in state.counts.most_common()), title_justify="left")
+    head = f"{state.directory}: " + ", ".join(f"{count} {name}" for name, count in state.counts.most_common())
+    table = Table()
     for name in ("run", "setting", "state"):
         table.add_column(name)
     for name in ("done", "left", "time", "memory", metric):
@@ -139,7 +140,8 @@ def view(state: SweepState) -> Group:
     for job in state.jobs:
         if job.has_failed:
             lines += [f"{job.state}  {Path(job.run).name}: {job.error}", f"    deepmatte sweep repeat {job.run}"]
-    return Group(table, Text("\n".join(lines)))
+    whole = {"no_wrap": True, "overflow": "ignore"}  # a command that is broken over lines can't be copied
+    return Group(Text(head, **whole), table, Text("\n".join(lines), **whole))
 
 
 def total_cost(costs: Sequence[dict[str, float]]) -> dict[str, float]:
