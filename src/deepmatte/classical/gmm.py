@@ -14,6 +14,12 @@ from deepmatte.classical.method import warn
 if TYPE_CHECKING:
     from sklearn.mixture import GaussianMixture as Mixture
 
+START_PIXELS = 20_000
+"""Pixels at most from which the start is found."""
+
+VARIANCE = 1e-5
+"""Added to each variance, about that of the rounding to 8 bit: no component shrinks to a single colour and becomes singular."""
+
 
 @dataclass(frozen=True)
 class GaussianMixture(Clustering):
@@ -28,7 +34,8 @@ class GaussianMixture(Clustering):
     name: ClassVar[str] = "gmm"
 
     fit_pixels: int = 20_000
-    tolerance: float = 1e-3
+    max_iterations: int = 200
+    tolerance: float = 1e-4
 
     def __post_init__(self) -> None:
         """Refuse options that can't be."""
@@ -58,8 +65,29 @@ class GaussianMixture(Clustering):
     def _fitted(self, pixels: np.ndarray, clusters: int) -> Mixture:
         from sklearn import mixture
 
-        # 1e-5 is about the variance of the rounding to 8 bit: no component shrinks to a single colour and becomes singular.
-        model = mixture.GaussianMixture(clusters, tol=self.tolerance, reg_covar=1e-5, max_iter=self.max_iterations, random_state=self.seed)
+        model = mixture.GaussianMixture(
+            clusters,
+            tol=self.tolerance,
+            reg_covar=VARIANCE,
+            max_iter=self.max_iterations,
+            random_state=self.seed,
+            **self._start(self.sample(pixels, START_PIXELS), clusters),
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `fit` says in its own voice that a mixture did not converge
             return model.fit(pixels)
+
+    def _start(self, pixels: np.ndarray, clusters: int) -> dict[str, np.ndarray]:
+        """Return weights, means and precisions of K-means: the same ones however many pixels are fitted, hence the same optimum."""
+        from sklearn import cluster
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = cluster.KMeans(clusters, n_init=3, random_state=self.seed).fit(pixels)
+        counts = np.bincount(found.labels_, minlength=clusters) + 1  # no weight is zero
+        precisions = []
+        for label, centre in enumerate(found.cluster_centers_):
+            spread = (pixels[found.labels_ == label] - centre).astype(np.float64)
+            precisions.append(np.linalg.inv(spread.T @ spread / counts[label] + VARIANCE * np.eye(pixels.shape[1])))
+        means = found.cluster_centers_.astype(np.float64)
+        return {"weights_init": counts / counts.sum(), "means_init": means, "precisions_init": np.stack(precisions)}
