@@ -164,7 +164,7 @@ def broken(root: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_verify_lists_every_problem_with_its_file(tree, capsys, processes):
     root = tree([f"n{i}" for i in range(12)], backgrounds=[f"b{i}" for i in range(20)])
     expected = broken(root)
@@ -202,7 +202,7 @@ def test_nothing_usable_is_an_error_also_when_skipping(tree):
     refused(lambda: FolderData(root, on_error="sometimes"), "data.on_error=sometimes")
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_files_that_vanish_while_training_are_skipped_and_counted_over_all_workers(tree, workers):
     root = tree()
     source = FolderData(root, on_error="skip", cache_mb=0, **ALL_TRAIN)

@@ -128,3 +128,23 @@ def test_the_colours_of_photographs_are_estimated_without_their_background(tmp_p
     partial = (alpha > 60) & (alpha < 200)
     assert np.abs(colours[partial].astype(int) - [200, 40, 40]).mean() < 0.25 * np.abs(photo[partial].astype(int) - [200, 40, 40]).mean()
     assert plain.digest() != FolderData(tmp_path, estimate_foreground=True, **options).foregrounds("train").digest()
+
+
+def test_foregrounds_may_bring_trimaps_of_their_own(tmp_path: Path) -> None:
+    import numpy as np
+    from layout_trees import folder, trimap
+    from PIL import Image
+
+    from deepmatte.data import FolderData
+
+    folder(tmp_path)
+    for i in range(12):
+        trimap(tmp_path / "trimap" / f"{i}.png", seed=i)
+    options = {"val_fraction": 0, "test_fraction": 0}
+    foregrounds = FolderData(tmp_path, trimap="trimap", **options).foregrounds("train")
+    stored = np.asarray(Image.open(tmp_path / "trimap" / f"{foregrounds.names[3]}.png"))
+    np.testing.assert_array_equal(foregrounds.trimap(3), stored)
+    assert FolderData(tmp_path, **options).foregrounds("train").trimap(3) is None
+    (tmp_path / "trimap" / "3.png").unlink()
+    with pytest.raises(InputError, match=r"3\.jpg: there is no trimap of the same name"):
+        FolderData(tmp_path, trimap="trimap", **options).foregrounds("train")

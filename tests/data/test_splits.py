@@ -62,6 +62,16 @@ def test_a_list_that_puts_one_foreground_into_two_splits_is_refused(tmp_path):
         source.foregrounds("train")
 
 
+def test_a_narrower_pattern_for_the_test_takes_its_files_out_of_training(tmp_path):
+    """The wildcards of the two patterns spell different names for one file."""
+    root = numbered(tmp_path, [f"n{i}" for i in range(12)])
+    test = {"foreground": "fg/n1*.png", "alpha": "alpha/n1*.png"}
+    source = FolderData(root, foreground="fg/n*.png", alpha="alpha/n*.png", test=test, val_fraction=0)
+    files = {split: {group[0].name for group in source.foregrounds(split).files} for split in ("train", "test")}
+    assert files["test"] == {"n1.png", "n10.png", "n11.png"}
+    assert files["train"] == {f"n{i}.png" for i in (0, *range(2, 10))}
+
+
 def test_copies_of_a_foreground_in_two_folders_are_refused_but_equal_names_are_not(tmp_path):
     root = numbered(tmp_path / "train", list("abc"))
     numbered(tmp_path / "test", list("abc"))

@@ -107,8 +107,10 @@ def _resized(picture: Image.Image, size: tuple[int, int], resampler: str) -> np.
 def blended(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray, rounding: str = "truncated") -> np.ndarray:
     """Return the 8-bit composite of three arrays of one size, computed only where alpha is neither 0 nor 255.
 
+    Grey 100 over grey 100 is less than 100 in the script, for 5 / 255 and 1 - 5 / 255 are rounded:
+
     >>> blended(np.full((1, 1, 3), 100, np.uint8), np.full((1, 1), 5, np.uint8), np.full((1, 1, 3), 100, np.uint8)).ravel()
-    array([100, 100, 100], dtype=uint8)
+    array([99, 99, 99], dtype=uint8)
     """
     result = np.where((alpha == 255)[..., None], foreground, background)
     partial = (alpha > 0) & (alpha < 255)

@@ -32,6 +32,7 @@ def describe(source: Source, num_pictures: int = 4) -> tuple[list[Line], list[Ro
     """Return a line for each set of each split, and rows for a contact sheet."""
     lines: list[Line] = []
     rows: list[Row] = []
+    shown: list[Any] = []  # finished pictures may serve as validation and as test
     for split in SPLITS:
         try:
             found = sets_of(source, split)
@@ -39,7 +40,9 @@ def describe(source: Source, num_pictures: int = 4) -> tuple[list[Line], list[Ro
             lines.append(Line(split, "-", note=str(error)))
             continue
         lines += [_line(split, what, items) for what, items in found.items()]
-        rows += rows_of_sets(found, split, num_pictures)
+        new = {what: items for what, items in found.items() if not isinstance(items, FileSet) or items.files not in shown}
+        shown += [items.files for items in new.values() if isinstance(items, FileSet)]
+        rows += rows_of_sets(new, split, num_pictures)
     return lines, rows
 
 

@@ -39,7 +39,7 @@ class FolderData:
         alpha: pattern of the mattes; None takes the alpha channel of the foregrounds themselves.
         background: pattern of the backgrounds.
         image: pattern of finished images, instead of foreground and background; they can be scored on, not trained on.
-        trimap: pattern of their trimaps; None makes them of the mattes.
+        trimap: pattern of their trimaps; None makes them of the mattes. Of foregrounds: trimaps for ``composition.trimap=given``.
         train: patterns (`Place`) of the training split alone, laid over those above.
         val: the same for the validation split.
         test: the same for the test split.
@@ -189,11 +189,12 @@ class FolderData:
         shown, theirs = self._shown(what), dict[str, set[Path]]()
         for name, files in others.items():
             theirs.setdefault(shown(name), set()).add(files[0])
+        paths = {files[0] for files in others.values()}  # another pattern gives the same file another name
         keys = ("foreground", "alpha") if what == "foregrounds" else ("background",)
         one_place = all(getattr(self._places[split], key) == getattr(self._shared, key) for key in keys)
         for name, files in list(pool.items()):
             twins = theirs.get(shown(name), set())
-            if not twins or not (one_place or any(_same_content(files[0], twin) for twin in twins)):
+            if files[0] not in paths and not (twins and (one_place or any(_same_content(files[0], twin) for twin in twins))):
                 continue
             if self._says(what, "train"):
                 raise InputError(f"{named(files[0])}: shows what the {split} split shows, too; remove it from one of the two")

@@ -16,7 +16,7 @@ from deepmatte.data.cache import ArrayCache, Arrays
 from deepmatte.data.decoded import DecodedFolder, Origin, default_folder
 from deepmatte.data.edges import edge_index
 from deepmatte.data.images import named, read_header
-from deepmatte.data.sources import BackgroundSet, ForegroundSet, KnowsSizes
+from deepmatte.data.sources import BackgroundSet, ForegroundSet, HasTrimaps, KnowsSizes
 from deepmatte.errors import InputError
 
 MAPPED_BYTES = 2**30
@@ -195,6 +195,10 @@ class KeptForegrounds(_Kept[ForegroundSet]):
     def edges(self, index: int) -> np.ndarray:
         """Return the matte's `edge_index`."""
         return self.arrays(index)[2]
+
+    def trimap(self, index: int) -> np.ndarray | None:
+        """Return the trimap that the set has of its own, or None; it is not kept."""
+        return self.items.trimap(index) if isinstance(self.items, HasTrimaps) else None
 
     def category(self, index: int) -> str:
         """Return the kind of a foreground."""

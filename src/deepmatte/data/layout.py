@@ -17,8 +17,8 @@ from deepmatte.errors import InputError
 class Place:
     """Where the pictures of a split lie: folders or glob patterns below the root, and lists of names that choose among them.
 
-    Either ``foreground``, ``alpha`` and ``background``, of which composites are made, or finished pictures: ``image``, ``alpha`` and
-    ``trimap``.
+    Either ``foreground``, ``alpha`` and ``background``, of which composites are made (a ``trimap`` of theirs is for recipes that take
+    given ones), or finished pictures: ``image``, ``alpha`` and ``trimap``.
     """
 
     foreground: str | None = None
@@ -56,7 +56,7 @@ class Layout:
         self.root, self.identity, self.links, self.on_error = Path(root).expanduser(), identity, links, on_error
 
     def foregrounds(self, place: Place) -> Files:
-        """Return the foregrounds: files of colours and matte, or one file with an alpha channel."""
+        """Return the foregrounds: files of colours, matte and, where the place has them, trimap; or one file with an alpha channel."""
         colours = self._chosen(self._find(place.foreground, "foreground"), place.names, "names")
         if place.alpha is None:
             return {name: (file,) for name, file in colours.items()}
@@ -64,7 +64,10 @@ class Layout:
         if place.names is not None:
             mattes = {name: file for name, file in mattes.items() if name in colours}
         check_names(colours, mattes, "foreground", "alpha matte", self.on_error)
-        return {name: (file, mattes[name]) for name, file in colours.items() if name in mattes}
+        groups = {name: [file, mattes[name]] for name, file in colours.items() if name in mattes}
+        if place.trimap is not None:
+            self._join(groups, colours, self._find(place.trimap, "trimap"), "trimap", some=True)
+        return {name: tuple(files) for name, files in groups.items()}
 
     def backgrounds(self, place: Place) -> Files:
         """Return the backgrounds, a file each."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from deepmatte.data.decoded import Origin
-from deepmatte.data.sources import BackgroundSet, CompositionSource, ForegroundSet, HasDigest, ImageSource, KnowsSizes, Split
+from deepmatte.data.sources import BackgroundSet, CompositionSource, ForegroundSet, HasDigest, HasTrimaps, ImageSource, KnowsSizes, Split
 from deepmatte.errors import InputError
 
 MOST_ITEMS = 2_000_000
@@ -72,6 +72,12 @@ class MixedForegrounds(_Joined):
         part, place = self._items[index]
         items = self._sets[part]
         return items.size(place) if isinstance(items, KnowsSizes) else items.load(place)[1].shape
+
+    def trimap(self, index: int) -> np.ndarray | None:
+        """Return the trimap that a foreground's source has for it, or None."""
+        part, place = self._items[index]
+        items = self._sets[part]
+        return items.trimap(place) if isinstance(items, HasTrimaps) else None
 
 
 class MixedBackgrounds(_Joined):

@@ -51,7 +51,8 @@ def pictures(base: Path, parts: list[str]) -> Iterator[tuple[str, Path]]:
             match = _expression(stem).fullmatch(entry.name.removesuffix(own))
             if match and (entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))):  # noqa: PTH110
                 seen.add(entry.path)
-                yield unicodedata.normalize("NFC", "/".join(text for text in (*captured, *match.groups()) if text)), Path(entry.path)
+                name = "/".join(text for text in (*captured, *match.groups()) if text) or entry.name.removesuffix(own)
+                yield unicodedata.normalize("NFC", name), Path(entry.path)
 
 
 def _folders(folder: Path, parts: list[str], captured: tuple[str, ...]) -> Iterator[tuple[Path, tuple[str, ...]]]:

@@ -34,8 +34,11 @@ class Reader:
         """Return the pixels of an item of a set of ``foregrounds``, ``backgrounds`` or ``images``."""
         return {"foregrounds": self.foreground, "backgrounds": self.background, "images": self.image}[what](*files)
 
-    def foreground(self, colours: Path, alpha: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return colours, uint8 (H, W, 3), and alpha, uint8 or uint16 (H, W), of two files or of one with an alpha channel."""
+    def foreground(self, colours: Path, alpha: Path | None = None, trimap: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return colours, uint8 (H, W, 3), and alpha, uint8 or uint16 (H, W), of two files or of one with an alpha channel.
+
+        The trimap is read apart, by who wants it.
+        """
         if alpha is None:
             pixels, matte = read_cutout(colours)
         else:
@@ -89,6 +92,11 @@ class FolderForegrounds(FileSet):
         files = self.files[index]
         colours, alpha = self._cache.get(files, lambda: self._reader.foreground(*files))
         return colours, alpha
+
+    def trimap(self, index: int) -> np.ndarray | None:
+        """Return the given trimap, uint8 0 / 128 / 255 (H, W), or None where there is none."""
+        _, *others = self.files[index]
+        return read_trimap(others[1]) if len(others) == 2 else None
 
 
 class FolderBackgrounds(FileSet):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from deepmatte.data.datasets import Sample
 from deepmatte.ops.trimap import full_scale
@@ -30,7 +30,8 @@ def contact_sheet(rows: Sequence[Row], columns: int = 2, cell: int = CELL) -> np
         left, top = i % columns * (width + _MARGIN) + _MARGIN, i // columns * height + _MARGIN
         for k, pixels in enumerate(pictures):
             picture = Image.fromarray(pixels).convert("RGB")
-            picture.thumbnail((cell, cell), Image.Resampling.BOX)
+            shrinks = max(picture.size) > cell
+            picture = ImageOps.contain(picture, (cell, cell), Image.Resampling.BOX if shrinks else Image.Resampling.NEAREST)
             sheet.paste(picture, (left + k * (cell + _MARGIN) + (cell - picture.width) // 2, top + (cell - picture.height) // 2))
         printable = "".join(letter if letter.isprintable() else "?" for letter in caption).encode("latin-1", "replace").decode("latin-1")
         draw.text((left, top + cell + 1), _fitting(printable, font, width - _MARGIN), _INK, font)
