@@ -71,6 +71,8 @@ class Sweeps:
         """Wait until ``condition`` holds."""
         end = time.monotonic() + seconds
         while not condition():
+            over = all(process.poll() is not None for process in self.started) and not condition()
+            assert not over, f"the sweep has ended: {self.started[-1].communicate()[0]}"
             assert time.monotonic() < end, "it did not come to that"
             time.sleep(0.2)
 
