@@ -21,6 +21,7 @@ from torch import Tensor
 
 from deepmatte.batch import Batch
 from deepmatte.data import collate, write_png
+from deepmatte.errors import InputError
 
 TEST_PARTS = ("image", "trimap", "alpha", "matte")
 
@@ -101,10 +102,38 @@ class TestPictures(Callback):
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Keeps the checkpoint of the newest epoch, and writes one when the run is interrupted.
+    """Keeps the checkpoint of the newest epoch, and writes one in mid-epoch every so often and when the run is interrupted.
 
-    ModelCheckpoint's own ``save_last`` writes only when the best one improves, and its ``save_on_exception`` also after errors.
+    ModelCheckpoint's own ``save_last`` writes only when the best one improves, and its ``save_on_exception`` also after errors; it
+    saves by epochs, by steps or by time, but not by several of them. ``steps`` are those of the optimiser; None is never.
     """
+
+    def __init__(self, directory: Path, steps: int | None = None, minutes: float | None = None, **options: Any) -> None:
+        super().__init__(directory, **options)
+        for key, value in (("steps", steps), ("minutes", minutes)):
+            if value is not None and value <= 0:
+                raise InputError(f"save_every.{key}={value}: is above 0, or null for never")
+        self.steps, self.minutes = steps, minutes
+        self.saved_step, self.saved_time = 0, time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock, and count from the step that the stage or the resumed run begins with."""
+        super().on_train_start(trainer, pl_module)
+        self.saved_step, self.saved_time = trainer.global_step, time.monotonic()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Save if it is time, but not at the end of an epoch, which is saved after its validation."""
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0  # half of an accumulated gradient is in no checkpoint
+        if not stepped or batch_idx + 1 >= trainer.num_training_batches:
+            return
+        due = self.steps is not None and trainer.global_step - self.saved_step >= self.steps
+        if self.minutes is not None:
+            # The processes' clocks differ, and all of them have to save at the same step: the first one's word counts.
+            late = time.monotonic() - self.saved_time >= 60 * self.minutes
+            due = due or trainer.strategy.broadcast(late)
+        if due:
+            self._save_checkpoint(trainer, self.format_checkpoint_name({}))
+            self.saved_step, self.saved_time = trainer.global_step, time.monotonic()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Save on Ctrl-C and SIGTERM; with several processes only on SIGTERM, which Lightning brings to all of them at one step."""

@@ -152,7 +152,7 @@ class _Job:
         config = self.config
         keep = {"auto_insert_metric_name": False, "enable_version_counter": False}
         best = ModelCheckpoint(self.run.checkpoints, filename="best", monitor=config.objective, mode="min", **keep)
-        last = LastCheckpoint(self.run.checkpoints, filename="last", **keep)
+        last = LastCheckpoint(self.run.checkpoints, **(config.get("save_every") or {}), filename="last", **keep)
         progress = Progress(self._report, self.stages[-1].last_epoch)
         callbacks: list[Callback] = [PictureGrids(self.run.pictures), EpochLines(), progress, LearningRateMonitor("step"), best, last]
         if config.early_stopping:

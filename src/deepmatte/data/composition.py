@@ -89,8 +89,7 @@ class Composition:
         self.background_jitter = _strengths("background_jitter", background_jitter, JITTERS)
         self.affine, self.interpolation = Affine.of(affine), interpolation
         self.hsv = HsvJitter(**_strengths("hsv", hsv, HSV))
-        self.shadow, self.degrade, self.linear_light = Shadow.of(shadow), degrade, linear_light
-        _ = self._augmentations if degrade else None  # what is wrong with its options is to be found now
+        self.shadow, self.degradation, self.linear_light = Shadow.of(shadow), Degradation(degrade), linear_light
         if not self.crop_sizes or self.crop_sizes[0] < 1:
             raise InputError(f"composition.crop_sizes={list(crop_sizes)}: needs at least one side, all of them positive")
         for key, side in (("size", size), ("max_side", max_side)):
@@ -138,7 +137,7 @@ class Composition:
         background = resize(self._background_window(background, rng).of(background), self.size, self.size)
         if second is not None:
             seen = union(seen, self._view(second, rng))
-        jitter_foreground, jitter_background, flip, _ = self._augmentations
+        jitter_foreground, jitter_background, flip = self._augmentations
         colours = self.hsv(rng, jitter_foreground(rng, seen.colours), seen.alpha)
         masks = [seen.alpha] if seen.trimap is None else [seen.alpha, seen.trimap]
         colours, alpha, *given = flip(rng, colours, *masks)
@@ -170,13 +169,13 @@ class Composition:
         return {**self.scored_trimap.options(), "max_side": self.max_side, **light}
 
     @cached_property
-    def _augmentations(self) -> tuple[ColorJitter, ColorJitter, HorizontalFlip, Degradation]:
-        jitters = ColorJitter(**self.foreground_jitter), ColorJitter(**self.background_jitter)
-        return *jitters, HorizontalFlip(self.flip), Degradation(self.degrade)
+    def _augmentations(self) -> tuple[ColorJitter, ColorJitter, HorizontalFlip]:
+        return ColorJitter(**self.foreground_jitter), ColorJitter(**self.background_jitter), HorizontalFlip(self.flip)
 
     def warm_up(self) -> None:
         """Import and compile what samples need now, so that worker processes inherit it."""
         _ = self._augmentations
+        self.degradation.warm_up()
         blank = np.zeros((3, 3, 3), np.uint8)
         composited(two_thirds(blank), two_thirds(blank), two_thirds(blank[..., 0]))
 
@@ -208,8 +207,8 @@ class Composition:
         trimap = (self.training_trimap if degrade else self.scored_trimap)(cutout.alpha, cutout.trimap, rng, cutout.name)
         layers = composited(cutout.colours, background, cutout.alpha, self.linear_light)
         image = to_srgb(layers["composite"]) if self.linear_light else layers["composite"]
-        if degrade and self.degrade:
-            image = to_tensor(self._augmentations[3](rng, to_pixels(image)))
+        if degrade and self.degradation:
+            image = to_tensor(self.degradation(rng, to_pixels(image)))
         return {"image": image, **layers, "trimap": torch.from_numpy(trimap)[None]}
 
 
