@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
@@ -67,8 +68,10 @@ def find_study(name: str, overrides: Sequence[str] = ()) -> Study:
     register_resolvers()
     search.register_resolvers()
     try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        single = [override.input_line for override in parsed if not override.is_sweep_override()]  # lists of values are the jobs' own
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            config = hydra.compose("train", [f"experiments={name}", *overrides])
+            config = hydra.compose("train", [f"experiments={name}", *single])
     except HydraException as error:
         raise InputError(f"{name}: {' '.join(str(error).split())}") from error
     return Study(name, file, config, tuple(overrides))
