@@ -66,6 +66,10 @@ class SweepGuard(Callback):
         self.study: Lock | None = None
         self.reporter: Reporter | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave lock and thread at home where a launcher sends the callbacks to other processes."""
+        return self.__dict__ | {"study": None, "reporter": None}
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the whole sweep, write ``sweep.json``, and say what is to come."""
         self.start = time.time()
