@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,9 @@ def read(folder: Path) -> list[dict[str, list]]:
     """Return, for each ``.wandb`` file below ``folder`` in order of time, its records by kind."""
     from wandb.proto.wandb_internal_pb2 import Record
 
+    end = time.monotonic() + 60
+    while not all(file.stat().st_size > 7 for file in folder.rglob("*.wandb")) and time.monotonic() < end:
+        time.sleep(0.2)  # W&B writes a moment after it has said that it is done
     found = []
     for file in sorted(folder.rglob("*.wandb")):
         kinds: dict[str, list] = {}
