@@ -133,7 +133,10 @@ class LastCheckpoint(ModelCheckpoint):
             due = due or trainer.strategy.broadcast(late)
         if due:
             self._save_checkpoint(trainer, self.format_checkpoint_name({}))
-            self.saved_step, self.saved_time = trainer.global_step, time.monotonic()
+
+    def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
+        super()._save_checkpoint(trainer, filepath)
+        self.saved_step, self.saved_time = trainer.global_step, time.monotonic()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Save on Ctrl-C and SIGTERM; with several processes only on SIGTERM, which Lightning brings to all of them at one step."""
