@@ -68,10 +68,8 @@ def test_preview_draws_the_samples_that_training_sees(root, capsys):
     ("arguments", "expected"),
     [
         (["describe", "dat=folder"], "dat"),
-        (["describe", "data=nothing"], "data/nothing"),
         (["verify", "data=folder"], "data.root"),
         (["preview", "data=folder", "data.root=/nowhere"], "/nowhere"),
-        (["preview", "nonsense"], "nonsense"),
         (["compose", "test", "--root", "/nowhere", "--out", "x"], "--background"),
     ],
 )
