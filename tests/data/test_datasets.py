@@ -234,3 +234,31 @@ def test_files_that_vanish_are_named(tree):
     (root / "bg" / "sea.png").unlink()
     with pytest.raises(InputError, match=r"sea\.png: there is no such file"):
         dataset[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["dim", "gca", "degrade"])
+def test_first_thousand_samples_are_the_same_however_they_are_loaded(tiny, recipe):
+    """Workers 0, 1 and 4; one, two and three processes; an epoch that is resumed in its middle; another loss."""
+    from tiny_run import compose
+
+    from deepmatte.build import build_data
+
+    sizes = ("data.samples_per_epoch=504", "data.batch_size=12", f"composition={recipe}")
+
+    def batches(*overrides, rank=0, world_size=1, starts=((0, 0), (1, 0))):
+        data = build_data(compose("train", tiny(*sizes, *overrides)))
+        workers = data.num_workers
+        for start in starts:
+            sampler = StreamSampler(504, 12, rank, world_size, start=start)
+            sampler.set_epoch(start[0])
+            yield from loaded(data.train_dataset(), sampler, 12 // world_size, workers)
+
+    expected = digest_of(batches())
+    assert digest_of(batches("data.num_workers=1")) == expected
+    assert digest_of(batches("data.num_workers=4", "loss=alpha")) == expected
+    for world_size in (2, 3):
+        ranks = [batches(rank=rank, world_size=world_size) for rank in range(world_size)]
+        assert digest_of(joined(parts) for parts in zip(*ranks, strict=True)) == expected
+    whole = [digest_of([batch]) for batch in batches()]
+    assert [digest_of([batch]) for batch in batches("data.num_workers=1", starts=((1, 17),))] == whole[42 + 17 :]

@@ -8,7 +8,17 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from deepmatte.errors import InputError
-from deepmatte.ops.trimap import full_scale, impose_trimap, normalise_trimap, random_trimap, trimap_from_alpha, trivial_matte
+from deepmatte.ops.trimap import (
+    _kept_off_by_disc,
+    _kept_off_by_transform,
+    full_scale,
+    impose_trimap,
+    normalise_trimap,
+    random_trimap,
+    trimap_from_alpha,
+    trimap_from_distances,
+    trivial_matte,
+)
 
 
 def ellipse(size: int) -> np.ndarray:
@@ -138,3 +148,28 @@ def test_gradient_of_an_imposed_trimap_is_zero_where_known():
     alpha = torch.tensor([0.3, 0.4, 0.5], requires_grad=True)
     impose_trimap(alpha, torch.tensor([0, 128, 255], dtype=torch.uint8)).sum().backward()
     assert alpha.grad.tolist() == [0.0, 1.0, 0.0]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    alpha=arrays(np.uint8, st.tuples(st.integers(1, 30), st.integers(1, 30)), elements=st.sampled_from([0, 0, 0, 100, 255, 255, 255])),
+    erode=st.floats(0, 25),
+    dilate=st.integers(0, 25),
+)
+def test_zones_by_distances_equal_scipys_erosions_by_discs(alpha, erode, dilate):
+    trimap = trimap_from_distances(alpha, erode, dilate)
+    for zone, mask, distance in ((255, alpha == 255, erode), (0, alpha == 0, dilate)):
+        y, x = np.mgrid[-26:27, -26:27]
+        expected = ndimage.binary_erosion(mask, x**2 + y**2 <= distance**2, border_value=1)
+        np.testing.assert_array_equal(trimap == zone, expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    mask=arrays(np.uint8, st.tuples(st.integers(1, 60), st.integers(1, 60)), elements=st.sampled_from([0, 1, 1, 1, 1, 1])),
+    square=st.integers(0, 900),
+    more=st.sampled_from([1e-9, 0.5, 1 - 1e-9]),
+)
+def test_distance_transform_equals_morphology_also_at_the_roots_of_whole_numbers(mask, square, more):
+    distance = float(np.sqrt(square + more))
+    np.testing.assert_array_equal(_kept_off_by_disc(mask, distance), _kept_off_by_transform(mask, distance))
