@@ -21,7 +21,7 @@ from deepmatte.rundir import FINISHED, RunDir
 from deepmatte.sweeps import plan, search
 from deepmatte.sweeps.devices import CLUSTER, launcher_name
 from deepmatte.sweeps.jobs import JOB_FILE, settle, start_tree
-from deepmatte.sweeps.launch import announce
+from deepmatte.sweeps.launch import announce, withdraw
 from deepmatte.sweeps.process import Stopper, deadline
 from deepmatte.sweeps.status import STYLES, read_sweep, sweep_costs
 
@@ -99,6 +99,7 @@ class SweepGuard(Callback):
             self.study.release()
         if self.reporter is not None:
             self.reporter.finish()
+        withdraw()
         runs = self._runs(config)
         if not runs:
             return

@@ -6,10 +6,12 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 import uuid
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from deepmatte.locks import LOCK_FILE, holder, is_alive
 from deepmatte.rundir import write_text
@@ -17,6 +19,9 @@ from deepmatte.sweeps.process import GRACE_SECONDS, Stop
 
 LAUNCH = "DEEPMATTE_LAUNCH"
 """Environment variable of the jobs: host, process and name of their launcher, and the file that appears when it is told to stop."""
+
+_replaced: dict[int, Any] = {}
+"""The handlers of signals that were there before this process announced itself."""
 
 
 def announce(directory: Path, *, wait: bool) -> None:
@@ -28,8 +33,11 @@ def announce(directory: Path, *, wait: bool) -> None:
     """
     flag = (directory / "jobs" / f"stop-{uuid.uuid4().hex[:12]}").resolve()
     os.environ[LAUNCH] = f"{socket.gethostname()}|{os.getpid()}|{flag}"
+    if threading.current_thread() is not threading.main_thread():
+        return  # only the main thread is told of signals
     owner = os.getpid()
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    _replaced.update(previous)
 
     def stop(number: int, frame: FrameType | None) -> None:
         if os.getpid() == owner:
@@ -45,6 +53,13 @@ def announce(directory: Path, *, wait: bool) -> None:
 
     for number in previous:
         signal.signal(number, stop)
+
+
+def withdraw() -> None:
+    """Take back what `announce` has done to this process."""
+    os.environ.pop(LAUNCH, None)
+    while _replaced:
+        signal.signal(*_replaced.popitem())
 
 
 def _at_work(directory: Path) -> bool:
