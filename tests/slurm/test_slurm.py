@@ -28,7 +28,7 @@ def slurm() -> Iterator[dict[str, str]]:
 
 def queue(slurm: dict[str, str]) -> list[str]:
     """Return the jobs that run or wait."""
-    return subprocess.run(["squeue", "-h", "-r", "-o", "%A"], env=os.environ | slurm, capture_output=True, text=True).stdout.split()
+    return subprocess.run(["squeue", "-h", "-r", "-o", "%i"], env=os.environ | slurm, capture_output=True, text=True).stdout.split()
 
 
 def test_two_jobs_of_two_ranks_one_of_which_is_killed(slurm, sweeps, tiny) -> None:
@@ -60,7 +60,7 @@ def test_a_job_over_two_nodes(slurm, sweeps, tiny) -> None:
 
 def test_a_cancelled_job_ends_the_sweep_with_an_error_and_the_same_command_completes_it(slurm, stubbed) -> None:
     words = (*SLURM, "seed=0,1")
-    first = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="1.0", **slurm)
+    first = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="3.0", **slurm)
     stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 2)
     subprocess.run(["scancel", queue(slurm)[0]], env=os.environ | slurm, check=True)
     output = first.communicate(timeout=300)[0]
@@ -74,7 +74,7 @@ def test_a_cancelled_job_ends_the_sweep_with_an_error_and_the_same_command_compl
 def test_jobs_outlive_a_killed_launcher_and_are_not_run_twice(slurm, stubbed) -> None:
     """They are the queue's, not the launcher's: the same command waits for them."""
     words = (*SLURM, "seed=0,1")
-    first = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="1.0", **slurm)
+    first = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="3.0", **slurm)
     stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 2)
     first.kill()
     code, output = stubbed.run(*words, STUB_STEPS="12", **slurm)
@@ -86,7 +86,7 @@ def test_jobs_outlive_a_killed_launcher_and_are_not_run_twice(slurm, stubbed) ->
 def test_ctrl_c_on_the_launcher_ends_the_jobs_of_the_queue(slurm, stubbed) -> None:
     import signal
 
-    first = stubbed.start(*SLURM, "seed=0,1", STUB_STEPS="12", STUB_PAUSE="1.0", **slurm)
+    first = stubbed.start(*SLURM, "seed=0,1", STUB_STEPS="12", STUB_PAUSE="3.0", **slurm)
     stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 2)
     first.send_signal(signal.SIGINT)
     assert first.wait(timeout=60) != 0
