@@ -52,8 +52,9 @@ def loss_figure(comparison: Comparison, most: int = 8) -> Figure | None:
         if not found:
             continue
         mean = pd.concat(found).groupby(level=0).mean()
-        axis.plot(mean.index + 1, mean["train"], color=f"C{number}", label=name)
-        axis.plot(mean.index + 1, mean["validation"], "--", color=f"C{number}")
+        for column, style in (("train", "-"), ("validation", "--")):
+            series = mean[column].dropna()  # a short epoch may have logged nothing
+            axis.plot(series.index + 1, series, style, color=f"C{number}", label=name if column == "train" else None)
     if not axis.lines:
         return None
     axis.set_xlabel("epoch")
