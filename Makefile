@@ -24,7 +24,7 @@ setup: $(VENV)/.installed ## make .venv and install everything (done by itself o
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet "$(TORCH)" --editable ".[dev,joblib]"
+	$(BIN)/python -m pip install --quiet "$(TORCH)" --editable ".[dev,joblib,slurm,optuna]"
 	@touch $@
 
 train: setup ## train on the embedded data; ends with a table and pictures

@@ -20,7 +20,7 @@ class KMeans(Clustering):
     """Scikit-learn's K-means; the soft matte is the fuzzy membership of Bezdek 1981 in the foreground's clusters.
 
     A pixel at the distances d_k belongs to cluster k with d_k^(-2 / (m - 1)) over the sum of all, m being the ``fuzziness``.
-    Large pictures are clustered by a random sample: on photographs that is several times as fast as mini-batches, at the same inertia.
+    Large pictures are clustered by a random sample, which is faster than mini-batches over all pixels.
     ``clusters: auto`` takes the largest mean silhouette (Rousseeuw 1987) of ``silhouette_pixels`` pixels.
 
     Args:
