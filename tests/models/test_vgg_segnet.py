@@ -91,7 +91,7 @@ def test_every_parameter_learns(norm: str) -> None:
 
 def test_a_disc_is_learned_by_heart() -> None:
     torch.manual_seed(0)
-    model, batch = VggSegNet(width=1 / 8, norm="batch"), example_batch(num=2, size=32)
+    model, batch = VggSegNet(width=1 / 16, norm="batch"), example_batch(num=2, size=32)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(60):
         optimizer.zero_grad()
