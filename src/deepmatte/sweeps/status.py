@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -118,9 +119,9 @@ def view(state: SweepState) -> Group:
     """Return the table of a sweep, with the last error line of each failed job and the command that repeats just that job."""
     metric = (state.sweep.get("objective") or ["val/sad"])[0].replace("val/", "test/")
     head = f"{state.directory}: " + ", ".join(f"{count} {name}" for name, count in state.counts.most_common())
-    table = Table()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for name in ("run", "setting", "state"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in ("done", "left", "time", "memory", metric):
         table.add_column(name, justify="right")
     for job in state.jobs:
