@@ -8,7 +8,7 @@ from pathlib import Path
 
 def main(argv: list[str]) -> int:
     """Return 1 where a job of the sweep failed or nothing can be compared; the page is written all the same where it can be."""
-    options = parser().parse_args(argv)
+    options = parser().parse_intermixed_args(argv)
     from deepmatte.studies.launch import find_study, run_sweep, score_baselines, tables
 
     study = find_study(options.name, options.override)
