@@ -40,12 +40,12 @@ class Scored:
     curve: list[dict[str, float]]
 
     def draw(self, folder: Path, label: str) -> None:
-        """Write ``diagnostics.png`` and, where there is a curve, ``robustness.png`` and ``robustness.csv``."""
+        """Write ``diagnostics.png`` and, where there is a curve, ``robustness.png``; beside ``folder`` its numbers, ``robustness.csv``."""
         _save(diagnostics_figure({label: self.diagnostics}), folder / "diagnostics.png")
         if self.curve:
             _save(robustness_figure({label: self.curve}), folder / "robustness.png")
             lines = [",".join(self.curve[0]), *(",".join(f"{value:.6g}" for value in row.values()) for row in self.curve)]
-            write_text(folder / "robustness.csv", "\n".join(lines) + "\n")
+            write_text(folder.parent / "robustness.csv", "\n".join(lines) + "\n")
 
 
 def _save(figure: Figure, path: Path) -> None:
