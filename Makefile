@@ -11,7 +11,7 @@ RUN        ?= $(shell ls -td runs/train/*/ 2>/dev/null | head -1)
 ARGS       ?=
 BIN        := $(VENV)/bin
 # One process a core, each with one thread: small networks are too small to share.
-PYTEST     := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+PYTEST     := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train eval sweep study compare predict test test-all test-browser test-slurm lint bench clean
