@@ -17,11 +17,12 @@ from sklearn import cluster
 from sklearn.datasets import load_sample_image
 from torch.utils.data import DataLoader
 
-from deepmatte.baselines import SOLVED, SolvedDataset, num_cores
+from deepmatte.baselines import SOLVED, SolvedDataset
 from deepmatte.classical import GaussianMixture, KMeans
 from deepmatte.classical.clustering import features
 from deepmatte.data import MattingDataset, collate
-from deepmatte.data.composition import to_tensor
+from deepmatte.data.parallel import num_cores
+from deepmatte.data.planes import to_tensor
 from deepmatte.metrics import score_image
 from deepmatte.ops.compositing import composite
 from deepmatte.ops.trimap import trimap_from_alpha

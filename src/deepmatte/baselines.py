@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from typing import Any, cast
@@ -75,8 +74,3 @@ def solve(method: Callable[[np.ndarray, np.ndarray], np.ndarray], image: Tensor,
         warnings.simplefilter("always", MattingWarning)
         alpha = method(image.permute(1, 2, 0).double().cpu().numpy(), trimap[0].cpu().numpy())
     return torch.from_numpy(np.asarray(alpha, np.float32))[None], "; ".join(str(item.message) for item in said)
-
-
-def num_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

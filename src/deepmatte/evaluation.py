@@ -12,8 +12,9 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 
 from deepmatte import build, report
-from deepmatte.baselines import ClassicalMatting, SolvedDataset, num_cores
+from deepmatte.baselines import ClassicalMatting, SolvedDataset
 from deepmatte.classical import METHODS, ClassicalMethod
+from deepmatte.data.parallel import num_cores
 from deepmatte.datamodule import MattingData
 from deepmatte.errors import InputError
 from deepmatte.metrics import METRICS_VERSION
@@ -80,13 +81,18 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         error=None,
         **provenance(),
     )
+    _print(output, result)
+    return result
+
+
+def _print(output: RunDir, result: dict[str, Any]) -> None:
+    """Print the table, and what a method had to say about some pictures."""
     console = Console()
     console.print(report.summary(output.path, result))
     for image, note in list(result["notes"].items())[:MOST_NOTES]:
         console.print(f"{image}: {note}", style="yellow", markup=False)
     if len(result["notes"]) > MOST_NOTES:
         console.print(f"... and {len(result['notes']) - MOST_NOTES} more pictures; all of it is in result.json", style="yellow")
-    return result
 
 
 def _prepare(method: ClassicalMethod, data: MattingData, config: DictConfig) -> None:

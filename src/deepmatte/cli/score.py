@@ -6,7 +6,6 @@ import argparse
 import csv
 import json
 import multiprocessing
-import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -57,6 +56,8 @@ def main(argv: list[str]) -> int:
         if path and (path.is_dir() or not path.absolute().parent.is_dir()):
             raise InputError(f"{path}: is a folder, or lies in a folder that does not exist; give the name of a file to write")
     jobs = find_jobs(options)
+    from deepmatte.data.parallel import num_cores
+
     scored = score_all(jobs, min(options.processes or num_cores(), len(jobs)))
     records = [record(scored, protocol) for protocol in jobs[0].protocols]
     show(records, scored)
@@ -98,11 +99,6 @@ def _scores(text: str) -> tuple[str, ...]:
     if unknown:
         raise argparse.ArgumentTypeError(f"'{unknown[0]}' is none of {', '.join(SCORES)}")
     return names
-
-
-def num_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def find_jobs(options: argparse.Namespace) -> list[Job]:

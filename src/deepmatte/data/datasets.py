@@ -183,8 +183,8 @@ class CompositionDataset(_Composites[tuple[int, int]]):
 class FixedCompositionDataset(_Composites[int]):
     """Validation and test composites: every foreground over K backgrounds, always the same.
 
-    Sample i shows foreground i // K over background i, counted round the list where it is shorter. What is random in it (the part
-    of the background, the trimap's kernels) follows from the source's version, the split and i.
+    Sample i shows foreground i // K over background i, counted round the list where it is shorter. What is random in it, the part
+    of the background, follows from the source's version, the split and i.
     """
 
     def __init__(

@@ -1,8 +1,7 @@
 """Differentiable separable filters of one-channel pictures.
 
-A 1-D filter together with its border rule is a matrix, so a separable filter of a picture X is R X C^T. For mattes of a few
-hundred pixels that is ten to forty times faster on a CPU than a convolution with one channel, works for every size down to
-one pixel, and is exact at the border.
+A 1-D filter together with its border rule is a matrix, so a separable filter of a picture X is R X C^T. That suits CPUs,
+which are slow at convolutions with one channel, works for every size down to one pixel, and is exact at the border.
 """
 
 from __future__ import annotations

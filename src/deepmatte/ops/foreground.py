@@ -25,7 +25,7 @@ def estimate_foreground(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     if alpha.size == 1:  # no neighbour to learn from, and pymatting divides by the number of levels
         return image.astype(np.float32)
     solve, threads = estimator(), numba.get_num_threads()
-    # Only its resizing by the nearest pixel is parallel: waking other threads takes longer than it saves (1.3 to 2 times as long in all).
+    # Only its resizing by the nearest pixel is parallel: waking other threads takes longer than it saves.
     numba.set_num_threads(1)
     try:
         estimated = solve(image, alpha)

@@ -22,7 +22,7 @@ from deepmatte.locks import INHERITED, Lock, acquire, holder
 from deepmatte.rundir import FINISHED, OUTPUT_FILE, RunDir, checked_run_dir, write_text
 from deepmatte.sweeps.devices import Hand, dealt, demand, launcher_name, processes
 from deepmatte.sweeps.launch import stopped
-from deepmatte.sweeps.plan import remaining
+from deepmatte.sweeps.plan import is_grid, remaining
 from deepmatte.sweeps.process import Ended, Stopper, child_command, deadline, run_tree
 from deepmatte.sweeps.tasks import Tasks, ungrouped
 
@@ -115,7 +115,7 @@ def _lock(job: Job, console: Console) -> Lock | None:
 
     A holder that is gone has left processes that are about to end: they are waited for.
     """
-    grid = str(job.hydra.sweeper._target_).endswith("BasicSweeper")
+    grid = is_grid(job.hydra)
     lock, told = acquire(job.run.path), False
     while lock is None:
         who = holder(job.run.path)
