@@ -1,7 +1,26 @@
-"""Small made-up pictures for the tests of the data."""
+"""Small made-up pictures for the tests of the data, and what a refusal has to look like."""
+
+from collections.abc import Callable
 
 import numpy as np
+import pytest
 from PIL import Image
+
+from deepmatte.errors import InputError
+
+ALL_TRAIN = {"val_fraction": 0.0, "test_fraction": 0.0}
+"""Shares of a folder source that leave every picture to training."""
+
+
+def refused(make: Callable[[], object], *words: str) -> str:
+    """Assert that ``make`` is refused in one line that has all ``words``, and return the line."""
+    with pytest.raises(InputError) as caught:
+        make()
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message, message
+    return message
 
 
 def soft_matte(height: int, width: int, seed: int) -> np.ndarray:

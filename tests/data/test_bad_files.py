@@ -13,23 +13,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_pictures import ALL_TRAIN, refused
 
 from deepmatte.cli.data import main
 from deepmatte.data import Composition, CompositionDataset, FolderData, StreamSampler, collate
 from deepmatte.data.images import read_alpha, read_header, read_image
 from deepmatte.data.verify import verify
-from deepmatte.errors import InputError
 
 RECIPE = Composition(crop_sizes=[48], size=24, flip=0.0)
-ALL_TRAIN = {"val_fraction": 0.0, "test_fraction": 0.0}
-
-
-def refused(make, *words: str) -> None:
-    with pytest.raises(InputError) as caught:
-        make()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert all(word in message for word in words), message
 
 
 def bomb(path: Path, width: int, height: int) -> Path:

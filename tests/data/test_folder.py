@@ -4,25 +4,13 @@ from itertools import chain
 import numpy as np
 import pytest
 from PIL import Image
+from small_pictures import ALL_TRAIN, refused
 
 from deepmatte.data.cache import ArrayCache
 from deepmatte.data.files import find_pictures
 from deepmatte.data.folder import FolderData
 from deepmatte.data.sources import BackgroundSet, CompositionSource, ForegroundSet, ImageSet, ImageSource, KnowsSizes
 from deepmatte.data.splits import split_of
-from deepmatte.errors import InputError
-
-ALL_TRAIN = {"val_fraction": 0.0, "test_fraction": 0.0}
-
-
-def refused(make, *words: str) -> str:
-    with pytest.raises(InputError) as caught:
-        make()
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message, message
-    return message
 
 
 def opened(root, **options) -> FolderData:

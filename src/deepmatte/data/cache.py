@@ -1,14 +1,21 @@
-"""Decoded pictures kept in memory, within a budget."""
+"""Where pictures are kept: in memory, within a budget, and the user's folder for those on disk."""
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 Arrays = tuple[np.ndarray, ...]
+
+
+def default_folder(name: str) -> Path:
+    """Return ``$XDG_CACHE_HOME/deepmatte/NAME``, or ``~/.cache/deepmatte/NAME``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deepmatte" / name
 
 
 class ArrayCache:

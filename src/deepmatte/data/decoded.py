@@ -34,11 +34,6 @@ class Origin(NamedTuple):
     reading: str = ""
 
 
-def default_folder() -> Path:
-    """Return ``$XDG_CACHE_HOME/deepmatte/decoded``, or ``~/.cache/deepmatte/decoded``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deepmatte" / "decoded"
-
-
 class DecodedFolder:
     """A folder of decoded pictures; several processes may read, write and remove in it at once."""
 

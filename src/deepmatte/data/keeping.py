@@ -12,8 +12,8 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from deepmatte.data.cache import ArrayCache, Arrays
-from deepmatte.data.decoded import DecodedFolder, Origin, default_folder
+from deepmatte.data.cache import ArrayCache, Arrays, default_folder
+from deepmatte.data.decoded import DecodedFolder, Origin
 from deepmatte.data.edges import edge_index
 from deepmatte.data.images import named, read_header
 from deepmatte.data.sources import BackgroundSet, ForegroundSet, HasTrimaps, KnowsSizes
@@ -44,7 +44,7 @@ class PictureCache:
         if max_gb < 0:
             raise InputError(f"data.cache.max_gb={max_gb}: a size in GB, 0 to keep nothing")
         self.max_bytes = int(max_gb * 10**9)
-        self.folder = DecodedFolder(Path(dir).expanduser() if dir else default_folder())
+        self.folder = DecodedFolder(Path(dir).expanduser() if dir else default_folder("decoded"))
         self.mapped = ArrayCache(MAPPED_BYTES)
 
     def keep(self, items: Set, with_edges: bool) -> Set:

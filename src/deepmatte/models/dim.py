@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepmatte.batch import Batch, Matte
-from deepmatte.errors import InputError
-from deepmatte.models.base import MattingModel, probability
-from deepmatte.models.vgg import VGG16_BLOCKS, load_vgg16, read_vgg16
-from deepmatte.ops.padding import pad_to_multiple
-
-Blocks = tuple[tuple[int, ...], ...]
-Norm = Literal["none", "batch", "group"]
-
-
-def normalisation(norm: Norm, channels: int) -> list[nn.Module]:
-    """Return what stands between a convolution and its ReLU: nothing, as published, or a normalisation.
-
-    ``batch`` learns fastest, but sees only its own process's share of a batch; ``group`` depends on neither, but on the size of
-    the picture: what it learned on crops holds less well for whole photographs.
-    """
-    if norm == "batch":
-        return [nn.BatchNorm2d(channels)]
-    return [nn.GroupNorm(max(1, channels // 4), channels)] if norm == "group" else []
+from deepmatte.models.refined import Norm, RefinedMatting, Refiner, normalisation
+from deepmatte.models.vgg import Blocks, load_vgg16, read_vgg16, vgg16_blocks
 
 
 class Encoder(nn.Module):
@@ -103,30 +86,7 @@ class EncoderDecoder(nn.Module):
         return self.decoder(*self.encoder(x))
 
 
-class Refiner(nn.Module):
-    """Four 3x3 convolutions on the image and the coarse alpha; what they give is added to the coarse logit.
-
-    The last one starts at zero, so before its training the refined matte equals the coarse one.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.convs = nn.Sequential(
-            nn.Conv2d(4, channels, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels, 1, 3, padding=1),
-        )
-
-    def forward(self, image: Tensor, alpha: Tensor) -> Tensor:
-        """Return the residual of the logit (N, 1, H, W) for a normalised image (N, 3, H, W) and alpha (N, 1, H, W) in [0, 1]."""
-        return self.convs(torch.cat([image, alpha.to(image.dtype)], 1))
-
-
-class DeepImageMatting(MattingModel):
+class DeepImageMatting(RefinedMatting):
     """Encoder-decoder and refiner. ``width=1`` is the published network with 26.3 M parameters.
 
     Args:
@@ -140,45 +100,17 @@ class DeepImageMatting(MattingModel):
     26276802
     """
 
-    parts: ClassVar[tuple[str, ...]] = ("encoder_decoder", "refiner")
+    multiple: ClassVar[int] = 32
 
     def __init__(
         self, width: float = 1.0, norm: Norm = "none", skips: bool = False, channels_last: bool = False, pretrained: str | None = None
     ) -> None:
         super().__init__()
-        if norm not in get_args(Norm):
-            raise InputError(f"model.norm={norm}: choose one of {', '.join(get_args(Norm))}")
-        blocks = tuple(tuple(max(1, round(channels * width)) for channels in block) for block in VGG16_BLOCKS)
-        self.encoder_decoder = EncoderDecoder(blocks, norm, skips)
+        blocks = vgg16_blocks(width)
+        self.encoder_decoder: EncoderDecoder = EncoderDecoder(blocks, norm, skips)
         self.refiner = Refiner(blocks[0][-1])
-        self._initialise(skips)
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.to(memory_format=self.memory_format)
+        deconvs = [deconv[0] for deconv in self.encoder_decoder.decoder.deconvs]
+        self.initialise(((deconv, deconv.in_channels // (2 if skips else 1)) for deconv in deconvs), channels_last)
         if pretrained is not None:
             encoder = self.encoder_decoder.encoder
             load_vgg16([layer for block in encoder.blocks for layer in block if isinstance(layer, nn.Conv2d)], read_vgg16(pretrained))
-
-    def _initialise(self, skips: bool) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
-        with torch.no_grad():
-            for deconv in self.encoder_decoder.decoder.deconvs:
-                # Three of four inputs after max-unpooling are zero: without this factor the signal would fade level by level.
-                deconv[0].weight[:, : deconv[0].in_channels // (2 if skips else 1)].mul_(2.0)
-        last = self.refiner.convs[-1]
-        nn.init.zeros_(last.weight)
-
-    def forward(self, batch: Batch, refine: bool = True) -> Matte:
-        """Map image and trimap of any size to a matte; `Matte.coarse` is the encoder-decoder's alpha."""
-        height, width = batch["image"].shape[-2:]
-        image = pad_to_multiple(self.normalise(batch["image"]), 32)
-        trimap = pad_to_multiple(batch["trimap"].to(image.dtype) / 255, 32)
-        logit = self.encoder_decoder(torch.cat([image, trimap], 1).contiguous(memory_format=self.memory_format))
-        coarse = probability(logit)
-        if refine:
-            logit = logit + self.refiner(image, coarse)
-        logit, coarse = logit[..., :height, :width], coarse[..., :height, :width]
-        return Matte(alpha=probability(logit) if refine else coarse, logit=logit, coarse=coarse)

@@ -1,4 +1,4 @@
-"""ImageNet weights of VGG-16 for encoders that are built like it."""
+"""The shape of VGG-16, and its ImageNet weights for encoders that are built like it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ VGG16_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 
 VGG16_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """Output channels of the 13 convolutions, block by block; a max-pool follows each block (Simonyan and Zisserman 2015, D)."""
+
+
+Blocks = tuple[tuple[int, ...], ...]
+"""Output channels of convolutions, block by block."""
+
+
+def vgg16_blocks(width: float) -> Blocks:
+    """Return VGG-16's channels by block, times ``width``."""
+    return tuple(tuple(max(1, round(channels * width)) for channels in block) for block in VGG16_BLOCKS)
 
 
 def read_vgg16(source: str) -> Mapping[str, Tensor]:

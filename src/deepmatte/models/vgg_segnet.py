@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, get_args
+from typing import ClassVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepmatte.batch import Batch, Matte
-from deepmatte.errors import InputError
-from deepmatte.models.base import MattingModel, probability
-from deepmatte.models.dim import Blocks, Norm, Refiner, normalisation
-from deepmatte.models.vgg import VGG16_BLOCKS, load_vgg16, read_vgg16
-from deepmatte.ops.padding import pad_to_multiple
+from deepmatte.models.refined import Norm, RefinedMatting, Refiner, normalisation
+from deepmatte.models.vgg import Blocks, load_vgg16, read_vgg16, vgg16_blocks
 
 
 class SegNet(nn.Module):
@@ -61,7 +56,7 @@ class SegNet(nn.Module):
         return self.alpha(x)
 
 
-class VggSegNet(MattingModel):
+class VggSegNet(RefinedMatting):
     """SegNet on VGG-16, and Deep Image Matting's refiner, which the study left as future work.
 
     Args:
@@ -75,42 +70,15 @@ class VggSegNet(MattingModel):
     25936880
     """
 
-    parts: ClassVar[tuple[str, ...]] = ("encoder_decoder", "refiner")
+    multiple: ClassVar[int] = 16
 
     def __init__(self, width: float = 1.0, norm: Norm = "none", channels_last: bool = False, pretrained: str | None = None) -> None:
         super().__init__()
-        if norm not in get_args(Norm):
-            raise InputError(f"model.norm={norm}: choose one of {', '.join(get_args(Norm))}")
-        blocks = tuple(tuple(max(1, round(channels * width)) for channels in block) for block in VGG16_BLOCKS)
-        self.encoder_decoder = SegNet(blocks, norm)
+        blocks = vgg16_blocks(width)
+        self.encoder_decoder: SegNet = SegNet(blocks, norm)
         self.refiner = Refiner(blocks[0][-1])
-        self._initialise()
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.to(memory_format=self.memory_format)
+        deconvs = [deconv[0] for deconv in self.encoder_decoder.deconvs]
+        self.initialise(((deconv, deconv.in_channels) for deconv in deconvs), channels_last)
         if pretrained is not None:
             load_vgg16(self.encoder_decoder.convolutions(), read_vgg16(pretrained))
             nn.init.dirac_(self.encoder_decoder.entry.weight)
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
-        with torch.no_grad():
-            for deconv in self.encoder_decoder.deconvs:
-                # Three of four inputs after max-unpooling are zero: without this factor the signal would fade level by level.
-                deconv[0].weight.mul_(2.0)
-        nn.init.zeros_(self.refiner.convs[-1].weight)
-
-    def forward(self, batch: Batch, refine: bool = True) -> Matte:
-        """Map image and trimap of any size to a matte; `Matte.coarse` is the SegNet's alpha."""
-        height, width = batch["image"].shape[-2:]
-        image = pad_to_multiple(self.normalise(batch["image"]), 16)
-        trimap = pad_to_multiple(batch["trimap"].to(image.dtype) / 255, 16)
-        logit = self.encoder_decoder(torch.cat([image, trimap], 1).contiguous(memory_format=self.memory_format))
-        coarse = probability(logit)
-        if refine:
-            logit = logit + self.refiner(image, coarse)
-        logit, coarse = logit[..., :height, :width], coarse[..., :height, :width]
-        return Matte(alpha=probability(logit) if refine else coarse, logit=logit, coarse=coarse)

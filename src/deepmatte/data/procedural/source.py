@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from deepmatte.data.cache import default_folder
 from deepmatte.data.procedural.names import SPLITS, VERSION, background_name, category, foreground_name
-from deepmatte.data.procedural.store import Store, checksum, default_folder
+from deepmatte.data.procedural.store import Store, checksum
 from deepmatte.errors import InputError
 
 Pixels = NDArray[np.uint8]
@@ -123,7 +124,7 @@ class ProceduralData:
             if num < 1:
                 raise InputError(f"data.source.num_{split}: {num} foregrounds make no {split} split: give 1 or more")
         self.seed, self.size = seed, size
-        folder = Path(cache_dir).expanduser() if cache_dir else default_folder()
+        folder = Path(cache_dir).expanduser() if cache_dir else default_folder("procedural")
         self.store = Store(folder / f"{VERSION}-{seed}-{size}")
 
     def foregrounds(self, split: str) -> ForegroundSet:

@@ -20,11 +20,6 @@ def checksum(pixels: bytes | memoryview) -> bytes:
     return hashlib.sha256(pixels).digest()
 
 
-def default_folder() -> Path:
-    """Return where rendered samples are kept: ``$XDG_CACHE_HOME/deepmatte/procedural`` or ``~/.cache/deepmatte/procedural``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deepmatte" / "procedural"
-
-
 class Store:
     """Files of raw planes (C, H, W) uint8 followed by their checksum; several processes may use one folder at once."""
 
