@@ -5,10 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -16,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepmatte.errors import InputError, RunError
+from deepmatte.errors import InputError
 from deepmatte.metrics.functional import DEFAULT_SCORES, METRICS_VERSION, PROTOCOLS, SCORES, score_image
 
 if TYPE_CHECKING:
@@ -56,9 +53,7 @@ def main(argv: list[str]) -> int:
         if path and (path.is_dir() or not path.absolute().parent.is_dir()):
             raise InputError(f"{path}: is a folder, or lies in a folder that does not exist; give the name of a file to write")
     jobs = find_jobs(options)
-    from deepmatte.data.parallel import num_cores
-
-    scored = score_all(jobs, min(options.processes or num_cores(), len(jobs)))
+    scored = score_all(jobs, options.processes)
     records = [record(scored, protocol) for protocol in jobs[0].protocols]
     show(records, scored)
     from deepmatte.rundir import write_text
@@ -117,36 +112,18 @@ def find_jobs(options: argparse.Namespace) -> list[Job]:
     return [Job(name, file, alphas[name], trimaps.get(name), protocols, options.scores) for name, file in predictions.items()]
 
 
-def score_all(jobs: Sequence[Job], num_processes: int) -> list[Scored]:
+def score_all(jobs: Sequence[Job], processes: int | None) -> list[Scored]:
     """Score the images with a progress bar on standard error; the results are in the order of the jobs."""
     import cv2
-    from rich.console import Console
-    from rich.progress import Progress
+
+    from deepmatte.data.parallel import spread
 
     cv2.setNumThreads(1)  # one image a core; and a pool of threads would not survive the fork
-    if num_processes <= 1:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            return [score_job(job) for job in progress.track(jobs, description="scoring")]
     # Compiled once here and inherited by the forked workers; where there is no fork they read it from numba's cache.
     blank = np.zeros((1, 1), np.uint8)
     for protocol in jobs[0].protocols:
         score_image(blank, blank, blank, protocol, jobs[0].scores)
-    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
-    with ProcessPoolExecutor(num_processes, context, cv2.setNumThreads, (1,)) as pool:
-        futures = [pool.submit(score_job, job) for job in jobs]  # forks before the progress bar starts its thread
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            bar, waiting = progress.add_task("scoring", total=len(jobs)), set(futures)
-            while waiting:
-                done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
-                progress.update(bar, advance=len(done))
-                if any(future.exception() for future in done):
-                    pool.shutdown(cancel_futures=True)
-                    waiting = set()
-        # The first image at fault by name, not by chance; jobs start in order, so none before it was cancelled.
-        try:
-            return [future.result() for future in futures]
-        except BrokenProcessPool:
-            raise RunError("a scoring process was killed, perhaps for want of memory; try --processes 1") from None
+    return list(spread(score_job, jobs, processes, "scoring"))
 
 
 def score_job(job: Job) -> Scored:
