@@ -7,7 +7,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from deepmatte.cli.main import report
+from deepmatte.cli.main import report, run_hydra
 from deepmatte.config import conf_dir, register_resolvers
 from deepmatte.errors import InputError, RunError
 
@@ -27,4 +27,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_hydra(main)

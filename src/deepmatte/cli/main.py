@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deepmatte import __version__
@@ -56,6 +56,27 @@ def call(verb: str, arguments: Sequence[str]) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def run_hydra(main: Callable[[], object]) -> None:
+    """Run a function under `hydra.main`; a configuration that can't be composed ends in one line and exit code 2.
+
+    Hydra itself prints pages. Where the user has set ``HYDRA_FULL_ERROR`` the whole traceback is shown.
+    """
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if "HYDRA_FULL_ERROR" in os.environ:
+        main()
+        return
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then leaves the error to us
+    try:
+        main()
+    except (HydraException, OmegaConfBaseException) as error:
+        report(InputError(str(error).partition("\nConfig search path:")[0]))
+        sys.exit(2)
+    finally:
+        del os.environ["HYDRA_FULL_ERROR"]
 
 
 def report(error: Exception) -> None:

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from deepmatte.cli.main import report
+from deepmatte.cli.main import report, run_hydra
 from deepmatte.config import conf_dir, register_resolvers
 from deepmatte.errors import InputError, RunError
 from deepmatte.lifeline import tie_to_parent
@@ -81,7 +81,7 @@ def command() -> None:
         report(InputError(missing))
         sys.exit(2)
     try:
-        main()
+        run_hydra(main)
     except KeyboardInterrupt:
         print("deepmatte: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         sys.exit(130)
