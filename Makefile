@@ -7,7 +7,7 @@ PYTHON     ?= python3
 VENV       ?= .venv
 TORCH      ?= torch==2.13.0
 EXPERIMENT ?= loss_combinations
-RUN        ?= $(shell ls -td runs/train/*/ 2>/dev/null | head -1)
+RUN        ?= $(patsubst %/result.json,%,$(shell ls -t runs/train/*/result.json 2>/dev/null | head -1))
 ARGS       ?=
 BIN        := $(VENV)/bin
 # One process a core, each with one thread: small networks are too small to share.

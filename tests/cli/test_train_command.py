@@ -58,7 +58,7 @@ def test_bad_input_ends_in_one_line_and_a_code(
     lines = [line for line in capsys.readouterr().err.splitlines() if line]
     assert len(lines) == 1
     assert all(word in lines[0] for word in words)
-    assert not list(tmp_path.rglob("result.json"))
+    assert not list(tmp_path.glob("runs/*/*"))
 
 
 def test_a_sweep_survives_a_failing_job_and_repeats_only_that_one(tiny, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def main(config: DictConfig) -> float | tuple[float, ...] | None:
 
         train(*_what_to_train(config))
     except (InputError, RunError) as error:
+        with suppress(OSError):  # Hydra made it; a run that was refused before it began leaves nothing behind
+            Path(HydraConfig.get().runtime.output_dir).rmdir()
         report(error)
         sys.exit(2)
     return None
