@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepmatte.data.resize import Window, cover, limited, random_window, resize, window_around
+from deepmatte.data.resize import Window, covering_window, limited, random_window, resize, window_around
 
 RNG = np.random.default_rng(0)
 
@@ -70,7 +70,7 @@ def test_covering_keeps_the_shape_of_things(size, source):
     # On a ramp, the difference between neighbours is the scale; both directions have to agree.
     y, x = np.mgrid[: source[0], : source[1]].astype(np.uint16)
     for ramp, axis in ((y * 100, 0), (x * 100, 1)):
-        covered = cover(ramp, *size, np.random.default_rng(0)).astype(float)
+        covered = resize(covering_window(ramp, *size, np.random.default_rng(0)).of(ramp), *size).astype(float)
         assert covered.shape == size
         middle = np.diff(covered, axis=axis)[size[0] // 3 : -size[0] // 3 or None, size[1] // 3 : -size[1] // 3 or None]
         scale = min(source[0] / size[0], source[1] / size[1])
@@ -79,7 +79,7 @@ def test_covering_keeps_the_shape_of_things(size, source):
 
 def test_covering_window_is_cut_from_the_scaled_picture():
     photo = cv2.GaussianBlur(RNG.integers(0, 256, (80, 200, 3), dtype=np.uint8), (0, 0), 3)
-    covered = cover(photo, 40, 40, np.random.default_rng(0))
+    covered = resize(covering_window(photo, 40, 40, np.random.default_rng(0)).of(photo), 40, 40)
     scaled = cv2.resize(photo, (100, 40), interpolation=cv2.INTER_AREA).astype(int)
     assert min(np.abs(covered - scaled[:, i : i + 40]).mean() for i in range(61)) < 1.5
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
@@ -10,11 +11,11 @@ import torch
 from torch import Tensor
 
 from deepmatte.data.augmentation import HSV, JITTERS, ColorJitter, Degradation, HorizontalFlip, HsvJitter
-from deepmatte.data.edges import draw_edge_pixel
+from deepmatte.data.edges import draw_edge_pixel, edge_index
 from deepmatte.data.planes import composited, to_pixels, to_srgb, to_tensor
-from deepmatte.data.resize import Window, cover, limited, random_window, resize, two_thirds, window_around
+from deepmatte.data.resize import Window, covering_window, limited, random_window, resize, two_thirds, window_around
 from deepmatte.data.shadow import Shadow
-from deepmatte.data.trimaps import TrimapRecipe
+from deepmatte.data.trimaps import GIVEN, TrimapRecipe
 from deepmatte.data.views import INTERPOLATIONS, Affine, Cutout, union, warped
 from deepmatte.errors import InputError
 from deepmatte.ops.regions import UNKNOWN
@@ -26,8 +27,9 @@ class Composition:
     """A recipe: a square crop around the unknown zone, resized or warped, flipped and jittered, then composited, then degraded.
 
     Foreground and background are cropped, resized, flipped and jittered apart, and composited at the end in float32, so that
-    ``composite`` equals alpha F + (1 - alpha) B to rounding in every recipe. The trimap is made after the resize. Every random choice
-    is drawn from the generator that is passed in, and an option that is off draws nothing.
+    ``composite`` equals alpha F + (1 - alpha) B to rounding in every recipe. The trimap is made after the resize, unless
+    ``trimap_at`` says otherwise. Every random choice is drawn from the generator that is passed in, and an option that is off
+    draws nothing.
 
     Args:
         crop_sizes: sides of the square crops, in pixels of the foreground; one is drawn among those that fit into it. The
@@ -50,6 +52,12 @@ class Composition:
         widen: factor of ``erode`` and ``dilate`` in training alone; validation and test keep their trimaps, and stay comparable.
         linear_light: composite in linear light; ``foreground``, ``background`` and ``composite`` are then linear, and ``image`` is the
             composite as a camera encodes it, since photographs are. Validation and test follow.
+        crop: ``edge`` crops around the unknown zone; ``whole`` takes the whole foreground, squeezed into a square, over a background
+            scaled to cover it: ``crop_sizes`` has no effect then.
+        trimap_at: ``output`` makes the trimap of the resized matte; ``source`` of the matte at its own size, and resizes it with the
+            crop: a pixel is 0 or 255 where all that it covers is, and has that alpha.
+        fixed_size: validation and test images are squeezed into squares of that side; takes the place of ``max_side``.
+        augment: probability that a sample is mirrored and warped at all; ``flip`` and ``affine.probability`` are of those.
 
     Raises:
         InputError: a value is out of range.
@@ -75,6 +83,10 @@ class Composition:
         degrade: Mapping[str, Mapping[str, object]] | None = None,
         linear_light: bool = False,
         widen: float = 1.0,
+        crop: str = "edge",
+        trimap_at: str = "output",
+        fixed_size: int | None = None,
+        augment: float = 1.0,
     ) -> None:
         self.crop_sizes = tuple(sorted(int(side) for side in crop_sizes))
         self.size, self.max_side = size, max_side
@@ -84,7 +96,8 @@ class Composition:
         least = 0 if trimap == "distances" else 1
         wide = [[max(least, round(end * widen)) for end in ends] for ends in (erode, dilate)]
         self.training_trimap = TrimapRecipe(trimap, *(wide if widen != 1 else (erode, dilate)))
-        self.flip, self.merge = flip, merge
+        self.crop, self.trimap_at, self.fixed_size = crop, trimap_at, fixed_size
+        self.flip, self.merge, self.augment = flip, merge, augment
         self.foreground_jitter = _strengths("foreground_jitter", foreground_jitter, JITTERS)
         self.background_jitter = _strengths("background_jitter", background_jitter, JITTERS)
         self.affine, self.interpolation = Affine.of(affine), interpolation
@@ -92,14 +105,21 @@ class Composition:
         self.shadow, self.degradation, self.linear_light = Shadow.of(shadow), Degradation(degrade), linear_light
         if not self.crop_sizes or self.crop_sizes[0] < 1:
             raise InputError(f"composition.crop_sizes={list(crop_sizes)}: needs at least one side, all of them positive")
-        for key, side in (("size", size), ("max_side", max_side)):
+        for key, side in (("size", size), ("max_side", max_side), ("fixed_size", fixed_size)):
             if side is not None and side < 1:
                 raise InputError(f"composition.{key}={side}: a side is a positive number of pixels")
-        for key, probability in (("flip", flip), ("merge", merge)):
+        if max_side is not None and fixed_size is not None:
+            raise InputError(f"composition.fixed_size={fixed_size}: sets the size of validation and test images, max_side has to be null")
+        for key, probability in (("flip", flip), ("merge", merge), ("augment", augment)):
             if not 0 <= probability <= 1:
                 raise InputError(f"composition.{key}={probability}: a probability lies between 0 and 1")
-        if interpolation not in ("area", "random"):
-            raise InputError(f"composition.interpolation={interpolation}: choose area or random")
+        for key, word, words in (
+            ("interpolation", interpolation, ("area", "random")),
+            ("crop", crop, ("edge", "whole")),
+            ("trimap_at", trimap_at, ("output", "source")),
+        ):
+            if word not in words:
+                raise InputError(f"composition.{key}={word}: choose {' or '.join(words)}")
 
     def check_size(self, name: str, height: int, width: int) -> None:
         """Refuse a foreground into which the smallest crop does not fit.
@@ -107,7 +127,7 @@ class Composition:
         Raises:
             InputError: it names the foreground and both sizes.
         """
-        smallest = self.crop_sizes[0]
+        smallest = 1 if self.crop == "whole" else self.crop_sizes[0]
         if min(height, width) < smallest:
             raise InputError(
                 f"{name}: {width}x{height} pixels are too few for a crop of {smallest}; remove it or choose smaller composition.crop_sizes"
@@ -133,11 +153,14 @@ class Composition:
         Raises:
             InputError: a foreground is smaller than the smallest crop, or its matte has no edge to crop around.
         """
-        seen = self._view(cutout, rng)
-        background = resize(self._background_window(background, rng).of(background), self.size, self.size)
+        moves = self.augment == 1 or rng.random() < self.augment
+        seen = self._view(cutout, rng, moves)
+        background = resize(self._background_window(cutout, background, rng).of(background), self.size, self.size)
         if second is not None:
-            seen = union(seen, self._view(second, rng))
+            seen = union(seen, self._view(second, rng, moves))
         jitter_foreground, jitter_background, flip = self._augmentations
+        if not moves:
+            flip = HorizontalFlip(0)
         colours = self.hsv(rng, jitter_foreground(rng, seen.colours), seen.alpha)
         masks = [seen.alpha] if seen.trimap is None else [seen.alpha, seen.trimap]
         colours, alpha, *given = flip(rng, colours, *masks)
@@ -148,15 +171,19 @@ class Composition:
     def fixed(self, cutout: Cutout, background: np.ndarray, rng: np.random.Generator) -> Layers:
         """Return one validation or test sample: the whole foreground over a background scaled to cover it, without jitter.
 
-        Arguments and result are those of `sample`; the size is that of the foreground, limited to ``max_side``. The trimap is made by
+        Arguments and result are those of `sample`; the size is that of the foreground, limited to ``max_side``, or ``fixed_size``. The
+        trimap is made by
         the middle of the ranges, so that no picture is hard by a draw of extreme kernels; random is the part of the background.
 
         Raises:
             InputError: the trimap has no unknown pixels, because the matte has no edge.
         """
         height, width = limited(*cutout.alpha.shape, self.max_side)
-        whole = cutout.whole(height, width)
-        layers = self._composed(whole, cover(background, height, width, rng), rng)
+        window = covering_window(background, height, width, rng)
+        if self.fixed_size is not None:
+            height = width = self.fixed_size
+        whole = self._with_trimap(cutout, self.scored_trimap, rng).whole(height, width)
+        layers = self._composed(whole, resize(window.of(background), height, width), rng)
         if not (layers["trimap"] == UNKNOWN).any():
             raise InputError(
                 f"{cutout.name}: its trimap has no unknown pixels, there is nothing to score; remove it or raise composition.dilate"
@@ -165,8 +192,9 @@ class Composition:
 
     def fixed_options(self) -> dict[str, object]:
         """Return the options that change what `fixed` returns, for digests."""
-        light = {"linear_light": True} if self.linear_light else {}
-        return {**self.scored_trimap.options(), "max_side": self.max_side, **light}
+        options = {**self.scored_trimap.options(), "max_side": self.max_side}
+        defaults = {"linear_light": False, "trimap_at": "output", "fixed_size": None}
+        return options | {key: getattr(self, key) for key, default in defaults.items() if getattr(self, key) != default}
 
     @cached_property
     def _augmentations(self) -> tuple[ColorJitter, ColorJitter, HorizontalFlip]:
@@ -179,37 +207,56 @@ class Composition:
         blank = np.zeros((3, 3, 3), np.uint8)
         composited(two_thirds(blank), two_thirds(blank), two_thirds(blank[..., 0]))
 
-    def _view(self, cutout: Cutout, rng: np.random.Generator) -> Cutout:
+    def _with_trimap(self, cutout: Cutout, recipe: TrimapRecipe, rng: np.random.Generator) -> Cutout:
+        """Return the cutout with the trimap of its own size, where that is asked for."""
+        if self.trimap_at == "output":
+            return cutout
+        return dataclasses.replace(cutout, trimap=recipe(cutout.alpha, cutout.trimap, rng, cutout.name), covers=True)
+
+    def _view(self, cutout: Cutout, rng: np.random.Generator, moves: bool) -> Cutout:
         height, width = cutout.alpha.shape
+        cutout = self._with_trimap(cutout, self.training_trimap, rng)
         window = self._foreground_window(cutout, rng)
         interpolation = None if self.interpolation == "area" else list(INTERPOLATIONS.values())[rng.integers(len(INTERPOLATIONS))]
-        linear = self.affine.draw(rng, window, height, width)
+        linear = self.affine.draw(rng, window, height, width) if moves else None
         if linear is None:
             return cutout.seen(window, self.size, interpolation)
         return warped(cutout, window, linear, self.size, interpolation)
 
     def _foreground_window(self, cutout: Cutout, rng: np.random.Generator) -> Window:
         height, width = cutout.alpha.shape
+        if self.crop == "whole":
+            index = edge_index(cutout.alpha) if cutout.edges is None else cutout.edges
+            if not index[-1]:
+                raise _flat(cutout.name)
+            return Window(0, 0, height, width)
         fitting = [side for side in self.crop_sizes if side <= min(height, width)]
         if not fitting:
             self.check_size(cutout.name, height, width)
         centre = draw_edge_pixel(cutout.alpha, rng, cutout.edges)
         if centre is None:
-            raise InputError(f"{cutout.name}: its matte is the same everywhere, there is no edge to crop around; remove it")
+            raise _flat(cutout.name)
         return window_around(*centre, int(rng.choice(fitting)), height, width)
 
-    def _background_window(self, background: np.ndarray, rng: np.random.Generator) -> Window:
+    def _background_window(self, cutout: Cutout, background: np.ndarray, rng: np.random.Generator) -> Window:
+        if self.crop == "whole":
+            return covering_window(background, *cutout.alpha.shape, rng)
         height, width = background.shape[:2]
         fitting = [side for side in self.crop_sizes if side <= min(height, width)] or [min(height, width)]
         return random_window(int(rng.choice(fitting)), height, width, rng)
 
     def _composed(self, cutout: Cutout, background: np.ndarray, rng: np.random.Generator, degrade: bool = False) -> Layers:
-        trimap = (self.training_trimap if degrade else self.scored_trimap)(cutout.alpha, cutout.trimap, rng, cutout.name)
+        recipe = self.training_trimap if degrade else self.scored_trimap
+        trimap = (recipe if self.trimap_at == "output" else GIVEN)(cutout.alpha, cutout.trimap, rng, cutout.name)
         layers = composited(cutout.colours, background, cutout.alpha, self.linear_light)
         image = to_srgb(layers["composite"]) if self.linear_light else layers["composite"]
         if degrade and self.degradation:
             image = to_tensor(self.degradation(rng, to_pixels(image)))
         return {"image": image, **layers, "trimap": torch.from_numpy(trimap)[None]}
+
+
+def _flat(name: str) -> InputError:
+    return InputError(f"{name}: its matte is the same everywhere, there is no edge to crop around; remove it")
 
 
 def _strengths(key: str, strengths: Mapping[str, float] | None, words: Sequence[str]) -> dict[str, float]:

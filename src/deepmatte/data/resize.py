@@ -98,15 +98,14 @@ def random_window(side: int, height: int, width: int, rng: np.random.Generator) 
     return Window(int(rng.integers(height - side, endpoint=True)), int(rng.integers(width - side, endpoint=True)), side, side)
 
 
-def cover(pixels: np.ndarray, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """Return a window of ``height`` x ``width`` of a picture that was scaled, keeping its shape, until it just covers that window.
+def covering_window(pixels: np.ndarray, height: int, width: int, rng: np.random.Generator) -> Window:
+    """Return what of a picture shows in a frame of ``height`` x ``width`` which it is scaled to cover: its largest window of that shape.
 
-    Across the side that is then too long, the place of the window is random. Only what the window shows is resized.
+    Across the side that is too long, the place of the window is random.
     """
-    # The largest window of the wanted shape in the source, rather than a scaled picture of which a part is thrown away.
     scale = min(pixels.shape[0] / height, pixels.shape[1] / width)
     source_height = min(pixels.shape[0], max(1, round(height * scale)))
     source_width = min(pixels.shape[1], max(1, round(width * scale)))
     top = int(rng.integers(pixels.shape[0] - source_height, endpoint=True))
     left = int(rng.integers(pixels.shape[1] - source_width, endpoint=True))
-    return resize(Window(top, left, source_height, source_width).of(pixels), height, width)
+    return Window(top, left, source_height, source_width)

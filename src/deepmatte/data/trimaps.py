@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from deepmatte.errors import InputError
@@ -11,6 +12,30 @@ from deepmatte.ops.regions import BACKGROUND, FOREGROUND, UNKNOWN
 from deepmatte.ops.trimap import full_scale, random_trimap, trimap_from_distances
 
 KINDS = ("kernels", "distances", "given")
+
+
+def covered(trimap: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return a trimap (H, W) at another size: a pixel is 0 or 255 where all that it covers is, also in part; the rest is unknown.
+
+    >>> covered(np.array([[0, 0, 0, 0, 128, 255, 255, 255]], np.uint8), 1, 3)
+    array([[  0, 128, 255]], dtype=uint8)
+    """
+    if trimap.shape == (height, width):
+        return trimap
+
+    def ends(length: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+        # Whole numbers, so that no rounding decides whether an edge pixel belongs to a block.
+        steps = np.arange(size)
+        return steps * length // size, -(-(steps + 1) * length // size)
+
+    (top, bottom), (left, right) = ends(trimap.shape[0], height), ends(trimap.shape[1], width)
+    area = np.outer(bottom - top, right - left)
+    resized = np.full((height, width), UNKNOWN, np.uint8)
+    for value in (BACKGROUND, FOREGROUND):
+        sums = cv2.integral((trimap == value).view(np.uint8))
+        inside = sums[np.ix_(bottom, right)] - sums[np.ix_(top, right)] - sums[np.ix_(bottom, left)] + sums[np.ix_(top, left)]
+        resized[inside == area] = value
+    return resized
 
 
 class TrimapRecipe:
@@ -68,3 +93,7 @@ class TrimapRecipe:
         """Return what identifies the trimaps of validation and test, for digests."""
         ends = {"erode": self.erode, "dilate": self.dilate}
         return ends if self.kind == "kernels" else {"trimap": self.kind, **ends}
+
+
+GIVEN = TrimapRecipe("given", (1, 1), (1, 1))
+"""Takes trimaps as they are, but for what alpha contradicts."""

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from deepmatte.data.resize import Window, resize
+from deepmatte.data.trimaps import covered
 from deepmatte.errors import InputError
 from deepmatte.ops.regions import BACKGROUND, FOREGROUND, UNKNOWN
 from deepmatte.ops.trimap import full_scale
@@ -36,6 +37,7 @@ class Cutout:
         name: what a message calls it.
         edges: its `deepmatte.data.edges.edge_index`, where that is known.
         trimap: uint8 0 / 128 / 255 (H, W), where one is given.
+        covers: a pixel of the resized trimap is known only where all that it covers is (`covered`); else it is its nearest pixel.
     """
 
     colours: np.ndarray
@@ -43,6 +45,7 @@ class Cutout:
     name: str = "foreground"
     edges: np.ndarray | None = None
     trimap: np.ndarray | None = None
+    covers: bool = False
 
     def seen(self, window: Window, size: int, interpolation: int | None = None) -> Cutout:
         """Return what ``window`` shows, resized to a square of ``size``; ``interpolation`` None is that of `resize`."""
@@ -52,17 +55,18 @@ class Cutout:
                 return resize(window.of(pixels), size, size)
             return cv2.resize(np.ascontiguousarray(window.of(pixels)), (size, size), interpolation=interpolation)
 
-        trimap = self.trimap
-        if trimap is not None:
-            trimap = cv2.resize(np.ascontiguousarray(window.of(trimap)), (size, size), interpolation=cv2.INTER_NEAREST)
+        trimap = None if self.trimap is None else self._resized(window.of(self.trimap), size, size)
         return Cutout(scaled(self.colours), scaled(self.alpha), self.name, trimap=trimap)
 
     def whole(self, height: int, width: int) -> Cutout:
         """Return all of it at another size."""
-        trimap = self.trimap
-        if trimap is not None and trimap.shape != (height, width):
-            trimap = cv2.resize(trimap, (width, height), interpolation=cv2.INTER_NEAREST)
+        trimap = None if self.trimap is None else self._resized(self.trimap, height, width)
         return Cutout(resize(self.colours, height, width), resize(self.alpha, height, width), self.name, trimap=trimap)
+
+    def _resized(self, trimap: np.ndarray, height: int, width: int) -> np.ndarray:
+        if self.covers:
+            return covered(trimap, height, width)
+        return cv2.resize(np.ascontiguousarray(trimap), (width, height), interpolation=cv2.INTER_NEAREST)
 
 
 @dataclass(frozen=True)
@@ -120,11 +124,12 @@ class Affine:
 def warped(cutout: Cutout, window: Window, linear: np.ndarray, size: int, interpolation: int | None) -> Cutout:
     """Return a square of ``size`` that shows the cutout around the centre of ``window`` through the map of `Affine.draw`.
 
-    The centre moves as far as the turned window needs to lie inside the picture. ``interpolation`` None is linear; what shrinks by two
-    or more is averaged over whole pixels first, so that nothing aliases.
+    A window that is no square is squeezed into one after the map, as `Cutout.seen` does it. The centre moves as far as the turned
+    window needs to lie inside the picture. ``interpolation`` None is linear; what shrinks by two or more is averaged over whole
+    pixels first, so that nothing aliases.
     """
     height, width = cutout.alpha.shape
-    step = linear * (window.height / size)
+    step = linear * (window.width / size, window.height / size)
     reach = np.abs(step).sum(1) * size / 2
     centre = [
         float(np.clip(at, min(far, limit / 2), max(limit - far, limit / 2)))
@@ -141,7 +146,16 @@ def warped(cutout: Cutout, window: Window, linear: np.ndarray, size: int, interp
         return cv2.warpAffine(pixels, matrix, (size, size), flags=flags | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
 
     flags = cv2.INTER_LINEAR if interpolation in (None, cv2.INTER_AREA) else interpolation
-    trimap = None if cutout.trimap is None else layer(cutout.trimap, cv2.INTER_NEAREST)
+    if cutout.trimap is None:
+        trimap = None
+    elif cutout.covers:
+        # Turned at the size of the window, so that what a pixel covers can be told; then resized.
+        offset = np.array(centre) + linear @ (0.5 - np.array([window.width, window.height]) / 2) - 0.5
+        turn, sides = np.column_stack([linear, offset]), (window.width, window.height)
+        how = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        trimap = covered(cv2.warpAffine(cutout.trimap, turn, sides, flags=how, borderMode=cv2.BORDER_REPLICATE), size, size)
+    else:
+        trimap = layer(cutout.trimap, cv2.INTER_NEAREST)
     return Cutout(layer(cutout.colours, flags), layer(cutout.alpha, flags), cutout.name, trimap=trimap)
 
 
