@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,22 @@ def evenly(count: int, wanted: int) -> list[int]:
     """
     wanted = min(count, wanted)
     return [i * count // wanted for i in range(wanted)]
+
+
+def varied(kinds: Sequence[str], wanted: int) -> list[int]:
+    """Return up to ``wanted`` indices of items of these kinds: one of each kind, then another of each; of one kind spread evenly.
+
+    >>> varied(["hair", "hair", "hair", "glass", "net"], 4), varied([""] * 10, 3)
+    ([0, 1, 3, 4], [0, 3, 6])
+    """
+    if len(set(kinds)) < 2:
+        return evenly(len(kinds), wanted)
+    earlier: Counter[str] = Counter()
+    turns = []
+    for index, kind in enumerate(kinds):
+        turns.append((earlier[kind], index))
+        earlier[kind] += 1
+    return sorted(index for _, index in sorted(turns)[:wanted])
 
 
 def grid(batch: Batch, alpha: Tensor, width: int = 224) -> np.ndarray:
@@ -82,19 +99,24 @@ class PictureGrids(Callback):
 
 
 class TestPictures(Callback):
-    """Saves input, truth and matte of a few test pictures, the same ones for every run, for side-by-side views."""
+    """Saves input, truth and matte of a few test pictures, of every kind and the same ones for every run, for side-by-side views."""
 
     def __init__(self, directory: Path, num_pictures: int = 16) -> None:
         self.directory = directory
         self.num_pictures = num_pictures
+        self.chosen: list[int] = []
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Choose the pictures."""
+        dataset = trainer.test_dataloaders.dataset
+        self.chosen = varied([dataset.record(index)["category"] for index in range(len(dataset))], self.num_pictures)
 
     def on_test_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Save the pictures of this batch that are among the chosen ones; ``outputs`` is the alpha that was scored."""
-        chosen = evenly(len(trainer.test_dataloaders.dataset), self.num_pictures)
         for i, index in enumerate(batch["index"].tolist()):
-            if index in chosen:
+            if index in self.chosen:
                 parts = (batch["image"][i], batch["trimap"][i], batch["alpha"][i], outputs[i])
                 for name, part in zip(TEST_PARTS, parts, strict=True):
                     picture = to_uint8(part)

@@ -135,6 +135,22 @@ def test_what_cannot_be_is_said_in_one_line(checkout: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_an_experiment_without_a_grid_is_refused(checkout: Path) -> None:
+    (checkout / "experiments" / "single.yaml").write_text("# @package _global_\n# Claim: none.\nname: single\nseed: 3\n")
+    with pytest.raises(InputError, match=r"^experiments/single.yaml: has no grid to study; give it hydra.mode"):
+        find_study("single")
+
+
+def test_every_core_has_a_job_unless_a_launcher_is_chosen(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "cores", lambda: ["0", "1", "2"])
+    monkeypatch.setattr(launch, "find_spec", lambda name: name == "hydra_plugins.hydra_joblib_launcher")
+    assert launch.side_by_side(find_study("small")) == ["hydra/launcher=workstation", "hydra.launcher.n_jobs=3"]
+    for words in (["hydra/launcher=basic"], ["trainer=gpu"], ["trainer=ddp"]):
+        assert launch.side_by_side(find_study("small", words)) == []
+    monkeypatch.setattr(launch, "cores", lambda: ["0"])
+    assert launch.side_by_side(find_study("small")) == []
+
+
 STUDIES = [file.stem for file in Path("experiments").glob("*.yaml") if "study" in yaml.safe_load(file.read_text())]
 
 

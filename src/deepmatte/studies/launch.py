@@ -7,31 +7,38 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from deepmatte.compare.records import Run, find_run_dirs, lookup, read_run
 from deepmatte.config import conf_dir, register_resolvers
 from deepmatte.errors import InputError
 from deepmatte.rundir import FINISHED, RunDir
 from deepmatte.sweeps import search
+from deepmatte.sweeps.devices import cores, launcher_name, processes, uses_gpus
 
 SAME = ("dataset.digest", "protocol", "metrics_version")
 """What the runs of one table have in common; a sweep over sizes has a table for each."""
 
+MOST_AT_ONCE = 8
+"""Jobs that a study runs side by side at most, unless it is told otherwise: each takes its share of the memory."""
+
 
 @dataclass(frozen=True)
 class Study:
-    """An experiment of ``experiments/NAME.yaml`` with its configuration as the command line makes it."""
+    """An experiment of ``experiments/NAME.yaml`` with its configuration, and Hydra's own, as the command line makes them."""
 
     name: str
     file: Path
     config: DictConfig
+    hydra: DictConfig
     overrides: tuple[str, ...]
 
     @property
@@ -58,7 +65,7 @@ def find_study(name: str, overrides: Sequence[str] = ()) -> Study:
     """Return the study of this name.
 
     Raises:
-        InputError: there is no such experiment, or an override does not fit it.
+        InputError: there is no such experiment, it is no sweep, or an override does not fit it.
     """
     folders = [Path("experiments"), conf_dir().parent / "experiments"]  # in the order in which Hydra looks for them
     file = next((folder / f"{name}.yaml" for folder in folders if (folder / f"{name}.yaml").is_file()), None)
@@ -71,16 +78,39 @@ def find_study(name: str, overrides: Sequence[str] = ()) -> Study:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         single = [override.input_line for override in parsed if not override.is_sweep_override()]  # lists of values are the jobs' own
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            config = hydra.compose("train", [f"experiments={name}", *single])
+            config = hydra.compose("train", [f"experiments={name}", *single], return_hydra_config=True)
     except HydraException as error:
         raise InputError(f"{name}: {' '.join(str(error).split())}") from error
-    return Study(name, file, config, tuple(overrides))
+    with open_dict(config):
+        own = config.pop("hydra")
+    if own.mode != RunMode.MULTIRUN or not (own.sweeper.get("params") or len(single) < len(parsed)):
+        raise InputError(
+            f"{file}: has no grid to study; give it hydra.mode: MULTIRUN and hydra.sweeper.params, as the other experiments have"
+        )
+    return Study(name, file, config, own, tuple(overrides))
 
 
 def run_sweep(study: Study) -> int:
     """Run what is missing of the sweep; return its exit code: 1 where a job failed."""
-    command = [sys.executable, "-m", "deepmatte.cli.train", f"experiments={study.name}", *study.overrides]
+    command = [sys.executable, "-m", "deepmatte.cli.train", f"experiments={study.name}", *study.overrides, *side_by_side(study)]
     return subprocess.run(command, check=False).returncode
+
+
+def side_by_side(study: Study) -> list[str]:
+    """Return overrides by which every core has a job, and say so; none where a launcher was chosen, or jobs use GPUs or several cores.
+
+    A job of one thread trains a small network nearly as fast as one that has all cores.
+    """
+    chosen = launcher_name(study.hydra) != "BasicLauncher" or any(word.startswith("hydra/launcher") for word in study.overrides)
+    count = min(len(cores()), MOST_AT_ONCE)
+    if chosen or count < 2 or uses_gpus(study.config) or processes(study.config) > 1:
+        return []
+    if find_spec("hydra_plugins.hydra_joblib_launcher") is None:
+        print(f"one job at a time; with pip install 'deepmatte[joblib]' this machine runs {count}")
+        return []
+    words = ["hydra/launcher=workstation", f"hydra.launcher.n_jobs={count}"]
+    print(f"{count} jobs at once, a core each ({' '.join(words)}; hydra/launcher=basic runs one at a time)", flush=True)
+    return words
 
 
 def tables(study: Study) -> list[list[Run]]:
