@@ -32,7 +32,7 @@ def make_sweep(directory: Path) -> None:
     for setting in range(SETTINGS):
         for seed in range(SEEDS):
             scores = 10 + 0.1 * setting + difficulty + rng.normal(0, 0.2) + rng.normal(0, 0.5, IMAGES)
-            run = write_run(directory / f"{setting:04x}{seed:04x}", [f"loss=setting{setting}"], seed, scores)
+            run = write_run(directory / f"{setting:04x}{seed:04x}", [f"loss=setting{setting}"], seed, scores, parts=True)
             rows = [f"{epoch},{epoch * 10},{np.exp(-epoch / 50):.4f},{10 + np.exp(-epoch / 50):.4f}" for epoch in range(EPOCHS)]
             (run / "metrics.csv").write_text("epoch,step,train/loss,val/sad\n" + "\n".join(rows))
             write_pictures(run / "pictures" / "test", truth, rng)
@@ -42,9 +42,8 @@ def write_pictures(folder: Path, truth: np.ndarray, rng: np.random.Generator) ->
     """Write the test pictures of one run."""
     folder.mkdir(parents=True)
     matte = np.clip(truth + rng.normal(0, 8, truth.shape) * ((truth > 0) & (truth < 255)), 0, 255)
-    trimap = np.where(truth == 0, 0, np.where(truth == 255, 255, 128))
     colours = np.stack([truth, 255 - truth, truth[::-1]], axis=-1)
-    for part, picture in (("image", colours), ("alpha", truth), ("matte", matte), ("trimap", trimap)):
+    for part, picture in (("image", colours), ("alpha", truth), ("matte", matte)):
         Image.fromarray(picture.astype(np.uint8)).save(folder / f"0000_{part}.png", compress_level=1)
         for number in range(1, PICTURES):
             os.link(folder / f"0000_{part}.png", folder / f"{number * 60:04d}_{part}.png")

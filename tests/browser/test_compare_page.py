@@ -35,7 +35,7 @@ def write_pictures(run: Path, grey: int) -> None:
     matte = np.where(alpha == 255, 255 - grey, 0).astype(np.uint8)
     image = np.stack([alpha, alpha // 2, 255 - alpha], axis=-1)
     for number in range(3):
-        for part, picture in (("image", image), ("alpha", alpha), ("matte", matte), ("trimap", np.full_like(alpha, 128))):
+        for part, picture in (("image", image), ("alpha", alpha), ("matte", matte)):
             Image.fromarray(picture).save(run / "pictures" / "test" / f"{number:04d}_{part}.png")
 
 

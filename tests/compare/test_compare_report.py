@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from simulated_runs import write_run
+from simulated_runs import shares, write_run
 
 from deepmatte.compare.comparison import Comparison, compare
-from deepmatte.compare.curves import MOST_POINTS, curve
+from deepmatte.compare.curves import MOST_POINTS, read_curves
 from deepmatte.compare.gallery import make_gallery
 from deepmatte.compare.records import read_run
 from deepmatte.compare.report import write_report
@@ -37,7 +37,6 @@ def write_pictures(run: Path, error: int) -> None:
         "image": np.stack([alpha] * 3, axis=-1),
         "alpha": alpha,
         "matte": np.where(unknown, np.minimum(alpha + error, 255), alpha).astype(np.uint8),
-        "trimap": np.where(unknown, 128, alpha).astype(np.uint8),
     }
     for name in ("0000", "0004"):
         for part, picture in parts.items():
@@ -51,7 +50,7 @@ def sweep_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, (loss, lr, mean) in enumerate([("alpha", "1", 9), (EVIL, "1", 14), ("alpha", "2", 10), (EVIL, "2", 11)]):
         for seed in range(2):
             scores = mean + np.repeat(rng.gamma(4, 1, 4), 4) + rng.normal(0, 0.2)
-            run = write_run(directory / f"{number}{seed}", [f"loss={loss}", f"lr={lr}"], seed, scores)
+            run = write_run(directory / f"{number}{seed}", [f"loss={loss}", f"lr={lr}"], seed, scores, parts=True)
             write_pictures(run, 5 * (number + 1))
             rows = "".join(f"{step // 10},{step},{1 / (1 + step)},\n{step // 10},{step},,{mean}\n" for step in range(500))
             (run / "metrics.csv").write_text("epoch,step,train/loss,val/sad\n" + rows)
@@ -130,32 +129,27 @@ def test_csv_holds_all_metrics_and_nothing_is_left_half_written(written: Path, c
     assert not [file for file in written.rglob("*") if file.name.startswith(".")]
 
 
-def test_parts_of_sad_add_up_to_what_the_pictures_say(comparison: Comparison) -> None:
+def test_parts_of_sad_add_up_to_sad_in_every_breakdown_by_bins(comparison: Comparison) -> None:
     parts = {part.name: part for part in breakdowns(comparison)}
     assert set(parts) == {"alpha", "border", "width", "category", "dilation"}
-    for number, setting in enumerate(comparison.settings):
-        folder = setting.runs[0].path / "pictures" / "test"
-        matte, alpha = (np.asarray(Image.open(folder / f"0000_{part}.png"), dtype=float) for part in ("matte", "alpha"))
-        total = np.abs(matte - alpha).sum() / 255 / 1000
+    assert parts["border"].bins == ["0-2", "2-4", "4-8", "8-16", "16-32", "32+"]
+    for setting in comparison.settings:
+        sad = np.mean([run.result["scores"]["test/sad"] for run in setting.runs])
         for name in ("alpha", "border", "width"):
-            assert parts[name].values[setting.name].sum() == pytest.approx(total), number
+            assert parts[name].values[setting.name] == pytest.approx(sad * np.array(list(shares(name).values())))
+            assert parts[name].values[setting.name].sum() == pytest.approx(sad)
     table = comparison.settings[0].runs[0].images
     glass = np.mean([run.images["sad"][table["category"] == "glass"].mean() for run in comparison.settings[0].runs])
     assert parts["category"].values[comparison.settings[0].name][parts["category"].bins.index("glass")] == pytest.approx(glass)
     assert parts["dilation"].values[comparison.settings[0].name].tolist() == [9, 14, 19]
 
 
-def test_parts_that_the_records_hold_are_preferred_and_no_metrics(tmp_path: Path) -> None:
+def test_parts_of_sad_are_no_metrics_and_not_drawn_where_a_run_lacks_them(tmp_path: Path) -> None:
     for loss in ("alpha", "dice"):
-        file = write_run(tmp_path / loss, [f"loss={loss}"], 0, np.arange(8.0)) / "per_image.csv"
-        table = pd.read_csv(file)
-        table["sad_border_0_2"], table["sad_border_2_inf"] = table["sad"] / 4, table["sad"] * 3 / 4
-        table.to_csv(file, index=False)
+        write_run(tmp_path / loss, [f"loss={loss}"], 0, np.arange(8.0), parts=loss == "alpha")
     comparison = compare([tmp_path])
-    assert "sad_border_0_2" not in comparison.metrics
-    border = next(part for part in breakdowns(comparison) if part.name == "border")
-    assert border.bins == ["0-2", "2+"]
-    assert border.values["alpha"].tolist() == [3.5 / 4, 3.5 * 3 / 4]
+    assert list(comparison.metrics) == ["sad", "mse", "grad", "conn", "miou"]
+    assert [part.name for part in breakdowns(comparison)] == ["category"]
 
 
 def test_gallery_puts_the_most_telling_pictures_first_and_stays_small(comparison: Comparison) -> None:
@@ -176,11 +170,12 @@ def test_sweep_without_pictures_and_curves_still_has_a_report(tmp_path: Path) ->
 
 
 def test_long_curve_is_thinned_to_its_last_point(sweep_dir: Path) -> None:
-    series = curve(read_run(sweep_dir / "00"), "train/loss")
+    curves = read_curves(read_run(sweep_dir / "00"), ["train/loss", "val/nothing"])
+    assert list(curves) == ["train/loss"]
+    series = curves["train/loss"]
     assert len(series) <= MOST_POINTS
     assert series.index[-1] == 499
     assert series.loc[499] == pytest.approx(1 / 500)
-    assert curve(read_run(sweep_dir / "00"), "val/nothing").empty
 
 
 def test_out_that_can_not_be_written_is_named(comparison: Comparison, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from statsmodels.stats.power import TTestPower
 
 from deepmatte.compare.comparison import estimate_differences
 from deepmatte.compare.panel import pairs
-from deepmatte.compare.resampling import chance_to_be_best, effect_size, resample_means
+from deepmatte.compare.resampling import chance_to_be_best, effect_size, multiplicities, resample_means
 from deepmatte.compare.statistics import Estimate, estimate, finish, holm, smallest_visible, spread, wilcoxon
 
 COMPONENTS = {"seed": 0.5, "foreground": 0.6, "cell": 0.4, "image": 0.8}
@@ -116,6 +116,21 @@ def test_effect_size_is_cohens_d_and_its_interval_holds_it() -> None:
     columns = cells.mean(axis=0)
     assert d == pytest.approx(columns.mean() / columns.std())
     assert low < d < high
+
+
+def test_effect_size_of_a_difference_that_never_varies_is_unknown_not_huge() -> None:
+    assert np.isnan(effect_size(np.full((5, 30), 0.1), equal(30), 0.05)).all()
+
+
+def test_effect_size_is_resampled_over_seeds_and_foregrounds_together() -> None:
+    cells, weights = two_way(np.random.default_rng(8), 4, 9), np.arange(1, 10) / 45
+    counts, runs = multiplicities(9, 1000, (0,)), multiplicities(4, 1000, (1,))
+    sizes = []
+    for count, run in zip(counts, runs, strict=True):  # one draw at a time, as the definition says
+        share, column = count * weights / (count * weights).sum(), run @ cells
+        mean = share @ column
+        sizes.append(mean / np.sqrt(share @ (column - mean) ** 2))
+    assert effect_size(cells, weights, 0.05)[1:] == pytest.approx(np.quantile(sizes, [0.025, 0.975]))
 
 
 def test_chance_to_be_best_is_half_for_twins_and_one_for_a_clear_winner() -> None:

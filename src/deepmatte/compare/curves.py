@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from deepmatte.compare.records import Run
@@ -11,18 +13,24 @@ MOST_POINTS = 200
 """Points of a drawn curve at most; longer ones are thinned evenly, their last point kept."""
 
 
-def curve(run: Run, column: str) -> pd.Series:
-    """Return a logged value over the step; empty where the run has none (or its file is damaged)."""
+def read_curves(run: Run, columns: Sequence[str]) -> dict[str, pd.Series]:
+    """Return logged values over the step, by column; without those that the run has none of (or all, where its file is damaged)."""
     try:
-        table = pd.read_csv(run.path / "metrics.csv", usecols=["step", column]).dropna()
-        series = table.astype(float).groupby("step")[column].last()
-    except (OSError, ValueError):
-        return pd.Series(dtype=float)
+        table = pd.read_csv(run.path / "metrics.csv", usecols=lambda name: name == "step" or name in columns).astype(float)
+        found = {column: table.dropna(subset=column).groupby("step")[column].last() for column in columns if column in table}
+    except (OSError, ValueError, KeyError):
+        return {}
+    return {column: thinned(series) for column, series in found.items() if len(series)}
+
+
+def thinned(series: pd.Series) -> pd.Series:
+    """Return at most `MOST_POINTS` values, evenly spread, the last one among them."""
     stride = -(-len(series) // MOST_POINTS)
     return series if stride < 2 else series.iloc[::-1].iloc[::stride].iloc[::-1]
 
 
-def mean_curve(setting: Setting, column: str) -> pd.Series:
-    """Return the mean over the seeds at the steps that all of them logged."""
-    curves = [series for series in (curve(run, column) for run in setting.runs) if len(series)]
-    return pd.concat(curves, axis=1, join="inner").mean(axis=1) if curves else pd.Series(dtype=float)
+def mean_curves(setting: Setting, columns: Sequence[str]) -> dict[str, pd.Series]:
+    """Return each column's mean over the seeds at the steps that all of them logged."""
+    runs = [read_curves(run, columns) for run in setting.runs]
+    series = {column: [curves[column] for curves in runs if column in curves] for column in columns}
+    return {column: pd.concat(items, axis=1, join="inner").mean(axis=1) for column, items in series.items() if items}

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from PIL import Image
 
 from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.statistics import Estimate
@@ -36,6 +42,10 @@ STYLE = {
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "legend.labelcolor"), INK),
 }
 COLOURS = mpl.color_sequences["tab10"]
+POINTS = {"marker": "o", "linestyle": "none", "markersize": 5}
+LINES = {"marker": "none", "linestyle": "-", "linewidth": 1.2}
+BOTH = {"marker": "o", "linestyle": "-", "markersize": 4, "linewidth": 1}
+"""How the settings' values are drawn, in the figure and in its legend."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +66,14 @@ def rows_figure(rows: int) -> tuple[Figure, Axes]:
     return figure, axis
 
 
-def interval_line(axis: Axes, row: int, estimate: Estimate, colour: str, *, hollow: bool = False) -> None:
-    """Draw a mean and its interval; an unbounded interval is a mean alone."""
-    if np.isfinite(estimate.low):
-        axis.plot([estimate.low, estimate.high], [row, row], "-", color=colour, linewidth=1.6)
-    axis.plot(estimate.mean, row, "o", color=colour, markerfacecolor="none" if hollow else colour, markersize=6)
+def interval_rows(axis: Axes, estimates: Sequence[Estimate], shades: Sequence[str], solid: Sequence[bool]) -> None:
+    """Draw means and their intervals, one a row; an unbounded interval is a mean alone, a mean that is not ``solid`` is hollow."""
+    rows = np.arange(len(estimates))
+    low, high = (np.array([getattr(item, end) for item in estimates]) for end in ("low", "high"))
+    known = np.isfinite(low)
+    axis.hlines(rows[known], low[known], high[known], colors=list(compress(shades, known)), linewidth=1.6)
+    faces = [shade if full else "none" for shade, full in zip(shades, solid, strict=True)]
+    axis.scatter([item.mean for item in estimates], rows, s=36, facecolors=faces, edgecolors=shades, zorder=3)
 
 
 def label_rows(axis: Axes, names: Sequence[str]) -> None:
@@ -75,13 +88,11 @@ def shortened(name: str, most: int = 48) -> str:
     return text.replace("$", r"\$")
 
 
-def legend(figure: Figure, comparison: Comparison) -> None:
-    """Put one legend below all axes of the figure."""
-    handles = {label: handle for axis in figure.axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    shown = [name for name in colours(comparison) if name in handles]
-    figure.legend(
-        [handles[name] for name in shown], [shortened(name) for name in shown], loc="outside lower center", ncols=3, fontsize="small"
-    )
+def legend(figure: Figure, comparison: Comparison, style: Mapping[str, Any]) -> None:
+    """Put one legend of the settings that have a colour below all axes; ``style`` is that of the lines."""
+    shown = colours(comparison)
+    handles = [Line2D([], [], color=colour, **style) for colour in shown.values()]
+    figure.legend(handles, [shortened(name) for name in shown], loc="outside lower center", ncols=3, fontsize="small")
 
 
 def colours(comparison: Comparison) -> dict[str, str]:
@@ -94,21 +105,24 @@ def colour_of(comparison: Comparison, setting: str) -> str:
     return colours(comparison).get(setting, GREY)
 
 
+def to_png(drawing: Drawing) -> bytes:
+    """Return the figure as a PNG on white, 1,080 pixels wide."""
+    figure, buffer = drawing.figure, io.BytesIO()
+    canvas = FigureCanvasAgg(figure)
+    figure.set(dpi=150, facecolor="white")
+    with mpl.rc_context(STYLE):
+        canvas.draw()  # not savefig, which draws everything twice
+    figure.set(facecolor="none", layout_engine="none")  # what is placed stays where it is; placing takes half of the time
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def to_svg(drawing: Drawing) -> str:
     """Return the figure as an SVG element that uses the text colour and the font of the page around it."""
     buffer = io.StringIO()
     with mpl.rc_context(STYLE):
-        drawing.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-        drawing.figure.set_layout_engine("none")  # what is placed stays where it is; placing takes half of the time
+        FigureCanvasSVG(drawing.figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{drawing.name}-", text)
     return re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-
-
-def to_png(drawing: Drawing) -> bytes:
-    """Return the figure as a PNG on white, 1,080 pixels wide."""
-    buffer = io.BytesIO()
-    with mpl.rc_context(STYLE):
-        drawing.figure.savefig(buffer, format="png", dpi=150, facecolor="white", metadata={"Software": None})
-    return buffer.getvalue()

@@ -10,16 +10,20 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from deepmatte.compare.comparison import Comparison, Difference, Metric
-from deepmatte.compare.curves import mean_curve
+from deepmatte.compare.curves import mean_curves
 from deepmatte.compare.drawing import (
+    BOTH,
     COLOURS,
+    GREY,
     INK,
+    LINES,
     MOST,
+    POINTS,
     STYLE,
     Drawing,
     colour_of,
     colours,
-    interval_line,
+    interval_rows,
     label_rows,
     legend,
     rows_figure,
@@ -30,6 +34,7 @@ from deepmatte.compare.panel import Panel
 from deepmatte.compare.pareto import axes as trade_offs
 from deepmatte.compare.pareto import front
 from deepmatte.compare.statistics import LEVEL, Estimate
+from deepmatte.compare.verdict import other
 from deepmatte.compare.where import Breakdown
 
 WORDS = {
@@ -73,11 +78,13 @@ def draw_scores(comparison: Comparison) -> Iterator[Drawing]:
     metric = comparison.decisive
     scores = metric.scores[: 3 * MOST]
     figure, axis = rows_figure(len(scores))
-    for row, score in enumerate(scores):
-        colour = colour_of(comparison, score.setting)
-        means = metric.panel.scores[[item.name for item in comparison.settings].index(score.setting)].mean(axis=1)
-        axis.plot(means, np.full(len(means), row + 0.22), ".", color=colour, alpha=0.6, markersize=5)
-        interval_line(axis, row, score.estimate, colour)
+    shades = [colour_of(comparison, score.setting) for score in scores]
+    numbers = {item.name: number for number, item in enumerate(comparison.settings)}
+    means = [metric.panel.scores[numbers[score.setting]].mean(axis=1) for score in scores]
+    counts = [len(item) for item in means]
+    rows = np.repeat(np.arange(len(scores)) + 0.22, counts)
+    axis.scatter(np.concatenate(means), rows, s=6, c=np.repeat(shades, counts), alpha=0.6)
+    interval_rows(axis, [score.estimate for score in scores], shades, [True] * len(scores))
     label_rows(axis, [score.setting for score in scores])
     axis.set_xlabel(f"{metric.name.upper()} on the test split ({better(metric)})")
     yield titled("scores", figure)
@@ -92,12 +99,9 @@ def draw_forest(comparison: Comparison) -> Iterator[Drawing]:
     if not items:
         return
     figure, axis = rows_figure(len(items))
-    names = []
-    for row, item in enumerate(items):
-        flip = -1 if item.first == reference else 1
-        name = item.second if item.first == reference else item.first
-        names.append(name)
-        interval_line(axis, row, flipped(item, flip), colour_of(comparison, name), hollow=not item.distinguishable)
+    names = [other(item, reference) for item in items]
+    estimates = [flipped(item, -1 if item.first == reference else 1) for item in items]
+    interval_rows(axis, estimates, [colour_of(comparison, name) for name in names], [item.distinguishable for item in items])
     axis.axvline(0, color=INK, linewidth=0.8)
     label_rows(axis, names)
     axis.set_xlabel(f"{metric.name.upper()} minus that of {shortened(reference)}")
@@ -110,8 +114,8 @@ def draw_factors(comparison: Comparison, effects: Sequence[Effect]) -> Iterator[
         return
     shown = sorted(effects, key=lambda item: (item.given is not None, -abs(item.estimate.mean)))[: 3 * MOST]
     figure, axis = rows_figure(len(shown))
-    for row, item in enumerate(shown):
-        interval_line(axis, row, item.estimate, COLOURS[0 if item.given is None else 1], hollow=not item.p_holm < LEVEL)
+    shades = [mpl.colors.to_hex(COLOURS[0 if item.given is None else 1]) for item in shown]
+    interval_rows(axis, [item.estimate for item in shown], shades, [item.p_holm < LEVEL for item in shown])
     axis.axvline(0, color=INK, linewidth=0.8)
     label_rows(axis, [item.name for item in shown])
     axis.set_xlabel(f"change of {comparison.main.upper()}")
@@ -137,33 +141,35 @@ def draw_fronts(comparison: Comparison) -> Iterator[Drawing]:
         return
     main, count = comparison.decisive.panel.means(), len(others)
     figure = Figure(figsize=(7.2, 2.7 * -(-count // 2)))
+    shades = [colour_of(comparison, setting.name) for setting in comparison.settings]
+    last = sorted(range(len(shades)), key=lambda item: shades[item] != GREY)  # those with a colour lie on top of the grey ones
     for number, (name, values) in enumerate(others.items()):
         axis = figure.add_subplot(-(-count // 2), 2, number + 1)
-        for setting, x, y in zip(comparison.settings, values, main, strict=True):
-            axis.plot(x, y, "o", color=colour_of(comparison, setting.name), markersize=5, label=setting.name)
+        axis.scatter(values[last], main[last], s=POINTS["markersize"] ** 2, c=[shades[item] for item in last])
         best = sorted(front((comparison.main, main), (name, values)), key=lambda item: values[item])
         axis.plot(values[best], main[best], "-", color=INK, linewidth=0.8, zorder=0)
         axis.set_xlabel(name)
         axis.set_ylabel(comparison.main.upper())
-    legend(figure, comparison)
+    legend(figure, comparison, POINTS)
     yield titled("fronts", figure, metric=comparison.main.upper())
 
 
 def draw_curves(comparison: Comparison) -> Iterator[Drawing]:
     """Training loss and validation score over the steps, the mean of the seeds of each setting."""
     columns = {"train/loss": "training loss", f"val/{comparison.main}": f"validation {comparison.main.upper()}"}
-    curves = {column: {name: mean_curve(comparison.setting(name), column) for name in colours(comparison)} for column in columns}
-    curves = {column: items for column, items in curves.items() if any(len(series) for series in items.values())}
-    if not curves:
+    curves = {name: mean_curves(comparison.setting(name), list(columns)) for name in colours(comparison)}
+    drawn = [column for column in columns if any(column in items for items in curves.values())]
+    if not drawn:
         return
     figure = Figure(figsize=(7.2, 3))
-    for number, (column, items) in enumerate(curves.items()):
-        axis = figure.add_subplot(1, len(curves), number + 1)
-        for name, series in items.items():
-            axis.plot(series.index, series.to_numpy(), color=colour_of(comparison, name), linewidth=1.2, label=name)
+    for number, column in enumerate(drawn):
+        axis = figure.add_subplot(1, len(drawn), number + 1)
+        for name, items in curves.items():
+            if column in items:
+                axis.plot(items[column].index, items[column].to_numpy(), color=colour_of(comparison, name), **LINES)
         axis.set_xlabel("step")
         axis.set_title(columns[column])
-    legend(figure, comparison)
+    legend(figure, comparison, LINES)
     yield titled("curves", figure)
 
 
@@ -172,15 +178,13 @@ def draw_parts(comparison: Comparison, parts: Sequence[Breakdown]) -> Iterator[D
     for part in parts:
         figure = Figure(figsize=(7.2, 3))
         axis = figure.add_subplot()
-        for name in colours(comparison):
-            style = "o" if part.name == "category" else "o-"
-            axis.plot(
-                range(len(part.bins)), part.values[name], style, color=colour_of(comparison, name), markersize=4, linewidth=1, label=name
-            )
+        style = POINTS if part.name == "category" else BOTH
+        for name, colour in colours(comparison).items():
+            axis.plot(range(len(part.bins)), part.values[name], color=colour, **style)
         axis.set_xticks(range(len(part.bins)), [shortened(label) for label in part.bins], rotation=90 if len(part.bins) > 8 else 0)
         axis.set_xlabel(part.axis)
         axis.set_ylabel(part.unit)
-        legend(figure, comparison)
+        legend(figure, comparison, style)
         yield Drawing(f"by_{part.name}", f"By {part.axis}", part.note, figure)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
-import io
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
+import cv2
 import numpy as np
 
 from deepmatte.compare.comparison import Comparison
-from deepmatte.compare.pictures import open_picture, picture_names
+from deepmatte.compare.pictures import picture_names, read_picture
 from deepmatte.compare.records import Run
 
 MOST_MATTES = 300
@@ -52,13 +54,10 @@ def picture_data(runs: list[Run], name: str, metric: str) -> dict[str, Any]:
     """Return one test picture with the mattes and scores of all runs."""
     row = runs[0].images.index[runs[0].images["image"] == name]  # the images of all runs are the same
     scores = [float(run.images[metric][row[0]]) if len(row) else None for run in runs]
-    return {
-        "name": name,
-        "image": encoded(runs[0], name, "image"),
-        "alpha": encoded(runs[0], name, "alpha"),
-        "mattes": [encoded(run, name, "matte") for run in runs],
-        "scores": scores,
-    }
+    with ThreadPoolExecutor() as pool:  # OpenCV lets other threads work meanwhile
+        mattes = list(pool.map(partial(encoded, name=name, part="matte"), runs))
+    image, alpha = encoded(runs[0], name, "image"), encoded(runs[0], name, "alpha")
+    return {"name": name, "image": image, "alpha": alpha, "mattes": mattes, "scores": scores}
 
 
 def difficulty(comparison: Comparison, names: list[str]) -> tuple[dict[str, float], dict[str, float]]:
@@ -79,8 +78,9 @@ def ranked(values: dict[str, float]) -> list[str]:
 
 def encoded(run: Run, name: str, part: str) -> str:
     """Return one part of a test picture as a data URI, at most `SIDE` pixels wide and high."""
-    picture = open_picture(run.path, name, part)
-    picture.thumbnail((SIDE, SIDE))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=75)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    picture = read_picture(run.path, name, part)
+    scale = SIDE / max(picture.shape[:2])
+    if scale < 1:
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 75])[1]
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

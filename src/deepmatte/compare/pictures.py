@@ -1,17 +1,17 @@
-"""The test pictures that runs keep: the same few images in every run, as input, trimap, truth and matte."""
+"""The test pictures that runs keep: the same few images in every run, as input, truth and matte."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from deepmatte.errors import InputError
 
-PARTS = ("image", "trimap", "alpha", "matte")
+PARTS = ("image", "alpha", "matte")
 
 
 def picture_names(runs: Sequence[Path]) -> list[str]:
@@ -28,17 +28,10 @@ def folder(run: Path) -> Path:
     return run / "pictures" / "test"
 
 
-def open_picture(run: Path, name: str, part: str) -> Image.Image:
-    """Open one part of a test picture; InputError where the file is no readable picture."""
-    file = folder(run) / f"{name}_{part}.png"
-    try:
-        with Image.open(file) as picture:
-            picture.load()
-            return picture.convert("RGB" if part == "image" else "L")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: not readable as a picture ({error}); delete it, or score the run again") from error
-
-
 def read_picture(run: Path, name: str, part: str) -> NDArray[np.uint8]:
-    """Return one part as (H, W) or (H, W, 3) uint8."""
-    return np.asarray(open_picture(run, name, part))
+    """Return one part of a test picture as OpenCV has it, (H, W) or (H, W, 3) in BGR; InputError where it is no picture."""
+    file = folder(run) / f"{name}_{part}.png"
+    picture = cv2.imread(str(file), cv2.IMREAD_COLOR if part == "image" else cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise InputError(f"{file}: not readable as a picture; delete it, or score the run again")
+    return picture

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ class Run:
         """The seed of the run."""
         return int(self.result["seed"])
 
-    @property
+    @cached_property
     def metrics(self) -> list[str]:
         """The scores that ``per_image.csv`` has a column for, without the parts of a score that belong to a bin."""
         known = (*LABELS, *DIAGNOSTICS)
@@ -69,14 +71,11 @@ def read_records(paths: Sequence[Path | str]) -> Records:
     Failed, unfinished and damaged runs are left out with their reason. Runs that were scored on other images, by another
     protocol or by another version of the metrics can't be compared: an InputError names two of them.
     """
-    runs: list[Run] = []
-    left_out: list[LeftOut] = []
-    for directory in find_run_dirs(paths):
-        record = read_run(directory)
-        if isinstance(record, Run):
-            runs.append(record)
-        else:
-            left_out.append(record)
+    directories = find_run_dirs(paths)
+    with ThreadPoolExecutor() as pool:  # pandas lets other threads work while it parses
+        found = list(pool.map(read_run, directories))
+    runs = [record for record in found if isinstance(record, Run)]
+    left_out = [record for record in found if isinstance(record, LeftOut)]
     if not runs and not left_out:
         raise InputError(
             f"{', '.join(map(str, paths))}: no run directories (with .hydra/config.yaml or result.json); give runs or a sweep directory"
@@ -140,8 +139,10 @@ def read_per_image(file: Path) -> pd.DataFrame:
     for label in LABELS[1:]:
         table[label] = table[label].fillna("") if label in table else ""
     table["foreground"] = table["foreground"].where(table["foreground"] != "", table["image"])
-    for column in table.columns.difference(LABELS):
-        if not pd.api.types.is_numeric_dtype(table[column]) or (not PART.match(column) and not table[column].notna().all()):
+    scores = table.drop(columns=[*LABELS])
+    words = scores.select_dtypes(exclude="number").columns
+    for column in (*words, *scores.columns[scores.isna().any()]):
+        if column in words or not PART.match(column):
             raise InputError(f"{file.name} has a cell without a number in column '{column}'")
     return table.sort_values("image", ignore_index=True)
 

@@ -33,6 +33,7 @@ def write_report(comparison: Comparison, directory: Path) -> list[Drawing]:
         raise unwritable(directory, error) from error
     found = effects(comparison.decisive.panel)
     drawings = draw_all(comparison, found, breakdowns(comparison))
+    pictures = {f"{drawing.name}.png": to_png(drawing) for drawing in drawings}
     files = {
         PAGE: render_page(comparison, found, drawings, make_gallery(comparison)),
         MARKDOWN: render_markdown(comparison, found, drawings, FIGURES),
@@ -43,8 +44,8 @@ def write_report(comparison: Comparison, directory: Path) -> list[Drawing]:
     try:
         for name, text in files.items():
             write_bytes(directory / name, text.encode())
-        for drawing in drawings:
-            write_bytes(directory / FIGURES / f"{drawing.name}.png", to_png(drawing))
+        for name, picture in pictures.items():
+            write_bytes(directory / FIGURES / name, picture)
     except OSError as error:
         raise unwritable(directory, error) from error
     return drawings

@@ -30,14 +30,20 @@ FOREGROUNDS = (0,)
 """The stream that draws foregrounds; runs are drawn by the stream (1, their seeds)."""
 
 
+@lru_cache(maxsize=4)
+def shares_of_foregrounds(weights: tuple[float, ...], draws: int) -> Floats:
+    """Return (draws, foregrounds): the weight of each foreground in the mean of a draw; every row sums to 1."""
+    shares = multiplicities(len(weights), draws, FOREGROUNDS) * np.array(weights)
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
 def resample_means(cells: Sequence[Floats], seeds: Sequence[Sequence[int]], weights: Floats, draws: int = DRAWS) -> Floats:
     """Return (draws, settings): the mean of every setting under common draws of foregrounds and seeds.
 
     ``cells[s]`` is (seeds, foregrounds). Settings with the same list of seeds share the draw of seeds, so that what a
     common seed does to both cancels in their difference.
     """
-    shares = multiplicities(len(weights), draws, FOREGROUNDS) * weights
-    shares /= shares.sum(axis=1, keepdims=True)
+    shares = shares_of_foregrounds(tuple(weights), draws)
     means = np.empty((draws, len(cells)))
     for number, (table, labels) in enumerate(zip(cells, seeds, strict=True)):
         runs = multiplicities(len(table), draws, (1, *(label % 2**32 for label in labels)))
@@ -58,14 +64,16 @@ def effect_size(cells: Floats, weights: Floats, level: float, draws: int = DRAWS
     """
     if cells.shape[1] < 2:
         return (np.nan,) * 3
-    counts = multiplicities(len(weights), draws, FOREGROUNDS)
-    columns = np.vstack([cells.mean(axis=0), multiplicities(len(cells), draws, (1,)) @ cells])
-    shares = np.vstack([np.full(len(weights), 1 / len(weights)), counts]) * weights
-    shares /= shares.sum(axis=1, keepdims=True)
-    mean = (shares * columns).sum(axis=1)
-    deviation = np.sqrt(np.maximum((shares * columns**2).sum(axis=1) - mean**2, 0))
+    seeds = np.full((1, len(cells)), 1 / len(cells))
+    shares = np.vstack([weights, shares_of_foregrounds(tuple(weights), draws)])
+    runs = np.vstack([seeds, multiplicities(len(cells), draws, (1,))])
+    mean = np.einsum("ds,ds->d", shares @ cells.T, runs)
+    # sum over f of share[f] * (sum over s of run[s] * cell[s, f])^2, multiplied out: no array of draws x seeds x foregrounds
+    products = np.einsum("sf,tf->stf", cells, cells).reshape(-1, cells.shape[1])
+    square = np.einsum("dst,ds,dt->d", (shares @ products.T).reshape(-1, len(cells), len(cells)), runs, runs)
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
     with np.errstate(divide="ignore", invalid="ignore"):
-        sizes = np.where(deviation > 1e-12, mean / deviation, np.nan)
+        sizes = np.where(deviation > 1e-6 * np.abs(mean), mean / deviation, np.nan)
     if np.isnan(sizes[0]):
         return (np.nan,) * 3
     low, high = np.nanquantile(sizes[1:], [level / 2, 1 - level / 2])

@@ -11,15 +11,11 @@ import pandas as pd
 
 from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.panel import Floats, Panel
-from deepmatte.compare.pictures import picture_names, read_picture
 from deepmatte.compare.records import PART
 from deepmatte.compare.settings import Setting
 
 AXES = {"alpha": "true alpha", "border": "pixels from the known zone", "width": "width of the unknown zone in pixels"}
 """What the pixels are split up by, and how the axis is labelled."""
-
-MOST_PICTURES = 60
-"""Pictures that are split up at most, over all settings; it bounds the time."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +32,8 @@ class Breakdown:
 
 def breakdowns(comparison: Comparison) -> list[Breakdown]:
     """Return every breakdown that the records allow: alpha, border, width, category, dilation of the trimap."""
-    found = list(by_columns(comparison.settings)) or list(by_pictures(comparison))
-    return [*found, *by_category(comparison.decisive.panel), *by_dilation(comparison.settings, comparison.main)]
+    settings, panel = comparison.settings, comparison.decisive.panel
+    return [*by_columns(settings), *by_category(panel), *by_dilation(settings, comparison.main)]
 
 
 def by_columns(settings: Sequence[Setting]) -> Iterator[Breakdown]:
@@ -45,36 +41,13 @@ def by_columns(settings: Sequence[Setting]) -> Iterator[Breakdown]:
     columns = [column for column in settings[0].runs[0].images.columns if PART.match(column)]
     if not all(set(columns) <= set(run.images.columns) for setting in settings for run in setting.runs):
         return
+    means = {item.name: np.mean([run.images[columns].to_numpy().mean(axis=0) for run in item.runs], axis=0) for item in settings}
     for kind, axis in AXES.items():
-        chosen = [column for column in columns if column.startswith(f"sad_{kind}_")]
+        chosen = [number for number, column in enumerate(columns) if column.startswith(f"sad_{kind}_")]
         if chosen:
-            values = {item.name: np.mean([run.images[chosen].mean() for run in item.runs], axis=0) for item in settings}
-            bins = [bin_label(*column.split("_")[-2:]) for column in chosen]
+            values = {name: parts[chosen] for name, parts in means.items()}
+            bins = [bin_label(*columns[number].split("_")[-2:]) for number in chosen]
             yield Breakdown(kind, axis, "part of SAD", bins, values, "The mean over seeds and all test images; the parts add up to SAD.")
-
-
-def by_pictures(comparison: Comparison) -> Iterator[Breakdown]:
-    """Yield the parts of SAD of the test pictures that every setting's first run keeps."""
-    from deepmatte.metrics.functional.diagnostics import diagnose
-
-    runs = {setting.name: setting.runs[0].path for setting in comparison.settings}
-    names = picture_names(list(runs.values()))[: max(1, MOST_PICTURES // len(runs))]
-    if not names:
-        return
-    sums: dict[str, dict[str, Floats]] = {kind: {} for kind in AXES}
-    edges: dict[str, Floats] = {}
-    first = next(iter(runs.values()))
-    for name in names:
-        alpha, trimap = read_picture(first, name, "alpha"), read_picture(first, name, "trimap")
-        for setting, path in runs.items():
-            for kind, table in diagnose(read_picture(path, name, "matte"), alpha, trimap).items():
-                if kind in AXES:
-                    edges[kind] = table.edges
-                    sums[kind][setting] = sums[kind].get(setting, 0) + table.error / 1000 / len(names)
-    note = f"The {len(names)} test pictures that every run keeps, one seed a setting; the parts add up to SAD."
-    for kind, axis in AXES.items():
-        bins = [bin_label(f"{low:g}", f"{high:g}") for low, high in zip(edges[kind][:-1], edges[kind][1:], strict=True)]
-        yield Breakdown(kind, axis, "part of SAD", bins, sums[kind], note)
 
 
 def by_category(panel: Panel) -> Iterator[Breakdown]:
