@@ -161,6 +161,6 @@ def test_the_methods_of_a_study_can_be_built(name: str) -> None:
     from deepmatte.build import build
 
     options = find_study(name).options
-    assert set(options) == {"metric", "baselines", "text", "published", "pictures"}
+    assert set(options) == {"metric", "baselines", "text", "published", "pictures", "losses"}
     for words in options["baselines"]:
         build(compose("evaluate", words.split()).method, "method")

@@ -51,7 +51,7 @@ class Study:
         """What the experiment says under ``study``, with defaults for what it does not."""
         given = OmegaConf.to_container(self.config.study or OmegaConf.create({}), resolve=True)
         assert isinstance(given, dict)
-        return {"metric": "sad", "baselines": [], "text": "", "published": "", "pictures": 4} | given
+        return {"metric": "sad", "baselines": [], "text": "", "published": "", "pictures": 4, "losses": {}} | given
 
     @property
     def header(self) -> list[str]:
