@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from deepmatte.compare.comparison import Comparison
-from deepmatte.compare.pictures import open_picture, picture_names
+from deepmatte.compare.pictures import picture_names, read_picture
 from deepmatte.compare.records import Run
 
 MOST_COLUMNS = 9
@@ -90,7 +90,8 @@ def sheet(comparison: Comparison, baselines: Mapping[str, Path], count: int) -> 
 
 
 def _small(run: Path, name: str, part: str) -> np.ndarray:
-    picture = open_picture(run, name, part)
+    pixels = read_picture(run, name, part)
+    picture = Image.fromarray(pixels[..., ::-1] if pixels.ndim == 3 else pixels)  # OpenCV's BGR
     picture.thumbnail((SIDE, SIDE), Image.Resampling.NEAREST if part == "trimap" else Image.Resampling.LANCZOS)
     return np.asarray(picture)
 
