@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 
 from deepmatte.cli.study import main
+from deepmatte.data.procedural.names import CYCLE
 from deepmatte.errors import InputError
 from deepmatte.studies import launch
 from deepmatte.studies.figures import losses
@@ -161,6 +162,7 @@ def test_the_methods_of_a_study_can_be_built(name: str) -> None:
     from deepmatte.build import build
 
     options = find_study(name).options
-    assert set(options) == {"metric", "baselines", "text", "published", "pictures", "losses"}
-    for words in options["baselines"]:
+    assert set(options) == {"metric", "baselines", "text", "published", "pictures", "losses", "kinds", "scenes"}
+    assert set(options["kinds"]) <= set(CYCLE)
+    for words in [*options["baselines"], *(options["scenes"] or {}).get("methods", [])]:
         build(compose("evaluate", words.split()).method, "method")

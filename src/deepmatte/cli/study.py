@@ -3,30 +3,56 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+
+from deepmatte.errors import InputError
 
 
 def main(argv: list[str]) -> int:
     """Return 1 where a job of the sweep failed or nothing can be compared; the page is written all the same where it can be."""
     options = parser().parse_intermixed_args(argv)
-    from deepmatte.studies.launch import find_study, run_sweep, score_baselines, tables
+    from deepmatte.studies.index import write_index
+
+    if options.name is None:
+        if not options.index:
+            raise InputError("say which experiment, as in `deepmatte study losses_for_mattes`, or --index")
+        if not Path("experiments").is_dir():
+            raise InputError("experiments: there is no such folder here; go to the checkout")
+        print(f"index     {write_index(Path('experiments'))}")
+        return 0
+    from deepmatte.studies.launch import find_study, run_sweep, score_baselines, tables, unfinished
 
     study = find_study(options.name, options.override)
     code = 0 if options.page else run_sweep(study)
     if code == 130:
         return code
+    rest = unfinished(study)
+    if rest and options.page:
+        raise InputError(f"{rest}; run the others first: deepmatte study {' '.join([study.name, *study.overrides])}")
     groups = [(runs, score_baselines(study, runs)) for runs in tables(study)]
+    scenes: list[Path] = []
+    if study.options["scenes"]:
+        from deepmatte.studies.scenes import score_scenes
+
+        scenes = score_scenes(study, groups[0][0])
     from deepmatte.studies.page import write_page
 
-    print(f"page      {write_page(study, groups, options.out or study.file.parent)}")
+    folder = options.out or study.file.parent
+    print(f"page      {write_page(study, groups, folder, scenes, rest)}")
+    if rest:
+        print(f"deepmatte: {rest}; the page says so; the same command goes on with the others", file=sys.stderr)
+    if folder.resolve() == study.file.parent.resolve():
+        print(f"index     {write_index(folder)}")
     return code
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the verb's options."""
     result = argparse.ArgumentParser(prog="deepmatte study", description="Run an experiment and write its page, experiments/NAME.md.")
-    result.add_argument("name", metavar="NAME", help="of experiments/NAME.yaml")
+    result.add_argument("name", nargs="?", metavar="NAME", help="of experiments/NAME.yaml")
     result.add_argument("override", nargs="*", metavar="KEY=VALUE", help="overrides of the sweep, such as budget=full or output_root=DIR")
     result.add_argument("--page", action="store_true", help="train nothing: score the methods and write the page from what is there")
+    result.add_argument("--index", action="store_true", help="write experiments/README.md, the index of all experiments, and end")
     result.add_argument("--out", type=Path, metavar="DIR", help="the folder of the page (default: that of the experiment)")
     return result

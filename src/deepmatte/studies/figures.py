@@ -85,7 +85,7 @@ def sheet(comparison: Comparison, baselines: Mapping[str, Path], count: int) -> 
             axis.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axis.set_axis_off()
     for axis, title in zip(axes[0], ("image", "trimap", "truth", *(label for label, _ in columns)), strict=True):
-        axis.set_title(_wrapped(title), fontsize=6)
+        axis.set_title(wrapped(title), fontsize=6)
     return figure
 
 
@@ -96,6 +96,11 @@ def _small(run: Path, name: str, part: str) -> np.ndarray:
     return np.asarray(picture)
 
 
-def _wrapped(title: str, width: int = 22, lines: int = 4) -> str:
+def wrapped(title: str, width: int = 22, lines: int = 4) -> str:
+    r"""Return the beginning of a title in lines of ``width`` characters.
+
+    >>> wrapped("abcdefg", 3, 2)
+    'abc\ndef'
+    """
     parts: Sequence[str] = [title[start : start + width] for start in range(0, len(title), width)]
     return "\n".join(parts[:lines])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,7 +22,7 @@ from deepmatte.compare.records import Run, find_run_dirs, lookup, read_run
 from deepmatte.config import conf_dir, register_resolvers
 from deepmatte.errors import InputError
 from deepmatte.rundir import FINISHED, RunDir
-from deepmatte.sweeps import search
+from deepmatte.sweeps import plan, search
 from deepmatte.sweeps.devices import cores, launcher_name, processes, uses_gpus
 
 SAME = ("dataset.digest", "protocol", "metrics_version")
@@ -51,14 +52,23 @@ class Study:
         """What the experiment says under ``study``, with defaults for what it does not."""
         given = OmegaConf.to_container(self.config.study or OmegaConf.create({}), resolve=True)
         assert isinstance(given, dict)
-        return {"metric": "sad", "baselines": [], "text": "", "published": "", "pictures": 4, "losses": {}} | given
+        return {
+            "metric": "sad",
+            "baselines": [],
+            "text": "",
+            "published": "",
+            "pictures": 4,
+            "losses": {},
+            "kinds": {},
+            "scenes": None,
+        } | given
 
-    @property
-    def header(self) -> list[str]:
-        """The comment at the top of the file: claim, cost and command."""
-        lines = self.file.read_text(encoding="utf-8").splitlines()[1:]
-        comment = lines[: next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))]
-        return [line.removeprefix("#").strip() for line in comment]
+
+def header(file: Path) -> list[str]:
+    """Return the comment at the top of an experiment's file: claim, cost and command."""
+    lines = file.read_text(encoding="utf-8").splitlines()[1:]
+    comment = lines[: next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))]
+    return [line.removeprefix("#").strip() for line in comment]
 
 
 def find_study(name: str, overrides: Sequence[str] = ()) -> Study:
@@ -127,6 +137,17 @@ def tables(study: Study) -> list[list[Run]]:
     if not groups:
         raise InputError(f"{study.sweep}: holds no finished run; run the sweep first, without --page")
     return list(groups.values())
+
+
+def unfinished(study: Study) -> str:
+    """Say in a line which jobs of the sweep's last command are not finished; empty where all are, and for a search."""
+    jobs = plan.read(study.sweep).get("jobs", []) if study.sweep.is_dir() else []
+    results = [RunDir(study.sweep / job["run"]).result() or {} for job in jobs]
+    left = Counter(str(result.get("status", "not begun")) for result in results if result.get("status") != FINISHED)
+    if not left:
+        return ""
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(left.items()))
+    return f"{len(jobs) - left.total()} of {len(jobs)} jobs of {study.sweep} are finished ({counts})"
 
 
 def score_baselines(study: Study, runs: Sequence[Run]) -> list[Path]:

@@ -19,39 +19,54 @@ from deepmatte.compare.records import Run
 from deepmatte.compare.table import number
 from deepmatte.rundir import RunDir, write_bytes, write_text
 from deepmatte.studies.figures import loss_figure, loss_table, sheet
-from deepmatte.studies.launch import Study
+from deepmatte.studies.kinds import failures, kinds_table
+from deepmatte.studies.launch import Study, header
+from deepmatte.studies.scene_page import picture, section
 
 METRICS = ("sad", "mse", "grad", "conn", "miou")
 DRAWINGS = ("scores", "factors", "curves")
 """Figures of the comparison that the page shows."""
+
+FAILURES = (
+    "Of each kind the test picture with the largest mean error, at the place where the settings err most: matte and absolute error "
+    "(black 0, yellow 1) of one seed, best setting first."
+)
+
+SCENES = "Pictures with several objects: above by object, below by class; after the truth the best by semantic mIoU. Grey is background."
 
 CREDITS = (
     "Pictures: drawn by deepmatte; backgrounds from scikit-image and scikit-learn (china and flower: CC BY 2.0, danielbuechele, vultilion)."
 )
 
 
-def write_page(study: Study, tables: Sequence[tuple[Sequence[Run], Sequence[Path]]], folder: Path) -> Path:
+def write_page(
+    study: Study, tables: Sequence[tuple[Sequence[Run], Sequence[Path]]], folder: Path, scenes: Sequence[Path] = (), warning: str = ""
+) -> Path:
     """Write ``FOLDER/NAME.md`` and its figures ``FOLDER/NAME/*.png``; return the page.
 
     Args:
         study: the experiment.
         tables: for each test set its runs, and the directories of the methods that were scored on it.
         folder: where experiments and their pages are.
+        scenes: the records of scenes with several objects, where the study has such.
+        warning: what stands above all, such as that the sweep is not finished.
     """
     options = study.options
-    parts = [f"# {study.name}", *_paragraphs(study.header)]
+    parts = [f"# {study.name}", *([f"**{warning}.**"] if warning else []), *_paragraphs(header(study.file))]
     parts += [text for text in (str(options["text"]).strip(), str(options["published"]).strip()) if text]
     seconds = sum(float(run.result["cost"]["seconds"]) for runs, _ in tables for run in runs)
     homes = [home for _, methods in tables for home in methods]
     seconds += sum(float((RunDir(home).result() or {})["cost"]["seconds"]) for home in homes)
     total = sum(len(runs) for runs, _ in tables)
-    parts.append(
-        f"{total} runs and {len(homes)} evaluations of methods without a network, {seconds / 60:.0f} minutes of machine time in all."
-    )
+    methods = f"{len(homes)} evaluations of methods without a network"
+    parts.append(f"Seeds {_seeds(tables)}. {total} runs and {methods}, {seconds / 60:.0f} minutes of machine time in all.")
     for index, (runs, methods) in enumerate(tables):
         if len(tables) > 1:
             parts.append(f"# Test set {index + 1}: {_what_is_special(runs, [run for others, _ in tables for run in others])}")
         parts += _table(study, runs, methods, folder, f"{index + 1}_" if len(tables) > 1 else "")
+    if scenes:
+        write_bytes(folder / study.name / "scenes.png", _png(picture(scenes)))
+        parts += [section(scenes), f"![{SCENES}]({study.name}/scenes.png)\n*{SCENES}*"]
     if any(run.result["dataset"]["name"] == "procedural" for runs, _ in tables for run in runs):
         parts.append(CREDITS)
     page = folder / f"{study.name}.md"
@@ -61,7 +76,8 @@ def write_page(study: Study, tables: Sequence[tuple[Sequence[Run], Sequence[Path
 
 def _table(study: Study, runs: Sequence[Run], methods: Sequence[Path], folder: Path, prefix: str) -> list[str]:
     """Return the paragraphs on one test set and write its figures."""
-    comparison = compare([run.path for run in runs], study.options["metric"])
+    options = study.options
+    comparison = compare([run.path for run in runs], options["metric"])
     found = effects(comparison.decisive.panel)
     drawings = [drawing for drawing in draw_all(comparison, found, []) if drawing.name in DRAWINGS]
     for drawing in drawings:
@@ -72,9 +88,13 @@ def _table(study: Study, runs: Sequence[Run], methods: Sequence[Path], folder: P
         parts.append(methods_table(list(records.values())))
     parts += _losses(comparison)
     labels = {str(record["method"]): path for path, record in records.items()}
+    kinds = options["kinds"]
+    if kinds:
+        parts.append(kinds_table(comparison))
     figures = (
+        ("failures", failures(comparison, kinds), FAILURES),
         ("loss", loss_figure(comparison), "Loss by epoch, mean of the seeds: training as a line, validation dashed."),
-        ("mattes", sheet(comparison, labels, int(study.options["pictures"])), "Test pictures and their mattes, best setting first."),
+        ("mattes", sheet(comparison, labels, int(options["pictures"])), "Test pictures and their mattes, best setting first."),
     )
     for name, figure, caption in figures:
         if figure is not None:
@@ -109,6 +129,10 @@ def _losses(comparison: Comparison) -> list[str]:
     return ["\n".join(["| setting | training loss, last epoch | validation loss |", "|---|---:|---:|", *rows])]
 
 
+def _seeds(tables: Sequence[tuple[Sequence[Run], Sequence[Path]]]) -> str:
+    return ", ".join(map(str, sorted({run.seed for runs, _ in tables for run in runs})))
+
+
 def _what_is_special(runs: Sequence[Run], everywhere: Sequence[Run]) -> str:
     """Return the overrides that all of ``runs`` share, and that not all runs everywhere do."""
     shared = set.intersection(*(set(run.result["overrides"]) for run in runs))
@@ -116,10 +140,10 @@ def _what_is_special(runs: Sequence[Run], everywhere: Sequence[Run]) -> str:
     return ", ".join(sorted(shared - common)) or json.dumps(runs[0].result["dataset"]["digest"][:8])
 
 
-def _paragraphs(header: Sequence[str]) -> list[str]:
+def _paragraphs(comment: Sequence[str]) -> list[str]:
     """Join the lines of the header: each of its words Claim, Cost, Command begins a paragraph."""
     parts: list[str] = []
-    for line in header:
+    for line in comment:
         if parts and not line.startswith(("Claim", "Cost", "Command")):
             parts[-1] += f" {line}"
         else:

@@ -1,0 +1,69 @@
+"""The index of the experiments, ``experiments/README.md``: question, cost, command and answer of each, from its files alone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from deepmatte.compare.page import cell
+from deepmatte.rundir import write_text
+from deepmatte.studies.launch import header
+
+INDEX = "README.md"
+NOT_RUN = "not run yet"
+
+HEAD = """# Experiments
+
+Each file is a sweep with the question that it is to answer. `deepmatte study NAME` (or `make study EXPERIMENT=NAME`) runs it with its
+baselines and writes `NAME.md`; `deepmatte study --index` writes this table anew from the files and pages.
+
+| experiment | question | cost | command | answer |
+|---|---|---|---|---|
+"""
+
+
+def write_index(folder: Path) -> Path:
+    """Write ``FOLDER/README.md`` and return it."""
+    write_text(folder / INDEX, render_index(folder))
+    return folder / INDEX
+
+
+def render_index(folder: Path) -> str:
+    """Return the index of ``FOLDER/*.yaml`` and the pages beside them."""
+    return HEAD + "".join(f"{_row(file)}\n" for file in sorted(folder.glob("*.yaml")))
+
+
+def _row(file: Path) -> str:
+    parts = _paragraphs(file)
+    page = file.with_suffix(".md")
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    name = f"[{file.stem}]({page.name})" if text else f"[{file.stem}]({file.name})"
+    command = parts.get("command", f"deepmatte train experiments={file.stem}").split("   ")[0]
+    claim = parts.get("claim", "")
+    cells = [name, cell(claim[:1].upper() + claim[1:]), cell(_measured(text) or parts.get("cost", "")), f"`{command}`", cell(_answer(text))]
+    return f"| {' | '.join(cells)} |"
+
+
+def _paragraphs(file: Path) -> dict[str, str]:
+    """Return the paragraphs of the header by their first word in small letters: claim, cost, command."""
+    parts: dict[str, str] = {}
+    word = ""
+    for line in header(file):
+        if (found := re.match(r"(Claim|Cost|Command)[^:]*:\s*", line)) is not None:
+            word = found[1].lower()
+            parts[word] = line[found.end() :]
+        elif word:
+            parts[word] += f" {line}"
+    return parts
+
+
+def _measured(page: str) -> str:
+    """Return what the page says that the study has cost; empty where it does not."""
+    found = re.search(r"(\d+) runs and .*?, (\d+) minutes of machine time", page)
+    return f"{found[1]} runs, {found[2]} minutes of machine time, as measured" if found else ""
+
+
+def _answer(page: str) -> str:
+    """Return the verdicts of a page: its headings of the second order, one for each test set."""
+    verdicts = re.findall(r"^## (.+)$", page, re.MULTILINE)
+    return " ".join(verdicts) or NOT_RUN

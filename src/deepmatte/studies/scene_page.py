@@ -1,0 +1,123 @@
+"""The section of a study's page on scenes: label maps by class and by object, their scores, and what the one does not see of the other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from deepmatte.compare.page import cell
+from deepmatte.compare.table import number
+from deepmatte.metrics.functional.iou import mean_iou
+from deepmatte.studies.figures import wrapped
+from deepmatte.studies.scenes import MERGED, SHOWN, TRUTH, read_scores
+
+METHOD = (
+    "Objects overlap; two of each picture are of one class and touch. Each network (that of its seeds with the best validation score) and "
+    "each method mattes every object by a trimap of its own, whose known zones hold; the alphas stay soft here. The map of the objects "
+    "is the argmax of their alphas and of what they leave to the background; for the map of the classes the alphas of a class are added "
+    "up first. Semantic mIoU is that of one confusion matrix of all pictures' class maps, the background being a class; instance IoU and "
+    "SAD are means over the objects. Astray are pixels of objects whose class is right, but which went to another object of that class."
+)
+
+MOST_COLUMNS = 6
+PALETTE = np.array(
+    [[90, 90, 90], [230, 90, 60], [60, 140, 230], [80, 200, 90], [230, 200, 60], [180, 80, 200], [60, 200, 200], [240, 150, 180]], np.uint8
+)
+"""Grey is the background; colours beyond the last begin anew."""
+
+
+def summary(record: dict[str, Any]) -> dict[str, float]:
+    """Return the scores of a record: semantic mIoU of all scenes' pixels, instance IoU and SAD as means over the objects, strays.
+
+    ``same`` and ``alone`` are the instance IoU of objects of which the scene has a second one of their class, and of the others.
+    """
+    rows = [row for row in record["rows"] if row["iou"] is not None]
+    members = Counter((row["scene"], row["kind"]) for row in record["rows"])
+    same, alone = ([row["iou"] for row in rows if (members[row["scene"], row["kind"]] > 1) is twin] for twin in (True, False))
+    return {
+        "semantic": mean_iou(np.array(record["confusion"])),
+        "instance": _mean([row["iou"] for row in rows]),
+        "same": _mean(same),
+        "alone": _mean(alone),
+        "strayed": record["strayed"] / max(record["objects"], 1),
+        "sad": _mean([row["sad"] for row in record["rows"]]),
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")
+
+
+def section(folders: Sequence[Path]) -> str:
+    """Return the section as Markdown, without its picture: what was done, the table, and what it says."""
+    records = [record for record in map(read_scores, folders) if record is not None]
+    truth, merged = (next(record for record in records if record["label"] == label) for label in (TRUTH, MERGED))
+    ranked = sorted((record for record in records if record not in (truth, merged)), key=lambda record: -summary(record)["semantic"])
+    scenes = len({row["scene"] for row in truth["rows"]})
+    what = f"{scenes} pictures with {len(truth['rows'])} objects of the test set in {len(truth['kinds'])} classes"
+    text = f"{what} ({', '.join(truth['kinds'])}). {METHOD}"
+    lines = [
+        "| | semantic mIoU | instance IoU | of two of a class | of the only one | astray | SAD |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for record in (*ranked, merged):
+        scores = summary(record)
+        cells = [number(scores[key]) for key in ("semantic", "instance", "same", "alone")]
+        lines.append(f"| {cell(record['label'])} | {' | '.join(cells)} | {100 * scores['strayed']:.2f} % | {number(scores['sad'])} |")
+    return "\n\n".join(["### Several objects: by class and by object", text, "\n".join(lines), verdict(ranked, merged)])
+
+
+def verdict(ranked: Sequence[dict[str, Any]], merged: dict[str, Any]) -> str:
+    """Say in words what the table shows."""
+    blind = summary(merged)
+    sentences = [
+        f"What semantic segmentation does not see: the true map of the classes, with the two of a class made one object ({MERGED}), has a "
+        f"semantic mIoU of {number(blind['semantic'])}, but an instance IoU of {number(blind['instance'])}; "
+        f"{100 * blind['strayed']:.1f} % of the objects' pixels are with the wrong object."
+    ]
+    if ranked:
+        scores = [(record["label"], summary(record)) for record in ranked]
+        by_class, by_object = (max(scores, key=lambda item: item[1][key]) for key in ("semantic", "instance"))
+        astray = [100 * item["strayed"] for _, item in scores]
+        sentences.append(
+            f"Best by class is {by_class[0]} (mIoU {number(by_class[1]['semantic'])}), by object {by_object[0]} "
+            f"(IoU {number(by_object[1]['instance'])}); with a trimap for each object, {min(astray):.2f} to {max(astray):.2f} % go astray. "
+            "Differences between rows are those of single runs on few pictures: they carry no test."
+        )
+    return " ".join(sentences)
+
+
+def picture(folders: Sequence[Path]) -> Figure:
+    """Return the first scenes in rows of two: the composite, then the maps of objects (above) and of classes (below)."""
+    by_label = {record["label"]: folder for folder in folders if (record := read_scores(folder)) is not None}
+    ranked = sorted((label for label in by_label if label not in (TRUTH, MERGED)), key=lambda label: -_semantic(by_label[label]))
+    columns = [TRUTH, *ranked[:MOST_COLUMNS]]
+    shown = [number for number in range(SHOWN) if (by_label[TRUTH] / f"{number}_image.png").is_file()]
+    figure = Figure(figsize=(1.5 * (1 + len(columns)), 3.1 * len(shown) + 0.3), layout="constrained")
+    axes = figure.subplots(2 * len(shown), 1 + len(columns), squeeze=False)
+    for axis in axes.ravel():
+        axis.set_axis_off()
+    for row, scene in enumerate(shown):
+        axes[2 * row, 0].imshow(_read(by_label[TRUTH] / f"{scene}_image.png"))
+        for below, part in enumerate(("instances", "classes")):
+            for axis, label in zip(axes[2 * row + below, 1:], columns, strict=True):
+                labels = _read(by_label[label] / f"{scene}_{part}.png")
+                axis.imshow(PALETTE[np.where(labels > 0, (labels.astype(int) - 1) % (len(PALETTE) - 1) + 1, 0)])
+    for axis, title in zip(axes[0], ("picture", *columns), strict=True):
+        axis.set_title(wrapped(title), fontsize=7)
+    return figure
+
+
+def _semantic(folder: Path) -> float:
+    return summary(read_scores(folder) or {})["semantic"]
+
+
+def _read(file: Path) -> np.ndarray:
+    with Image.open(file) as opened:
+        return np.asarray(opened)

@@ -1,0 +1,163 @@
+"""Objects of several classes in one picture: each network and method mattes every object of it by a trimap of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+import numpy as np
+
+from deepmatte import build
+from deepmatte.classical import MattingWarning
+from deepmatte.compare.records import Run
+from deepmatte.compare.settings import group_settings
+from deepmatte.config import conf_dir
+from deepmatte.data import CompositionSource, write_png
+from deepmatte.data.instances import InstanceScenes, Scene, digest
+from deepmatte.data.trimaps import TrimapRecipe
+from deepmatte.errors import InputError
+from deepmatte.metrics.functional.instances import score_scene
+from deepmatte.ops.layers import class_map, instance_map
+from deepmatte.ops.trimap import impose_trimap
+from deepmatte.prediction import Predictor, predictor_of_run
+from deepmatte.rundir import RunDir, write_text
+from deepmatte.studies.launch import Study
+
+TRUTH, MERGED = "truth", "truth by class"
+"""What the folders of the true label maps are called: as they are, and with all objects of a class made one."""
+
+SHOWN = 3
+"""Scenes of which the label maps are kept for the page's picture."""
+
+Alphas = Callable[[Scene], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Who mattes the scenes: ``label`` names it on the page, ``identity`` changes when its mattes would."""
+
+    label: str
+    identity: str
+    prepare: Callable[[], Alphas]
+
+
+def score_scenes(study: Study, runs: Sequence[Run]) -> list[Path]:
+    """Score the best run of each setting and the study's methods on its scenes, unless that is done; return their folders.
+
+    The best run is that with the best validation score. Each folder gets ``scenes.json`` and the label maps of the first scenes.
+
+    Raises:
+        InputError: the data has no foregrounds to make scenes of, or an option is unknown.
+    """
+    options = {"count": 8, "size": 320, "instances": 3, "seed": 0, "methods": []} | study.options["scenes"]
+    methods = options.pop("methods")
+    scenes = make_scenes(runs[0], **options)
+    home = study.sweep / "scenes" / digest(scenes)
+    objective = str(study.config.objective)
+    best = [min(item.runs, key=lambda run: run.result["scores"][objective]) for item in group_settings(runs)]
+    names = [item.name for item in group_settings(runs)]
+    contenders = [Contender(TRUTH, "", lambda: lambda scene: scene.alphas), Contender(MERGED, "", lambda: merged)]
+    contenders += [_network(name, run) for name, run in zip(names, best, strict=True)]
+    contenders += [_method(words) for words in methods]
+    folders = []
+    for number, contender in enumerate(contenders, 1):
+        folder = home / re.sub(r"[^\w=.-]+", "_", contender.label)
+        if (read_scores(folder) or {}).get("identity") != contender.identity:
+            print(f"scenes    {contender.label} ({number} of {len(contenders)})", flush=True)
+            _score(contender, scenes, folder)
+        folders.append(folder)
+    return folders
+
+
+def make_scenes(run: Run, count: int, size: int, instances: int, seed: int) -> list[Scene]:
+    """Return scenes of the test foregrounds that ``run`` was scored on, with trimaps as wide as its own."""
+    data = build.build_data(RunDir(run.path).config())
+    if not isinstance(data.source, CompositionSource):
+        raise InputError(f"study.scenes: data={data.source.name} has finished images, but no foregrounds to make scenes of; set it to null")
+    recipe = data.composition.scored_trimap
+    kind = "kernels" if recipe.kind == "given" else recipe.kind
+    layers = data.source.foregrounds("test"), data.source.backgrounds("test")
+    source = InstanceScenes(*layers, TrimapRecipe(kind, recipe.erode, recipe.dilate), size, instances, seed)
+    return [source.scene(index) for index in range(count)]
+
+
+def merged(scene: Scene) -> np.ndarray:
+    """Return the true alphas as one who knows the classes alone would have them: the largest object of a class gets all of it."""
+    result = np.zeros_like(scene.alphas)
+    for kind in set(scene.kinds):
+        members = [number for number, other in enumerate(scene.kinds) if other == kind]
+        result[max(members, key=lambda number: scene.alphas[number].sum())] = scene.alphas[members].sum(0)
+    return result
+
+
+def read_scores(folder: Path) -> dict[str, Any] | None:
+    """Return ``scenes.json`` of a folder, or None where there is none to read."""
+    try:
+        return json.loads((folder / "scenes.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _network(name: str, run: Run) -> Contender:
+    identity = json.dumps([run.result.get("config_hash"), run.result["scores"]], sort_keys=True)
+    return Contender(name, hashlib.sha256(identity.encode()).hexdigest()[:16], lambda: _each(predictor_of_run(run.path)))
+
+
+def _method(words: str) -> Contender:
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        method = build.build(hydra.compose("evaluate", words.split()).method, "method")
+
+    def prepare() -> Alphas:
+        method.prepare()
+        return _each(lambda image, trimap: method(image / 255.0, trimap))
+
+    return Contender(method.label, method.label, prepare)
+
+
+def _each(predictor: Predictor) -> Alphas:
+    """Return the function that mattes each object of a scene by its own trimap, whose known zones hold."""
+
+    def alphas(scene: Scene) -> np.ndarray:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MattingWarning)
+            return np.stack([impose_trimap(np.asarray(predictor(scene.image, trimap)), trimap) for trimap in scene.trimaps])
+
+    return alphas
+
+
+def _score(contender: Contender, scenes: Sequence[Scene], folder: Path) -> None:
+    """Write the records of one contender."""
+    kinds = sorted({kind for scene in scenes for kind in scene.kinds})
+    predict = contender.prepare()
+    confusion, rows = np.zeros((len(kinds) + 1,) * 2, np.int64), []
+    objects = strayed = 0
+    for number, scene in enumerate(scenes):
+        classes = [kinds.index(kind) + 1 for kind in scene.kinds]
+        predicted = predict(scene)
+        scores = score_scene(predicted, scene.alphas, scene.trimaps, classes, len(kinds))
+        confusion, objects, strayed = confusion + scores.confusion, objects + scores.objects, strayed + scores.strayed
+        for name, kind, iou, sad in zip(scene.names, scene.kinds, scores.iou, scores.sad, strict=True):
+            rows.append({"scene": number, "object": name, "kind": kind, "iou": None if np.isnan(iou) else float(iou), "sad": float(sad)})
+        if number < SHOWN:
+            maps = {"instances": instance_map(predicted), "classes": class_map(predicted, classes)}
+            for part, picture in maps.items():
+                write_png(folder / f"{number}_{part}.png", picture.astype(np.uint8))
+            if contender.label == TRUTH:
+                write_png(folder / f"{number}_image.png", scene.image)
+    record = {
+        "label": contender.label,
+        "identity": contender.identity,
+        "kinds": kinds,
+        "confusion": confusion.tolist(),
+        "objects": objects,
+        "strayed": strayed,
+        "rows": rows,
+    }
+    write_text(folder / "scenes.json", json.dumps(record, indent=1) + "\n")
