@@ -67,11 +67,11 @@ class Sweeps:
         logs = (self.home / "runs" / name).glob("*/steps.log")
         return {line.split()[1] for file in logs for line in file.read_text().splitlines()}
 
-    def wait_for(self, condition: Callable[[], object], seconds: float = 400) -> None:
-        """Wait until ``condition`` holds."""
+    def wait_for(self, condition: Callable[[], object], seconds: float = 400, *, ended: bool = False) -> None:
+        """Wait until ``condition`` holds; it can't come true after the end of the sweeps unless ``ended``."""
         end = time.monotonic() + seconds
         while not condition():
-            over = all(process.poll() is not None for process in self.started) and not condition()
+            over = not ended and all(process.poll() is not None for process in self.started) and not condition()
             assert not over, f"the sweep has ended: {self.started[-1].communicate()[0]}"
             assert time.monotonic() < end, "it did not come to that"
             time.sleep(0.2)

@@ -85,4 +85,4 @@ def register_resolvers() -> None:
     """Make ``${deepmatte.run_dir:}`` and ``${deepmatte.rest:WEIGHT}`` (1 - WEIGHT) known to OmegaConf, and `experiments/` to Hydra."""
     OmegaConf.register_new_resolver("deepmatte.rest", lambda weight: round(1 - weight, 12), replace=True)
     OmegaConf.register_new_resolver("deepmatte.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)
-    os.environ.setdefault("DEEPMATTE_HOME", str(conf_dir().parent))
+    os.environ["DEEPMATTE_HOME"] = str(conf_dir().parent)  # conf/train.yaml puts it on Hydra's search path

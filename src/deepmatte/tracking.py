@@ -26,6 +26,8 @@ class Tracker:
             return
         import wandb
 
+        quiet = wandb.Settings(silent=True, console="off")
+        wandb.setup(quiet)  # its advice to users of its functions is for us
         identity = config_hash(config)
         self.loggers.append(
             WandbLogger(
@@ -40,7 +42,7 @@ class Tracker:
                 config=OmegaConf.to_container(config, resolve=True),
                 mode=config.wandb.mode,
                 log_model=False,
-                settings=wandb.Settings(silent=True, console="off"),
+                settings=quiet,
             )
         )
         self._define_metrics()

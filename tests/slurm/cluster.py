@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PROGRAMS = ("munged", "mariadbd", "mariadb-install-db", "slurmdbd", "slurmctld", "slurmd", "sacctmgr", "sinfo", "srun")
@@ -112,6 +112,7 @@ def cluster() -> Iterator[dict[str, str]]:
         )
         yield environment
     finally:
+        subprocess.run(["scancel", "--full", "--user=root"], env=environment, capture_output=True, timeout=60)
         for daemon in reversed(daemons):
             daemon.terminate()
             try:
@@ -119,7 +120,16 @@ def cluster() -> Iterator[dict[str, str]]:
             except subprocess.TimeoutExpired:
                 os.killpg(daemon.pid, signal.SIGKILL)
                 daemon.wait()
+        _end_leftovers(environment["SLURM_CONF"])
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _end_leftovers(conf: str) -> None:
+    """Kill what the nodes have started and left; ``SLURM_CONF`` in its environment says that it is this cluster's."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"SLURM_CONF={conf}".encode() in (process / "environ").read_bytes().split(b"\0") and int(process.name) != os.getpid():
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def _configure(home: Path) -> None:

@@ -90,5 +90,5 @@ def test_ctrl_c_on_the_launcher_ends_the_jobs_of_the_queue(slurm, stubbed) -> No
     stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 2)
     first.send_signal(signal.SIGINT)
     assert first.wait(timeout=60) != 0
-    stubbed.wait_for(lambda: not queue(slurm), seconds=60)
+    stubbed.wait_for(lambda: not queue(slurm), seconds=60, ended=True)
     assert {record["status"] for record in stubbed.records().values()} <= {"interrupted", "finished"}

@@ -82,7 +82,7 @@ def test_ctrl_c_ends_the_children_and_the_same_command_goes_on(launcher: str, st
     stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 2)
     first.send_signal(signal.SIGINT)
     assert first.wait(timeout=60) != 0
-    stubbed.wait_for(lambda: not stubbed.jobs(), seconds=30)
+    stubbed.wait_for(lambda: not stubbed.jobs(), seconds=30, ended=True)
     states = {record["status"] for record in stubbed.records().values()}
     assert states <= {"interrupted", "finished"}
     code, output = stubbed.run(*words, STUB_STEPS="12")

@@ -8,8 +8,9 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
@@ -61,6 +62,9 @@ class Reporter(threading.Thread):
 class SweepGuard(Callback):
     """Hydra's callback around a multirun. It ends the program with 2 for a sweep that can't work, with 1 where a run failed."""
 
+    at_work: ClassVar[tuple[SweepGuard, DictConfig] | None] = None
+    """The guard of this process's sweep and the sweep's configuration, from the start to the end of the jobs."""
+
     def __init__(self) -> None:
         self.start = time.time()
         self.study: Lock | None = None
@@ -92,9 +96,11 @@ class SweepGuard(Callback):
         if name in ELSEWHERE and plan.is_grid(config.hydra):
             self.reporter = Reporter(directory, console)
             self.reporter.start()
+        SweepGuard.at_work = self, config
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Take up what others left undone, print costs and ranking, and leave with 1 if a run is not finished."""
+        SweepGuard.at_work = None
         if self.study is not None:
             self.study.release()
         if self.reporter is not None:
@@ -106,12 +112,13 @@ class SweepGuard(Callback):
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         for run in [run for run, left in runs.items() if left]:
             _take_up(RunDir(run), config, console)
-        _print_comparison(list(runs))
-        console.print(f"cost      {sweep_costs(Path(config.hydra.sweep.dir), list(runs))}", markup=False)
         failed = [run for run in runs if (RunDir(run).result() or {}).get("status") != FINISHED]
+        if len(failed) < len(runs):
+            _print_comparison(list(runs))
+        console.print(f"cost      {sweep_costs(Path(config.hydra.sweep.dir), list(runs))}", markup=False)
         if failed:
-            message = f"{len(failed)} of {len(runs)} runs failed; the same command runs only them again"
-            console.print(message, style="bold red", markup=False)
+            again = "the same command runs only them again" if plan.is_grid(config.hydra) else "they count as trials of the search"
+            console.print(f"{len(failed)} of {len(runs)} runs failed; {again}", style="bold red", markup=False)
             sys.exit(1)
 
     def _runs(self, config: DictConfig) -> dict[Path, bool]:
@@ -122,6 +129,29 @@ class SweepGuard(Callback):
                 note = json.loads(file.read_text(encoding="utf-8"))
                 runs[Path(note["run"])] = runs.get(Path(note["run"]), False) or note["left"]
         return runs
+
+
+def given_up(error: Exception) -> str | None:
+    """Close the sweep that its sweeper or launcher gave up, and say why in a line; None where ``error`` is a defect to be traced.
+
+    A job that fails is no reason for them to. Optuna asks for the best trial where none has finished; submitit misses the
+    result of a job that was cancelled, joblib a worker that was killed.
+    """
+    library, text = type(error).__module__.partition(".")[0], " ".join(str(error).split())
+    if SweepGuard.at_work is None:
+        return None
+    guard, config = SweepGuard.at_work
+    if library == "submitit":
+        reason = f"the queue lost a job ({text[:200]} ...); the others go on there; the same command waits for them and runs the rest"
+    elif library == "joblib":
+        reason = f"joblib lost a worker ({text[:200]} ...); the same command goes on"
+    elif not plan.is_grid(config.hydra) and not search.has_best(config):
+        reason = f"no trial of the search has finished; `deepmatte sweep status {config.hydra.sweep.dir}` says why they failed"
+    else:
+        return None
+    with suppress(SystemExit):
+        guard.on_multirun_end(config)
+    return reason
 
 
 def _take_up(run: RunDir, config: DictConfig, console: Console) -> None:

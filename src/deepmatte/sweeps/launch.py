@@ -49,6 +49,7 @@ def announce(directory: Path, *, wait: bool) -> None:
         handler = previous[signal.Signals(number)]
         if callable(handler):
             handler(number, frame)
+        print("deepmatte: stopped; the same command goes on where this one stopped", file=sys.stderr)
         sys.exit(128 + number)
 
     for number in previous:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -56,11 +57,25 @@ def open_study(config: DictConfig) -> Lock | None:
     if lock is None:
         who = holder(directory, "study.lock") or "another launcher"
         raise InputError(f"{directory}: {who} is at this search; wait for its end, or stop it")
+    _quieten()
     file = directory / STUDY_FILE
     if count_trials(file).get("RUNNING"):
         with closing(sqlite3.connect(file, timeout=30)) as database, database:
             database.execute("UPDATE trials SET state = 'WAITING' WHERE state = 'RUNNING'")
     return lock
+
+
+def _quieten() -> None:
+    """Leave it to the jobs to say that they failed; Optuna and Hydra's sweeper would say it again, and in their words."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(logging.CRITICAL)
+
+
+def has_best(config: DictConfig) -> bool:
+    """Say whether a trial of the search has finished."""
+    return count_trials(Path(config.hydra.sweep.dir) / STUDY_FILE).get("COMPLETE", 0) > 0
 
 
 def outlook(config: DictConfig) -> str:

@@ -158,7 +158,9 @@ def costs_in_words(costs: Sequence[dict[str, float]]) -> str:
     """Return what jobs have cost together, in a line."""
     total = total_cost(costs)
     seconds, device, memory = total["seconds"], total["device_seconds"], total["peak_memory_mb"]
-    return f"{len([cost for cost in costs if cost])} jobs, {seconds:.0f} s, {device:.0f} device-seconds, at most {memory:.0f} MB in one"
+    number = len([cost for cost in costs if cost])
+    jobs = "1 job" if number == 1 else f"{number} jobs"
+    return f"{jobs}, {seconds:.0f} s, {device:.0f} device-seconds, at most {memory:.0f} MB in one"
 
 
 def sweep_costs(directory: Path, runs: Sequence[Path]) -> str:
