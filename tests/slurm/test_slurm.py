@@ -64,7 +64,9 @@ def test_a_cancelled_job_ends_the_sweep_with_an_error_and_the_same_command_compl
     stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 2)
     subprocess.run(["scancel", queue(slurm)[0]], env=os.environ | slurm, check=True)
     output = first.communicate(timeout=300)[0]
-    assert first.returncode != 0, output
+    assert first.returncode == 1, output
+    assert "Traceback" not in output
+    assert output.strip().splitlines()[-1].startswith("deepmatte: the queue lost a job"), output
     code, output = stubbed.run(*words, STUB_STEPS="12", **slurm)
     assert code == 0, output
     assert {record["status"] for record in stubbed.records().values()} == {"finished"}

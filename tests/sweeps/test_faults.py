@@ -183,11 +183,14 @@ def test_status_shows_what_goes_on_and_repeat_repeats_one_job(stubbed, capsys: p
     running = next(job for job in state.jobs if job.state == "running")
     assert 0 < running.progress < 1
     assert running.seconds_left is not None
+    assert not state.is_over
     process.communicate(timeout=600)
+    assert read_sweep(directory).is_over
     assert main(["status", str(directory)]) == 1
     shown = capsys.readouterr().out
     assert "2 finished, 1 failed" in shown
     assert "the stub was told to fail" in shown
+    assert "deepmatte train -m wandb.mode=disabled name=s optimizer.lr=1e-3,1e30,1e-4" in shown  # what goes on with it
     command = next(line.split() for line in shown.splitlines() if "deepmatte sweep repeat" in line)
     for name, value in stubbed.environment.items():
         monkeypatch.setenv(name, value)

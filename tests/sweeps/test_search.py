@@ -46,6 +46,18 @@ def test_a_search_that_is_killed_is_continued_to_its_number_of_trials(stubbed) -
     assert (stubbed.home / "runs/s/optimization_results.yaml").is_file()
     code, output = stubbed.run(*words)  # nothing is left to do
     assert "start     " not in output
+    assert "best      val/sad" in output
+
+
+@pytest.mark.slow
+def test_a_search_of_failures_ends_in_words(stubbed) -> None:
+    """Optuna itself ends in a traceback where it is asked for the best of no trials."""
+    code, output = stubbed.run("hydra/sweeper=tpe", "optimizer.lr=1e30", "seed=choice(0,1)", "sweep.trials=2")
+    assert code == 1
+    assert "Traceback" not in output
+    assert output.strip().splitlines()[-1].startswith("deepmatte: no trial of the search has finished")
+    assert output.count("failed    [") == 2
+    assert "float-castable" not in output
 
 
 @pytest.mark.slow

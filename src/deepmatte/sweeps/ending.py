@@ -107,9 +107,11 @@ class SweepGuard(Callback):
             self.reporter.finish()
         withdraw()
         runs = self._runs(config)
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        for line in [] if plan.is_grid(config.hydra) else search.best(config):
+            console.print(f"best      {line}", markup=False)
         if not runs:
             return
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
         for run in [run for run, left in runs.items() if left]:
             _take_up(RunDir(run), config, console)
         failed = [run for run in runs if (RunDir(run).result() or {}).get("status") != FINISHED]

@@ -157,8 +157,8 @@ def _carry_out(job: Job, lock: Lock, hand: Hand, tasks: Tasks, console: Console)
         left = remaining(job.hydra)
         console.print(f"finished  {job.label} in {time.monotonic() - start:.0f} s{left}", style="green", markup=False)
         return objective(job.config, result)
-    where = job.run.path / OUTPUT_FILE
-    console.print(f"{result['status']:<9} {job.label}: {result.get('error')} (see {where})", style="bold red", markup=False)
+    reason = str(result.get("error")).removesuffix(f"; see {OUTPUT_FILE}")
+    console.print(f"{result['status']:<9} {job.label}: {reason} (see {job.run.path / OUTPUT_FILE})", style="bold red", markup=False)
     return None
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import shlex
+import socket
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -128,9 +131,10 @@ def record(config: DictConfig, jobs: Sequence[Planned]) -> None:
         "experiment": experiment,
         "launcher": launcher_name(hydra),
         "sweeper": str(hydra.sweeper._target_).rpartition(".")[2],
-        "num_trials": None if is_grid(hydra) else hydra.sweeper.get("n_trials"),
+        "num_trials": None if is_grid(hydra) else int(config.sweep.trials),
         "objective": list(config.sweep.objectives or [config.objective]),
-        "command": " ".join(["deepmatte train", *sys.argv[1:]]),
+        "command": shlex.join(["deepmatte", "train", *sys.argv[1:]]),
+        "process": {"host": socket.gethostname(), "pid": os.getpid()},
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "parallel": parallel_jobs(hydra),
         "jobs": [

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from deepmatte.errors import InputError
 from deepmatte.locks import Lock, acquire, holder
 
-STUDY_FILE = "study.db"
+STUDY_FILE, RESULTS_FILE = "study.db", "optimization_results.yaml"
 _DONE = ("COMPLETE", "FAIL", "PRUNED")
 
 
@@ -29,8 +29,13 @@ def count_trials(file: Path) -> dict[str, int]:
 
 def trials_left(total: int, directory: str) -> int:
     """Return how many of ``total`` trials are still to be run: failed ones count, broken off ones don't."""
-    counts = count_trials(Path(directory) / STUDY_FILE)
-    return max(0, int(total) - sum(counts.get(state, 0) for state in _DONE))
+    return max(0, int(total) - trials_done(Path(directory)))
+
+
+def trials_done(directory: Path) -> int:
+    """Return how many trials of the search in ``directory`` have ended, well or not."""
+    counts = count_trials(directory / STUDY_FILE)
+    return sum(counts.get(state, 0) for state in _DONE)
 
 
 def study_seed(seed: int, directory: str) -> int:
@@ -76,6 +81,22 @@ def _quieten() -> None:
 def has_best(config: DictConfig) -> bool:
     """Say whether a trial of the search has finished."""
     return count_trials(Path(config.hydra.sweep.dir) / STUDY_FILE).get("COMPLETE", 0) > 0
+
+
+def best(config: DictConfig) -> list[str]:
+    """Say what the search has found so far: the best trial, or of several objectives every trial that no other beats in all."""
+    file = Path(config.hydra.sweep.dir) / RESULTS_FILE
+    if not file.is_file():
+        return []
+    found = OmegaConf.load(file)
+    trials = found.get("solutions") or [{"params": found.get("best_params", {}), "values": [found.get("best_value")]}]
+    names = list(config.sweep.objectives or [config.objective])
+    return [
+        ", ".join(f"{name} {value:.4g}" for name, value in zip(names, trial["values"], strict=False))
+        + ": "
+        + " ".join(f"{key}={value}" for key, value in trial["params"].items())
+        for trial in sorted(trials, key=lambda trial: trial["values"][0])
+    ]
 
 
 def outlook(config: DictConfig) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,9 +16,9 @@ from rich.text import Text
 
 from deepmatte.config import label
 from deepmatte.errors import InputError
-from deepmatte.locks import LOCK_FILE, holder
+from deepmatte.locks import LOCK_FILE, Holder, holder
 from deepmatte.rundir import FINISHED, OUTPUT_FILE, RESULT_FILE, RunDir
-from deepmatte.sweeps import plan
+from deepmatte.sweeps import plan, search
 
 STYLES = {"finished": "green", "running": "cyan", "waiting": "dim", "broken off": "yellow", "interrupted": "yellow"}
 """Colours of the states; every other one is red. ``broken off``: it was killed; ``waiting``: it has not begun."""
@@ -57,8 +58,16 @@ class SweepState:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is running that a reader could wait for."""
-        return not self.counts["running"]
+        """Whether nothing is running that a reader could wait for, nor a launcher of this machine about to start more."""
+        launcher = Holder(**self.sweep["process"]) if "process" in self.sweep else None
+        starts_more = launcher is not None and launcher.host == socket.gethostname() and not launcher.is_gone
+        return not self.counts["running"] and (self.is_complete or not starts_more)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no job of a grid, or no trial of a search, is left to be run."""
+        trials = self.sweep.get("num_trials")
+        return self.counts["finished"] == len(self.jobs) if trials is None else search.trials_done(self.directory) >= trials
 
     def as_record(self) -> dict[str, Any]:
         """Return everything for programs."""
@@ -138,9 +147,14 @@ def view(state: SweepState) -> Group:
     lines = [f"cost  {costs_in_words([job.cost for job in state.jobs])}"]
     if state.sweep.get("jobs"):
         lines.append(f"left  {plan.estimate(state.directory)}")
+    elif state.sweep.get("num_trials"):
+        lines.append(f"left  {search.trials_done(state.directory)} of {state.sweep['num_trials']} trials have ended")
     for job in state.jobs:
         if job.has_failed:
-            lines += [f"{job.state}  {Path(job.run).name}: {job.error}", f"    deepmatte sweep repeat {job.run}"]
+            reason = job.error if str(job.error).startswith(job.state) else f"{job.state}: {job.error}"
+            lines += [f"{Path(job.run).name}  {reason}", f"    deepmatte sweep repeat {job.run}"]
+    if state.is_over and not state.is_complete and "command" in state.sweep:
+        lines += ["nothing is at work here; this command runs what is missing or failed", f"    {state.sweep['command']}"]
     whole = {"no_wrap": True, "overflow": "ignore"}  # a command that is broken over lines can't be copied
     return Group(Text(head, **whole), table, Text("\n".join(lines), **whole))
 
