@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from deepmatte.build import build_data
 from deepmatte.config import conf_dir
+from deepmatte.data import Mixture
 from deepmatte.data.describe import describe
 from deepmatte.data.sheet import contact_sheet
 from deepmatte.data.verify import verify
@@ -42,14 +43,14 @@ def loaded(name: str) -> OmegaConf:
     return OmegaConf.merge(*bases, own)
 
 
-def data_of(name: str, root: Path, **keys) -> MattingData:
+def data_of(name: str, root: Path, recipe: dict | None = None, **keys) -> MattingData:
     shares = SHARES.get(name, 0.25)
     val, test = shares if isinstance(shares, tuple) else (shares, 0.25)
     overlay = {"root": str(root), **TREES[name](root), "source": {"val_fraction": val, "test_fraction": test, **keys.pop("source", {})}}
     module = {"on_error": "stop", "batch_size": 4, "samples_per_epoch": 8, "num_workers": 0}
     data = OmegaConf.merge({"data": module}, {"data": loaded(name)}, {"data": overlay}, {"data": keys})
-    recipe = {"_target_": "deepmatte.data.Composition", "crop_sizes": [24, 32], "size": 32, "flip": 0.0, "erode": [1, 5], "dilate": [1, 5]}
-    return build_data(OmegaConf.create({"composition": recipe, **data}))
+    small = {"_target_": "deepmatte.data.Composition", "crop_sizes": [24, 32], "size": 32, "flip": 0.0, "erode": [1, 5], "dilate": [1, 5]}
+    return build_data(OmegaConf.create({"composition": {**small, **(recipe or {})}, **data}))
 
 
 @pytest.mark.parametrize("name", TREES)
@@ -85,7 +86,7 @@ def test_each_layout_is_described_verified_and_trained_on(name: str, tmp_path: P
 
 def test_every_data_set_file_has_a_tree() -> None:
     files = {file.stem for file in (conf_dir() / "data").glob("*.yaml")}
-    assert files - {"procedural", "mixture", "alphamatting"} == set(TREES)
+    assert files - {"procedural", "procedural_small", "mixture", "alphamatting"} == set(TREES)
 
 
 def test_composition1k_trains_on_the_backgrounds_of_the_list_and_takes_the_matte_of_the_foreground(tmp_path: Path) -> None:
@@ -148,3 +149,47 @@ def test_foregrounds_may_bring_trimaps_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "trimap" / "3.png").unlink()
     with pytest.raises(InputError, match=r"3\.jpg: there is no trimap of the same name"):
         FolderData(tmp_path, trimap="trimap", **options).foregrounds("train")
+
+
+def test_photographs_over_their_own_background_are_trained_on_as_they_are(tmp_path: Path) -> None:
+    """The sample is the photograph and its matte, resized by OpenCV, of the split that the name says; nothing is composited."""
+    import cv2
+    import numpy as np
+    from PIL import Image
+
+    data = data_of("aisegment", tmp_path, background="own", recipe={"crop": "whole", "size": 20, "fixed_size": 20})
+    assert verify(data.source, data.composition, processes=1).num_items == 12
+    assert {line.what for line in describe(data.source)[0]} == {"foregrounds"}
+    data.check(["train", "val", "test"])
+    batch = next(iter(data.train_dataloader()))
+    assert {"foreground", "background", "composite"}.isdisjoint(batch)
+    samples = [*zip(batch["name"], batch["image"], batch["alpha"], strict=True)]
+    fixed = data.eval_dataset("test")
+    samples += [(fixed[i]["name"], fixed[i]["image"], fixed[i]["alpha"]) for i in range(len(fixed))]
+    for name, image, alpha in samples:
+        date, clip, picture = name.removesuffix(" over its own background").split("/")
+        photo = np.asarray(Image.open(tmp_path / "clip_img" / date / f"clip_{clip}" / f"{picture}.jpg"))
+        matte = np.asarray(Image.open(tmp_path / "matting" / date / f"matting_{clip}" / f"{picture}.png"))[..., 3]
+        for planes, pixels in ((image, photo), (alpha, matte)):
+            expected = cv2.resize(pixels, (20, 20), interpolation=cv2.INTER_AREA).reshape(20, 20, -1)
+            np.testing.assert_array_equal((planes * 255).round().to(torch.uint8).permute(1, 2, 0), expected)
+
+
+def test_what_needs_layers_refuses_photographs_over_their_own_background(tmp_path: Path) -> None:
+    from deepmatte.batch import Matte
+    from deepmatte.data import FolderData
+    from deepmatte.losses import LossTable
+
+    batch = next(iter(data_of("aisegment", tmp_path, background="own").train_dataloader()))
+    matte = Matte(batch["alpha"])
+    assert LossTable({"alpha": {"weight": 1}})(matte, batch).total < 1e-5
+    with pytest.raises(InputError, match=r"the composition loss needs batch\['foreground'\], which this data has not"):
+        LossTable({"composition": {"weight": 1}})(matte, batch)
+    for recipe, key in (({"merge": 0.5}, "merge"), ({"shadow": {"probability": 0.1}}, "shadow"), ({"linear_light": True}, "linear_light")):
+        with pytest.raises(InputError, match=rf"^composition\.{key}.*data\.background=own"):
+            data_of("aisegment", tmp_path, background="own", recipe=recipe).check(["train"])
+    with pytest.raises(InputError, match=r"^data\.background=own: .*data\.source\.alpha"):
+        FolderData(tmp_path, "clip_img", alpha=None, background="own")
+    mixed = Mixture({"a": {"source": data_of("aisegment", tmp_path, background="own").source}})
+    with pytest.raises(InputError, match=r"^data\.parts\.a\.background=own: a mixture is composited"):
+        mixed.backgrounds("train")

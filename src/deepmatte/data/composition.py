@@ -133,29 +133,40 @@ class Composition:
                 f"{name}: {width}x{height} pixels are too few for a crop of {smallest}; remove it or choose smaller composition.crop_sizes"
             )
 
+    def check_uncomposited(self) -> None:
+        """Refuse what photographs over their own backgrounds can't have.
+
+        Raises:
+            InputError: it names the key.
+        """
+        for key, wanted in (("merge", self.merge), ("shadow.probability", self.shadow.probability), ("linear_light", self.linear_light)):
+            if wanted:
+                raise InputError(f"composition.{key}={wanted}: needs layers, which data.background=own has not; set it to 0")
+
     def wants_second(self, rng: np.random.Generator) -> bool:
         """Draw whether the next sample has a second foreground."""
         return self.merge > 0 and rng.random() < self.merge
 
-    def sample(self, cutout: Cutout, background: np.ndarray, rng: np.random.Generator, second: Cutout | None = None) -> Layers:
+    def sample(self, cutout: Cutout, background: np.ndarray | None, rng: np.random.Generator, second: Cutout | None = None) -> Layers:
         """Return one training sample.
 
         Args:
             cutout: the foreground.
-            background: colours, uint8 of any size, (h, w, 3).
+            background: colours, uint8 of any size, (h, w, 3); None leaves the cutout's colours as they are, a photograph over its own.
             rng: source of all randomness.
             second: a foreground that lies between the first and the background.
 
         Returns:
             ``image``, ``composite``, ``foreground``, ``background`` float32 (3, S, S) and ``alpha`` float32 (1, S, S) in [0, 1],
-            ``trimap`` uint8 (1, S, S), where S is ``size``.
+            ``trimap`` uint8 (1, S, S), where S is ``size``. Without a background, ``image``, ``alpha`` and ``trimap`` alone.
 
         Raises:
             InputError: a foreground is smaller than the smallest crop, or its matte has no edge to crop around.
         """
         moves = self.augment == 1 or rng.random() < self.augment
         seen = self._view(cutout, rng, moves)
-        background = resize(self._background_window(cutout, background, rng).of(background), self.size, self.size)
+        if background is not None:
+            background = resize(self._background_window(cutout, background, rng).of(background), self.size, self.size)
         if second is not None:
             seen = union(seen, self._view(second, rng, moves))
         jitter_foreground, jitter_background, flip = self._augmentations
@@ -164,11 +175,12 @@ class Composition:
         colours = self.hsv(rng, jitter_foreground(rng, seen.colours), seen.alpha)
         masks = [seen.alpha] if seen.trimap is None else [seen.alpha, seen.trimap]
         colours, alpha, *given = flip(rng, colours, *masks)
-        (background,) = flip(rng, jitter_background(rng, background))
-        background = self.shadow(rng, background, alpha)
+        if background is not None:
+            (background,) = flip(rng, jitter_background(rng, background))
+            background = self.shadow(rng, background, alpha)
         return self._composed(Cutout(colours, alpha, cutout.name, trimap=given[0] if given else None), background, rng, degrade=True)
 
-    def fixed(self, cutout: Cutout, background: np.ndarray, rng: np.random.Generator) -> Layers:
+    def fixed(self, cutout: Cutout, background: np.ndarray | None, rng: np.random.Generator) -> Layers:
         """Return one validation or test sample: the whole foreground over a background scaled to cover it, without jitter.
 
         Arguments and result are those of `sample`; the size is that of the foreground, limited to ``max_side``, or ``fixed_size``. The
@@ -179,11 +191,12 @@ class Composition:
             InputError: the trimap has no unknown pixels, because the matte has no edge.
         """
         height, width = limited(*cutout.alpha.shape, self.max_side)
-        window = covering_window(background, height, width, rng)
+        window = None if background is None else covering_window(background, height, width, rng)
         if self.fixed_size is not None:
             height = width = self.fixed_size
         whole = self._with_trimap(cutout, self.scored_trimap, rng).whole(height, width)
-        layers = self._composed(whole, resize(window.of(background), height, width), rng)
+        behind = None if window is None else resize(window.of(background), height, width)
+        layers = self._composed(whole, behind, rng)
         if not (layers["trimap"] == UNKNOWN).any():
             raise InputError(
                 f"{cutout.name}: its trimap has no unknown pixels, there is nothing to score; remove it or raise composition.dilate"
@@ -245,11 +258,14 @@ class Composition:
         fitting = [side for side in self.crop_sizes if side <= min(height, width)] or [min(height, width)]
         return random_window(int(rng.choice(fitting)), height, width, rng)
 
-    def _composed(self, cutout: Cutout, background: np.ndarray, rng: np.random.Generator, degrade: bool = False) -> Layers:
+    def _composed(self, cutout: Cutout, background: np.ndarray | None, rng: np.random.Generator, degrade: bool = False) -> Layers:
         recipe = self.training_trimap if degrade else self.scored_trimap
         trimap = (recipe if self.trimap_at == "output" else GIVEN)(cutout.alpha, cutout.trimap, rng, cutout.name)
-        layers = composited(cutout.colours, background, cutout.alpha, self.linear_light)
-        image = to_srgb(layers["composite"]) if self.linear_light else layers["composite"]
+        if background is None:
+            layers, image = {"alpha": to_tensor(cutout.alpha)}, to_tensor(cutout.colours)
+        else:
+            layers = composited(cutout.colours, background, cutout.alpha, self.linear_light)
+            image = to_srgb(layers["composite"]) if self.linear_light else layers["composite"]
         if degrade and self.degradation:
             image = to_tensor(self.degradation(rng, to_pixels(image)))
         return {"image": image, **layers, "trimap": torch.from_numpy(trimap)[None]}

@@ -30,6 +30,7 @@ from deepmatte.data.sources import (
     KnowsEdges,
     KnowsForegrounds,
     KnowsSizes,
+    OwnBackground,
     Split,
 )
 from deepmatte.data.views import Cutout
@@ -90,6 +91,8 @@ class _Composites(MattingDataset[Key]):
     ) -> None:
         super().__init__(name, version, split)
         self.foregrounds, self.backgrounds, self.composition = foregrounds, backgrounds, composition
+        if isinstance(backgrounds, OwnBackground):
+            composition.check_uncomposited()
 
     def _cutout(self, index: int) -> Cutout:
         items = self.foregrounds

@@ -16,12 +16,15 @@ from deepmatte.data.files import Files, Links, check_files
 from deepmatte.data.images import AlphaFrom, PathLike, named
 from deepmatte.data.layout import Layout, Place
 from deepmatte.data.pictures import FolderBackgrounds, FolderForegrounds, FolderImages, Reader
-from deepmatte.data.sources import Split
+from deepmatte.data.sources import OwnBackground, Split
 from deepmatte.data.splits import identity_rule, split_of
 from deepmatte.errors import InputError
 
 _KEYS = {"foregrounds": {"foreground", "alpha", "names", "image"}, "backgrounds": {"background", "background_names"}}
 """The keys by which a split says that its foregrounds, or its backgrounds, lie in a place of their own."""
+
+OWN = "own"
+"""The word for ``background`` by which photographs stay over their own."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +40,8 @@ class FolderData:
         root: the folder that everything else is relative to.
         foreground: pattern of the foreground colours.
         alpha: pattern of the mattes; None takes the alpha channel of the foregrounds themselves.
-        background: pattern of the backgrounds.
+        background: pattern of the backgrounds; ``own`` where foregrounds are photographs that stay as they are, uncomposited. Their layers
+            are then not known: samples have ``image``, ``alpha`` and ``trimap``, and losses that want more refuse them.
         image: pattern of finished images, instead of foreground and background; they can be scored on, not trained on.
         trimap: pattern of their trimaps; None makes them of the mattes. Of foregrounds: trimaps for ``composition.trimap=given``.
         train: patterns (`Place`) of the training split alone, laid over those above.
@@ -97,12 +101,15 @@ class FolderData:
         self.name, self.version, self.on_error = name, str(version), on_error
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         self.problems: list[str] = []
+        self._uncomposited = background == OWN and image is None
+        if self._uncomposited and alpha is None:
+            raise InputError("data.background=own: photographs have mattes of their own; set data.source.alpha to where they are")
         base = Place(foreground, alpha, background, image, trimap)
         self._own = {split: dict(keys) for split, keys in (("train", train), ("val", val), ("test", test)) if keys is not None}
         self._shared = base.overlaid(self._own.get("train", {}), "train")
         self._places = {split: base.overlaid(keys, split) for split, keys in self._own.items()}
         self._layout = Layout(root, identity_rule(identity), links, self._refuse)
-        self._reader = Reader(alpha_from, estimate_foreground, trimap_kernel)
+        self._reader = Reader(alpha_from, estimate_foreground and not self._uncomposited, trimap_kernel)
         self._found: dict[tuple[str, str], Files] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
         self._cache = ArrayCache(cache_mb * 2**20)
@@ -125,12 +132,14 @@ class FolderData:
         files = self._files("foregrounds", split, self._layout.foregrounds)
         return FolderForegrounds(files, self._reader, self._sizes, self._cache)
 
-    def backgrounds(self, split: Split) -> FolderBackgrounds:
+    def backgrounds(self, split: Split) -> FolderBackgrounds | OwnBackground:
         """Return the backgrounds of a split.
 
         Raises:
             InputError: there are none.
         """
+        if self._uncomposited:
+            return OwnBackground()
         return FolderBackgrounds(self._files("backgrounds", split, self._layout.backgrounds), self._cache)
 
     def images(self, split: Split) -> FolderImages | None:

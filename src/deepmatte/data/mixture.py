@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 
 from deepmatte.data.decoded import Origin
-from deepmatte.data.sources import BackgroundSet, CompositionSource, ForegroundSet, HasDigest, HasTrimaps, ImageSource, KnowsSizes, Split
+from deepmatte.data.sources import (
+    BackgroundSet,
+    CompositionSource,
+    ForegroundSet,
+    HasDigest,
+    HasTrimaps,
+    ImageSource,
+    KnowsSizes,
+    OwnBackground,
+    Split,
+)
 from deepmatte.errors import InputError
 
 MOST_ITEMS = 2_000_000
@@ -145,6 +155,9 @@ class Mixture:
     def backgrounds(self, split: Split) -> BackgroundSet:
         """Return the backgrounds of all parts, each once."""
         sets: dict[str, BackgroundSet] = {part: source.backgrounds(split) for part, source in self._composed(split).items()}
+        own = [part for part, items in sets.items() if isinstance(items, OwnBackground)]
+        if own:
+            raise InputError(f"data.parts.{own[0]}.background=own: a mixture is composited; set it to a folder of backgrounds")
         return MixedBackgrounds(sets, {part: len(items) for part, items in sets.items()})
 
     def _composed(self, split: Split) -> dict[str, CompositionSource]:

@@ -7,7 +7,7 @@ sets read files when `load` is called, never before, and return the same arrays 
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -41,8 +41,20 @@ class BackgroundSet(Protocol):
 
     def __len__(self) -> int: ...
 
-    def load(self, index: int) -> np.ndarray:
-        """Return colours, uint8 RGB (H, W, 3)."""
+    def load(self, index: int) -> np.ndarray | None:
+        """Return colours, uint8 RGB (H, W, 3); None where pictures stay over the background that they were taken before."""
+
+
+class OwnBackground:
+    """The backgrounds of photographs that are trained on as they are, not composited: there is nothing to load."""
+
+    names: ClassVar[list[str]] = ["its own background"]
+
+    def __len__(self) -> int:
+        return 1
+
+    def load(self, index: int) -> None:
+        """Return None."""
 
 
 @runtime_checkable

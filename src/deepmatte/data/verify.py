@@ -12,7 +12,7 @@ from deepmatte.data.composition import Composition
 from deepmatte.data.files import FileSet
 from deepmatte.data.images import named
 from deepmatte.data.parallel import shared, spread
-from deepmatte.data.sources import CompositionSource, ImageSource, Source, Split
+from deepmatte.data.sources import CompositionSource, ImageSource, OwnBackground, Source, Split
 from deepmatte.errors import InputError
 from deepmatte.ops.trimap import full_scale
 
@@ -29,7 +29,7 @@ class Verdict:
 
 
 def sets_of(source: Source, split: Split) -> dict[str, Any]:
-    """Return the sets of a split by what they hold: ``images``, or ``foregrounds`` and ``backgrounds``.
+    """Return the sets of a split by what they hold: ``images``, or ``foregrounds`` and ``backgrounds``, if they are composited.
 
     Raises:
         InputError: the source has nothing for this split.
@@ -39,7 +39,9 @@ def sets_of(source: Source, split: Split) -> dict[str, Any]:
         return {"images": images}
     if not isinstance(source, CompositionSource):
         raise InputError(f"data={source.name}: has no foregrounds")
-    return {"foregrounds": source.foregrounds(split), "backgrounds": source.backgrounds(split)}
+    backgrounds = source.backgrounds(split)
+    composited = {} if isinstance(backgrounds, OwnBackground) else {"backgrounds": backgrounds}
+    return {"foregrounds": source.foregrounds(split), **composited}
 
 
 def verify(source: Source, composition: Composition | None = None, processes: int | None = None) -> Verdict:
