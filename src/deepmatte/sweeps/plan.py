@@ -79,6 +79,8 @@ def _points(config: DictConfig) -> list[list[str]]:
     choices: dict[str, list[str]] = {}  # a key that is given twice counts once, where it stood first, with its last values
     for override in parsed:
         key = override.get_key_element()
+        if key == "seeds" and override.is_sweep_override():
+            raise InputError(f"{override.input_line}: seeds is what an experiment takes by itself; give seed={override.input_line[6:]}")
         if not override.is_sweep_override():
             choices[key] = [f"{key}={override.get_value_element_as_str()}"]
         elif override.is_discrete_sweep():
