@@ -14,7 +14,7 @@ from deepmatte.metrics.functional.instances import score_scene
 from deepmatte.ops.compositing import composite
 from deepmatte.ops.layers import class_map, instance_map, layered, visible_alphas
 from deepmatte.studies.scene_page import picture, section, summary
-from deepmatte.studies.scenes import MERGED, TRUTH, Contender, _score, merged, read_scores
+from deepmatte.studies.scenes import MERGED, TRUTH, Contender, _each, _method, _score, merged, read_scores
 
 RECIPE = TrimapRecipe("kernels", (1, 5), (1, 5)).middle()
 
@@ -160,3 +160,16 @@ def test_the_class_map_alone_is_right_by_class_and_wrong_by_object(drawn: list[S
     assert "| half | " in text
     assert text.index("| half |") < text.index(f"| {MERGED} |")
     assert len(picture([tmp_path / label for label in records]).axes) == 6 * 3
+
+
+def test_known_zones_hold_whatever_a_network_says(drawn: list[Scene]) -> None:
+    alphas = _each(lambda image, trimap: np.full(trimap.shape, 0.3))(drawn[0])
+    expected = np.select([drawn[0].trimaps == 0, drawn[0].trimaps == 255], [0.0, 1.0], 0.3)
+    np.testing.assert_array_equal(alphas, expected)
+
+
+def test_a_method_mattes_each_object_by_its_trimap(drawn: list[Scene]) -> None:
+    contender = _method("method=trivial")
+    assert contender.label == "trivial"
+    expected = np.select([drawn[0].trimaps == 0, drawn[0].trimaps == 255], [0.0, 1.0], 0.5)
+    np.testing.assert_array_equal(contender.prepare()(drawn[0]), expected)

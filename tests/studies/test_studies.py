@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +14,12 @@ import yaml
 from PIL import Image
 
 from deepmatte.cli.study import main
+from deepmatte.compare.comparison import compare
 from deepmatte.data.procedural.names import CYCLE
 from deepmatte.errors import InputError
 from deepmatte.studies import launch
 from deepmatte.studies.figures import losses
+from deepmatte.studies.kinds import failures, kinds_table
 from deepmatte.studies.launch import find_study, tables
 
 METRICS = ("sad", "mse", "grad", "conn", "miou")
@@ -50,8 +55,8 @@ def write_record(path: Path, sad: float, digest: str = "d1", overrides: tuple[st
     }
     result["scores"] = {f"{prefix}test/{metric}": float(scores.mean()) for metric in METRICS for prefix in ("", "trivial/")}
     (path / "result.json").write_text(json.dumps(result | more))
-    rows = [",".join(["image", "foreground", *METRICS])]
-    rows += [",".join([f"{i}", f"f{i}", *[f"{score}"] * 5]) for i, score in enumerate(scores)]
+    rows = [",".join(["image", "foreground", "category", *METRICS])]
+    rows += [",".join([f"{i}", f"f{i}", ("hair", "glass")[i % 2], *[f"{score}"] * 5]) for i, score in enumerate(scores)]
     (path / "per_image.csv").write_text("\n".join(rows) + "\n")
     curves = "epoch,step,train/loss,val/loss\n0,0,4,\n0,1,2,\n0,1,,5\n1,2,1,\n1,3,,3\n"
     (path / "metrics.csv").write_text(curves)
@@ -73,15 +78,16 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for seed in (0, 1):
             write_record(tmp_path / f"runs/small/{loss}{seed}", sad + seed / 100, overrides=(f"loss={loss}",), seed=seed)
 
-    def evaluate(command: list[str], check: bool) -> None:
+    def run(command: list[str], check: bool) -> SimpleNamespace | None:
+        if "deepmatte.cli.train" in command:
+            return SimpleNamespace(returncode=1)
         words = dict(word.partition("=")[::2] for word in command if "=" in word)
         mode = "trimap-free" if words.get("method.trimap") == "false" else "trimap given"
         assert Path(words["like"].strip("'")).is_dir()
         write_record(Path(words["output"].strip("'")), 20.0, method=f"kmeans {mode}", mode=mode)
-        evaluated.append(words)
+        return None
 
-    evaluated: list[dict[str, str]] = []
-    monkeypatch.setattr(launch.subprocess, "run", evaluate)
+    monkeypatch.setattr(launch.subprocess, "run", run)
     return tmp_path
 
 
@@ -136,6 +142,37 @@ def test_what_cannot_be_is_said_in_one_line(checkout: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_the_page_of_an_unfinished_sweep_says_so(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = [{"run": name} for name in ("alpha0", "alpha1", "dice0", "dice1", "dice2", "dice3")]
+    (checkout / "runs/small/sweep.json").write_text(json.dumps({"jobs": jobs}))
+    (checkout / "runs/small/dice2").mkdir()
+    (checkout / "runs/small/dice2/result.json").write_text(json.dumps({"status": "failed", "error": "too little memory"}))
+    line = "4 of 6 jobs of runs/small are finished (1 failed, 1 not begun)"
+    with pytest.raises(InputError, match=re.escape(f"{line}; run the others first: deepmatte study small")):
+        main(["small", "--page"])
+    assert not (checkout / "experiments/small.md").exists()
+    assert main(["small"]) == 1  # the sweep is run, and jobs fail
+    assert f"**{line}.**" in (checkout / "experiments/small.md").read_text()
+    assert f"deepmatte: {line}" in capsys.readouterr().err
+
+
+def test_where_a_setting_fails_is_said_by_kind_and_shown(checkout: Path) -> None:
+    comparison = compare([run.path for run in tables(find_study("small"))[0]])
+    lines = kinds_table(comparison).splitlines()
+    # Images 0, 2, 4 are hair, 1, 3, 5 glass; an image's score is that of its setting + number / 10, a seed's + seed / 100.
+    assert lines[-4:] == [
+        "| sad by kind | glass | hair | furthest behind on |",
+        "|---|---:|---:|---|",
+        "| dice | **7.305** | **7.205** | none |",
+        "| alpha | 9.305 | 9.205 | hair: 1.28 x dice |",
+    ]
+    figure = failures(comparison, {"hair": "strands", "glass": "glass", "smoke": "smoke"})
+    assert figure is not None
+    assert [axis.get_title(loc="left") for axis in figure.axes if axis.get_title(loc="left")] == ["strands", "glass"]
+    assert [axis.get_ylabel() for axis in figure.axes if axis.get_ylabel()] == ["dice", "alpha"]
+    assert failures(comparison, {"smoke": "smoke"}) is None
+
+
 def test_an_experiment_without_a_grid_is_refused(checkout: Path) -> None:
     (checkout / "experiments" / "single.yaml").write_text("# @package _global_\n# Claim: none.\nname: single\nseed: 3\n")
     with pytest.raises(InputError, match=r"^experiments/single.yaml: has no grid to study; give it hydra.mode"):
@@ -152,17 +189,25 @@ def test_every_core_has_a_job_unless_a_launcher_is_chosen(checkout: Path, monkey
     assert launch.side_by_side(find_study("small")) == []
 
 
-STUDIES = [file.stem for file in Path("experiments").glob("*.yaml") if "study" in yaml.safe_load(file.read_text())]
+STUDIES = {
+    file.stem: content["study"]
+    for file in sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
+    if "study" in (content := yaml.safe_load(file.read_text(encoding="utf-8")))
+}
+METHODS = {words for study in STUDIES.values() for words in [*study.get("baselines", []), *(study.get("scenes") or {}).get("methods", [])]}
 
 
-@pytest.mark.parametrize("name", STUDIES)
-def test_the_methods_of_a_study_can_be_built(name: str) -> None:
+@pytest.mark.parametrize("study", STUDIES.values(), ids=list(STUDIES))
+def test_a_study_says_nothing_that_nobody_reads(study: dict[str, Any]) -> None:
+    assert set(study) <= set(launch.OPTIONS)
+    assert set(study.get("kinds", {})) <= set(CYCLE)
+    assert set(study.get("scenes") or {}) <= {"count", "size", "instances", "seed", "methods"}
+
+
+@pytest.mark.parametrize("words", sorted(METHODS))
+def test_the_methods_of_the_studies_can_be_built(words: str) -> None:
     from tiny_run import compose
 
     from deepmatte.build import build
 
-    options = find_study(name).options
-    assert set(options) == {"metric", "baselines", "text", "published", "pictures", "losses", "kinds", "scenes"}
-    assert set(options["kinds"]) <= set(CYCLE)
-    for words in [*options["baselines"], *(options["scenes"] or {}).get("methods", [])]:
-        build(compose("evaluate", words.split()).method, "method")
+    build(compose("evaluate", words.split()).method, "method")

@@ -28,6 +28,18 @@ from deepmatte.sweeps.devices import cores, launcher_name, processes, uses_gpus
 SAME = ("dataset.digest", "protocol", "metrics_version")
 """What the runs of one table have in common; a sweep over sizes has a table for each."""
 
+OPTIONS: dict[str, Any] = {
+    "metric": "sad",  # that decides
+    "losses": {},  # named recipes, for the sweep to choose from
+    "baselines": [],  # methods without a network, as words for `deepmatte evaluate`
+    "kinds": {},  # categories of test pictures, with titles, of which the page shows where each setting fails
+    "scenes": None,  # pictures of several objects: count, size, instances, seed, methods
+    "pictures": 4,  # rows of the sheet of mattes
+    "text": "",  # Markdown for the page
+    "published": "",  # and what was published
+}
+"""What an experiment may say under ``study``, and what holds where it does not."""
+
 MOST_AT_ONCE = 8
 """Jobs that a study runs side by side at most, unless it is told otherwise: each takes its share of the memory."""
 
@@ -52,16 +64,7 @@ class Study:
         """What the experiment says under ``study``, with defaults for what it does not."""
         given = OmegaConf.to_container(self.config.study or OmegaConf.create({}), resolve=True)
         assert isinstance(given, dict)
-        return {
-            "metric": "sad",
-            "baselines": [],
-            "text": "",
-            "published": "",
-            "pictures": 4,
-            "losses": {},
-            "kinds": {},
-            "scenes": None,
-        } | given
+        return OPTIONS | given
 
 
 def header(file: Path) -> list[str]:
