@@ -42,6 +42,15 @@ def write_bytes(path: Path, data: bytes) -> None:
     aside.replace(path)
 
 
+def last_line(file: Path) -> str:
+    """Return the last line of a log that is not empty."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return "no word left"
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no word left")
+
+
 @dataclass(frozen=True)
 class RunDir:
     """The paths of a run directory, and reading and writing its records."""

@@ -17,7 +17,7 @@ from rich.text import Text
 from deepmatte.config import label
 from deepmatte.errors import InputError
 from deepmatte.locks import LOCK_FILE, Holder, holder
-from deepmatte.rundir import FINISHED, OUTPUT_FILE, RESULT_FILE, RunDir
+from deepmatte.rundir import FINISHED, OUTPUT_FILE, RESULT_FILE, RunDir, last_line
 from deepmatte.sweeps import plan, search
 
 STYLES = {"finished": "green", "running": "cyan", "waiting": "dim", "broken off": "yellow", "interrupted": "yellow"}
@@ -113,15 +113,6 @@ def job_state(path: Path, overrides: Sequence[str] | None, metric: str = "val/sa
         score=scores.get(metric.replace("val/", "test/"), scores.get(metric)),
         error=None if state in ("running", "waiting", FINISHED) else result.get("error") or last_line(path / OUTPUT_FILE),
     )
-
-
-def last_line(file: Path) -> str:
-    """Return the last line of a log that is not empty."""
-    try:
-        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError:
-        return "no word left"
-    return next((line.strip() for line in reversed(lines) if line.strip()), "no word left")
 
 
 def view(state: SweepState) -> Group:

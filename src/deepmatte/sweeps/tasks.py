@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deepmatte.lifeline import PARENT
 from deepmatte.locks import INHERITED
-from deepmatte.rundir import write_text
+from deepmatte.rundir import OUTPUT_FILE, last_line, write_text
 from deepmatte.sweeps.process import Stop, Stopper, deadline, run_tree
 
 PATIENCE_MINUTES = 0.5
@@ -98,9 +98,10 @@ class Tasks:
             return late[0]() if late else None
 
         environment = os.environ | {PARENT: str(os.getpid()), INHERITED: str(run.resolve())}
-        ended = run_tree(command, run / f"output.rank{self.rank}.log", environment, stop=lambda: stopped() or leader_ended())
+        log = run / f"output.rank{self.rank}.log"
+        ended = run_tree(command, log, environment, stop=lambda: stopped() or leader_ended())
         if ended.code != 0:
-            write_text(self._file(f"failed-{self.rank}"), ended.reason())
+            write_text(self._file(f"failed-{self.rank}"), f"{last_line(log)} ({ended.reason().replace(OUTPUT_FILE, log.name)})")
 
     def _file(self, what: str) -> Path:
         return self.folder / f"tasks-{self.step}-{what}"
