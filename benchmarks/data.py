@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
@@ -96,16 +97,25 @@ class BareMinimum:
         return composed
 
 
-def median_seconds(turns: int, num: int, *makers: Callable[[], object]) -> list[float]:
-    """Return the processor time in seconds that each maker takes for a sample; they take turns, so that a busy machine is fair."""
+def seconds(turns: int, *makers: tuple[Callable[[], object], int]) -> list[list[float]]:
+    """Return, by maker, the processor time of a sample in each turn; makers come with how many samples they make in one turn.
+
+    They take turns, so that a busy machine slows all of them, and ratios of one turn are fair.
+    """
     times: list[list[float]] = [[] for _ in makers]
     for _ in range(turns):
-        for maker, taken in zip(makers, times, strict=True):
+        for (maker, num), taken in zip(makers, times, strict=True):
             start = time.process_time()
             for _ in range(num):
                 maker()
             taken.append((time.process_time() - start) / num)
-    return [sorted(taken)[turns // 2] for taken in times]
+    return times
+
+
+def ratio(above: list[float], below: list[float]) -> str:
+    """Return the median of the turns' ratios, and the range of its middle half."""
+    low, middle, high = np.quantile([a / b for a, b in zip(above, below, strict=True)], [0.25, 0.5, 0.75])
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
 def batches(data: MattingData) -> Iterator[object]:
@@ -117,17 +127,15 @@ def batches(data: MattingData) -> Iterator[object]:
         epoch += 1
 
 
-def wall_seconds(data: MattingData, num: int) -> float:
-    """Return the seconds between samples that the training process sees, once the workers are at work."""
-    stream = batches(data)
-    for _ in range(4 * max(data.num_workers, 1)):
+def wall_seconds(stream: Iterator[object], workers: int, num: int) -> float:
+    """Return the seconds between samples that the training process sees, once what waited for it is used up."""
+    time.sleep(0.5)  # the workers of other streams come to rest
+    for _ in range(3 * workers):  # those of this one are two batches ahead each
         next(stream)
     start = time.perf_counter()
     for _ in range(num // BATCH):
         next(stream)
-    taken = time.perf_counter() - start
-    stream.close()
-    return taken / (num // BATCH * BATCH)
+    return (time.perf_counter() - start) / (num // BATCH * BATCH)
 
 
 def resident_mb() -> tuple[float, float]:
@@ -167,7 +175,7 @@ def run(root: Path, cache: Path, samples: int) -> None:
     def data(workers: int) -> MattingData:
         source = FolderData(root, "cutouts/fg", "cutouts/alpha", "backgrounds", val_fraction=0, test_fraction=0)
         recipe = Composition(SIDES, SIZE, foreground_jitter=JITTER, background_jitter=JITTER)
-        made = MattingData(source, recipe, batch_size=BATCH, samples_per_epoch=512, num_workers=workers, cache={"dir": str(cache)})
+        made = MattingData(source, recipe, batch_size=BATCH, samples_per_epoch=8000, num_workers=workers, cache={"dir": str(cache)})
         made.check(["train"])
         return made
 
@@ -176,18 +184,21 @@ def run(root: Path, cache: Path, samples: int) -> None:
     files = [sorted((root / place).iterdir()) for place in ("cutouts/fg", "cutouts/alpha", "backgrounds")]
     for i in range(3 * len(files[0])):
         dataset[(1, i)]
-    ours, least = median_seconds(7, 24, lambda: dataset[next(keys)], BareMinimum(alone))
-    (peers,) = median_seconds(3, 4, Straightforward(*files))
-    times = f"straightforward {peers * 1e3:.1f} ms, deepmatte {ours * 1e3:.2f} ms, bare minimum {least * 1e3:.2f} ms"
-    print(f"one sample, processor time: {times}")
-    print(f"  {peers / ours:.1f} times as fast as the straightforward loader, {ours / least:.2f} times the bare minimum")
+    least = BareMinimum(alone)
+    peers, ours, bare = seconds(7, (Straightforward(*files), 3), (lambda: dataset[next(keys)], 40), (least, 40))
+    peers_ms, ours_ms, bare_ms = (1e3 * median(taken) for taken in (peers, ours, bare))
+    print(f"one sample, processor time: straightforward {peers_ms:.1f} ms, deepmatte {ours_ms:.2f} ms, bare minimum {bare_ms:.2f} ms")
+    print(f"  straightforward / deepmatte {ratio(peers, ours)}, wanted at least 20")
+    print(f"  deepmatte / bare minimum {ratio(ours, bare)}, wanted at most 3")
+    streams = {workers: batches(data(workers)) for workers in (1, 2)}
     one, two = [], []
-    for _ in range(3):
-        one.append(wall_seconds(data(1), 320))
-        two.append(wall_seconds(data(2), 320))
-    one_worker, two_workers = sorted(one)[1], sorted(two)[1]
-    speeds = f"1 worker {1 / one_worker:.0f} samples/s, 2 workers {1 / two_workers:.0f}"
-    print(f"through the loader, wall time: {speeds}; ratio {one_worker / two_workers:.2f}")
+    for _ in range(7):
+        one.append(wall_seconds(streams[1], 1, 200))
+        two.append(wall_seconds(streams[2], 2, 200))
+    speeds = f"1 worker {1 / median(one):.0f} samples/s, 2 workers {1 / median(two):.0f}"
+    print(f"through the loader, wall time: {speeds}; 1 worker / 2 workers {ratio(one, two)}, wanted at least 1.8")
+    for stream in streams.values():
+        stream.close()
     memory = []
     for i in range(samples):
         dataset[next(keys)]
