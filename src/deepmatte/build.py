@@ -38,7 +38,8 @@ _NOT_FOR_USERS = (
     "smaller than the logging interval",
     "dataloader is not resumable",  # StreamSampler starts where the checkpoint stopped
     "`srun` command is available",  # a job of a sweep starts its ranks by itself also on a cluster
-    "isinstance.treespec, LeafSpec. is deprecated",
+    "isinstance.treespec, LeafSpec",  # Lightning's own calls of torch
+    "broadcast_buffers. is deprecated",
 )
 
 
