@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,13 @@ import pytest
 from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
 
-from deepmatte.compare.comparison import estimate_differences
+from deepmatte.compare.comparison import prior_of
+from deepmatte.compare.moderation import Prior, moderated, typical
 from deepmatte.compare.panel import pairs
+from deepmatte.compare.power import smallest_visible
 from deepmatte.compare.resampling import chance_to_be_best, effect_size, multiplicities, resample_means
-from deepmatte.compare.statistics import Estimate, estimate, finish, holm, smallest_visible, spread, wilcoxon
+from deepmatte.compare.statistics import Estimate, Spread, estimate, holm, spread, wilcoxon
 
 COMPONENTS = {"seed": 0.5, "foreground": 0.6, "cell": 0.4, "image": 0.8}
 """Standard deviations of the null sweeps: of a run's mean, of a setting's liking for a foreground, of both, of an image."""
@@ -103,11 +105,37 @@ def test_wilcoxon_of_too_little_is_unknown_and_of_all_positive_is_exact() -> Non
     assert np.isnan(wilcoxon(np.ones((2, 1)))).all()
 
 
-@pytest.mark.parametrize(("df", "comparisons"), [(8, 1), (20, 3), (60, 10)])
-def test_smallest_visible_difference_has_the_power_that_it_claims(df: int, comparisons: int) -> None:
-    result = finish(0.0, 0.25, df, generalises=True)
-    size = smallest_visible(result, comparisons) / 0.5 / math.sqrt(df + 1)  # in standard deviations of df + 1 paired differences
-    assert TTestPower().power(size, df + 1, 0.05 / comparisons) == pytest.approx(0.8, abs=0.02)
+def test_repetition_finds_the_smallest_visible_difference_four_times_out_of_five() -> None:
+    """Over seeds alone, where it is exact; each sweep's own claim is planted in another sweep, scipy's t test looks for it."""
+    first, second = np.random.default_rng(0).normal(0, 1, (2, 1500, 5))
+    claims = [smallest_visible(spread(row[:, None], equal(1)), comparisons=3) for row in first]
+    found = stats.ttest_1samp(second + np.array(claims)[:, None], 0, axis=1).pvalue < 0.05 / 3
+    assert found.mean() == pytest.approx(0.8, abs=2 * math.sqrt(0.8 * 0.2 / 1500))
+
+
+def test_one_seed_sees_nothing() -> None:
+    assert math.isnan(smallest_visible(spread(np.ones((1, 4)), equal(4))))
+
+
+def test_moderation_finds_the_prior_that_variances_were_drawn_from() -> None:
+    rng = np.random.default_rng(0)
+    for df in (2, 6):  # Smyth's model: true variances are df / chi-squared, estimates of 4 degrees of freedom
+        true = df / rng.chisquare(df, 20_000)
+        estimates = true * rng.chisquare(4, 20_000) / 4
+        share, found = typical(estimates, [4] * 20_000)
+        assert found == pytest.approx(df, rel=0.06)
+        assert share * estimates.mean() == pytest.approx(stats.gmean(true), rel=0.03)
+
+
+def test_moderation_pools_what_varies_alike_and_leaves_alone_what_does_not() -> None:
+    alike, unlike = [1.0, 1.1, 0.9, 1.0, 1.05] * 8, 10.0 ** np.arange(-10, 10)
+    assert typical(alike, [4] * 40)[1] == math.inf
+    assert moderated(0.5, 5, Prior(2.0, math.inf, 76)) == (pytest.approx(2 / 5), 76)
+    assert typical(unlike, [4] * 20)[1] < 0.5
+    assert moderated(0.5, 5, Prior(2.0, 0.0, 76)) == (0.5, 4)
+    assert typical([1.0], [4]) == (1, 0), "one setting says nothing of others"
+    assert typical([0.0, 1.0, 2.0], [1, 1, 1])[1] < 0.1, "runs that are equal to the last digit are no case for pooling"
+    assert typical([0.0, 0.0], [1, 1])[0] == 1
 
 
 def test_effect_size_is_cohens_d_and_its_interval_holds_it() -> None:
@@ -144,66 +172,95 @@ def test_chance_to_be_best_is_half_for_twins_and_one_for_a_clear_winner() -> Non
     assert chance_to_be_best(mirrored, sign=1) == pytest.approx([0.5, 0.5], abs=0.06)
 
 
-def simulate(rng: np.random.Generator, effects: np.ndarray, seeds: int, foregrounds: int, images: int, noise: np.ndarray) -> np.ndarray:
+def simulate(rng: np.random.Generator, effects: np.ndarray, seeds: int, foregrounds: int, noise: Sequence[float]) -> np.ndarray:
     """Return (settings, seeds, foregrounds): one sweep's cell means; ``noise`` (settings,) scales the variance between seeds."""
     shape = (len(effects), seeds, foregrounds)
     difficulty = rng.gamma(4, 1, foregrounds)
     common = rng.normal(0, COMPONENTS["seed"] / 2, (1, seeds, 1))  # what a seed does to every setting
-    runs = rng.normal(0, COMPONENTS["seed"], (len(effects), seeds, 1)) * noise[:, None, None]
+    runs = rng.normal(0, COMPONENTS["seed"], (len(effects), seeds, 1)) * np.array(noise)[:, None, None]
     liking = rng.normal(0, COMPONENTS["foreground"], (len(effects), 1, foregrounds))
-    rest = rng.normal(0, np.hypot(COMPONENTS["cell"], COMPONENTS["image"] / math.sqrt(images)), shape)
+    rest = rng.normal(0, np.hypot(COMPONENTS["cell"], COMPONENTS["image"] / 2), shape)  # four images a foreground
     return effects[:, None, None] + difficulty + common + runs + liking + rest
 
 
+def spreads_of(cells: np.ndarray) -> tuple[list[Spread], Prior]:
+    """Return the differences of all pairs and what the sweep says of their variance between seeds, as `compare_metric` takes them."""
+    weights = equal(cells.shape[2])
+    spreads = [spread(cells[a] - cells[b], weights) for a, b in pairs(len(cells))]
+    return spreads, prior_of(spreads, [spread(table, weights) for table in cells], (len(cells) - 1) * (cells.shape[1] - 1))
+
+
 def decide_all(cells: np.ndarray) -> tuple[list[Estimate], list[float]]:
-    spreads = [spread(cells[a] - cells[b], equal(cells.shape[2])) for a, b in pairs(len(cells))]
-    estimates = estimate_differences(spreads, len(cells))
+    spreads, prior = spreads_of(cells)
+    estimates = [estimate(part, prior) for part in spreads]
     return estimates, holm([item.p for item in estimates])
 
 
+REAL = np.array([0.06, 0.69, 0.08, 0.39, 0.08, 0.73, 0.22, 0.2, 0.01, 0.2, 0.19, 0.87, 0.04, 2.2, 2.4, 1.06, 3.1, 0.01, 1.26, 4.6])
+"""Standard deviations between seeds of the twenty losses of experiments/loss_combinations.md: no two losses vary alike."""
+
 NULL_SWEEPS = [
-    pytest.param(2, 5, 12, (1, 1), id="2 settings"),
-    pytest.param(3, 5, 12, (1, 1, 1), id="3 settings"),
-    pytest.param(3, 5, 50, (1, 1, 1), id="50 foregrounds"),
-    pytest.param(5, 5, 12, (1, 1, 1, 1, 1), id="5 settings"),
-    pytest.param(3, 10, 12, (1, 1, 1), id="10 seeds"),
-    pytest.param(3, 5, 12, (0.5, 1, 2), id="unequal variances"),
+    pytest.param(5, 12, [1] * 2, id="2 settings"),
+    pytest.param(10, 12, [1] * 2, id="2 settings, 10 seeds"),
+    pytest.param(5, 12, [1] * 3, id="3 settings"),
+    pytest.param(5, 50, [1] * 3, id="50 foregrounds"),
+    pytest.param(10, 12, [1] * 3, id="10 seeds"),
+    pytest.param(5, 12, [0.5, 1, 2], id="unequal variances"),
+    pytest.param(5, 12, [1] * 5, id="5 settings"),
+    pytest.param(5, 32, [1] * 20, id="20 settings"),
+    pytest.param(5, 32, REAL, id="20 settings as unequal as real ones"),
 ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("settings", "seeds", "foregrounds", "noise"), NULL_SWEEPS)
-def test_null_sweeps_have_five_percent_false_positives_and_intervals_cover(settings, seeds, foregrounds, noise) -> None:
+@pytest.mark.parametrize(("seeds", "foregrounds", "noise"), NULL_SWEEPS)
+def test_null_sweeps_have_five_percent_false_positives_and_intervals_cover(seeds, foregrounds, noise) -> None:
+    settings, count = len(noise), 1000
     rng = np.random.default_rng(settings + 10 * seeds + 1000 * foregrounds)
-    found, covered, count = 0, 0, 1000
+    found, covered = 0, 0.0
     for _ in range(count):
-        estimates, corrected = decide_all(simulate(rng, np.zeros(settings), seeds, foregrounds, 4, np.array(noise)))
+        estimates, corrected = decide_all(simulate(rng, np.zeros(settings), seeds, foregrounds, noise))
         found += min(corrected) < 0.05
         covered += np.mean([item.low <= 0 <= item.high for item in estimates])
     print(f"\n{settings} settings, {seeds} seeds, {foregrounds} foregrounds: {found / count:.3f} found, {covered / count:.3f} covered")
-    assert found / count == pytest.approx(0.05, abs=0.015)
-    assert covered / count == pytest.approx(0.95, abs=0.015)
+    assert found / count <= 0.065, "Holm's is a bound: comparisons that share a setting go wrong together"
+    if settings == 2:
+        assert found / count == pytest.approx(0.05, abs=0.015)
+    if noise is REAL:
+        assert covered / count >= 0.935
+    else:
+        assert covered / count == pytest.approx(0.95, abs=0.015)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seeds", [2, 3, 4])
-@pytest.mark.parametrize("noise", [(1, 1, 1), (0.5, 1, 2)], ids=["equal", "unequal"])
+@pytest.mark.parametrize(
+    "noise", [[1] * 3, [0.5, 1, 2], [0.3] * 9 + [3], REAL], ids=["equal", "unequal", "one varies more", "as unequal as real ones"]
+)
 def test_few_seeds_err_on_the_safe_side(seeds, noise) -> None:
     rng = np.random.default_rng(seeds)
-    found = np.mean([min(decide_all(simulate(rng, np.zeros(3), seeds, 12, 4, np.array(noise)))[1]) < 0.05 for _ in range(1000)])
-    print(f"\n{seeds} seeds, noise {noise}: false positives {found:.3f}")
+    sweeps = [simulate(rng, np.zeros(len(noise)), seeds, 12, noise) for _ in range(1000)]
+    found = np.mean([min(decide_all(cells)[1]) < 0.05 for cells in sweeps])
+    print(f"\n{len(noise)} settings, {seeds} seeds: false positives {found:.3f}")
     assert found <= 0.065
 
 
 @pytest.mark.slow
-def test_planted_effect_is_found_with_the_power_that_the_design_claims() -> None:
+@pytest.mark.parametrize(
+    ("seeds", "foregrounds", "noise"), [(5, 12, [1] * 2), (5, 12, [1] * 3), (3, 12, [1] * 3), (5, 50, [1] * 3), (5, 12, [0.5, 1, 2])]
+)
+def test_smallest_visible_difference_is_found_by_four_of_five_repetitions(seeds, foregrounds, noise) -> None:
+    """The claim of one sweep is planted in another sweep of the same design."""
     rng = np.random.default_rng(9)
-    truth = 1.535  # what the design of these sweeps calls its smallest visible difference, in the median
-    results = [decide_all(simulate(rng, np.array([0, 0, truth]), 5, 12, 4, np.ones(3))) for _ in range(1000)]
-    claimed = np.median([smallest_visible(estimates[1], 3) for estimates, _ in results])
-    power = np.mean([corrected[1] < 0.05 for _, corrected in results])
-    covered = np.mean([estimates[1].low <= -truth <= estimates[1].high for estimates, _ in results])
-    print(f"\npower {power:.3f} at {truth}, 80 % claimed at {claimed:.3f}; coverage {covered:.3f}")
-    assert claimed == pytest.approx(truth, rel=0.05)
-    assert power == pytest.approx(0.8, abs=0.08)
-    assert covered == pytest.approx(0.95, abs=0.015)
+    settings, comparisons = len(noise), len(pairs(len(noise)))
+    found, covered, claims, count = 0, 0, [], 2000
+    for _ in range(count):
+        spreads, prior = spreads_of(simulate(rng, np.zeros(settings), seeds, foregrounds, noise))
+        claims.append(smallest_visible(spreads[0], prior, comparisons))
+        estimates, _ = decide_all(simulate(rng, np.array([claims[-1], *[0] * (settings - 1)]), seeds, foregrounds, noise))
+        found += estimates[0].p < 0.05 / comparisons
+        covered += estimates[0].low <= claims[-1] <= estimates[0].high
+    print(f"\n{settings} settings, {seeds} seeds: power {found / count:.3f} at {np.median(claims):.3f}; coverage {covered / count:.3f}")
+    error = math.sqrt(0.8 * 0.2 / count)
+    assert 0.8 - 2 * error <= found / count <= 0.9
+    assert covered / count >= 0.935

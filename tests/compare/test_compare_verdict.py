@@ -69,6 +69,22 @@ def test_baseline_is_compared_with_all_others_only(sweep: Sweep) -> None:
     assert "dice is worse than alpha in SAD" in headline
 
 
+def test_many_pairs_are_better_asked_about_one_baseline(sweep: Sweep) -> None:
+    directory = sweep({str(number): 10 for number in range(7)}, seeds=2)
+    assert any("All 21 pairs are compared" in line and "--baseline" in line for line in decide(compare([directory])).details)
+    assert not any("pairs are compared" in line for line in decide(compare([directory], baseline="3")).details)
+
+
+def test_differences_stand_in_the_order_of_rank_the_better_setting_first(sweep: Sweep) -> None:
+    comparison = compare([sweep({"dice": 30, "alpha": 10, "focal": 20})])
+    assert [(item.first, item.second) for item in comparison.decisive.differences] == [
+        ("alpha", "focal"),
+        ("alpha", "dice"),
+        ("focal", "dice"),
+    ]
+    assert all(item.estimate.mean < 0 for item in comparison.decisive.differences)
+
+
 def test_settings_of_unequal_seeds_are_paired_by_seed_and_counted(sweep: Sweep, tmp_path: Path) -> None:
     directory = sweep({"alpha": 10, "dice": 14})
     (directory / "00010002" / "result.json").write_text('{"status": "failed", "error": "out of memory"}')

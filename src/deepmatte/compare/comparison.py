@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from deepmatte.compare import resampling
+from deepmatte.compare.moderation import ALONE, Prior, typical
 from deepmatte.compare.panel import Floats, Panel, make_panel, paired_rows, pairs, shared_metrics
+from deepmatte.compare.power import smallest_visible
 from deepmatte.compare.records import LeftOut, Run, read_records
 from deepmatte.compare.settings import Setting, group_settings
-from deepmatte.compare.statistics import LEVEL, Estimate, Spread, estimate, holm, pooled_between_seeds, smallest_visible, spread, wilcoxon
+from deepmatte.compare.statistics import LEVEL, Estimate, Spread, estimate, holm, spread, wilcoxon
 from deepmatte.errors import InputError
 
 
@@ -130,17 +132,22 @@ def compare(paths: Sequence[Path | str], metric: str = "sad", baseline: str | No
 
 
 def compare_metric(panel: Panel, baseline: int | None = None) -> Metric:
-    """Compare all settings in one metric."""
+    """Compare all settings in one metric; differences stand in the order of rank, the better setting first (a baseline second)."""
     cells = [panel.cells(number) for number in range(len(panel.settings))]
-    scores = rank_settings(panel, cells)
+    alone = [spread(table, panel.weights) for table in cells]
+    scores = rank_settings(panel, cells, alone)
     names = [setting.name for setting in panel.settings]
     reference = names.index(scores[0].setting) if baseline is None else baseline
-    couples = pairs(len(names), baseline)
+    order = [names.index(score.setting) for score in scores]
+    couples = [(order[a], order[b]) for a, b in pairs(len(order), None if baseline is None else order.index(baseline))]
     rows = [paired_rows(panel.settings[a].seeds, panel.settings[b].seeds) for a, b in couples]
     tables = [cells[a][left] - cells[b][right] for (a, b), (left, right) in zip(couples, rows, strict=True)]
     spreads = [spread(table, panel.weights) for table in tables]
-    estimates = estimate_differences(spreads, len(names))
+    spare = [part.seeds - 1 for part in alone]
+    prior = prior_of(spreads, alone, sum(spare) - max(spare))  # one setting's worth goes into what all have in common
+    estimates = [estimate(part, prior) for part in spreads]
     corrected = holm([item.p for item in estimates])
+    tests = sum(not math.isnan(item.p) for item in estimates)
     checks = wilcoxon(np.array([table.mean(axis=0) for table in tables])) if tables else []
     differences = []
     for number, (a, b) in enumerate(couples):
@@ -158,24 +165,24 @@ def compare_metric(panel: Panel, baseline: int | None = None) -> Metric:
                 p_wilcoxon=float(checks[number]),
                 wins=float(np.mean((difference < 0) + 0.5 * (difference == 0))),
                 effect=resampling.effect_size(tables[number], panel.weights, LEVEL) if reference in (a, b) else (math.nan,) * 3,
-                visible=smallest_visible(result, len(couples)),
+                visible=smallest_visible(spreads[number], prior, tests),
                 pairs_of_seeds=len(left),
             )
         )
     return Metric(panel, scores, differences)
 
 
-def estimate_differences(spreads: Sequence[Spread], num_settings: int) -> list[Estimate]:
-    """Return the estimate of every difference; settings of few seeds share what the sweep says of the variance between seeds."""
-    pooled = pooled_between_seeds(spreads)
-    fewest = min((part.seeds for part in spreads), default=1)
-    return [estimate(part, pooled, (num_settings - 1) * (fewest - 1)) for part in spreads]
+def prior_of(spreads: Sequence[Spread], settings: Sequence[Spread], most: int) -> Prior:
+    """Return what the sweep says of the variance between seeds of such ``spreads`` (means or differences) of its ``settings``."""
+    repeated = [part for part in settings if part.seeds > 1]
+    share, df = typical([part.between_seeds * part.seeds for part in repeated], [part.seeds - 1 for part in repeated])
+    known = [part.between_seeds * part.seeds for part in spreads if part.seeds > 1]
+    return Prior(share * float(np.mean(known)), df, most) if known else ALONE
 
 
-def rank_settings(panel: Panel, cells: Sequence[Floats]) -> list[Score]:
+def rank_settings(panel: Panel, cells: Sequence[Floats], spreads: Sequence[Spread]) -> list[Score]:
     """Return the settings from best to worst; equal means share a rank."""
-    spreads = [spread(table, panel.weights) for table in cells]
-    pooled, pooled_df = pooled_between_seeds(spreads), sum(len(table) - 1 for table in cells)
+    prior = prior_of(spreads, spreads, sum(part.seeds - 1 for part in spreads))
     draws = resampling.resample_means(cells, [setting.seeds for setting in panel.settings], panel.weights)
     chances = resampling.chance_to_be_best(draws, panel.sign)
     values = panel.sign * panel.means()
@@ -183,7 +190,7 @@ def rank_settings(panel: Panel, cells: Sequence[Floats]) -> list[Score]:
         Score(
             setting=setting.name,
             rank=1 + int(np.sum(values < values[number])),
-            estimate=estimate(spreads[number], pooled, pooled_df),
+            estimate=estimate(spreads[number], prior),
             sd=float(panel.scores[number].mean(axis=1).std(ddof=1)) if len(setting.runs) > 1 else math.nan,
             seeds=len(setting.runs),
             chance=float(chances[number]),

@@ -21,9 +21,6 @@ from PIL import Image
 from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.statistics import Estimate
 
-MOST = 10
-"""Settings that have a colour of their own: the best ones; the others are grey or left to the table."""
-
 INK = "#010203"
 """The colour of text and axes while drawing; in SVG it becomes the page's own text colour."""
 
@@ -41,11 +38,14 @@ STYLE = {
     "svg.hashsalt": "deepmatte",
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "legend.labelcolor"), INK),
 }
-COLOURS = mpl.color_sequences["tab10"]
+COLOURS = [colour for colour in mpl.color_sequences["tab10"] if colour != mpl.colors.to_rgb("tab:gray")]
 POINTS = {"marker": "o", "linestyle": "none", "markersize": 5}
 LINES = {"marker": "none", "linestyle": "-", "linewidth": 1.2}
 BOTH = {"marker": "o", "linestyle": "-", "markersize": 4, "linewidth": 1}
 """How the settings' values are drawn, in the figure and in its legend."""
+
+MOST = len(COLOURS)
+"""Settings that have a colour of their own: the best ones; the others are grey or left to the table."""
 
 
 @dataclass(frozen=True)

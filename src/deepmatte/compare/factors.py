@@ -12,8 +12,10 @@ from itertools import combinations
 
 import numpy as np
 
+from deepmatte.compare.comparison import prior_of
+from deepmatte.compare.moderation import Prior
 from deepmatte.compare.panel import Floats, Panel
-from deepmatte.compare.statistics import Estimate, Spread, estimate, holm, pooled_between_seeds, spread
+from deepmatte.compare.statistics import Estimate, estimate, holm, spread
 
 MOST_EFFECTS = 200
 """A sweep with more effects than this is described by its main effects only."""
@@ -59,7 +61,10 @@ def effects(panel: Panel) -> list[Effect]:
     rows = [[setting.seeds.index(seed) for seed in seeds] for setting in panel.settings]
     cells = np.stack([panel.cells(number)[row] for number, row in enumerate(rows)])
     spreads = [spread(np.tensordot(contrast[4], cells, axes=1), panel.weights) for contrast in contrasts]
-    estimates = estimate_contrasts(spreads, [contrast[4] for contrast in contrasts], pairwise_variance(cells, panel.weights), len(levels))
+    prior = prior_of_difference(cells, panel.weights)
+    # a contrast c of settings has the variance of a difference times sum(c^2) / 2
+    scales = [float(np.sum(contrast[4] ** 2)) / 2 for contrast in contrasts]
+    estimates = [estimate(part, prior, scale) for part, scale in zip(spreads, scales, strict=True)]
     corrected = holm([item.p for item in estimates])
     return [Effect(*contrast[:4], result, p, contrast[5]) for contrast, result, p in zip(contrasts, estimates, corrected, strict=True)]
 
@@ -118,16 +123,9 @@ def matches(levels: Sequence[dict[str, str]], keys: Sequence[str], wanted: Seque
     return [tuple(found[tuple(item)] for item in wanted) for found in table.values() if all(tuple(item) in found for item in wanted)]
 
 
-def pairwise_variance(cells: Floats, weights: Floats) -> float:
-    """Return the variance between seeds of a difference, pooled over all pairs; ``cells`` is (settings, seeds, foregrounds)."""
-    centred, num = cells - cells.mean(axis=0), len(cells)
+def prior_of_difference(cells: Floats, weights: Floats) -> Prior:
+    """Return what the sweep says of the variance between seeds of a difference; ``cells`` is (settings, seeds, foregrounds)."""
+    num, seeds, _ = cells.shape
+    prior = prior_of([spread(table, weights) for table in cells - cells.mean(axis=0)], [spread(table, weights) for table in cells], 0)
     # the mean over pairs is twice the mean over settings of what a seed does beyond the common effect, times S / (S - 1)
-    return 2 * num / (num - 1) * pooled_between_seeds([spread(table, weights) for table in centred])
-
-
-def estimate_contrasts(spreads: Sequence[Spread], contrasts: Sequence[Floats], pooled: float, num_settings: int) -> list[Estimate]:
-    """Return the estimates; a contrast c of settings has the pooled variance of a difference times sum(c^2) / 2."""
-    return [
-        estimate(part, pooled, (num_settings - 1) * (part.seeds - 1), scale=float(np.sum(contrast**2)) / 2)
-        for part, contrast in zip(spreads, contrasts, strict=True)
-    ]
+    return Prior(2 * num / (num - 1) * prior.variance, prior.df, (num - 1) * (seeds - 1))

@@ -166,7 +166,8 @@ def draw_curves(comparison: Comparison) -> Iterator[Drawing]:
         axis = figure.add_subplot(1, len(drawn), number + 1)
         for name, items in curves.items():
             if column in items:
-                axis.plot(items[column].index, items[column].to_numpy(), color=colour_of(comparison, name), **LINES)
+                style = LINES if len(items[column]) > 1 else POINTS  # a line through one point can't be seen
+                axis.plot(items[column].index, items[column].to_numpy(), color=colour_of(comparison, name), **style)
         axis.set_xlabel("step")
         axis.set_title(columns[column])
     legend(figure, comparison, LINES)

@@ -28,10 +28,11 @@ SIDE = 256
 def make_gallery(comparison: Comparison) -> dict[str, Any] | None:
     """Return the pictures as data for the page, None where the runs share no test pictures.
 
-    ``runs`` has name and setting of each run, ``pictures`` name, ``hard`` (mean score over the runs, larger is harder), ``apart`` (largest
-    difference between settings), and JPEG data: ``image``, ``alpha``, and ``mattes`` and ``scores``, one a run.
+    ``runs`` has name and setting of each run, the best setting first, ``pictures`` name, ``hard`` (mean score over the runs, larger
+    is harder), ``apart`` (largest difference between settings), and JPEG data: ``image``, ``alpha``, and ``mattes`` and ``scores``,
+    one a run.
     """
-    runs = [(setting.name, run) for setting in comparison.settings for run in setting.runs]
+    runs = [(score.setting, run) for score in comparison.decisive.scores for run in comparison.setting(score.setting).runs]
     names = picture_names([run.path for _, run in runs])
     if not names:
         return None

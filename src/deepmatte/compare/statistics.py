@@ -16,16 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
+from deepmatte.compare.moderation import ALONE, Prior, moderated
 from deepmatte.compare.panel import Floats
 
 FEW_SEEDS = 5
-"""With fewer seeds than this a setting's own variance between seeds is too uncertain to be used alone."""
+"""With fewer seeds than this the variance between seeds limits what can be said."""
 
 LEVEL = 0.05
 """Significance level of the family of comparisons; intervals are of confidence ``1 - LEVEL``."""
 
-POWER = 0.8
-"""Power at which a design is said to see a difference."""
+Pair = tuple[Floats, Floats]
 
 
 @dataclass(frozen=True)
@@ -70,35 +70,29 @@ def spread(cells: Floats, weights: Floats) -> Spread:
     return Spread(mean, over_seeds, over_foregrounds, over_cells, seeds, foregrounds)
 
 
-def pooled_between_seeds(spreads: Sequence[Spread]) -> float:
-    """Return the mean variance between seeds of several differences (or means); NaN where none has two seeds.
-
-    Over all pairs of settings with the same R seeds it is 2/R times the mean square of the interaction of seed and setting,
-    which is how a randomised block design pools it.
-    """
-    known = [part.between_seeds for part in spreads if part.seeds > 1]
-    return float(np.mean(known)) if known else math.nan
-
-
-def estimate(part: Spread, pooled: float = math.nan, pooled_df: int = 0, scale: float = 1.0) -> Estimate:
-    """Return mean and interval of a `Spread`.
-
-    With fewer than `FEW_SEEDS` seeds the variance between seeds is the larger of its own and ``scale * pooled``, that of all
-    differences of the sweep, with ``pooled_df`` degrees of freedom. The degrees of freedom of the whole are Satterthwaite's,
-    but those of the seeds alone while these are fewer than four: with so few a lucky small estimate would be believed.
-    """
+def estimate(part: Spread, prior: Prior = ALONE, scale: float = 1.0) -> Estimate:
+    """Return mean and interval of a `Spread`; ``prior`` is what the sweep says of the variance between seeds."""
     if part.seeds < 2:
         return finish(part.mean, part.between_foregrounds, max(part.foregrounds - 1, 1), generalises=False)
-    seeds, seeds_df = part.between_seeds, part.seeds - 1
-    if part.seeds < FEW_SEEDS and pooled_df > seeds_df:
-        seeds, seeds_df = max(seeds, scale * pooled), pooled_df
+    seeds, seeds_df = moderated(part.between_seeds, part.seeds, prior, scale)
     if part.foregrounds < 2:
         return finish(part.mean, seeds, seeds_df, generalises=True)
-    variance = max(seeds + part.between_foregrounds - part.between_cells, seeds, part.between_foregrounds)
-    if variance == 0 or seeds_df < 4:
-        return finish(part.mean, variance, seeds_df, generalises=True)
-    df = variance**2 / (seeds**2 / seeds_df + part.between_foregrounds**2 / (part.foregrounds - 1))
-    return finish(part.mean, variance, df, generalises=True)
+    variance, df = combined(seeds, part.between_foregrounds, part.between_cells, seeds_df, part.foregrounds - 1)
+    return finish(part.mean, float(variance), float(df), generalises=True)
+
+
+def combined(seeds: Floats | float, foregrounds: Floats | float, cells: Floats | float, seeds_df: float, foregrounds_df: int) -> Pair:
+    """Return the variance of a mean and its degrees of freedom from the three parts of a `Spread`.
+
+    The degrees of freedom are Satterthwaite's, but those of the seeds alone while these are fewer than four: with so few a lucky
+    small estimate would be believed.
+    """
+    variance = np.maximum(seeds + foregrounds - cells, np.maximum(seeds, foregrounds))
+    df = np.full_like(variance, seeds_df)
+    if seeds_df >= 4:
+        parts = np.square(seeds) / seeds_df + np.square(foregrounds) / foregrounds_df
+        np.divide(np.square(variance), parts, out=df, where=parts > 0)
+    return variance, df
 
 
 def finish(mean: float, variance: float, df: float, *, generalises: bool) -> Estimate:
@@ -111,17 +105,6 @@ def finish(mean: float, variance: float, df: float, *, generalises: bool) -> Est
     if generalises:
         p = float(2 * special.stdtr(df, -abs(mean) / error)) if error > 0 else float(mean == 0)
     return Estimate(mean, error, df, mean - half, mean + half, p, generalises)
-
-
-def smallest_visible(result: Estimate, comparisons: int) -> float:
-    """Return the difference that this design finds in `POWER` of all repetitions, at the first step of Holm's correction.
-
-    The usual sum of two quantiles of Student's distribution times the standard error; NaN with one seed.
-    """
-    if not result.generalises or math.isnan(result.error):
-        return math.nan
-    level = LEVEL / max(comparisons, 1)
-    return float(special.stdtrit(result.df, 1 - level / 2) + special.stdtrit(result.df, POWER)) * result.error
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -11,6 +11,9 @@ from deepmatte.compare.statistics import FEW_SEEDS, LEVEL
 CONFIDENCE = ((0.001, "very sure"), (0.01, "sure"), (LEVEL, "fairly sure"))
 """Largest corrected p of each degree of confidence; above the last, settings are not distinguishable."""
 
+MANY = 20
+"""With more pairs than this their correction costs so much that one baseline is the better question."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -101,6 +104,12 @@ def caveats(comparison: Comparison) -> list[str]:
         count = "1 seed" if seeds == 1 else f"{seeds} seeds"
         lines.append(
             f"Only {count} in the smallest setting: the variance between seeds limits what can be said; run at least {FEW_SEEDS} seeds."
+        )
+    metric = comparison.decisive
+    if comparison.baseline is None and len(metric.differences) > MANY and not all(item.distinguishable for item in metric.differences):
+        lines.append(
+            f"All {len(metric.differences)} pairs are compared, which asks much of each: `--baseline SETTING` compares with one setting "
+            "only and sees smaller differences; choose it before you look."
         )
     if foregrounds < 5:
         lines.append(f"Only {foregrounds} foreground{'s' * (foregrounds > 1)} in the test set: the result may not hold for others.")
