@@ -90,6 +90,21 @@ def test_ctrl_c_ends_the_children_and_the_same_command_goes_on(launcher: str, st
     checked(stubbed, undisturbed)
 
 
+def test_a_killed_worker_of_joblib_ends_the_sweep_in_words_and_the_same_command_goes_on(stubbed, undisturbed: dict[str, int]) -> None:
+    words = (GRID, *LAUNCHERS["joblib"])
+    first = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="0.6")
+    stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 2)
+    kills = stubbed.kill(stubbed.pids("popen_loky_posix"))
+    output = first.communicate(timeout=600)[0]
+    assert kills >= 2
+    assert first.returncode == 1, output
+    assert "Traceback" not in output
+    assert output.strip().splitlines()[-1].startswith("deepmatte: joblib lost a worker"), output
+    code, output = stubbed.run(*words, STUB_STEPS="12")
+    assert code == 0, output
+    checked(stubbed, undisturbed)
+
+
 def test_everything_killed_again_and_again(stubbed, undisturbed: dict[str, int]) -> None:
     """All processes at once by SIGKILL, at random moments, until 8 kills have hit a job at work; then once more in peace."""
     random.seed(0)
