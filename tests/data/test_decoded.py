@@ -6,10 +6,12 @@ import shutil
 import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_pictures import photograph
 
 from deepmatte.data import Composition, FolderData, PictureCache
 from deepmatte.data.decoded import DecodedFolder, Origin
@@ -202,3 +204,32 @@ def test_names_of_cache_files_tell_apart_paths_states_and_ways_of_reading(tmp_pa
 def test_a_negative_size_is_refused():
     with pytest.raises(InputError, match=r"^data\.cache\.max_gb=-1"):
         PictureCache(max_gb=-1)
+
+
+@pytest.mark.parametrize(("height", "width", "scale"), [(40, 900, 1), (80, 81, 2), (159, 700, 2), (160, 170, 4), (420, 330, 8)])
+def test_jpeg_backgrounds_are_decoded_at_the_smallest_scale_that_keeps_both_sides(tree, tmp_path, height, width, scale):
+    """The pixels are those of OpenCV's own reduced decoding; PNG files stay as they are, and so do the samples with a cache."""
+    root = tree()
+    for suffix in ("jpg", "png"):
+        Image.fromarray(photograph(height, width, 5)).save(root / "bg" / f"large.{suffix}")
+        source = FolderData(root, background="bg/larg*." + suffix, background_side=40, val_fraction=0, test_fraction=0)
+        backgrounds = source.backgrounds("train")
+        expected = photograph(height, width, 5)
+        if suffix == "jpg":
+            flags = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
+            expected = cv2.imread(str(root / "bg" / "large.jpg"), flags[scale])[..., ::-1]
+        np.testing.assert_array_equal(backgrounds.load(0), expected)
+        assert backgrounds.size(0) == expected.shape[:2]
+        plain = FolderData(root, background="bg/larg*." + suffix, val_fraction=0, test_fraction=0).backgrounds("train")
+        assert plain.digest() != backgrounds.digest()
+        cached = PictureCache(tmp_path / "cache", 1.0).keep(backgrounds, with_edges=False)
+        assert cached.num_bytes(0) == expected.size
+        for _ in range(2):
+            np.testing.assert_array_equal(cached.load(0), expected)
+            cached.build(0)
+        assert PictureCache(tmp_path / "cache", 1.0).keep(plain, with_edges=False).load(0).shape == (height, width, 3)
+
+
+def test_a_background_side_that_is_none_is_refused(tree):
+    with pytest.raises(InputError, match=r"^data\.source\.background_side=0: "):
+        FolderData(tree(), background_side=0)

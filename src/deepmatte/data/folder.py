@@ -53,6 +53,8 @@ class FolderData:
             foreground in several pictures; None where each picture is a foreground of its own.
         alpha_from: which channel is the matte (`deepmatte.data.images.read_alpha`).
         estimate_foreground: foregrounds are photographs with a background of their own; their own colours are estimated.
+        background_side: JPEG backgrounds are decoded at a half, a quarter or an eighth of their size, the smallest at which both sides
+            have so many pixels; None decodes them as they are. At the largest of ``composition.crop_sizes`` every crop still fits.
         trimap_kernel: size in pixels of the ellipse that makes trimaps, where they are not given.
         links: ``inside`` refuses symbolic links that lead out of ``root``, ``follow`` goes wherever they lead.
         on_error: ``stop`` at the first file that can't be used, or ``skip`` and count them.
@@ -82,6 +84,7 @@ class FolderData:
         identity: str | None = None,
         alpha_from: AlphaFrom = "auto",
         estimate_foreground: bool = False,
+        background_side: int | None = None,
         trimap_kernel: int = 25,
         links: Links = "inside",
         on_error: Literal["stop", "skip"] = "stop",
@@ -94,6 +97,8 @@ class FolderData:
         for key, value, choices in (("on_error", on_error, ("stop", "skip")), ("source.links", links, ("inside", "follow"))):
             if value not in choices:
                 raise InputError(f"data.{key}={value}: is none of {', '.join(choices)}")
+        if background_side is not None and background_side < 1:
+            raise InputError(f"data.source.background_side={background_side}: is a length in pixels, 1 or more; null decodes all of them")
         if root is None:
             raise InputError("data.root: needs the folder that holds the data (data.root=DIR)")
         if not Path(root).expanduser().is_dir():
@@ -101,6 +106,7 @@ class FolderData:
         self.name, self.version, self.on_error = name, str(version), on_error
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         self.problems: list[str] = []
+        self._background_side = background_side
         self._uncomposited = background == OWN and image is None
         if self._uncomposited and alpha is None:
             raise InputError("data.background=own: photographs have mattes of their own; set data.source.alpha to where they are")
@@ -140,7 +146,7 @@ class FolderData:
         """
         if self._uncomposited:
             return OwnBackground()
-        return FolderBackgrounds(self._files("backgrounds", split, self._layout.backgrounds), self._cache)
+        return FolderBackgrounds(self._files("backgrounds", split, self._layout.backgrounds), self._cache, self._background_side)
 
     def images(self, split: Split) -> FolderImages | None:
         """Return the finished images of a split, or None if it is composited."""

@@ -59,13 +59,13 @@ def named(path: PathLike) -> str:
     return text if text.isprintable() else repr(text)
 
 
-def read_header(path: PathLike) -> Header:
-    """Return size and kind of a picture without decoding it (about 0.1 ms).
+def read_header(path: PathLike, least_side: int | None = None) -> Header:
+    """Return size and kind of a picture without decoding it (about 0.1 ms); with ``least_side``, the size that `read_image` gives it.
 
     Raises:
         InputError: the file is missing, empty, no picture, or in a colour space that has to be converted first.
     """
-    with _opened(path) as picture:
+    with _opened(path, least_side=least_side) as picture:
         # Pillow would decode a whole PNG to look for EXIF data behind the pixels, and gives the rotated size of a TIFF by itself.
         if picture.format == "TIFF" or (picture.format == "PNG" and "exif" not in picture.info):
             turned = False
@@ -92,13 +92,16 @@ def check_complete(path: PathLike) -> None:
         _decoded(path)
 
 
-def read_image(path: PathLike) -> np.ndarray:
+def read_image(path: PathLike, least_side: int | None = None) -> np.ndarray:
     """Return the colours of a picture as uint8 RGB (H, W, 3); an alpha channel is dropped, grey is repeated, 16 bit rounded to 8.
+
+    With ``least_side``, JPEG files are decoded at a half, a quarter or an eighth of their size, the smallest at which no side is
+    shorter than that: most of the work of decoding is left out.
 
     Raises:
         InputError: the file is missing, empty, truncated, no picture, or in a colour space that has to be converted first.
     """
-    return _colours(_decoded(path))
+    return _colours(_decoded(path, least_side))
 
 
 def read_alpha(path: PathLike, channel: AlphaFrom = "auto") -> np.ndarray:
@@ -212,9 +215,9 @@ def _to_8_bit(pixels: np.ndarray) -> np.ndarray:
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _decoded(path: PathLike) -> np.ndarray:
+def _decoded(path: PathLike, least_side: int | None = None) -> np.ndarray:
     """Return the upright pixels of a file as uint8 or uint16, (H, W) or (H, W, C) with C = 2 (grey and alpha), 3 or 4."""
-    with _opened(path) as picture:
+    with _opened(path, least_side=least_side) as picture:
         deep = any(";16" in str(tile[3]) for tile in picture.tile)
         if deep and picture.format != "PNG":
             raise InputError(f"{named(path)}: 16 bits are read from PNG files only, not from {picture.format}; save it as PNG")
@@ -224,7 +227,7 @@ def _decoded(path: PathLike) -> np.ndarray:
 
 
 @contextmanager
-def _opened(path: PathLike, any_mode: bool = False) -> Iterator[ImageFile.ImageFile]:
+def _opened(path: PathLike, any_mode: bool = False, least_side: int | None = None) -> Iterator[ImageFile.ImageFile]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -234,6 +237,8 @@ def _opened(path: PathLike, any_mode: bool = False) -> Iterator[ImageFile.ImageF
                 raise Image.DecompressionBombError
             if picture.mode not in _MODES and not any_mode:
                 raise InputError(f"{named(path)}: pixels of type {picture.mode} are not read; convert the file to 8-bit RGB or grey")
+            if least_side is not None:
+                picture.draft(picture.mode, (least_side, least_side))  # does nothing to formats that have no smaller scales
             yield picture
     except InputError:
         raise

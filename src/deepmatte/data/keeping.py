@@ -232,9 +232,12 @@ class KeptBackgrounds(_Kept[BackgroundSet]):
 
     def num_bytes(self, index: int) -> int:
         """Return the bytes of the colours."""
-        origin = self.items.origin(index)  # type: ignore[attr-defined]
-        header = read_header(origin.files[0])
-        return 3 * header.height * header.width
+        if isinstance(self.items, KnowsSizes):
+            height, width = self.items.size(index)
+        else:
+            header = read_header(self.items.origin(index).files[0])  # type: ignore[attr-defined]
+            height, width = header.height, header.width
+        return 3 * height * width
 
 
 class _Jobs(Dataset[int]):

@@ -10,7 +10,7 @@ import numpy as np
 
 from deepmatte.data.cache import ArrayCache
 from deepmatte.data.files import Files, FileSet
-from deepmatte.data.images import AlphaFrom, named, read_alpha, read_cutout, read_image, read_trimap
+from deepmatte.data.images import AlphaFrom, named, read_alpha, read_cutout, read_header, read_image, read_trimap
 from deepmatte.errors import InputError
 from deepmatte.ops.regions import UNKNOWN
 from deepmatte.ops.trimap import full_scale, trimap_from_alpha
@@ -102,14 +102,19 @@ class FolderForegrounds(FileSet):
 class FolderBackgrounds(FileSet):
     """Opaque pictures of a folder."""
 
-    def __init__(self, files: Files, cache: ArrayCache) -> None:
-        super().__init__(files)
-        self._cache = cache
+    def __init__(self, files: Files, cache: ArrayCache, least_side: int | None = None) -> None:
+        super().__init__(files, f"least_side={least_side}" if least_side is not None else "")
+        self._cache, self._least_side = cache, least_side
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return (height, width) as `load` gives them."""
+        header = read_header(self.files[index][0], self._least_side)
+        return header.height, header.width
 
     def load(self, index: int) -> np.ndarray:
         """Return colours, uint8 (H, W, 3), read-only and perhaps from memory."""
         files = self.files[index]
-        return self._cache.get(files, lambda: (read_image(files[0]),))[0]
+        return self._cache.get(files, lambda: (read_image(files[0], self._least_side),))[0]
 
 
 class FolderImages(FileSet):
