@@ -148,7 +148,8 @@ def test_where_an_object_is_opaque_the_picture_has_its_colour(drawn: list[Scene]
 def test_the_class_map_alone_is_right_by_class_and_wrong_by_object(drawn: list[Scene], tmp_path: Path) -> None:
     records = {}
     for label, predict in ((TRUTH, lambda scene: scene.alphas), (MERGED, merged), ("half", lambda scene: scene.alphas / 2)):
-        _score(Contender(label, label, lambda predict=predict: predict), drawn, tmp_path / label)
+        kind = "network" if label == "half" else "truth"
+        _score(Contender(label, label, lambda predict=predict: predict, kind), drawn, tmp_path / label)
         records[label] = summary(read_scores(tmp_path / label) or {})
     assert records[TRUTH] == {"semantic": 1.0, "instance": 1.0, "same": 1.0, "alone": 1.0, "strayed": 0.0, "sad": 0.0}
     assert records[MERGED]["semantic"] == 1.0

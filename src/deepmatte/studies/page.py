@@ -32,7 +32,10 @@ FAILURES = (
     "(black 0, yellow 1) of one seed, best setting first."
 )
 
-SCENES = "Pictures with several objects: above by object, below by class; after the truth the best by semantic mIoU. Grey is background."
+SCENES = (
+    "Pictures with several objects: above by object, below by class; after the truth the best networks and methods by semantic mIoU. "
+    "Grey is background."
+)
 
 CREDITS = (
     "Pictures: drawn by deepmatte; backgrounds from scikit-image and scikit-learn (china and flower: CC BY 2.0, danielbuechele, vultilion)."

@@ -22,10 +22,13 @@ METHOD = (
     "each method mattes every object by a trimap of its own, whose known zones hold; the alphas stay soft here. The map of the objects "
     "is the argmax of their alphas and of what they leave to the background; for the map of the classes the alphas of a class are added "
     "up first. Semantic mIoU is that of one confusion matrix of all pictures' class maps, the background being a class; instance IoU and "
-    "SAD are means over the objects. Astray are pixels of objects whose class is right, but which went to another object of that class."
+    "SAD (of the unknown zones) are means over the objects. Astray are pixels of objects whose class is right, but which went to another "
+    "object of that class."
 )
 
-MOST_COLUMNS = 6
+MOST_COLUMNS = 3
+"""Networks, and methods, in the picture at most."""
+
 PALETTE = np.array(
     [[90, 90, 90], [230, 90, 60], [60, 140, 230], [80, 200, 90], [230, 200, 60], [180, 80, 200], [60, 200, 200], [240, 150, 180]], np.uint8
 )
@@ -94,10 +97,16 @@ def verdict(ranked: Sequence[dict[str, Any]], merged: dict[str, Any]) -> str:
 
 
 def picture(folders: Sequence[Path]) -> Figure:
-    """Return the first scenes in rows of two: the composite, then the maps of objects (above) and of classes (below)."""
-    by_label = {record["label"]: folder for folder in folders if (record := read_scores(folder)) is not None}
-    ranked = sorted((label for label in by_label if label not in (TRUTH, MERGED)), key=lambda label: -_semantic(by_label[label]))
-    columns = [TRUTH, *ranked[:MOST_COLUMNS]]
+    """Return the first scenes in rows of two: the composite, then the maps of objects (above) and of classes (below).
+
+    After the truth come the best networks and the best methods by semantic mIoU.
+    """
+    found = [(folder, record) for folder in folders if (record := read_scores(folder)) is not None]
+    by_label = {record["label"]: folder for folder, record in found}
+    columns = [TRUTH]
+    for kind in ("network", "method"):
+        ranked = sorted((record for _, record in found if record["kind"] == kind), key=lambda record: -summary(record)["semantic"])
+        columns += [record["label"] for record in ranked[:MOST_COLUMNS]]
     shown = [number for number in range(SHOWN) if (by_label[TRUTH] / f"{number}_image.png").is_file()]
     figure = Figure(figsize=(1.5 * (1 + len(columns)), 3.1 * len(shown) + 0.3), layout="constrained")
     axes = figure.subplots(2 * len(shown), 1 + len(columns), squeeze=False)
@@ -112,10 +121,6 @@ def picture(folders: Sequence[Path]) -> Figure:
     for axis, title in zip(axes[0], ("picture", *columns), strict=True):
         axis.set_title(wrapped(title), fontsize=7)
     return figure
-
-
-def _semantic(folder: Path) -> float:
-    return summary(read_scores(folder) or {})["semantic"]
 
 
 def _read(file: Path) -> np.ndarray:

@@ -41,11 +41,15 @@ Alphas = Callable[[Scene], np.ndarray]
 
 @dataclass(frozen=True)
 class Contender:
-    """Who mattes the scenes: ``label`` names it on the page, ``identity`` changes when its mattes would."""
+    """Who mattes the scenes: ``label`` names it on the page, ``identity`` changes when its mattes would.
+
+    ``kind`` is truth, network or method.
+    """
 
     label: str
     identity: str
     prepare: Callable[[], Alphas]
+    kind: str = "truth"
 
 
 def score_scenes(study: Study, runs: Sequence[Run]) -> list[Path]:
@@ -107,7 +111,7 @@ def read_scores(folder: Path) -> dict[str, Any] | None:
 
 def _network(name: str, run: Run) -> Contender:
     identity = json.dumps([run.result.get("config_hash"), run.result["scores"]], sort_keys=True)
-    return Contender(name, hashlib.sha256(identity.encode()).hexdigest()[:16], lambda: _each(predictor_of_run(run.path)))
+    return Contender(name, hashlib.sha256(identity.encode()).hexdigest()[:16], lambda: _each(predictor_of_run(run.path)), "network")
 
 
 def _method(words: str) -> Contender:
@@ -118,7 +122,7 @@ def _method(words: str) -> Contender:
         method.prepare()
         return _each(lambda image, trimap: method(image / 255.0, trimap))
 
-    return Contender(method.label, method.label, prepare)
+    return Contender(method.label, method.label, prepare, "method")
 
 
 def _each(predictor: Predictor) -> Alphas:
@@ -154,6 +158,7 @@ def _score(contender: Contender, scenes: Sequence[Scene], folder: Path) -> None:
     record = {
         "label": contender.label,
         "identity": contender.identity,
+        "kind": contender.kind,
         "kinds": kinds,
         "confusion": confusion.tolist(),
         "objects": objects,
