@@ -18,6 +18,7 @@ from deepmatte.errors import InputError
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
 GREY = RNG.integers(0, 256, (6, 9), dtype=np.uint8)
+LARGE = np.random.default_rng(1).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 TRIMAP = np.array([[0, 128, 255], [255, 128, 0]], np.uint8)
 
 
@@ -260,6 +261,34 @@ def test_damaged_bytes_give_a_picture_or_an_input_error(tmp_path, data):
     for reader in (read_image, read_alpha, read_cutout, read_trimap, read_header):
         message = refusal(reader, path)
         assert message is None or (message.startswith(f"{path}: ") and "\n" not in message)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_cut_off_files_of_every_kind_are_refused_or_have_all_their_pixels(tmp_path, data):
+    kind = data.draw(st.sampled_from(["png", "jpeg", "webp", "bmp", "tiff"]))
+    buffer, path = io.BytesIO(), tmp_path / "cut.png"
+    Image.fromarray(LARGE).save(buffer, kind)
+    path.write_bytes(buffer.getvalue())
+    whole = read_image(path)
+    path.write_bytes(buffer.getvalue()[: data.draw(st.integers(0, len(buffer.getvalue()) - 1))])
+    if refusal(read_image, path) is None:
+        np.testing.assert_array_equal(read_image(path), whole)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    magic=st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"RIFF\0\0\1\0WEBPVP8 ", b"BM", b"II*\0", b"MM\0*"]),
+    rest=st.binary(),
+)
+def test_random_bytes_are_refused_in_one_line(tmp_path, magic, rest):
+    path = tmp_path / "random.jpg"
+    path.write_bytes(magic + rest)
+    for reader in (read_image, read_alpha, read_cutout, read_trimap, read_header):
+        message = refusal(reader, path)
+        assert message is not None
+        assert message.startswith(f"{path}: ")
+        assert "\n" not in message
 
 
 def refusal(reader, path) -> str | None:

@@ -103,23 +103,23 @@ class Composition:
         self.affine, self.interpolation = Affine.of(affine), interpolation
         self.hsv = HsvJitter(**_strengths("hsv", hsv, HSV))
         self.shadow, self.degradation, self.linear_light = Shadow.of(shadow), Degradation(degrade), linear_light
+        self._check()
+
+    def _check(self) -> None:
         if not self.crop_sizes or self.crop_sizes[0] < 1:
-            raise InputError(f"composition.crop_sizes={list(crop_sizes)}: needs at least one side, all of them positive")
-        for key, side in (("size", size), ("max_side", max_side), ("fixed_size", fixed_size)):
+            raise InputError(f"composition.crop_sizes={list(self.crop_sizes)}: needs at least one side, all of them positive")
+        for key in ("size", "max_side", "fixed_size"):
+            side = getattr(self, key)
             if side is not None and side < 1:
                 raise InputError(f"composition.{key}={side}: a side is a positive number of pixels")
-        if max_side is not None and fixed_size is not None:
-            raise InputError(f"composition.fixed_size={fixed_size}: sets the size of validation and test images, max_side has to be null")
-        for key, probability in (("flip", flip), ("merge", merge), ("augment", augment)):
-            if not 0 <= probability <= 1:
-                raise InputError(f"composition.{key}={probability}: a probability lies between 0 and 1")
-        for key, word, words in (
-            ("interpolation", interpolation, ("area", "random")),
-            ("crop", crop, ("edge", "whole")),
-            ("trimap_at", trimap_at, ("output", "source")),
-        ):
-            if word not in words:
-                raise InputError(f"composition.{key}={word}: choose {' or '.join(words)}")
+        if self.max_side is not None and self.fixed_size is not None:
+            raise InputError(f"composition.fixed_size={self.fixed_size}: sets the size of validation and test, max_side has to be null")
+        for key in ("flip", "merge", "augment"):
+            if not 0 <= getattr(self, key) <= 1:
+                raise InputError(f"composition.{key}={getattr(self, key)}: a probability lies between 0 and 1")
+        for key, words in (("interpolation", ("area", "random")), ("crop", ("edge", "whole")), ("trimap_at", ("output", "source"))):
+            if getattr(self, key) not in words:
+                raise InputError(f"composition.{key}={getattr(self, key)}: choose {' or '.join(words)}")
 
     def check_size(self, name: str, height: int, width: int) -> None:
         """Refuse a foreground into which the smallest crop does not fit.
@@ -184,8 +184,8 @@ class Composition:
         """Return one validation or test sample: the whole foreground over a background scaled to cover it, without jitter.
 
         Arguments and result are those of `sample`; the size is that of the foreground, limited to ``max_side``, or ``fixed_size``. The
-        trimap is made by
-        the middle of the ranges, so that no picture is hard by a draw of extreme kernels; random is the part of the background.
+        trimap is made by the middle of the ranges, so that no picture is hard by a draw of extreme kernels; random is the part of the
+        background.
 
         Raises:
             InputError: the trimap has no unknown pixels, because the matte has no edge.
