@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import StringIO
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from simulated_runs import write_run
 from statsmodels.formula.api import ols
 
 from deepmatte.compare.comparison import compare
 from deepmatte.compare.factors import effects, factor_levels
 from deepmatte.compare.pareto import axes, front
+from deepmatte.compare.record import as_record
+from deepmatte.compare.table import print_comparison
 
 
 def grid(directory: Path, dice: Sequence[str], laplacian: Sequence[str], seeds: int = 5, skip: tuple = (), together: float = 0.0) -> Path:
@@ -45,6 +49,28 @@ def test_effects_of_a_full_grid_are_those_of_least_squares(tmp_path: Path) -> No
     assert laplacian.p_holm < 0.01
     assert both.estimate.low < 3 < both.estimate.high
     assert both.name == "loss.dice.weight: 0 to 1, at loss.laplacian.weight 1 against 0"
+
+
+def test_interaction_says_what_dice_does_without_laplacian_and_with_it(tmp_path: Path) -> None:
+    """Two factors of two levels: the changes at both levels are plain differences of two settings."""
+    panel = compare([grid(tmp_path, "01", "01", together=3.0)]).decisive.panel
+    means = {tuple(setting.levels.values()): mean for setting, mean in zip(panel.settings, panel.means(), strict=True)}
+    *main, both = effects(panel)
+    assert [item.at for item in main] == [None, None]
+    without, with_it = both.at
+    assert without.mean == pytest.approx(means["1", "0"] - means["0", "0"])
+    assert with_it.mean == pytest.approx(means["1", "1"] - means["0", "1"])
+    assert without.high < 0 < with_it.low, "planted: Dice alone helps by 2, beside Laplacian it harms by 1"
+
+
+def test_effects_stand_in_the_terminal_and_in_the_record(tmp_path: Path) -> None:
+    comparison = compare([grid(tmp_path, "01", "01")])
+    console = Console(width=160, record=True, file=StringIO())
+    print_comparison(comparison, console)
+    assert "dice: 0 to 1, at laplacian 1 against 0" in console.export_text()
+    record = as_record(comparison)["effects"]
+    assert [item["factor"] for item in record] == ["loss.dice.weight", "loss.laplacian.weight", "loss.dice.weight"]
+    assert record[2]["estimate"]["mean"] == pytest.approx(record[2]["at"][1]["mean"] - record[2]["at"][0]["mean"])
 
 
 def test_interaction_that_is_not_there_is_not_found(tmp_path: Path) -> None:

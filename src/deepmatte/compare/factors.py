@@ -26,7 +26,8 @@ class Effect:
     """How a score changes when ``factor`` goes from ``reference`` to ``level``, averaged over what else varies.
 
     With ``given`` (factor, reference, level) it is an interaction: how much that change differs between the two levels of
-    ``given``. ``num`` is the number of matched pairs (or fours) of settings; ``p_holm`` is corrected over all effects of the sweep.
+    ``given``, and ``at`` are the changes at these two levels: whether Dice helps without Laplacian, and with it. ``num`` is the
+    number of matched pairs (or fours) of settings; ``p_holm`` is corrected over all effects of the sweep.
     """
 
     factor: str
@@ -36,6 +37,7 @@ class Effect:
     estimate: Estimate
     p_holm: float
     num: int
+    at: tuple[Estimate, Estimate] | None = None
 
     @property
     def name(self) -> str:
@@ -44,7 +46,8 @@ class Effect:
         return text if self.given is None else f"{text}, at {self.given[0]} {self.given[2]} against {self.given[1]}"
 
 
-Contrast = tuple[str, str, str, tuple[str, str, str] | None, Floats, int]
+Contrast = tuple[str, str, str, tuple[str, str, str] | None, Floats, int, tuple[Floats, Floats] | None]
+"""Factor, reference, level, given, weights of the settings, number of matches; an interaction's weights at both levels of ``given``."""
 
 
 def effects(panel: Panel) -> list[Effect]:
@@ -58,15 +61,19 @@ def effects(panel: Panel) -> list[Effect]:
     crossed = list(interaction_contrasts(levels, factors))
     if len(contrasts) + len(crossed) <= MOST_EFFECTS:
         contrasts += crossed
-    rows = [[setting.seeds.index(seed) for seed in seeds] for setting in panel.settings]
-    cells = np.stack([panel.cells(number)[row] for number, row in enumerate(rows)])
-    spreads = [spread(np.tensordot(contrast[4], cells, axes=1), panel.weights) for contrast in contrasts]
+    runs = [[setting.seeds.index(seed) for seed in seeds] for setting in panel.settings]
+    cells = np.stack([panel.cells(number)[row] for number, row in enumerate(runs)])
     prior = prior_of_difference(cells, panel.weights)
-    # a contrast c of settings has the variance of a difference times sum(c^2) / 2
-    scales = [float(np.sum(contrast[4] ** 2)) / 2 for contrast in contrasts]
-    estimates = [estimate(part, prior, scale) for part, scale in zip(spreads, scales, strict=True)]
+
+    def estimated(weights: Floats) -> Estimate:
+        part = spread(np.tensordot(weights, cells, axes=1), panel.weights)
+        return estimate(part, prior, scale=float(np.sum(weights**2)) / 2)  # a difference, whose variance is known, has 2 / 2
+
+    estimates = [estimated(contrast[4]) for contrast in contrasts]
     corrected = holm([item.p for item in estimates])
-    return [Effect(*contrast[:4], result, p, contrast[5]) for contrast, result, p in zip(contrasts, estimates, corrected, strict=True)]
+    at = [None if contrast[6] is None else (estimated(contrast[6][0]), estimated(contrast[6][1])) for contrast in contrasts]
+    rows = zip(contrasts, estimates, corrected, at, strict=True)
+    return [Effect(*contrast[:4], result, p, contrast[5], both) for contrast, result, p, both in rows]
 
 
 def factor_levels(levels: Sequence[dict[str, str]]) -> dict[str, list[str]]:
@@ -88,7 +95,7 @@ def by_number(level: str) -> tuple[float, str]:
 
 
 def main_contrasts(levels: Sequence[dict[str, str]], factors: dict[str, list[str]]) -> Iterator[Contrast]:
-    """Yield (factor, reference, level, None, weights of the settings, number of pairs) of every main effect that has a pair."""
+    """Yield the contrast of every main effect that has a pair."""
     for factor, (reference, *others) in factors.items():
         for level in others:
             matched = matches(levels, (factor,), ((reference,), (level,)))
@@ -97,7 +104,7 @@ def main_contrasts(levels: Sequence[dict[str, str]], factors: dict[str, list[str
                 for low, high in matched:
                     weights[high] += 1 / len(matched)
                     weights[low] -= 1 / len(matched)
-                yield factor, reference, level, None, weights, len(matched)
+                yield factor, reference, level, None, weights, len(matched), None
 
 
 def interaction_contrasts(levels: Sequence[dict[str, str]], factors: dict[str, list[str]]) -> Iterator[Contrast]:
@@ -108,10 +115,11 @@ def interaction_contrasts(levels: Sequence[dict[str, str]], factors: dict[str, l
                 zero, base = factors[one][0], factors[two][0]
                 matched = matches(levels, (one, two), ((zero, base), (level, base), (zero, given), (level, given)))
                 if matched:
-                    weights = np.zeros(len(levels))
+                    without, with_it = np.zeros((2, len(levels)))
                     for group in matched:
-                        weights[list(group)] += np.array([1, -1, -1, 1]) / len(matched)
-                    yield one, zero, level, (two, base, given), weights, len(matched)
+                        without[list(group[:2])] += np.array([-1, 1]) / len(matched)
+                        with_it[list(group[2:])] += np.array([-1, 1]) / len(matched)
+                    yield one, zero, level, (two, base, given), with_it - without, len(matched), (without, with_it)
 
 
 def matches(levels: Sequence[dict[str, str]], keys: Sequence[str], wanted: Sequence[Sequence[str]]) -> list[tuple[int, ...]]:

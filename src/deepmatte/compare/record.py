@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from deepmatte.compare.comparison import Comparison, Metric
+from deepmatte.compare.factors import effects
 from deepmatte.compare.verdict import decide
 
 
@@ -23,6 +24,7 @@ def as_record(comparison: Comparison) -> dict[str, Any]:
             {"setting": item.name, "levels": item.levels, "seeds": item.seeds, "runs": [str(run.path) for run in item.runs]}
             for item in comparison.settings
         ],
+        "effects": [asdict(item) | {"name": item.name} for item in effects(comparison.decisive.panel)],
         "metrics": {name: metric_record(metric) for name, metric in comparison.metrics.items()},
         "left_out": [{"run": str(item.path), "status": item.status, "reason": item.reason} for item in comparison.left_out],
     }

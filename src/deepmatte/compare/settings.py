@@ -63,16 +63,32 @@ def group_settings(runs: Sequence[Run]) -> list[Setting]:
 
 
 def setting_name(levels: Mapping[str, str]) -> str:
-    """Return a short name: the choice itself where one group varies, else ``key=value`` pairs.
+    """Return a short name: the choice itself where one group varies, else ``key=value`` pairs without what all keys share.
 
     >>> setting_name({"loss": "dice"}), setting_name({"loss": "dice", "model.width": "0.5"})
     ('dice', 'loss=dice, model.width=0.5')
+    >>> setting_name({"loss.dice.weight": "1", "loss.laplacian.weight": "0"})
+    'dice=1, laplacian=0'
     """
     if not levels:
         return "the only setting"
     if len(levels) == 1 and "." not in next(iter(levels)):
         return next(iter(levels.values()))
-    return ", ".join(f"{key}={value}" for key, value in levels.items())
+    return ", ".join(f"{key}={value}" for key, value in zip(short_keys(list(levels)), levels.values(), strict=True))
+
+
+def short_keys(keys: Sequence[str]) -> list[str]:
+    """Return dotted keys without the first and last words that all of them share.
+
+    >>> short_keys(["loss.dice.weight", "loss.focal.gamma"]), short_keys(["loss.dice.weight"])
+    (['dice.weight', 'focal.gamma'], ['loss.dice.weight'])
+    """
+    words = [key.split(".") for key in keys]
+    for end in (0, -1):
+        while len(words) > 1 and all(len(item) > 1 for item in words) and len({item[end] for item in words}) == 1:
+            for item in words:
+                del item[end]
+    return [".".join(item) for item in words]
 
 
 def overrides_of(run: Run) -> dict[str, str]:

@@ -5,6 +5,7 @@ mean is the two-way clustered one (Cameron, Gelbach and Miller 2011): that over 
 both count, the variance over cells. It is the limit that resampling seeds and foregrounds tends to (Owen 2007), without the
 noise of a finite number of draws; `deepmatte.compare.resampling` draws where no closed form exists. Taking image pairs as
 independent, as is often done, ignores the seeds and the common foreground of composites and finds differences in noise.
+What a few seeds can't tell of their own variance is taken from the whole sweep (`deepmatte.compare.moderation`).
 """
 
 from __future__ import annotations

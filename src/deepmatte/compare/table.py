@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -12,12 +13,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from deepmatte.compare.comparison import Comparison, Score, compare
+from deepmatte.compare.factors import Effect, effects
 from deepmatte.compare.pareto import mean_cost
 from deepmatte.compare.records import LeftOut
+from deepmatte.compare.settings import short_keys
 from deepmatte.compare.verdict import decide
 
 WIDE = 110
 """Columns of a terminal that has room for the means of all metrics."""
+
+MOST_EFFECTS = 12
+"""Effects that the terminal shows; the page has all."""
 
 
 def print_ranking(paths: Sequence[Path | str], metric: str = "sad", console: Console | None = None) -> bool:
@@ -35,6 +41,9 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print(ranking_table(comparison, console.width))
     if comparison.left_out:
         console.print(left_out_table(comparison.left_out))
+    found = effects(comparison.decisive.panel)
+    if found:
+        console.print(effects_table(comparison, found[:MOST_EFFECTS], console.width))
     verdict = decide(comparison)
     console.print(f"[bold]{escape(verdict.headline)}[/bold]")
     for line in verdict.details:
@@ -62,6 +71,22 @@ def ranking_table(comparison: Comparison, width: int) -> Table:
         table.add_section()
         means = [number(trivial.get(name)) for name in others]
         table.add_row("", "trivial matte", number(trivial.get(metric.name)), "", "", "", "", *means, style="dim")
+    return table
+
+
+def effects_table(comparison: Comparison, found: Sequence[Effect], width: int) -> Table:
+    """Return what the swept factors do: main effects, and, if ``width`` has room, what an effect is at two levels of another factor."""
+    table = Table(title=f"effects of the factors on {escape(comparison.main)}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("effect", overflow="fold", min_width=20)
+    for name in ("change", "95 % interval", "p (Holm)", *["at the first", "at the second"] * (width >= WIDE)):
+        table.add_column(name, justify="right", no_wrap=True)
+    keys = list(comparison.settings[0].levels)
+    shorter = dict(zip(keys, short_keys(keys), strict=True))
+    for item in found:
+        given = None if item.given is None else (shorter[item.given[0]], *item.given[1:])
+        part, both = item.estimate, [number(at.mean) for at in item.at] if item.at else ["", ""]
+        cells = [number(part.mean), f"{number(part.low)} to {number(part.high)}", number(item.p_holm), *both * (width >= WIDE)]
+        table.add_row(escape(replace(item, factor=shorter[item.factor], given=given).name), *cells)
     return table
 
 

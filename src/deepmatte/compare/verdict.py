@@ -134,11 +134,13 @@ def other(item: Difference, name: str) -> str:
 
 
 def listing(names: list[str], most: int = 4) -> str:
-    """Join names by commas and 'and'; beyond ``most`` they are counted.
+    """Join names by commas and 'and' (by semicolons where they have commas themselves); beyond ``most`` they are counted.
 
-    >>> listing(["a", "b", "c"]), listing(["a", "b", "c"], most=2)
-    ('a, b and c', '3 settings')
+    >>> listing(["a", "b", "c"]), listing(["a", "b", "c"], most=2), listing(["x=1, y=0", "x=0, y=1"])
+    ('a, b and c', '3 settings', 'x=1, y=0; x=0, y=1')
     """
     if len(names) > most:
         return f"{len(names)} settings"
+    if any(", " in name for name in names):
+        return "; ".join(names)
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
