@@ -90,6 +90,13 @@ def test_a_launcher_that_is_not_installed_is_named_with_its_extra(
     assert f"pip install 'deepmatte[{extra}]'" in refused(capsys, monkeypatch, "-m", word, "seed=0,1")
 
 
+def test_the_word_for_a_sweep_may_stand_among_the_overrides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "the grid is empty" in refused(capsys, monkeypatch, "loss=dice", "-m", "seed=")
+
+
 def test_equal_jobs_are_counted() -> None:
     jobs = [Planned(Path(name), name, []) for name in ("a", "b", "a", "a")]
     assert duplicates(jobs) == ["3 jobs are one and the same run a: it is run once"]
