@@ -111,6 +111,14 @@ def aim500(root: Path) -> dict[str, str]:
     return {}
 
 
+def alphamatting(root: Path) -> dict[str, str]:
+    for i in range(1, 4):
+        pair(root / "image" / f"GT{i:02d}.png", root / "alpha" / f"GT{i:02d}.png", seed=i)
+        for folder in ("trimap_tight", "trimap_loose"):
+            trimap(root / folder / f"GT{i:02d}.png", seed=i)
+    return {}
+
+
 def alphamatting_lowres(root: Path) -> dict[str, str]:
     for i in range(1, 4):
         pair(root / "input_training_lowres" / f"GT{i:02d}.png", root / "gt_training_lowres" / f"GT{i:02d}.png", seed=i)
@@ -153,6 +161,7 @@ TREES: dict[str, Callable[[Path], dict[str, str]]] = {
     "p3m10k_np": p3m10k,
     "ppm100": ppm100,
     "aim500": aim500,
+    "alphamatting": alphamatting,
     "alphamatting_lowres": alphamatting_lowres,
     "videomatte": videomatte,
     "cutouts": cutouts,

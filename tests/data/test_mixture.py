@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_pictures import photograph, soft_matte
+from tiny_run import TINY, compose
 
 from deepmatte.cli.data import composed_config
 from deepmatte.data import Composition, CompositionDataset, FolderData, Mixture
@@ -134,6 +135,21 @@ def test_a_data_set_of_ones_own_is_ten_lines_of_yaml_in_the_working_folder(tree,
     assert shares["mine"] == pytest.approx(2 * shares["other"], abs=1)
     batch = next(iter(mixed.train_dataloader()))
     assert batch["image"].shape == (4, 3, 32, 32)
+
+
+@pytest.mark.slow
+def test_a_mixture_trains(tree, tmp_path: Path):
+    """Drawn pictures and a folder's: a whole run, whose test split is that of both."""
+    from deepmatte.run import train
+
+    root = tree([f"n{i}" for i in range(12)], backgrounds=[f"b{i}" for i in range(12)])
+    tiny = [override.replace("data.source.", "data.parts.drawn.source.") for override in TINY]
+    shares = ["data.parts.own.source.val_fraction=0.2", "data.parts.own.source.test_fraction=0.2"]
+    overrides = ["data=mixture", f"data.parts.own.root={root}", *shares, f"data.parts.drawn.source.cache_dir={tmp_path}", *tiny]
+    result = train(compose("train", overrides), tmp_path / "run", overrides)
+    assert result["status"] == "finished"
+    images = {row.split(",")[0].split("/")[0] for row in (tmp_path / "run" / "per_image.csv").read_text().splitlines()[1:]}
+    assert images == {"drawn", "own"}
 
 
 def test_parts_that_have_finished_images_are_not_composited(tmp_path: Path, tree):

@@ -1,12 +1,14 @@
 """Photographs with every quirk that published files have; they are read from DEEPMATTE_REAL_DATA and never copied here."""
 
 import logging
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from deepmatte.cli.data import main
 from deepmatte.data import Composition, CompositionDataset, FolderData, ImageDataset, collate, images
 from deepmatte.data.images import read_alpha, read_header, read_image, read_trimap
 from deepmatte.ops.trimap import trimap_from_alpha, trivial_matte
@@ -85,3 +87,31 @@ def test_trimaps_of_real_mattes_are_known_only_where_alpha_is_certain(real_data)
         assert (alpha[trimap == 0] == 0).all()
         assert (alpha[trimap == 255] == 255).all()
         assert 0 < (trimap == 128).mean() < 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("overrides", "counts"),
+    [
+        (["data=alphamatting", "data.root={root}/alphamatting"], {"val images 13", "test images 13"}),
+        (
+            [
+                *("data=folder", "data.root={root}", "data.source.foreground=cutouts/fg", "data.source.alpha=cutouts/alpha"),
+                *("data.source.background=backgrounds", "data.source.val_fraction=0.2", "data.source.test_fraction=0.2"),
+            ],
+            {"foregrounds 22", "backgrounds 24"},
+        ),
+    ],
+)
+def test_real_folders_are_described_and_verified_without_a_problem(real_data, tmp_path, capsys, overrides, counts):
+    overrides = [override.format(root=real_data) for override in overrides]
+    assert main(["describe", *overrides, "--out", str(tmp_path / "sheet.png"), "--num", "1"]) == 0
+    found: Counter[str] = Counter()
+    for line in capsys.readouterr().out.splitlines():
+        if line.startswith("│"):
+            split, what, count, *_ = (cell.strip() for cell in line.strip("│").split("│"))
+            found[f"{split} {what}" if what == "images" else what] += int(count)
+    assert {f"{what} {count}" for what, count in found.items()} == counts
+    assert read_image(tmp_path / "sheet.png").std() > 20
+    assert main(["verify", *overrides, "--processes", "2"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith(", 0 problems")
