@@ -20,16 +20,16 @@ DRAWS = 1024
 
 
 def smallest_visible(part: Spread, prior: Prior = ALONE, comparisons: int = 1) -> float:
-    """Return the difference that a repetition of this sweep would find with a probability of `POWER` or more.
+    """Return the difference that a repetition of this sweep would find with a probability of `POWER`.
 
     That is: where a sweep says x, and two settings truly differ by x, a second sweep of as many seeds and foregrounds rejects
-    their equality at the first step of Holm's correction over ``comparisons`` in at least four of five cases. NaN with one seed.
+    their equality at the first step of Holm's correction over ``comparisons`` in four of five cases. NaN with one seed.
 
     The usual sum of two quantiles of Student's distribution, times the standard error, promises too much: it takes the estimated
     standard error for the true one, and the one that the repetition will estimate for a constant. Of few seeds both are
     uncertain. Here the true variance between seeds is drawn from what its degrees of freedom leave open (variance times
     df / chi-squared), then the repetition's estimates of all parts and its mean; the result is the difference that suffices in
-    `POWER` of the draws. It is exact for one foreground, and errs on the safe side for more.
+    `POWER` of the draws. It is exact for one foreground; with more, simulated sweeps find it in 79 to 84 % of the repetitions.
     """
     if part.seeds < 2:
         return math.nan
