@@ -18,7 +18,7 @@ class HardComposition(Composition):
     Nothing is drawn for it: crops, jitter and backgrounds are those of `Composition` with the same options.
     """
 
-    def _composed(self, cutout: Cutout, background: np.ndarray, rng: np.random.Generator, degrade: bool = False) -> Layers:
+    def _composed(self, cutout: Cutout, background: np.ndarray | None, rng: np.random.Generator, degrade: bool = False) -> Layers:
         return super()._composed(hardened(cutout), background, rng, degrade)
 
     def fixed_options(self) -> dict[str, object]:
