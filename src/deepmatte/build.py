@@ -40,6 +40,7 @@ _NOT_FOR_USERS = (
     "`srun` command is available",  # a job of a sweep starts its ranks by itself also on a cluster
     "isinstance.treespec, LeafSpec",  # Lightning's own calls of torch
     "broadcast_buffers. is deprecated",
+    "on epoch level in distributed setting",  # what is logged of an epoch has been joined over the processes
 )
 
 

@@ -60,6 +60,23 @@ def test_a_search_of_failures_ends_in_words(stubbed) -> None:
     assert "float-castable" not in output
 
 
+def test_a_lost_job_of_a_queue_closes_the_sweep_in_words_and_a_defect_is_traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from omegaconf import OmegaConf
+
+    from deepmatte.sweeps.ending import SweepGuard, given_up
+
+    lost = type("UncompletedJobError", (RuntimeError,), {"__module__": "submitit.core.utils"})("Job 7_0\nhas not produced any output")
+    assert given_up(lost) is None  # no sweep is at work
+    grid = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}, "sweeper": {"_target_": "hydra.BasicSweeper"}}})
+    closed: list[object] = []
+    monkeypatch.setattr(SweepGuard, "on_multirun_end", lambda self, config, **kwargs: closed.append(config))
+    monkeypatch.setattr(SweepGuard, "at_work", (SweepGuard(), grid))
+    assert given_up(ValueError("a defect")) is None
+    assert closed == []
+    assert given_up(lost).startswith("the queue lost a job (Job 7_0 has not produced any output")
+    assert closed == [grid]
+
+
 @pytest.mark.slow
 def test_two_objectives_give_a_front(stubbed) -> None:
     from omegaconf import OmegaConf

@@ -15,14 +15,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
-from deepmatte.config import config_hash, label, run_dir
+from deepmatte.config import config_hash, run_dir
 from deepmatte.errors import InputError, RunError
 from deepmatte.lifeline import PARENT
 from deepmatte.locks import INHERITED, Lock, acquire, holder
 from deepmatte.rundir import FINISHED, OUTPUT_FILE, RunDir, checked_run_dir, write_text
 from deepmatte.sweeps.devices import Hand, dealt, demand, launcher_name, processes
 from deepmatte.sweeps.launch import stopped
-from deepmatte.sweeps.plan import is_grid, remaining
+from deepmatte.sweeps.plan import is_grid, label_in, read, remaining
 from deepmatte.sweeps.process import Ended, Stopper, child_command, deadline, run_tree
 from deepmatte.sweeps.tasks import Tasks, ungrouped
 
@@ -49,7 +49,7 @@ class Job:
     @property
     def label(self) -> str:
         """The job in a line: directory and what sets it apart."""
-        return f"[{self.run.path.name}] {label(self.overrides)}"
+        return f"[{self.run.path.name}] {label_in(read(Path(self.hydra.sweep.dir)), self.overrides)}"
 
     @property
     def folder(self) -> Path:

@@ -21,7 +21,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deepmatte.config import config_hash, run_dir
+from deepmatte.config import config_hash, label, run_dir
 from deepmatte.errors import InputError
 from deepmatte.rundir import FINISHED, RunDir, write_text
 from deepmatte.sweeps.devices import demand, launcher_name, parallel_jobs
@@ -139,6 +139,7 @@ def record(config: DictConfig, jobs: Sequence[Planned]) -> None:
         "process": {"host": socket.gethostname(), "pid": os.getpid()},
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "parallel": parallel_jobs(hydra),
+        "shared": sorted(set(hydra.overrides.task) & set(jobs[0].overrides)),
         "jobs": [
             {"run": _name(run, file.parent), "config_hash": job.config_hash, "overrides": job.overrides} for run, job in unique.items()
         ],
@@ -165,6 +166,15 @@ def read(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{directory / SWEEP_FILE}: not readable as JSON ({error}); delete it, the runs stay") from error
     return found if isinstance(found, dict) else {}
+
+
+def label_in(sweep: Mapping[str, Any], overrides: Sequence[str]) -> str:
+    """Return what sets a job apart from the others of its sweep.
+
+    >>> label_in({"shared": ["seed=0"]}, ["loss=dice", "seed=0"])
+    'loss=dice'
+    """
+    return label([override for override in overrides if override not in sweep.get("shared", [])])
 
 
 def estimate(directory: Path) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rich import box
@@ -14,7 +15,6 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from deepmatte.config import label
 from deepmatte.errors import InputError
 from deepmatte.locks import LOCK_FILE, Holder, holder
 from deepmatte.rundir import FINISHED, OUTPUT_FILE, RESULT_FILE, RunDir, last_line
@@ -85,16 +85,18 @@ def read_sweep(directory: Path) -> SweepState:
         raise InputError(f"{directory}: holds no runs; give the directory of a sweep, such as runs/loss_combinations")
     paths = dict.fromkeys([*planned, *found])
     metric = (sweep.get("objective") or ["val/sad"])[0]
-    return SweepState(directory, sweep, [job_state(path, planned.get(path), metric) for path in paths])
+    return SweepState(directory, sweep, [job_state(path, planned.get(path), metric, sweep) for path in paths])
 
 
-def job_state(path: Path, overrides: Sequence[str] | None, metric: str = "val/sad") -> JobState:
-    """Return the state of the run at ``path``; ``overrides`` are those of its plan."""
+def job_state(
+    path: Path, overrides: Sequence[str] | None, metric: str = "val/sad", sweep: Mapping[str, Any] = MappingProxyType({})
+) -> JobState:
+    """Return the state of the run at ``path``; ``overrides`` are those of its plan, ``sweep`` is what ``sweep.json`` says."""
     run = RunDir(path)
     try:
         result = run.result() or {}
     except InputError as error:
-        return JobState(str(path), label(overrides or []), "damaged", error=str(error))
+        return JobState(str(path), plan.label_in(sweep, overrides or []), "damaged", error=str(error))
     if overrides is None:
         overrides = result.get("overrides") or run.overrides()
     progress = run.progress()
@@ -105,7 +107,7 @@ def job_state(path: Path, overrides: Sequence[str] | None, metric: str = "val/sa
     scores = result.get("scores", {})
     return JobState(
         str(path),
-        label(overrides),
+        plan.label_in(sweep, overrides),
         state,
         progress=1.0 if state == FINISHED else progress.get("fraction"),
         seconds_left=progress.get("seconds_left") if state == "running" else None,
