@@ -180,7 +180,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_samples(train_tin
     [
         (["stages.encoder_decoder.epochs=0"], "stages: every stage has epochs: 0"),
         (["stages.encoder_decoder.learn=[encoder]"], "stages.encoder_decoder.learn: 'encoder'"),
-        ([f"loss.{name}.weight=0" for name in ("alpha", "alpha_known", "alpha_squared", "laplacian", "composition")], "all loss weights are 0"),
+        (
+            [f"loss.{name}.weight=0" for name in ("alpha", "alpha_known", "alpha_squared", "laplacian", "composition")],
+            "all loss weights are 0",
+        ),
         (["data.batch_size=0"], "data.batch_size=0"),
         (["data.samples_per_epoch=3"], "data.samples_per_epoch=3"),
         (["composition.crop_sizes=[4000]"], "too few for a crop of 4000"),
