@@ -150,7 +150,7 @@ class MattingModule(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score one batch, without communication."""
         matte = self.model(batch, refine=self.stage.refine)
-        if self.losses is not None and "foreground" in batch:
+        if self.losses is not None and self.losses.fits(batch):
             self.val_loss.update(self.losses(matte, batch, progress=1.0).total, weight=len(batch["alpha"]))
         alpha = impose_trimap(matte.alpha, batch["trimap"]) if self.impose else matte.alpha
         self.val_metrics.update(alpha, batch["alpha"], batch["trimap"], batch["index"])

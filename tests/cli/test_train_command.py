@@ -39,6 +39,7 @@ def test_help_lists_every_verb_and_overrides_are_explained(tmp_path: Path) -> No
     [
         (["los=dice"], ["los"]),
         (["loss=dcie"], ["loss/dcie", "dice"]),
+        (["budget=null"], ["~budget"]),
         (["seed=["], ["'['"]),
         (["seed=${nosuch}"], ["nosuch"]),
         (["data=folder"], ["data.root"]),

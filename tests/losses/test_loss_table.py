@@ -30,6 +30,20 @@ def test_total_is_the_weighted_sum_in_the_order_of_the_table():
     torch.testing.assert_close(result.terms["alpha"], alpha_loss(prediction(batch), batch, distance="l1"))
 
 
+def test_a_table_fits_a_batch_without_layers_when_all_its_terms_can_be_computed():
+    batch = example_batch()
+    bare = {key: value for key, value in batch.items() if key not in ("foreground", "background", "composite")}
+    for config in ({"alpha": {"weight": 1}}, {"alpha": {"weight": 1}, "composition": {"weight": 0}}, {"composition": {"weight": 1}}):
+        table = LossTable(config)
+        assert table.fits(batch)
+        if table.fits(bare):
+            table(prediction(batch), bare)
+        else:
+            with pytest.raises(InputError, match="composition loss needs batch"):
+                table(prediction(batch), bare)
+    assert not LossTable({"own": {"term": "loss_own:never_loss", "weight": 1}}, ["loss_own"]).fits(bare)
+
+
 def test_a_term_of_weight_zero_is_never_computed():
     batch = example_batch()
     config = {"alpha": {"weight": 1}, "off": {"term": "loss_own:never_loss", "weight": 0}}

@@ -75,6 +75,11 @@ def run_hydra(main: Callable[[], object]) -> None:
     except (HydraException, OmegaConfBaseException) as error:
         report(InputError(str(error).partition("\nConfig search path:")[0]))
         sys.exit(2)
+    except ValueError as error:
+        if not str(error).startswith("Config group override"):  # how Hydra refuses GROUP=null
+            raise
+        report(InputError("a group of the configuration can't be null; leave it out with ~, as in ~budget"))
+        sys.exit(2)
     finally:
         del os.environ["HYDRA_FULL_ERROR"]
 

@@ -134,6 +134,11 @@ class LossTable(nn.Module):
             total = sum((weights[name] * factors[name] * value for name, value in terms.items()), 0 * full.alpha.sum())
         return LossResult(total, terms, weights, factors, found)
 
+    def fits(self, batch: Batch) -> bool:
+        """Return whether all terms can be computed: composition, and what may ask for them too, needs the layers of composited data."""
+        content = [term.function for name, term in LOSSES.items() if name != "composition"]
+        return "foreground" in batch or all(getattr(row.function, "func", None) in content for row in self.rows)
+
     def weights_at(self, progress: float) -> dict[str, float]:
         """Return the weights of the terms that are on at ``progress``."""
         weights = {row.name: row.weight(progress) for row in self.rows}
