@@ -134,7 +134,9 @@ def test_moderation_pools_what_varies_alike_and_leaves_alone_what_does_not() -> 
     assert typical(unlike, [4] * 20)[1] < 0.5
     assert moderated(0.5, 5, Prior(2.0, 0.0, 76)) == (0.5, 4)
     assert typical([1.0], [4]) == (1, 0), "one setting says nothing of others"
-    assert typical([0.0, 1.0, 2.0], [1, 1, 1])[1] < 0.1, "runs that are equal to the last digit are no case for pooling"
+    dead, without = typical([0.0, 1.0, 10.0, 49.0], [4] * 4), typical([1.0, 10.0, 49.0], [4] * 3)
+    assert dead[1] == without[1] > 0, "a setting of equal runs tells nothing of the others"
+    assert dead[0] * 60 / 4 == pytest.approx(without[0] * 60 / 3), "the typical variance itself"
     assert typical([0.0, 0.0], [1, 1])[0] == 1
 
 

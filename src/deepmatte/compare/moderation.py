@@ -57,15 +57,16 @@ def typical(variances: Sequence[float], dfs: Sequence[int]) -> tuple[float, floa
     The logarithms of the variances, each of its ``dfs``, tell both (Smyth 2004, section 6.2): their mean without the bias of so few
     degrees of freedom, and what of their variance is not chance; 0 to infinity degrees of freedom. `CAUTION` standard errors are
     added to the latter: how unequal settings are is itself uncertain, and to take them for more alike than they are finds
-    differences in noise.
+    differences in noise. A setting whose runs agree to rounding, such as networks that have all died, tells nothing of the others.
     """
-    if len(variances) < 2:
+    alive = np.array(variances) > 1e-9 * np.mean(variances) if len(variances) else np.zeros(0, bool)
+    if alive.sum() < 2:
         return 1.0, 0.0
-    half = np.array(dfs) / 2
-    logs = np.log(np.maximum(variances, np.finfo(float).tiny)) - special.digamma(half) + np.log(half)
+    half = np.array(dfs)[alive] / 2
+    logs = np.log(np.array(variances)[alive]) - special.digamma(half) + np.log(half)
     chance = float(special.polygamma(1, half).mean())
     beyond = float(logs.var(ddof=1)) - chance + CAUTION * chance * math.sqrt(2 / (len(logs) - 1))
-    share = min(math.exp(logs.mean()) / float(np.mean(variances)), 1.0) if any(variances) else 1.0
+    share = min(math.exp(logs.mean()) / float(np.mean(variances)), 1.0)
     if beyond <= 1e-6:
         return share, math.inf
     return share, 2 * math.exp(optimize.brentq(lambda x: math.log(special.polygamma(1, math.exp(x)) / beyond), -30, 30))

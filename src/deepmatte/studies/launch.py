@@ -30,6 +30,7 @@ SAME = ("dataset.digest", "protocol", "metrics_version")
 
 OPTIONS: dict[str, Any] = {
     "metric": "sad",  # that decides
+    "reference": None,  # the setting that the claim names, with which the others are compared; all pairs without it
     "losses": {},  # named recipes, for the sweep to choose from
     "baselines": [],  # methods without a network, as words for `deepmatte evaluate`
     "kinds": {},  # categories of test pictures, with titles, of which the page shows where each setting fails

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from PIL import Image
 
 from deepmatte.compare.comparison import Comparison, compare
 from deepmatte.compare.drawing import to_png
@@ -80,7 +81,7 @@ def write_page(
 def _table(study: Study, runs: Sequence[Run], methods: Sequence[Path], folder: Path, prefix: str) -> list[str]:
     """Return the paragraphs on one test set and write its figures."""
     options = study.options
-    comparison = compare([run.path for run in runs], options["metric"])
+    comparison = compare([run.path for run in runs], options["metric"], options["reference"])
     found = effects(comparison.decisive.panel)
     drawings = [drawing for drawing in draw_all(comparison, found, []) if drawing.name in DRAWINGS]
     for drawing in drawings:
@@ -155,6 +156,8 @@ def _paragraphs(comment: Sequence[str]) -> list[str]:
 
 
 def _png(figure: Figure) -> bytes:
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    return buffer.getvalue()
+    """Return the figure as PNG of 256 colours, a third of the size, since pages are kept with the code."""
+    drawn, kept = BytesIO(), BytesIO()
+    figure.savefig(drawn, format="png", dpi=130)
+    Image.open(drawn).convert("RGB").quantize(256).save(kept, format="png", optimize=True)
+    return kept.getvalue()
