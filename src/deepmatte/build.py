@@ -11,10 +11,13 @@ from typing import Any
 
 import hydra.utils
 import pytorch_lightning as pl
+import torch
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from deepmatte.data.parallel import num_cores
 from deepmatte.datamodule import MattingData
 from deepmatte.errors import InputError
 from deepmatte.losses import LossTable
@@ -151,12 +154,19 @@ def quieten() -> None:
 
 
 def build_trainer(config: DictConfig, **arguments: Any) -> pl.Trainer:
-    """Return a Trainer of ``config.trainer``; ``arguments`` go on top."""
+    """Return a Trainer of ``config.trainer``; ``arguments`` go on top.
+
+    On a CPU it leaves each loader process a core, unless ``OMP_NUM_THREADS`` is set: threads that wait for one that has to share its
+    core lose more than they gain (``benchmarks/training.py --threads``).
+    """
     keys = OmegaConf.to_container(config.trainer, resolve=True)
     assert isinstance(keys, dict)
     if isinstance(keys.get("strategy"), dict):
         keys["strategy"] = build(keys["strategy"], "trainer.strategy")
     try:
-        return pl.Trainer(**keys, **arguments, use_distributed_sampler=False, enable_model_summary=False, num_sanity_val_steps=0)
+        trainer = pl.Trainer(**keys, **arguments, use_distributed_sampler=False, enable_model_summary=False, num_sanity_val_steps=0)
     except (TypeError, ValueError, MisconfigurationException, RuntimeError) as error:
         raise InputError(f"trainer: {str(error).splitlines()[0]}") from error
+    if isinstance(trainer.accelerator, CPUAccelerator) and trainer.world_size == 1 and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, num_cores() - config.data.num_workers))
+    return trainer
