@@ -76,7 +76,8 @@ def processes(home: Path, options: list[str]) -> None:
             times[samples] = seconds([*words, "data.batch_size=16", "composition.size=96"], home)
         speed[name] = (SAMPLES[1] - SAMPLES[0]) / (times[SAMPLES[1]] - times[SAMPLES[0]])
     print(
-        f"DDP, batches of 16: two processes {speed['two']:.1f} samples/s, one {speed['one']:.1f}; ratio {speed['two'] / speed['one']:.2f} (at least 1.7)"
+        f"DDP, batches of 16: two processes {speed['two']:.1f} samples/s, one {speed['one']:.1f}; "
+        f"ratio {speed['two'] / speed['one']:.2f} (at least 1.7)"
     )
 
 
