@@ -47,7 +47,7 @@ class StreamSampler(Sampler[tuple[int, int]]):
         self.rank = rank
         self.start = start
         self.fixed = fixed
-        self.epoch = 0
+        self.epoch = start[0]  # a resumed loader's workers read ahead before Lightning sets the epoch
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration yields; Lightning calls it."""
