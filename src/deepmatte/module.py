@@ -21,6 +21,12 @@ from deepmatte.metrics.functional.robustness import widen_unknown
 from deepmatte.models import MattingModel
 from deepmatte.ops.trimap import impose_trimap, trivial_matte
 
+STATISTICS = ("running_mean", "running_var")
+"""Ends of the names of what batch normalisation has learned of a process's own share of the batches."""
+
+STATES = ("state_dict", "current_model_state")
+"""The keys of a checkpoint under which a model lies: the one that is evaluated, and with averaged weights the one that is trained."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -144,7 +150,7 @@ class MattingModule(pl.LightningModule):
         """Give all processes the same running statistics: each has seen only its own share of the training batches."""
         if self.trainer.world_size > 1:
             for name, buffer in self.model.named_buffers():
-                if name.endswith(("running_mean", "running_var")):
+                if name.endswith(STATISTICS):
                     buffer.copy_(self.trainer.strategy.reduce(buffer.detach().clone(), reduce_op="mean"))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -220,9 +226,17 @@ class MattingModule(pl.LightningModule):
             "epochs_done": self.current_epoch + int(finished),
             "scores": scores,
         }
+        if self.trainer.world_size > 1:
+            parts = {key: [checkpoint[key][name].flatten() for name in statistics(checkpoint.get(key, {}))] for key in STATES}
+            checkpoint["statistics"] = {key: self.all_gather(torch.cat(part)) for key, part in parts.items() if part}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take over from an earlier stage: its loops and weights go on, its optimiser does not fit this stage's parameters."""
+        """Give each process its own running statistics; take over from an earlier stage, whose optimiser does not fit this one."""
+        for key, gathered in checkpoint.get("statistics", {}).items():
+            if len(gathered) == self.trainer.world_size:
+                names = statistics(checkpoint[key])
+                own = gathered[self.trainer.global_rank].split([checkpoint[key][name].numel() for name in names])
+                checkpoint[key] |= {name: part.view_as(checkpoint[key][name]) for name, part in zip(names, own, strict=True)}
         if checkpoint.get("deepmatte", {}).get("stage") == self.stage.name:
             return
         checkpoint["optimizer_states"], checkpoint["lr_schedulers"] = [], []
@@ -232,6 +246,11 @@ class MattingModule(pl.LightningModule):
             best = torch.load(Path(self.trainer.checkpoint_callback.dirpath) / "best.ckpt", map_location="cpu", weights_only=True)
             checkpoint["state_dict"] = best["state_dict"]
             checkpoint.pop("current_model_state", None)
+
+
+def statistics(state: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of the running statistics in a state dict."""
+    return [name for name in state if name.endswith(STATISTICS)]
 
 
 def schedule(

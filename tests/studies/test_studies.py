@@ -210,4 +210,4 @@ def test_the_methods_of_the_studies_can_be_built(words: str) -> None:
 
     from deepmatte.build import build
 
-    build(compose("evaluate", words.split()).method, "method")
+    assert callable(build(compose("evaluate", words.split()).method, "method"))

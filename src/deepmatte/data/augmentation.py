@@ -64,7 +64,7 @@ class HorizontalFlip:
 
     def __call__(self, rng: np.random.Generator, colours: np.ndarray, *masks: np.ndarray) -> list[np.ndarray]:
         """Return colours (H, W, 3) and whatever masks (H, W) belong to them, all of them mirrored or none."""
-        # The coin of albumentations' own flip, so that the stream is the same as with it, which costs four times as much.
+        # The coin of albumentations' own flip, so that the stream is the same as with it, without its overhead.
         if self.probability > 0 and random.Random(int(rng.integers(2**32))).random() < self.probability:
             return [cv2.flip(layer, 1) for layer in (colours, *masks)]
         return [colours, *masks]

@@ -38,7 +38,7 @@ def estimate_foreground(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 def estimator() -> Callable[..., np.ndarray]:
     """Return pymatting's ``estimate_foreground_ml``; compiled at the first call on a machine, which takes some ten seconds.
 
-    ``import pymatting`` compiles its alpha solvers too, five times as long. Empty packages that know only the paths stand in for
+    ``import pymatting`` compiles its alpha solvers too. Empty packages that know only the paths stand in for
     pymatting's own while the one module is imported, under its real name: compiled code and later imports are the usual ones.
     """
     name = "pymatting.foreground.estimate_foreground_ml"

@@ -158,6 +158,6 @@ def _paragraphs(comment: Sequence[str]) -> list[str]:
 def _png(figure: Figure) -> bytes:
     """Return the figure as PNG of 256 colours, a third of the size, since pages are kept with the code."""
     drawn, kept = BytesIO(), BytesIO()
-    figure.savefig(drawn, format="png", dpi=130)
+    figure.savefig(drawn, format="png", dpi=100)
     Image.open(drawn).convert("RGB").quantize(256).save(kept, format="png", optimize=True)
     return kept.getvalue()
