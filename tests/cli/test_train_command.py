@@ -34,6 +34,18 @@ def test_help_lists_every_verb_and_overrides_are_explained(tmp_path: Path) -> No
     assert "procedural" in call([*SCRIPT, "--help"], tmp_path).stdout
 
 
+def test_a_reader_that_leaves_and_an_unknown_verb_make_no_traceback(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    left = subprocess.run([SCRIPT[0], "--help"], cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (left.returncode, left.stderr) == (141, "")
+    unknown = call([SCRIPT[0], "tarin"], tmp_path)
+    assert unknown.returncode == 2
+    assert len(unknown.stderr.splitlines()) == 1
+    assert all(word in unknown.stderr for word in ("'tarin'", "train"))
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [

@@ -31,20 +31,31 @@ def usage() -> str:
 
 def main() -> None:
     """Run the verb that the command line names; bad input ends in one line and exit code 2."""
-    arguments = sys.argv[1:]
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to be flushed at the end goes nowhere
+        code = 141
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit code."""
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
-        sys.exit(0 if arguments else 2)
+        return 0 if arguments else 2
     if arguments[0] == "--version":
         print(f"deepmatte {__version__}")
-        return
+        return 0
     verb, *rest = arguments
     if verb not in verbs():
-        sys.exit(f"deepmatte: there is no verb '{verb}'; the verbs are {', '.join(verbs())}")
+        report(InputError(f"there is no verb '{verb}'; the verbs are {', '.join(verbs())}"))
+        return 2
     if verb in _HYDRA_VERBS:
         # Lightning starts the other ranks by repeating the command line, so it must be one that Python can repeat.
         os.execv(sys.executable, [sys.executable, "-m", f"deepmatte.cli.{verb}", *rest])
-    sys.exit(call(verb, rest))
+    return call(verb, rest)
 
 
 def call(verb: str, arguments: Sequence[str]) -> int:
