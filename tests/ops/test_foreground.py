@@ -16,6 +16,17 @@ ours = estimator()
 assert "pymatting" not in sys.modules and "pymatting.foreground" not in sys.modules
 assert "pymatting.alpha" not in sys.modules
 """
+AND_A_FORK = """
+import os
+import numpy as np
+from deepmatte.ops.foreground import estimate_foreground
+colours, alpha = np.full((6, 8, 3), 0.25), np.full((6, 8), 0.5)
+whole = estimate_foreground(colours, alpha)
+child = os.fork()
+if not child:
+    os._exit(0 if (estimate_foreground(colours, alpha) == whole).all() else 1)
+assert os.waitpid(child, 0)[1] == 0
+"""
 AND_THE_WHOLE_PACKAGE = """
 import pymatting
 assert pymatting.__file__
@@ -29,8 +40,9 @@ def run(program: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_estimator_comes_without_the_rest_of_pymatting() -> None:
-    run(PROGRAM)
+def test_the_estimator_comes_without_the_rest_of_pymatting_and_works_in_forked_processes() -> None:
+    """Loaders and `data verify` fork their workers after the first picture was decoded."""
+    run(PROGRAM + AND_A_FORK)
 
 
 @pytest.mark.slow  # the whole package compiles for a minute in a fresh environment

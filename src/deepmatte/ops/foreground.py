@@ -24,6 +24,8 @@ def estimate_foreground(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """
     if alpha.size == 1:  # no neighbour to learn from, and pymatting divides by the number of levels
         return image.astype(np.float32)
+    if numba.config.THREADING_LAYER == "default":  # that of GNU OpenMP ends every worker process that is forked afterwards
+        numba.config.THREADING_LAYER = "forksafe"
     solve, threads = estimator(), numba.get_num_threads()
     # Only its resizing by the nearest pixel is parallel: waking other threads takes longer than it saves.
     numba.set_num_threads(1)
