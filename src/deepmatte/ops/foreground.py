@@ -24,8 +24,6 @@ def estimate_foreground(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """
     if alpha.size == 1:  # no neighbour to learn from, and pymatting divides by the number of levels
         return image.astype(np.float32)
-    if numba.config.THREADING_LAYER == "default":  # that of GNU OpenMP ends every worker process that is forked afterwards
-        numba.config.THREADING_LAYER = "forksafe"
     solve, threads = estimator(), numba.get_num_threads()
     # Only its resizing by the nearest pixel is parallel: waking other threads takes longer than it saves.
     numba.set_num_threads(1)
@@ -43,6 +41,8 @@ def estimator() -> Callable[..., np.ndarray]:
     ``import pymatting`` compiles its alpha solvers too. Empty packages that know only the paths stand in for
     pymatting's own while the one module is imported, under its real name: compiled code and later imports are the usual ones.
     """
+    if numba.config.THREADING_LAYER == "default":  # that of GNU OpenMP ends every worker process that is forked afterwards
+        numba.config.THREADING_LAYER = "forksafe"
     name = "pymatting.foreground.estimate_foreground_ml"
     stand_ins: dict[str, ModuleType] = {}
     if "pymatting" not in sys.modules:
