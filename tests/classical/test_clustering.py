@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 from sklearn import cluster
+from sklearn.datasets import load_sample_image
 from two_colours import disc
 
 from deepmatte.classical import GaussianMixture, KMeans, MattingWarning
@@ -43,6 +44,17 @@ def test_hard_clusters_are_those_of_scikit_learn() -> None:
     found = method.memberships(method.fit(pixels, 5), pixels).argmax(1)
     expected = cluster.KMeans(5, n_init=3, max_iter=100, random_state=3).fit_predict(pixels)
     assert np.array_equal(found, expected)
+
+
+def test_mini_batches_are_those_of_scikit_learn_and_no_tighter_than_a_sample() -> None:
+    """Of a photograph: the sum of squared distances to the centres, by which K-means is judged, over all pixels."""
+    pixels = features(load_sample_image("china.jpg")[::2, ::2] / 255, "lab", 0)
+    sampled, batched = KMeans(fit_pixels=20_000), KMeans(fit_pixels=10**9, mini_batch=4096)
+    centres = [method.fit(method.sample(pixels, method.fit_pixels), 8) for method in (sampled, batched)]
+    expected = cluster.MiniBatchKMeans(8, batch_size=4096, n_init=3, max_iter=100, random_state=0, compute_labels=False).fit(pixels)
+    np.testing.assert_array_equal(centres[1], expected.cluster_centers_)
+    by_sample, by_batches = (((pixels[:, None] - found) ** 2).sum(2).min(1).sum() for found in centres)
+    assert by_sample < by_batches
 
 
 def test_responsibilities_are_those_of_bayes() -> None:
@@ -107,6 +119,8 @@ def hopeless() -> dict[str, tuple[np.ndarray, np.ndarray, dict, str]]:
     image, trimap, _ = disc(16, softness=2, noise=0.1)
     flat = np.full((9, 9, 3), 0.3)
     thirds = np.repeat(np.array([0, 128, 255], np.uint8), 3)[None].repeat(9, 0)
+    nearly = np.tile(np.eye(3), (99, 3, 1))
+    nearly[0, 6] = nearly[0, 7]  # of 297 foreground pixels one is not as its fellow of the background
     return {
         "one colour": (flat, thirds, {}, "nothing to cluster"),
         "one pixel": (flat[:1, :1], np.full((1, 1), 128, np.uint8), {}, "nothing to cluster"),
@@ -114,6 +128,7 @@ def hopeless() -> dict[str, tuple[np.ndarray, np.ndarray, dict, str]]:
         "no known foreground": (image, np.where(trimap == 255, 128, trimap), {}, "no known foreground"),
         "nothing known": (image, np.full_like(trimap, 128), {}, "no known foreground"),
         "zones of the same colours": (np.tile(np.eye(3), (9, 3, 1)), thirds, {"clusters": 3}, "same colours"),
+        "zones of nearly the same colours": (nearly, thirds[:1].repeat(99, 0), {"clusters": 3}, "nearly the same"),
         "no cluster in the centre": (np.tile(np.eye(2)[:, [0, 0, 1]], (1, 1, 1)), thirds[:1, 2:4], {"clusters": 2}, "clusters' places"),
         "no convergence": (image, trimap, {"max_iterations": 1, "clusters": 6}, "its last state"),
     }
@@ -144,6 +159,7 @@ def test_a_hopeless_picture_gives_a_matte_and_a_message(method, case: str, trima
         ({"position": -1}, "position=-1"),
         ({"output": "both"}, "output=both"),
         ({"fuzziness": 1.0}, "fuzziness=1.0"),
+        ({"mini_batch": -1}, "mini_batch=-1"),
         ({"max_iterations": 0}, "max_iterations=0"),
     ],
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import warnings
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar
@@ -13,7 +15,7 @@ from omegaconf import OmegaConf
 from two_colours import disc
 
 from deepmatte.classical import KNN, METHODS, ClosedForm, GrabCut, KMeans, LearningBased, MattingWarning, RandomWalk, Trivial
-from deepmatte.classical.method import ClassicalMethod
+from deepmatte.classical.method import ClassicalMethod, common_colours
 from deepmatte.config import conf_dir
 from deepmatte.data.images import read_alpha, read_image, read_trimap
 from deepmatte.errors import InputError
@@ -60,13 +62,47 @@ def test_a_trimap_without_unknown_pixels_is_the_matte() -> None:
         (np.zeros((4, 4)), np.full((4, 4), 128, np.uint8), r"\(height, width, 3\)"),
         (np.zeros((4, 4, 3)), np.full((4, 5), 128, np.uint8), "5x4 for a picture of 4x4"),
         (np.zeros((4, 4, 3)), np.full((4, 4), 100, np.uint8), "values 0, 128 and 255"),
+        (np.zeros((4, 4, 3)), np.full((4, 4, 3), 128, np.uint8), r"shape \(height, width\), this one \(4, 4, 3\)"),
         (np.zeros((4, 4, 3)), None, "needs a trimap"),
+        (np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 128, np.uint8), "this one uint8; divide 8 bit by 255"),
+        (np.full((4, 4, 3), 1.5), np.full((4, 4), 128, np.uint8), "this one from 1.5 to 1.5"),
+        (np.where(np.eye(4)[..., None] == 1, np.nan, np.ones(3)), np.full((4, 4), 128, np.uint8), "from nan to nan"),
+        (np.full((4, 4, 3), -np.inf), np.full((4, 4), 128, np.uint8), "from -inf to -inf"),
     ],
 )
-def test_wrong_input_is_refused_in_one_line(image, trimap, message: str) -> None:
-    with pytest.raises(InputError, match=message) as error:
-        Trivial()(image, trimap)
+@pytest.mark.parametrize("name", METHODS)
+def test_wrong_input_is_refused_in_one_line(name: str, image, trimap, message: str) -> None:
+    with pytest.raises(InputError, match=f"^method={name}: .*{message}") as error:
+        METHODS[name](image, trimap)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("method", [KMeans(trimap=False), GrabCut(trimap=False)])
+def test_without_a_trimap_wrong_pictures_are_refused_too(method) -> None:
+    for image in (np.zeros((4, 4)), np.full((4, 4, 3), np.nan), np.full((4, 4, 3), 255.0)):
+        with pytest.raises(InputError, match=f"^method={method.name}: a picture has "):
+            method(image)
+
+
+def thirds(size: int = 9) -> np.ndarray:
+    """Background, unknown and foreground beside each other."""
+    return np.repeat(np.array([0, 128, 255], np.uint8), size // 3)[None].repeat(size, 0)
+
+
+@pytest.mark.parametrize("picture", ["one colour", "the same colours in both zones"])
+@pytest.mark.parametrize("method", [GrabCut(), *(pytest.param(solver(), marks=pytest.mark.slow) for solver in SOLVERS)], ids=str)
+def test_a_trimap_that_contradicts_the_picture_is_told(method, picture: str) -> None:
+    image = np.full((24, 24, 3), 0.4) if picture == "one colour" else np.tile(np.random.default_rng(0).random((24, 8, 3)), (1, 3, 1))
+    with pytest.warns(MattingWarning, match="known foreground and background have the same colours"):
+        alpha = impose_trimap(method(image, thirds(24)), thirds(24))
+    assert ((alpha >= 0) & (alpha <= 1)).all()
+
+
+def test_colours_in_common_are_counted_by_hand() -> None:
+    """Of three background pixels two are dark, of two foreground pixels one: the smaller shares are 1/2 of dark, and 0 of the rest."""
+    row = np.array([0.1, 0.1, 0.5, 0.9, 0.1])[None, :, None].repeat(3, 2)
+    assert common_colours(row, np.array([[0, 0, 0, 255, 255]], np.uint8)) == pytest.approx(1 / 2)
+    assert common_colours(row, np.array([[0, 0, 0, 128, 128]], np.uint8)) == 0
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -101,6 +137,12 @@ def test_grabcut_without_background_gives_the_trivial_matte(image, trimap) -> No
         assert np.array_equal(GrabCut()(image, trimap), Trivial()(image, trimap))
 
 
+def test_grabcut_that_finds_no_foreground_says_so() -> None:
+    for method, image in ((GrabCut(trimap=False), np.full((24, 24, 3), 0.4)), (GrabCut(), np.random.default_rng(0).random((24, 24, 3)))):
+        with pytest.warns(MattingWarning, match="found no foreground"):
+            assert not method(image, np.where(thirds(24) == 255, 128, thirds(24)).astype(np.uint8)).any()
+
+
 # ---- the solvers of pymatting ------------------------------------------------------------------------------------------
 
 
@@ -127,13 +169,39 @@ def test_tiny_and_flat_pictures_give_a_matte(solver, shape: tuple[int, int]) -> 
     trimap = np.full(shape, 128, np.uint8)
     trimap[0, 0], trimap[-1, -1] = 0, 255
     trimap[0, shape[1] // 2] = 128
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         alpha = solver()(np.full((*shape, 3), 0.4), trimap)
     assert alpha.shape == shape
     assert ((alpha >= 0) & (alpha <= 1)).all()
+    assert {item.category for item in said} == {MattingWarning}  # each of them is hopeless in some way
+
+
+@pytest.mark.parametrize("solver", [ClosedForm, LearningBased])
+def test_a_picture_smaller_than_a_window_gives_the_trivial_matte(solver) -> None:
+    """No window, no equation: pymatting's solution would be 0, or 0 / 0."""
+    image, trimap = np.random.default_rng(0).random((2, 6, 3)), thirds(6)[:2]
+    with pytest.warns(MattingWarning, match="smaller than the windows of .*, 3 pixels"):
+        assert np.array_equal(solver()(image, trimap), Trivial()(image, trimap))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sigma", [0.0333, 0.1])
+def test_a_random_walk_weighs_steps_by_its_sigma(sigma: float) -> None:
+    """Oracle: the graph's Laplacian as a dense matrix, solved for the unknown pixels."""
+    image, size = 0.05 * np.random.default_rng(0).random((6, 6, 3)), 6
+    trimap = np.full((size, size), 128, np.uint8)
+    trimap[0, 0], trimap[-1, -1] = 0, 255
+    colours, (y, x) = image.reshape(-1, 3), np.mgrid[:size, :size]
+    weights = np.zeros((size**2, size**2))
+    for down, right in itertools.product((-1, 0, 1), repeat=2):  # a step over the border ends at it
+        ends = (np.clip(y + down, 0, size - 1) * size + np.clip(x + right, 0, size - 1)).ravel()
+        np.add.at(weights, (np.arange(size**2), ends), np.exp(-((colours - colours[ends]) ** 2).sum(1) / sigma**2))
+    laplacian, unknown = np.diag(weights.sum(1)) - weights, trimap.ravel() == 128
+    alpha = (trimap.ravel() == 255).astype(float)
+    alpha[unknown] = np.linalg.solve(laplacian[np.ix_(unknown, unknown)], -laplacian[np.ix_(unknown, ~unknown)] @ alpha[~unknown])
+    found = RandomWalk(sigma=sigma)(image, trimap).ravel()
+    np.testing.assert_allclose(found, alpha, atol=2e-3)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, get_args
 import cv2
 import numpy as np
 
-from deepmatte.classical.method import ClassicalMethod, check_option, nothing_known, warn
+from deepmatte.classical.method import ALIKE, ClassicalMethod, check_option, nothing_known, warn
 from deepmatte.ops.regions import BACKGROUND, FOREGROUND
 
 Colour = Literal["lab", "rgb"]
@@ -165,6 +165,8 @@ def foreground_clusters(labels: np.ndarray, centres: np.ndarray, trimap: np.ndar
         if all(share.any() for share in shares):
             foreground, background = (share / share.sum() for share in shares)
             if not np.array_equal(foreground, background):
+                if np.minimum(foreground, background).sum() > ALIKE:
+                    warn("known foreground and background have nearly the same colours; their small difference decides")
                 return _with_neighbours(foreground > background, foreground + background > 0, centres)
             warn("known foreground and background have the same colours; the clusters' places decide")
         else:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from deepmatte.classical.method import ClassicalMethod, check_option, nothing_known, warn
+from deepmatte.classical.method import ClassicalMethod, check_option, nothing_known, warn, warn_of_alike_zones
 from deepmatte.ops.regions import BACKGROUND, FOREGROUND
 
 
@@ -51,6 +51,7 @@ class GrabCut(ClassicalMethod):
         else:
             mask[trimap == BACKGROUND] = cv2.GC_BGD
             mask[trimap == FOREGROUND] = cv2.GC_FGD
+            warn_of_alike_zones("GrabCut", image, trimap)
         cv2.setRNGSeed(self.seed)
         colours = cv2.cvtColor(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8), cv2.COLOR_RGB2BGR)
         try:
@@ -58,4 +59,7 @@ class GrabCut(ClassicalMethod):
         except cv2.error:
             warn("GrabCut has too few pixels of foreground or background to start from; alpha is 0.5 where it is not known")
             return nothing_known(image, trimap)
-        return np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float64)
+        foreground = np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD))
+        if not foreground.any():
+            warn("GrabCut found no foreground; alpha is 0 everywhere")
+        return foreground.astype(np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -11,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from deepmatte.classical.method import ClassicalMethod, check_option, nothing_known, warn
+from deepmatte.classical.method import ClassicalMethod, check_option, nothing_known, warn, warn_of_alike_zones
 from deepmatte.ops.regions import BACKGROUND, FOREGROUND
 from deepmatte.ops.trimap import trivial_matte
 
@@ -37,6 +38,11 @@ class LaplacianMatting(ClassicalMethod):
         check_option(self.name, "tolerance", self.tolerance, self.tolerance > 0, "a number above 0")
         check_option(self.name, "max_iterations", self.max_iterations, self.max_iterations >= 1, "a number of at least 1")
 
+    @property
+    def window(self) -> int:
+        """The side of the smallest picture that has an equation for its pixels."""
+        return 1
+
     @abstractmethod
     def solver(self) -> tuple[Callable[..., np.ndarray], dict[str, Any]]:
         """Return pymatting's function and the options of its Laplacian."""
@@ -51,11 +57,16 @@ class LaplacianMatting(ClassicalMethod):
         if not ((trimap == FOREGROUND).any() and (trimap == BACKGROUND).any()):
             warn("the trimap has no known foreground or no known background to start from; alpha is 0.5 where it is not known")
             return nothing_known(image, trimap)
+        if min(image.shape[:2]) < self.window:
+            warn(f"the picture is smaller than the windows of {self.name}, {self.window} pixels; alpha is 0.5 where it is not known")
+            return nothing_known(image, trimap)
+        warn_of_alike_zones(self.name, image, trimap)
         function, options = self.solver()
         limits = {"rtol": self.tolerance, "maxiter": self.max_iterations}
         zones = trivial_matte(trimap).astype(np.float64)
         try:
-            with redirect_stdout(StringIO()):  # where it prints on its way that it takes another preconditioner
+            with redirect_stdout(StringIO()), warnings.catch_warnings():  # it prints that it takes another preconditioner
+                warnings.simplefilter("ignore")  # what it divides by zero ends in an error, or is seen below
                 alpha = function(np.asarray(image, np.float64), zones, laplacian_kwargs=options, cg_kwargs=limits)
         except (ValueError, IndexError, ZeroDivisionError) as error:
             warn(f"{self.name} has no solution ({' '.join(str(error).split())[:120]}); alpha is 0.5 where it is not known")
@@ -79,6 +90,11 @@ class ClosedForm(LaplacianMatting):
 
     epsilon: float = 1e-7
     radius: int = 1
+
+    @property
+    def window(self) -> int:
+        """The side of a window."""
+        return 2 * self.radius + 1
 
     def solver(self) -> tuple[Callable[..., np.ndarray], dict[str, Any]]:
         """Return the solver and its options."""
@@ -132,6 +148,11 @@ class LearningBased(LaplacianMatting):
     epsilon: float = 1e-7
     radius: int = 1
 
+    @property
+    def window(self) -> int:
+        """The side of a window."""
+        return 2 * self.radius + 1
+
     def solver(self) -> tuple[Callable[..., np.ndarray], dict[str, Any]]:
         """Return the solver and its options."""
         from pymatting import estimate_alpha_lbdm
@@ -144,17 +165,21 @@ class RandomWalk(LaplacianMatting):
     """Random-walk matting (Grady, Schiwietz, Aharon, Westermann 2005): where a walker ends that avoids edges of colour.
 
     Args:
-        sigma: difference of colours at which a step becomes unlikely.
+        sigma: difference of colours at which a step becomes unlikely: its weight is exp(-(difference / sigma)^2).
         radius: of a step, in pixels.
     """
 
     name: ClassVar[str] = "random_walk"
 
-    sigma: float = 0.033
+    sigma: float = 0.0333
     radius: int = 1
 
     def solver(self) -> tuple[Callable[..., np.ndarray], dict[str, Any]]:
         """Return the solver and its options."""
         from pymatting import estimate_alpha_rw
 
-        return estimate_alpha_rw, {"sigma": self.sigma, "radius": self.radius}
+        def function(image: np.ndarray, trimap: np.ndarray, **options: Any) -> np.ndarray:
+            # pymatting's weights are exp(-900 |difference|^2) whatever its `sigma`; colours enter nowhere else, so they are scaled.
+            return estimate_alpha_rw(image / (30 * self.sigma), trimap, **options)
+
+        return function, {"radius": self.radius}

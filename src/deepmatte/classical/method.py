@@ -14,6 +14,14 @@ from deepmatte.errors import InputError
 from deepmatte.ops.regions import BACKGROUND, FOREGROUND, UNKNOWN
 from deepmatte.ops.trimap import trivial_matte
 
+ROUNDING = 1e-4
+"""By so much a colour may leave [0, 1], as composites of floats do."""
+
+ALIKE = 0.95
+"""Zones that have this share of their colours in common can't be told apart by colour."""
+
+_STEPS = 32
+
 
 class MattingWarning(UserWarning):
     """A method could not do its own work on a picture; the result is defined all the same, and the message says which it is."""
@@ -55,9 +63,8 @@ class ClassicalMethod:
         Raises:
             InputError: the shapes or values are none of these, or the method needs the trimap that is missing.
         """
-        trimap = _checked(self.name, image, trimap) if self.sees_trimap else None
-        if self.sees_trimap and trimap is None:
-            raise InputError(f"method={self.name}: needs a trimap; give one, or take a method that does without")
+        _check_image(self.name, image)
+        trimap = _checked_trimap(self.name, image, trimap) if self.sees_trimap else None
         if trimap is not None and not (trimap == UNKNOWN).any():
             return trivial_matte(trimap).astype(np.float64)
         height, width = image.shape[:2]
@@ -91,6 +98,26 @@ def warn(message: str) -> None:
     warnings.warn(message, MattingWarning, stacklevel=2)
 
 
+def warn_of_alike_zones(name: str, image: np.ndarray, trimap: np.ndarray) -> None:
+    """Warn where the trimap calls the same colours foreground and background, as it does in a picture of one colour."""
+    if common_colours(image, trimap) > ALIKE:
+        warn(f"known foreground and background have the same colours, by which {name} can't tell them apart; the place alone decides")
+
+
+def common_colours(image: np.ndarray, trimap: np.ndarray) -> float:
+    """Return the share of colours, to a 32nd a channel, that both known zones have in common; 0 where one of the zones is missing.
+
+    >>> common_colours(np.array([[[0.1] * 3, [0.9] * 3, [0.1] * 3]]), np.array([[0, 0, 255]], np.uint8))
+    0.5
+    """
+    bins = np.clip(image * _STEPS, 0, _STEPS - 1).astype(np.int64) @ np.array([_STEPS**2, _STEPS, 1])
+    counts = [np.bincount(bins[trimap == zone], minlength=_STEPS**3) for zone in (FOREGROUND, BACKGROUND)]
+    if not all(count.any() for count in counts):
+        return 0.0
+    foreground, background = (count / count.sum() for count in counts)
+    return float(np.minimum(foreground, background).sum())
+
+
 def check_option(method: str, key: str, value: object, fits: bool, wanted: str) -> None:
     """Refuse an option's value in one line.
 
@@ -120,12 +147,22 @@ def shrunk(image: np.ndarray, trimap: np.ndarray | None, size: tuple[int, int]) 
     return image, small
 
 
-def _checked(method: str, image: np.ndarray, trimap: np.ndarray | None) -> np.ndarray | None:
+def _check_image(method: str, image: np.ndarray) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise InputError(f"method={method}: a picture has the shape (height, width, 3), this one {image.shape}")
+    if not np.issubdtype(image.dtype, np.floating):
+        raise InputError(f"method={method}: a picture has floats in [0, 1], this one {image.dtype}; divide 8 bit by 255")
+    least, most = float(image.min()), float(image.max())
+    if not (least >= -ROUNDING and most <= 1 + ROUNDING):  # NaN is neither
+        raise InputError(f"method={method}: a picture has colours in [0, 1], this one from {least:.4g} to {most:.4g}; scale or repair it")
+
+
+def _checked_trimap(method: str, image: np.ndarray, trimap: np.ndarray | None) -> np.ndarray:
     if trimap is None:
-        return None
+        raise InputError(f"method={method}: needs a trimap; give one, or take a method that does without")
     if trimap.shape != image.shape[:2]:
+        if trimap.ndim != 2:
+            raise InputError(f"method={method}: a trimap has the shape (height, width), this one {trimap.shape}")
         sizes = f"{trimap.shape[1]}x{trimap.shape[0]} for a picture of {image.shape[1]}x{image.shape[0]}"
         raise InputError(f"method={method}: a trimap has the size of its picture, this one {sizes}")
     if not np.isin(trimap, (BACKGROUND, UNKNOWN, FOREGROUND)).all():
