@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from layout_trees import trimap
 from PIL import Image
 from small_pictures import ALL_TRAIN, refused
 
 from deepmatte.cli.data import main
-from deepmatte.data import Composition, CompositionDataset, FolderData, StreamSampler, collate
+from deepmatte.data import Composition, CompositionDataset, FolderData, Mixture, StreamSampler, collate
 from deepmatte.data.images import read_alpha, read_header, read_image
 from deepmatte.data.verify import verify
 
@@ -129,8 +130,23 @@ def test_links_that_lead_nowhere_pipes_and_folders_named_like_pictures(tree):
     (root / "bg" / "album.png").mkdir()
     os.mkfifo(root / "bg" / "pipe.png")  # opening it would wait for ever
     assert len(FolderData(root, **ALL_TRAIN).backgrounds("train")) == 3
-    (root / "bg" / "lost.png").symlink_to(root / "nothing.png")
-    refused(lambda: FolderData(root, **ALL_TRAIN).backgrounds("train"), str(root / "bg" / "lost.png"), "leads nowhere")
+    for target in ("nothing.png", "lost.png"):  # the second leads to itself
+        (root / "bg" / "lost.png").symlink_to(root / "bg" / target)
+        refused(lambda: FolderData(root, **ALL_TRAIN).backgrounds("train"), str(root / "bg" / "lost.png"), "leads nowhere")
+        (root / "bg" / "lost.png").unlink()
+
+
+def test_folders_that_may_not_be_listed_are_named(tree, monkeypatch):
+    root = tree()
+    original = os.scandir
+
+    def scandir(folder):  # root may list every folder
+        if Path(folder).name == "bg":
+            raise PermissionError(13, "Permission denied")
+        return original(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    refused(lambda: FolderData(root, **ALL_TRAIN).backgrounds("train"), str(root / "bg"), "can't be listed (Permission denied)")
 
 
 def broken(root: Path) -> dict[str, str]:
@@ -166,6 +182,47 @@ def test_verify_lists_every_problem_with_its_file(tree, capsys, processes):
     for name, words in expected.items():
         assert any(f"/{name}." in line and words in line for line in lines), (name, lines)
     assert lines[-1].endswith(f"{len(expected)} problems")
+
+
+def test_verify_reads_each_picture_of_a_mixture_once_and_names_its_file(tree):
+    """In training the foregrounds of a heavy part come several times a pass."""
+    root = tree(backgrounds=["a", "b", "c", "d"])
+    Image.fromarray(np.full((96, 128), 255, np.uint8)).save(root / "alpha" / "dog.png")
+    sources = {part: {"source": FolderData(root, **ALL_TRAIN)} for part in ("light", "heavy")}
+    mixed = Mixture(sources, {"light": 1, "heavy": 3})
+    assert len(mixed.foregrounds("train")) == 16
+    verdict = verify(mixed, RECIPE, processes=1)
+    assert verdict.num_items == 2 * (4 + 4)
+    assert [problem.split(": ")[0] for problem in verdict.problems] == [str(root / "alpha" / "dog.png")] * 2
+
+
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_describe_draws_what_can_be_drawn_and_names_the_rest(tree, tmp_path, on_error, capsys):
+    root = tree()
+    shutil.copy(root / "fg" / "dog.jpg", root / "alpha" / "dog.jpg")  # a colour picture, which no header tells
+    (root / "alpha" / "dog.png").unlink()
+    shares = ["data.source.val_fraction=0", "data.source.test_fraction=0", f"data.on_error={on_error}"]
+    assert main(["describe", "data=folder", f"data.root={root}", *shares, "--out", str(tmp_path / "sheet.png")]) == 0
+    printed = capsys.readouterr().out
+    assert next(line for line in printed.splitlines() if "foregrounds" in line).split("│")[3].strip() == "4"
+    assert f"train: {root / 'alpha' / 'dog.jpg'}: this is a colour picture" in printed
+    assert read_image(tmp_path / "sheet.png").std() > 20
+
+
+def test_what_is_scored_is_read_before_training_starts(tree, tmp_path):
+    """A matte or trimap that can't be scored would else be met after the last epoch."""
+    root = tree()
+    for name in ("cat", "dog", "fern", "glass"):
+        trimap(root / "trimap" / f"{name}.png", seed=0, size=(96, 128))
+    places = {"train": {"foreground": "fg", "alpha": "alpha"}, "test": {"image": "fg", "alpha": "alpha", "trimap": "trimap"}}
+    Image.fromarray(np.full((96, 128), 255, np.uint8)).save(root / "trimap" / "fern.png")
+    refused(lambda: FolderData(root, **places, val_fraction=0).prepare(["test"]), str(root / "trimap" / "fern.png"), "no unknown pixels")
+    assert FolderData(root, **places, val_fraction=0, on_error="skip").images("test").names == ["cat", "dog", "glass"]
+    Image.fromarray(np.zeros((96, 128), np.uint8)).save(root / "alpha" / "fern.png")
+    places["test"] = {"image": "fg", "alpha": "alpha"}
+    refused(lambda: FolderData(root, **places, val_fraction=0).prepare(["test"]), str(root / "alpha" / "fern.png"), "the same everywhere")
+    composites = {"foreground": str(root / "fg"), "alpha": str(root / "alpha"), "background": str(root / "bg")}
+    refused(lambda: FolderData(root, test=composites).prepare(["test"]), str(root / "alpha" / "fern.png"), "the same everywhere")
 
 
 def test_skipped_files_are_left_out_counted_and_said(tree, caplog):

@@ -125,7 +125,7 @@ def test_global_generators_are_left_alone(tree):
 
 
 def test_foreground_smaller_than_the_crop_is_refused_before_training(tree):
-    with pytest.raises(InputError, match=r"foreground cat: 128x96 pixels"):
+    with pytest.raises(InputError, match=r"fg/cat\.jpg: 128x96 pixels"):
         training(tree(), crop_sizes=(97, 200))
 
 

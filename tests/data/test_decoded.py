@@ -160,6 +160,18 @@ def test_files_that_can_not_be_decoded_stop_the_preparation_by_name_or_are_skipp
     assert len(list((tmp_path / "cache").iterdir())) == 4 + 2
 
 
+def test_a_matte_without_an_edge_is_named_before_training_or_skipped(tree, tmp_path):
+    root = tree()
+    Image.fromarray(np.full((96, 128), 255, np.uint8)).save(root / "alpha" / "dog.png")
+    for _ in range(2):  # it is not kept, so it is met again
+        with pytest.raises(InputError, match=r"^[^\n]*alpha/dog\.png: this matte is the same everywhere"):
+            data(root, tmp_path / "cache").check(["train"])
+    made = data(root, tmp_path / "cache", on_error="skip")
+    made.check(["train"])
+    assert {sample["name"].split()[0] for sample in stream(made)} == {"cat", "fern", "glass"}
+    assert made.train_dataset().num_skipped >= 4  # two passes in each of two epochs
+
+
 def test_pictures_of_other_data_make_room_the_oldest_first(tmp_path):
     cache = PictureCache(tmp_path, max_gb=30_000 / 1e9)
     for i in range(3):

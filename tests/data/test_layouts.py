@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from deepmatte.build import build_data
 from deepmatte.config import conf_dir
-from deepmatte.data import Mixture
+from deepmatte.data import Mixture, PictureCache
 from deepmatte.data.describe import describe
 from deepmatte.data.sheet import contact_sheet
 from deepmatte.data.verify import verify
@@ -27,7 +27,7 @@ COUNTS = {  # split: number of pictures, and of foregrounds that they show
     "aim500": {"val": (3, 3), "test": (3, 3)},
     "alphamatting": {"val": (3, 3), "test": (3, 3)},
     "alphamatting_lowres": {"val": (3, 3), "test": (3, 3)},
-    "videomatte": {"test": (3, 3)},
+    "videomatte": {"test": (3, 1)},
     "cutouts": {},
     "folder": {},
 }
@@ -67,6 +67,7 @@ def test_each_layout_is_described_verified_and_trained_on(name: str, tmp_path: P
     assert verdict.problems == []
     assert verdict.num_items == sum(line.count for line in lines if name not in SCORED_ONLY or line.split == "test")
     if name in SCORED_ONLY:
+        assert "no foregrounds to train on" in verdict.unavailable["train"]
         with pytest.raises(InputError, match="no foregrounds to train on"):
             data.train_dataset()
         sample = data.eval_dataset("test")[0]
@@ -108,6 +109,18 @@ def test_frames_of_a_clip_are_never_in_two_splits(tmp_path: Path) -> None:
     clips = {split: {name.split("/")[0] for name in source.foregrounds(split).names} for split in ("train", "val")}
     assert clips["train"].isdisjoint(clips["val"])
     assert {len([n for n in source.foregrounds(s).names if n.startswith(f"{c}/")]) for s in clips for c in clips[s]} == {3}
+
+
+def test_frames_of_a_clip_are_scored_as_pictures_of_one_foreground_also_in_a_mixture(tmp_path: Path) -> None:
+    """Statistics resample foregrounds: frames of one clip are not independent."""
+    data = data_of("videomatte", tmp_path)
+    assert [data.eval_dataset("test").record(i)["image"] for i in range(3)] == [f"0000/{i:05d}" for i in range(3)]
+    assert {data.eval_dataset("test").record(i)["foreground"] for i in range(3)} == {"0000"}
+    data.cache = PictureCache(tmp_path / "cache", 1.0)
+    shown = [data.eval_dataset("val").record(i) for i in range(len(data.eval_dataset("val")))]
+    assert all(record["image"].split("/")[0] == record["foreground"] for record in shown)
+    mixed = Mixture({"clips": {"source": data.source}}).foregrounds("test")
+    assert [mixed.foreground(i) for i in range(3)] == ["clips/0000"] * 3
 
 
 def test_the_colours_of_photographs_are_estimated_without_their_background(tmp_path: Path) -> None:

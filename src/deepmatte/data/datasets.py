@@ -20,6 +20,7 @@ from torch.utils.data import Dataset, default_collate, get_worker_info
 from deepmatte.batch import Batch
 from deepmatte.data.composition import Composition
 from deepmatte.data.images import named
+from deepmatte.data.keeping import KnowsOrigin
 from deepmatte.data.planes import to_tensor
 from deepmatte.data.sources import (
     BackgroundSet,
@@ -101,7 +102,9 @@ class _Composites(MattingDataset[Key]):
         return Cutout(*items.load(index), self._called(index), edges, trimap)
 
     def _called(self, foreground: int) -> str:
-        return f"{self.name} foreground {named(self.foregrounds.names[foreground])}"
+        items = self.foregrounds
+        origin = items.origin(foreground) if isinstance(items, KnowsOrigin) else None
+        return f"{self.name} foreground {named(items.names[foreground])}" if origin is None else named(origin.files[0])
 
     def identity(self) -> dict[str, Any]:
         """Return names and digests of the layers."""
@@ -218,12 +221,13 @@ class FixedCompositionDataset(_Composites[int]):
         return {**layers, "name": self.record(key)["image"], "index": key}
 
     def record(self, index: int) -> dict[str, str]:
-        """Return ``image``, ``foreground``, ``background`` and ``category``; images are named after foregrounds."""
+        """Return ``image``, ``foreground``, ``background`` and ``category``; images are named after the pictures of foregrounds."""
         foreground, background = self._pair(index)
         name = self.foregrounds.names[foreground]
         image = name if self.backgrounds_per_foreground == 1 else f"{name}_{index % self.backgrounds_per_foreground}"
+        shown = self.foregrounds.foreground(foreground) if isinstance(self.foregrounds, KnowsForegrounds) else name
         category = self.foregrounds.category(foreground)
-        return {"image": image, "foreground": name, "background": self.backgrounds.names[background], "category": category}
+        return {"image": image, "foreground": shown, "background": self.backgrounds.names[background], "category": category}
 
     def _pair(self, index: int) -> tuple[int, int]:
         return index // self.backgrounds_per_foreground, index % len(self.backgrounds)

@@ -33,6 +33,11 @@ class Origin(NamedTuple):
     files: tuple[Path, ...]
     reading: str = ""
 
+    @property
+    def matte(self) -> Path:
+        """The file that holds the matte of a foreground: the second, or the only one."""
+        return self.files[min(1, len(self.files) - 1)]
+
 
 class DecodedFolder:
     """A folder of decoded pictures; several processes may read, write and remove in it at once."""

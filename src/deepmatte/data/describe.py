@@ -16,7 +16,7 @@ from deepmatte.errors import InputError
 
 @dataclass(frozen=True)
 class Line:
-    """One kind of picture in one split; ``num_distinct`` counts what is shown, ``note`` says why there is nothing."""
+    """One kind of picture in one split; ``num_distinct`` counts what is shown, ``note`` says why there is nothing to count or to draw."""
 
     split: str
     what: str
@@ -42,7 +42,9 @@ def describe(source: Source, num_pictures: int = 4) -> tuple[list[Line], list[Ro
         lines += [_line(split, what, items) for what, items in found.items()]
         new = {what: items for what, items in found.items() if not isinstance(items, FileSet) or items.files not in shown}
         shown += [items.files for items in new.values() if isinstance(items, FileSet)]
-        rows += rows_of_sets(new, split, num_pictures)
+        drawn, problems = rows_of_sets(new, split, num_pictures)
+        rows += drawn
+        lines += [Line(split, "-", note=problem) for problem in problems]
     return lines, rows
 
 

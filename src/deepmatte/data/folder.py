@@ -1,7 +1,8 @@
 """The general source: any data set whose pictures lie in folders, described by patterns in a YAML file.
 
-What names, headers and the ends of files can tell is checked when a split is first asked for, long before training starts; what
-takes decoding is checked when a file is read, and by ``deepmatte data verify`` for all files.
+What names, headers and the ends of files can tell is checked when a split is first asked for, long before training starts, and with it
+the mattes and trimaps of validation and test, which are few. The rest is decoded when it is first read (with a cache of decoded
+pictures, before training, too), and by ``deepmatte data verify``.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ class FolderData:
         if self._place(split).image is not None:
             raise InputError(f"data={self.name}: has finished images to score, but no foregrounds to train on; choose another data=")
         files = self._files("foregrounds", split, self._layout.foregrounds)
-        return FolderForegrounds(files, self._reader, self._sizes, self._cache)
+        return FolderForegrounds(files, self._reader, self._sizes, self._cache, self._layout.identity)
 
     def backgrounds(self, split: Split) -> FolderBackgrounds | OwnBackground:
         """Return the backgrounds of a split.
@@ -155,7 +156,7 @@ class FolderData:
             return None
         key = ("images", split)
         if key not in self._found:
-            self._found[key] = self._checked(self._layout.images(place), "images")
+            self._found[key] = self._checked(self._layout.images(place), "images", split)
         return FolderImages(self._found[key], self._reader, self._layout.identity)
 
     def _place(self, split: Split) -> Place:
@@ -166,7 +167,7 @@ class FolderData:
         key = (what, split)
         if key not in self._found:
             files = find(self._place(split)) if self._has_own(what, split) else self._share(what, split, find)
-            self._found[key] = self._checked(files, what)
+            self._found[key] = self._checked(files, what, split)
         return self._found[key]
 
     def _says(self, what: str, split: str) -> bool:
@@ -215,9 +216,10 @@ class FolderData:
                 raise InputError(f"{named(files[0])}: shows what the {split} split shows, too; remove it from one of the two")
             del pool[name]
 
-    def _checked(self, files: Files, what: str) -> Files:
-        """Return the items whose files agree with one another."""
+    def _checked(self, files: Files, what: str, split: Split) -> Files:
+        """Return the items whose files agree with one another; of what is scored, mattes and trimaps are read."""
         good: dict[str, tuple[Path, ...]] = {}
+        known: set[Path] = set()
         for name, group in files.items():
             try:
                 header = check_files(group)
@@ -226,6 +228,8 @@ class FolderData:
                 if not good:
                     # One is decoded now, since a folder of the wrong kind of pictures is wrong in all of them.
                     self._reader.read(what, group)
+                if split != "train" and what != "backgrounds":
+                    self._reader.check(group, known)
             except InputError as error:
                 self._refuse(error)
                 continue

@@ -178,6 +178,11 @@ def read_as_stored(path: PathLike, mode: Literal["RGB", "L"]) -> Image.Image:
         return picture.convert(mode)
 
 
+def flat_matte(path: PathLike) -> InputError:
+    """Return the error that says that the matte of a file is the same everywhere."""
+    return InputError(f"{named(path)}: this matte is the same everywhere, there is no edge to learn from or to score; remove it")
+
+
 def write_png(path: PathLike, pixels: np.ndarray) -> None:
     """Write a PNG of uint8 or uint16 pixels, (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA; never leaves half a file behind.
 

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 from deepmatte.data.cache import ArrayCache, Arrays, default_folder
 from deepmatte.data.decoded import DecodedFolder, Origin
 from deepmatte.data.edges import edge_index
-from deepmatte.data.images import named, read_header
-from deepmatte.data.sources import BackgroundSet, ForegroundSet, HasTrimaps, KnowsSizes
+from deepmatte.data.images import flat_matte, named, read_header
+from deepmatte.data.sources import BackgroundSet, ForegroundSet, HasTrimaps, KnowsForegrounds, KnowsSizes
 from deepmatte.errors import InputError
 
 MAPPED_BYTES = 2**30
@@ -149,10 +149,14 @@ class _Kept(Generic[Set]):
         """Return the set's own digest."""
         return self.items.digest()
 
+    def origin(self, index: int) -> Origin | None:
+        """Return what an item is decoded from."""
+        return self.items.origin(index)
+
     def key(self, index: int) -> str | None:
         """Return the name of an item in the cache, or None if it is not decoded from files."""
         if index not in self._keys:
-            origin = self.items.origin(index)
+            origin = self.origin(index)
             self._keys[index] = None if origin is None else self.cache.folder.key(origin)
         return self._keys[index]
 
@@ -200,6 +204,10 @@ class KeptForegrounds(_Kept[ForegroundSet]):
         """Return the trimap that the set has of its own, or None; it is not kept."""
         return self.items.trimap(index) if isinstance(self.items, HasTrimaps) else None
 
+    def foreground(self, index: int) -> str:
+        """Return what a picture shows, as its set has it."""
+        return self.items.foreground(index) if isinstance(self.items, KnowsForegrounds) else self.names[index]
+
     def category(self, index: int) -> str:
         """Return the kind of a foreground."""
         return self.items.category(index)
@@ -209,9 +217,17 @@ class KeptForegrounds(_Kept[ForegroundSet]):
         return self.items.size(index) if isinstance(self.items, KnowsSizes) else self.load(index)[1].shape  # type: ignore[return-value]
 
     def decode(self, index: int) -> Arrays:
-        """Return colours, alpha and the index of the edges."""
+        """Return colours, alpha and the index of the edges.
+
+        Raises:
+            InputError: a file can't be read, or the matte is the same everywhere, of which no sample can be made.
+        """
         colours, alpha = self.items.load(index)
-        return colours, alpha, edge_index(alpha)
+        edges = edge_index(alpha)
+        origin = self.origin(index)
+        if origin is not None and not edges[-1]:
+            raise flat_matte(origin.matte)
+        return colours, alpha, edges
 
     def num_bytes(self, index: int) -> int:
         """Return the bytes of an 8-bit foreground."""

@@ -18,6 +18,7 @@ from deepmatte.data.sources import (
     HasDigest,
     HasTrimaps,
     ImageSource,
+    KnowsForegrounds,
     KnowsSizes,
     OwnBackground,
     Split,
@@ -42,7 +43,7 @@ class _Joined:
     """The items of several sets one after the other, each set as many times round as it takes for its number of turns."""
 
     def __init__(self, sets: Mapping[str, Any], num: Mapping[str, int]) -> None:
-        self._sets = list(sets.values())
+        self._parts, self._sets = list(sets), list(sets.values())
         self._items = [(i, k % len(items)) for i, (part, items) in enumerate(sets.items()) for k in range(num[part])]
         whole = [[f"{part}/{name}" for name in items.names] for part, items in sets.items()]
         self.names = [whole[i][k] for i, k in self._items]
@@ -71,6 +72,12 @@ class _Joined:
 
 class MixedForegrounds(_Joined):
     """Foregrounds of several sources."""
+
+    def foreground(self, index: int) -> str:
+        """Return what a picture shows, as its source has it."""
+        part, place = self._items[index]
+        items = self._sets[part]
+        return f"{self._parts[part]}/{items.foreground(place)}" if isinstance(items, KnowsForegrounds) else self.names[index]
 
     def category(self, index: int) -> str:
         """Return the kind of a foreground, as its source has it."""

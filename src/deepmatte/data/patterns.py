@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from deepmatte.data.images import SUFFIXES
+from deepmatte.data.images import SUFFIXES, named
 from deepmatte.errors import InputError
 
 _WILDCARD = re.compile(r"\*|\?|\[!?\]?[^\]]*\]")
@@ -49,7 +49,7 @@ def pictures(base: Path, parts: list[str]) -> Iterator[tuple[str, Path]]:
             if own.lower() not in SUFFIXES or not fnmatchcase(own[1:].lower(), suffix.lower()) or entry.path in seen:
                 continue
             match = _expression(stem).fullmatch(entry.name.removesuffix(own))
-            if match and (entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))):  # noqa: PTH110
+            if match and (_is(entry.is_file) or (entry.is_symlink() and not os.path.exists(entry.path))):  # noqa: PTH110
                 seen.add(entry.path)
                 name = "/".join(text for text in (*captured, *match.groups()) if text) or entry.name.removesuffix(own)
                 yield unicodedata.normalize("NFC", name), Path(entry.path)
@@ -67,7 +67,7 @@ def _folders(folder: Path, parts: list[str], captured: tuple[str, ...]) -> Itera
     if head == "**":
         yield from _folders(folder, rest, captured)
     for entry in _entries(folder):
-        if not entry.is_dir() or (entry.is_symlink() and folder.resolve().is_relative_to(Path(entry.path).resolve())):
+        if not _is(entry.is_dir) or (entry.is_symlink() and folder.resolve().is_relative_to(Path(entry.path).resolve())):
             continue  # a link to one of its own parents would be followed for ever
         if head == "**":
             yield from _folders(Path(entry.path), parts, (*captured, entry.name))
@@ -78,8 +78,18 @@ def _folders(folder: Path, parts: list[str], captured: tuple[str, ...]) -> Itera
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError as error:
+        raise InputError(f"{named(folder)}: this folder can't be listed ({error.strerror}); change its permissions or remove it") from None
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    try:
+        return kind()
+    except OSError:  # a link to itself
+        return False
 
 
 @cache

@@ -10,7 +10,7 @@ import numpy as np
 
 from deepmatte.data.cache import ArrayCache
 from deepmatte.data.files import Files, FileSet
-from deepmatte.data.images import AlphaFrom, named, read_alpha, read_cutout, read_header, read_image, read_trimap
+from deepmatte.data.images import AlphaFrom, flat_matte, read_alpha, read_cutout, read_header, read_image, read_trimap
 from deepmatte.errors import InputError
 from deepmatte.ops.regions import UNKNOWN
 from deepmatte.ops.trimap import full_scale, trimap_from_alpha
@@ -56,8 +56,23 @@ class Reader:
             return read_image(image), read_trimap(trimap), matte
         made = trimap_from_alpha(matte, self.trimap_kernel, self.trimap_kernel)
         if not (made == UNKNOWN).any():
-            raise InputError(f"{named(alpha)}: this matte is the same everywhere, there is nothing to score; remove it")
+            raise flat_matte(alpha)
         return read_image(image), made, matte
+
+    def check(self, files: tuple[Path, ...], known: set[Path]) -> None:
+        """Read matte and trimap of an item that is scored, which is done when training is over; ``known`` gathers what was read.
+
+        Raises:
+            InputError: one of them can't be used.
+        """
+        matte, *trimap = files[1:] or files
+        if matte not in known:
+            alpha = read_cutout(matte)[1] if len(files) == 1 else read_alpha(matte, self.alpha_from)
+            if not trimap and (alpha == alpha.flat[0]).all():
+                raise flat_matte(matte)
+        if trimap and trimap[0] not in known:
+            read_trimap(trimap[0])
+        known.update(files)
 
     def _own_colours(self, pixels: np.ndarray, matte: np.ndarray) -> np.ndarray:
         if not self.estimate_foreground:
@@ -75,13 +90,19 @@ class Reader:
 class FolderForegrounds(FileSet):
     """Foregrounds with their mattes, from two files each or from one RGBA file."""
 
-    def __init__(self, files: Files, reader: Reader, sizes: Mapping[str, tuple[int, int]], cache: ArrayCache) -> None:
+    def __init__(
+        self, files: Files, reader: Reader, sizes: Mapping[str, tuple[int, int]], cache: ArrayCache, identity: Callable[[str], str]
+    ) -> None:
         super().__init__(files, reader.difference())
-        self._reader, self._sizes, self._cache = reader, {name: sizes[name] for name in files}, cache
+        self._reader, self._sizes, self._cache, self._identity = reader, {name: sizes[name] for name in files}, cache, identity
 
     def size(self, index: int) -> tuple[int, int]:
         """Return (height, width) as the header has them."""
         return self._sizes[self.names[index]]
+
+    def foreground(self, index: int) -> str:
+        """Return what a picture shows: the frames of a clip show one foreground."""
+        return self._identity(self.names[index])
 
     def category(self, index: int) -> str:
         """Return an empty string: folders don't tell kinds apart."""

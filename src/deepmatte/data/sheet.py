@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from deepmatte.data.datasets import Sample
+from deepmatte.errors import InputError
 from deepmatte.ops.trimap import full_scale
 
 CELL = 192
@@ -58,23 +59,31 @@ def grey(alpha: np.ndarray) -> np.ndarray:
     return alpha if alpha.dtype == np.uint8 else (alpha // 257).astype(np.uint8)
 
 
-def rows_of_sets(sets: Mapping[str, Any], split: str, num: int) -> list[Row]:
-    """Return rows of up to ``num`` items of each set, evenly spread: layers and cut-out, background, or image, trimap and matte."""
+def rows_of_sets(sets: Mapping[str, Any], split: str, num: int) -> tuple[list[Row], list[str]]:
+    """Return rows of up to ``num`` items of each set, evenly spread, and what is wrong with those that can't be drawn.
+
+    A row has layers and cut-out of a foreground, three backgrounds, or image, trimap and matte of a finished picture.
+    """
     rows: list[Row] = []
+    problems: list[str] = []
     for what, items in sets.items():
         wanted = min(num, len(items))
-        chosen = [i * len(items) // wanted for i in range(wanted)]
+        chosen = {}
+        for index in (i * len(items) // wanted for i in range(wanted)):
+            try:
+                chosen[items.names[index]] = items.load(index)
+            except InputError as error:
+                problems.append(str(error))
         if what == "backgrounds":
-            for group in (chosen[i : i + 3] for i in range(0, wanted, 3)):
-                names = ", ".join(items.names[index] for index in group)
-                rows.append((f"{split} backgrounds {names}", [items.load(index) for index in group]))
+            drawn = list(chosen)
+            for group in (drawn[i : i + 3] for i in range(0, len(drawn), 3)):
+                rows.append((f"{split} backgrounds {', '.join(group)}", [chosen[name] for name in group]))
             continue
-        for index in chosen:
-            first, second, third = (*items.load(index), None)[:3]
-            # Layers and cut-out of a foreground; image, trimap and matte of a finished picture.
+        for name, loaded in chosen.items():
+            first, second, third = (*loaded, None)[:3]
             pictures = (first, grey(second), over_squares(first, second)) if what == "foregrounds" else (first, second, grey(third))
-            rows.append((f"{split} {what.removesuffix('s')} {items.names[index]}", pictures))
-    return rows
+            rows.append((f"{split} {what.removesuffix('s')} {name}", pictures))
+    return rows, problems
 
 
 def row_of_sample(sample: Sample) -> Row:

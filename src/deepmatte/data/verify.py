@@ -10,7 +10,8 @@ import numpy as np
 
 from deepmatte.data.composition import Composition
 from deepmatte.data.files import FileSet
-from deepmatte.data.images import named
+from deepmatte.data.images import flat_matte, named
+from deepmatte.data.keeping import KnowsOrigin
 from deepmatte.data.parallel import shared, spread
 from deepmatte.data.sources import CompositionSource, ImageSource, OwnBackground, Source, Split
 from deepmatte.errors import InputError
@@ -39,9 +40,8 @@ def sets_of(source: Source, split: Split) -> dict[str, Any]:
         return {"images": images}
     if not isinstance(source, CompositionSource):
         raise InputError(f"data={source.name}: has no foregrounds")
-    backgrounds = source.backgrounds(split)
-    composited = {} if isinstance(backgrounds, OwnBackground) else {"backgrounds": backgrounds}
-    return {"foregrounds": source.foregrounds(split), **composited}
+    foregrounds, backgrounds = source.foregrounds(split), source.backgrounds(split)
+    return {"foregrounds": foregrounds} | ({} if isinstance(backgrounds, OwnBackground) else {"backgrounds": backgrounds})
 
 
 def verify(source: Source, composition: Composition | None = None, processes: int | None = None) -> Verdict:
@@ -64,8 +64,9 @@ def verify(source: Source, composition: Composition | None = None, processes: in
                     continue
                 read.append(items.files)
             common = (items, what, composition)
-            results = spread(_read, range(len(items)), processes, f"{split} {what}", common=common)
-            for index, (problem, content) in enumerate(results):
+            indices = distinct(items)
+            results = spread(_read, indices, processes, f"{split} {what}", common=common)
+            for index, (problem, content) in zip(indices, results, strict=True):
                 verdict.num_items += 1
                 if problem:
                     verdict.problems.append(problem)
@@ -75,8 +76,22 @@ def verify(source: Source, composition: Composition | None = None, processes: in
     return verdict
 
 
+def distinct(items: Any) -> list[int]:
+    """Return one index of each name: the training set of a mixture holds a foreground as often as its weight wants.
+
+    >>> from types import SimpleNamespace
+    >>> distinct(SimpleNamespace(names=["a", "b", "a"]))
+    [0, 1]
+    """
+    first: dict[str, int] = {}
+    for index, name in enumerate(items.names):
+        first.setdefault(name, index)
+    return list(first.values())
+
+
 def _called(items: Any, index: int) -> str:
-    return named(items.files[index][0]) if isinstance(items, FileSet) else named(items.names[index])
+    origin = items.origin(index) if isinstance(items, KnowsOrigin) else None
+    return named(items.names[index] if origin is None else origin.files[0])
 
 
 def _compare(
@@ -106,7 +121,8 @@ def _read(index: int) -> tuple[str, bytes]:
     except InputError as error:
         return str(error), b""
     if (alpha == alpha.flat[0]).all():
-        return f"{name}: its matte is the same everywhere, there is no edge to crop around; remove it", b""
+        origin = items.origin(index) if isinstance(items, KnowsOrigin) else None
+        return str(flat_matte(name if origin is None else origin.matte)), b""
     return "", _sum(colours)
 
 
