@@ -13,6 +13,7 @@ from two_colours import disc
 
 from deepmatte.classical import GaussianMixture, KMeans, MattingWarning
 from deepmatte.classical.clustering import features, foreground_clusters
+from deepmatte.classical.sampling import stratified
 from deepmatte.errors import InputError
 
 BOTH = pytest.mark.parametrize("method", [KMeans, GaussianMixture])
@@ -50,7 +51,7 @@ def test_mini_batches_are_those_of_scikit_learn_and_no_tighter_than_a_sample() -
     """Of a photograph: the sum of squared distances to the centres, by which K-means is judged, over all pixels."""
     pixels = features(load_sample_image("china.jpg")[::2, ::2] / 255, "lab", 0)
     sampled, batched = KMeans(fit_pixels=20_000), KMeans(fit_pixels=10**9, mini_batch=4096)
-    centres = [method.fit(method.sample(pixels, method.fit_pixels), 8) for method in (sampled, batched)]
+    centres = [method.fit(stratified(pixels, method.fit_pixels, 0), 8) for method in (sampled, batched)]
     expected = cluster.MiniBatchKMeans(8, batch_size=4096, n_init=3, max_iter=100, random_state=0, compute_labels=False).fit(pixels)
     np.testing.assert_array_equal(centres[1], expected.cluster_centers_)
     by_sample, by_batches = (((pixels[:, None] - found) ** 2).sum(2).min(1).sum() for found in centres)
@@ -73,7 +74,7 @@ def test_responsibilities_are_those_of_bayes() -> None:
 def test_auto_finds_how_many_colours_there_are(method, number: int) -> None:
     rng = np.random.default_rng(number)
     centres = rng.permutation(np.stack(np.meshgrid([0, 1], [0, 1], [0, 1]), -1).reshape(8, 3))[:number]
-    pixels = np.repeat(centres, 300, axis=0) + rng.normal(0, 0.03, (300 * number, 3))
+    pixels = np.repeat(centres, 100, axis=0) + rng.normal(0, 0.03, (100 * number, 3))
     assert method(clusters="auto").number_of_clusters(pixels) == number
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from deepmatte.classical.method import ALIKE, ClassicalMethod, check_option, nothing_known, warn
+from deepmatte.classical.sampling import stratified
 from deepmatte.ops.regions import BACKGROUND, FOREGROUND
 
 Colour = Literal["lab", "rgb"]
@@ -28,7 +29,7 @@ class Clustering(ClassicalMethod):
         max_clusters: the largest number that ``auto`` tries.
         colour: ``lab`` (CIE L*a*b* / 100, where distance is closer to what an eye sees) or ``rgb``.
         position: weight of a pixel's place beside its colour; at 1 the longer side is as far as black is from white.
-        fit_pixels: so many pixels, drawn at random, are clustered; all of them are then judged by the clusters.
+        fit_pixels: so many pixels, which stand for the others (`stratified`), are clustered; all of them are then judged by the clusters.
         output: ``soft`` alpha from distances or probabilities, or ``hard``: 1 in a foreground cluster, else 0.
         max_iterations: after so many the state that is reached is taken.
         seed: of where clusters start and which pixels stand for the others.
@@ -95,7 +96,7 @@ class Clustering(ClassicalMethod):
         if clusters < 2:
             warn("all pixels are alike, so there is nothing to cluster; alpha is 0.5 where it is not known")
             return nothing_known(image, trimap)
-        model = self.fit(self.sample(pixels, self.fit_pixels), clusters)
+        model = self.fit(stratified(pixels, self.fit_pixels, self.seed), clusters)
         blocks = (pixels[start : start + _BLOCK] for start in range(0, len(pixels), _BLOCK))
         memberships = np.concatenate([self.memberships(model, block).astype(np.float32) for block in blocks])
         labels = memberships.argmax(1).reshape(image.shape[:2])
@@ -103,12 +104,6 @@ class Clustering(ClassicalMethod):
         if self.output == "hard":
             return foreground[labels].astype(np.float64)
         return (memberships @ foreground.astype(np.float32)).reshape(image.shape[:2])
-
-    def sample(self, pixels: np.ndarray, num: int) -> np.ndarray:
-        """Return up to ``num`` of the pixels (P, D), drawn without repetition."""
-        if len(pixels) <= num:
-            return pixels
-        return pixels[np.random.default_rng(self.seed).choice(len(pixels), num, replace=False)]
 
     def number_of_clusters(self, pixels: np.ndarray) -> int:
         """Return how many clusters of the pixels (P, D) will be made: ``clusters``, or what it stands for, or as many as can be."""

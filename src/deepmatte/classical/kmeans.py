@@ -10,6 +10,7 @@ import numpy as np
 
 from deepmatte.classical.clustering import Clustering
 from deepmatte.classical.method import warn
+from deepmatte.classical.sampling import stratified
 
 STARTS = 3
 """Of so many starts the one with the least inertia is taken."""
@@ -20,7 +21,7 @@ class KMeans(Clustering):
     """Scikit-learn's K-means; the soft matte is the fuzzy membership of Bezdek 1981 in the foreground's clusters.
 
     A pixel at the distances d_k belongs to cluster k with d_k^(-2 / (m - 1)) over the sum of all, m being the ``fuzziness``.
-    Large pictures are clustered by a random sample, or, with ``mini_batch``, by mini-batches (Sculley 2010) over ``fit_pixels`` of them.
+    Large pictures are clustered by a stratified sample, or, with ``mini_batch``, by mini-batches (Sculley 2010) over ``fit_pixels``.
     The sample is the default because its clusters are tighter than those of mini-batches over all pixels, and found faster.
     ``clusters: auto`` takes the largest mean silhouette (Rousseeuw 1987) of ``silhouette_pixels`` pixels.
 
@@ -63,7 +64,7 @@ class KMeans(Clustering):
         """Return minus the mean silhouette."""
         from sklearn.metrics import silhouette_score
 
-        pixels = self.sample(pixels, self.silhouette_pixels)
+        pixels = stratified(pixels, self.silhouette_pixels, self.seed)
         labels = self._squared_distances(self.fit(pixels, clusters), pixels).argmin(1)
         num = len(np.unique(labels))
         return -float(silhouette_score(pixels, labels)) if 1 < num < len(pixels) else 1.0
