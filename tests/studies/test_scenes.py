@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from deepmatte.compare.records import Run
 from deepmatte.data.instances import InstanceScenes, Scene, digest
 from deepmatte.data.trimaps import TrimapRecipe
 from deepmatte.errors import InputError
@@ -14,7 +16,7 @@ from deepmatte.metrics.functional.instances import score_scene
 from deepmatte.ops.compositing import composite
 from deepmatte.ops.layers import class_map, instance_map, layered, visible_alphas
 from deepmatte.studies.scene_page import picture, section, summary
-from deepmatte.studies.scenes import MERGED, TRUTH, Contender, _each, _method, _score, merged, read_scores
+from deepmatte.studies.scenes import MERGED, TRUTH, Contender, _each, _method, _score, best_of, merged, read_scores
 
 RECIPE = TrimapRecipe("kernels", (1, 5), (1, 5)).middle()
 
@@ -174,3 +176,11 @@ def test_a_method_mattes_each_object_by_its_trimap(drawn: list[Scene]) -> None:
     assert contender.label == "trivial"
     expected = np.select([drawn[0].trimaps == 0, drawn[0].trimaps == 255], [0.0, 1.0], 0.5)
     np.testing.assert_array_equal(contender.prepare()(drawn[0]), expected)
+
+
+def test_the_best_run_has_the_largest_miou_and_the_least_sad() -> None:
+    runs = [
+        Run(Path(name), {"scores": {"val/sad": sad, "val/miou": miou}}, pd.DataFrame())
+        for name, sad, miou in (("a", 1, 0.3), ("b", 2, 0.9))
+    ]
+    assert [best_of(runs, metric).path.name for metric in ("sad", "miou")] == ["a", "b"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -99,6 +100,7 @@ def test_the_page_says_what_came_out(checkout: Path, capsys: pytest.CaptureFixtu
     assert "Claim under test: dice beats alpha, by a lot." in text
     assert "*Guides* say so." in text
     assert "dice is better in SAD than alpha" in text
+    assert "The best setting by this table, dice, is in SAD better (" in text
     assert "4 runs and 2 evaluations of methods without a network, 6 minutes" in text
     assert text.index("without a network, trimap given") < text.index("without a network, trimap-free")
     assert "| dice | 1 | 3 |" in text  # losses after the last epoch
@@ -113,6 +115,17 @@ def test_what_is_scored_is_not_scored_again(checkout: Path, monkeypatch: pytest.
     assert len(homes) == 2
     monkeypatch.setattr(launch.subprocess, "run", None)
     assert launch.score_baselines(study, tables(study)[0]) == homes
+
+
+def test_methods_are_scored_by_the_rules_of_the_networks(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(launch.subprocess, "run", lambda command, check: commands.append(command))
+    for words in ([], ["impose_trimap=false"]):
+        study = find_study("small", words)
+        launch.score_baselines(study, tables(study)[0])
+    assert ["impose_trimap=false" in command for command in commands] == [False, False, True, True]
+    outputs = [word for command in commands for word in command if word.startswith("output=")]
+    assert len(set(outputs)) == 4  # what was scored by other rules is not taken for it
 
 
 def test_each_test_set_has_a_table_of_its_own(checkout: Path) -> None:
@@ -200,6 +213,7 @@ METHODS = {words for study in STUDIES.values() for words in [*study.get("baselin
 @pytest.mark.parametrize("study", STUDIES.values(), ids=list(STUDIES))
 def test_a_study_says_nothing_that_nobody_reads(study: dict[str, Any]) -> None:
     assert set(study) <= set(launch.OPTIONS)
+    assert set(study.get("pairs", {}).items()) <= set(product(study.get("losses", {}), repeat=2))
     assert set(study.get("kinds", {})) <= set(CYCLE)
     assert set(study.get("scenes") or {}) <= {"count", "size", "instances", "seed", "methods"}
 

@@ -67,7 +67,9 @@ def against_baseline(comparison: Comparison, baseline: str) -> Verdict:
     ]
     confidence = degree(max(item.p_holm for item in shown)) if shown else "none" if comparison.fewest_seeds < 2 else "not distinguishable"
     headline = (
-        f"{'; '.join(parts)}: {confidence}." if parts else f"Not distinguishable: no setting is shown to differ from {baseline} in {label}."
+        f"{'; '.join(parts)}: {confidence}{'' if better else '; none is shown to be better'}."
+        if parts
+        else f"Not distinguishable: no setting is shown to differ from {baseline} in {label}."
     )
     return Verdict(headline, confidence, [*details(metric, baseline), *caveats(comparison)])
 

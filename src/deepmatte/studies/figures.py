@@ -40,7 +40,7 @@ def loss_table(comparison: Comparison) -> pd.DataFrame:
 
 
 def loss_figure(comparison: Comparison, most: int = 8) -> Figure | None:
-    """Return training loss (line) and validation loss (dashed) of each setting over the epochs; None where no run has curves.
+    """Return training loss (line) and validation loss (dashed) of each setting over the epochs; None where no run has two epochs.
 
     Of more than ``most`` settings the best are drawn.
     """
@@ -49,7 +49,7 @@ def loss_figure(comparison: Comparison, most: int = 8) -> Figure | None:
     axis = figure.add_subplot()
     for number, name in enumerate(names):
         found = [table for table in map(losses, comparison.setting(name).runs) if len(table)]
-        if not found:
+        if max(map(len, found), default=0) < 2:  # a line of one point is none
             continue
         mean = pd.concat(found).groupby(level=0).mean()
         for column, style in (("train", "-"), ("validation", "--")):

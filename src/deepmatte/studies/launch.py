@@ -31,6 +31,7 @@ SAME = ("dataset.digest", "protocol", "metrics_version")
 OPTIONS: dict[str, Any] = {
     "metric": "sad",  # that decides
     "reference": None,  # the setting that the claim names, with which the others are compared; all pairs without it
+    "pairs": {},  # settings that are compared each with the one of their own, besides
     "losses": {},  # named recipes, for the sweep to choose from
     "baselines": [],  # methods without a network, as words for `deepmatte evaluate`
     "kinds": {},  # categories of test pictures, with titles, of which the page shows where each setting fails
@@ -155,13 +156,18 @@ def unfinished(study: Study) -> str:
 
 
 def score_baselines(study: Study, runs: Sequence[Run]) -> list[Path]:
-    """Score the study's methods on the test set of ``runs``, unless that is done; return the directories of those that finished."""
+    """Score the study's methods on the test set of ``runs``, unless that is done; return the directories of those that finished.
+
+    Where the networks' mattes are scored as they were written, without the trimap's known zones, so are those of the methods.
+    """
+    raw = not study.config.impose_trimap
     digest = str(lookup(runs[0].result, "dataset.digest"))[:8]
     homes = []
     for words in study.options["baselines"]:
-        home = study.sweep / "baselines" / digest / re.sub(r"[^\w=.-]+", "_", words.replace("method=", ""))
+        home = study.sweep / "baselines" / digest / (re.sub(r"[^\w=.-]+", "_", words.replace("method=", "")) + ("_raw" if raw else ""))
         if (RunDir(home).result() or {}).get("status") != FINISHED:
             options = [f"like='{runs[0].path}'", f"output='{home}'", f"num_pictures={study.config.num_pictures}"]
+            options += ["impose_trimap=false"] if raw else []
             subprocess.run([sys.executable, "-m", "deepmatte.cli.evaluate", *words.split(), *options], check=False)
         if (RunDir(home).result() or {}).get("status") == FINISHED:
             homes.append(home)

@@ -19,6 +19,7 @@ from deepmatte.compare.page import cell, render_markdown
 from deepmatte.compare.records import Run
 from deepmatte.compare.table import number
 from deepmatte.rundir import RunDir, write_bytes, write_text
+from deepmatte.studies.beside import learned_nothing, methods_section, pairs_section, remarks
 from deepmatte.studies.figures import loss_figure, loss_table, sheet
 from deepmatte.studies.kinds import failures, kinds_table
 from deepmatte.studies.launch import Study, header
@@ -74,7 +75,7 @@ def write_page(
     if any(run.result["dataset"]["name"] == "procedural" for runs, _ in tables for run in runs):
         parts.append(CREDITS)
     page = folder / f"{study.name}.md"
-    write_text(page, "\n\n".join(part.strip() for part in parts) + "\n")
+    write_text(page, "\n\n".join(part.strip() for part in parts if part.strip()) + "\n")
     return page
 
 
@@ -87,9 +88,11 @@ def _table(study: Study, runs: Sequence[Run], methods: Sequence[Path], folder: P
     for drawing in drawings:
         write_bytes(folder / study.name / f"{prefix}{drawing.name}.png", to_png(drawing))
     parts = [render_markdown(comparison, found, drawings, study.name).replace(f"]({study.name}/", f"]({study.name}/{prefix}")]
+    parts += ["\n".join(f"- {line}" for line in learned_nothing(comparison)), *pairs_section(comparison, options["pairs"])]
     records = {path: RunDir(path).result() or {} for path in methods}
     if records:
-        parts.append(methods_table(list(records.values())))
+        parts += [*methods_section(comparison, methods), methods_table(list(records.values()))]
+        parts.append(remarks({str(record["method"]): record["notes"] for record in records.values()}))
     parts += _losses(comparison)
     labels = {str(record["method"]): path for path, record in records.items()}
     kinds = options["kinds"]
@@ -116,7 +119,7 @@ def methods_table(records: Sequence[dict[str, Any]]) -> str:
             continue
         lines += [
             "",
-            f"| without a network, {mode} | {' | '.join(METRICS)} | pictures with a remark |",
+            f"| without a network, {mode}{_zones(chosen)} | {' | '.join(METRICS)} | pictures with a remark |",
             "|---|" + "---:|" * (len(METRICS) + 1),
         ]
         for record in chosen:
@@ -125,11 +128,18 @@ def methods_table(records: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines[1:])
 
 
+def _zones(records: Sequence[dict[str, Any]]) -> str:
+    """Say where the mattes of methods that know the trimap are scored without its known zones, as those of the networks then are."""
+    given = all(record["mode"] == "trimap given" for record in records)
+    return ", mattes as written" if given and not any(record.get("impose_trimap", True) for record in records) else ""
+
+
 def _losses(comparison: Comparison) -> list[str]:
     table = loss_table(comparison)
     if table.empty:
         return []
-    rows = [f"| {cell(name)} | {number(row['train'])} | {number(row['validation'])} |" for name, row in table.iterrows()]
+    ranked = [score.setting for score in comparison.decisive.scores if score.setting in table.index]
+    rows = [f"| {cell(name)} | {number(table.train[name])} | {number(table.validation[name])} |" for name in ranked]
     return ["\n".join(["| setting | training loss, last epoch | validation loss |", "|---|---:|---:|", *rows])]
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from deepmatte import build
 from deepmatte.classical import MattingWarning
+from deepmatte.compare.panel import higher_is_better
 from deepmatte.compare.records import Run
 from deepmatte.compare.settings import group_settings
 from deepmatte.config import conf_dir
@@ -55,7 +56,8 @@ class Contender:
 def score_scenes(study: Study, runs: Sequence[Run]) -> list[Path]:
     """Score the best run of each setting and the study's methods on its scenes, unless that is done; return their folders.
 
-    The best run is that with the best validation score. Each folder gets ``scenes.json`` and the label maps of the first scenes.
+    The best run is that with the best validation score in the study's metric. Each folder gets ``scenes.json`` and the label maps of
+    the first scenes.
 
     Raises:
         InputError: the data has no foregrounds to make scenes of, or an option is unknown.
@@ -64,9 +66,9 @@ def score_scenes(study: Study, runs: Sequence[Run]) -> list[Path]:
     methods = options.pop("methods")
     scenes = make_scenes(runs[0], **options)
     home = study.sweep / "scenes" / digest(scenes)
-    objective = str(study.config.objective)
-    best = [min(item.runs, key=lambda run: run.result["scores"][objective]) for item in group_settings(runs)]
-    names = [item.name for item in group_settings(runs)]
+    settings = group_settings(runs)
+    best = [best_of(item.runs, str(study.options["metric"])) for item in settings]
+    names = [item.name for item in settings]
     contenders = [Contender(TRUTH, "", lambda: lambda scene: scene.alphas), Contender(MERGED, "", lambda: merged)]
     contenders += [_network(name, run) for name, run in zip(names, best, strict=True)]
     contenders += [_method(words) for words in methods]
@@ -78,6 +80,12 @@ def score_scenes(study: Study, runs: Sequence[Run]) -> list[Path]:
             _score(contender, scenes, folder)
         folders.append(folder)
     return folders
+
+
+def best_of(runs: Sequence[Run], metric: str) -> Run:
+    """Return the run with the best validation score."""
+    sign = -1 if higher_is_better(metric) else 1
+    return min(runs, key=lambda run: sign * run.result["scores"][f"val/{metric}"])
 
 
 def make_scenes(run: Run, count: int, size: int, instances: int, seed: int) -> list[Scene]:

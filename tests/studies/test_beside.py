@@ -1,0 +1,114 @@
+"""Tests beside the comparison: chosen pairs, the best setting against methods, and settings that have learned nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+from test_studies import write_record
+
+from deepmatte.compare.comparison import Comparison, compare
+from deepmatte.compare.records import Run, read_run
+from deepmatte.studies.beside import beside, chosen, learned_nothing, methods_section, pairs_section, remarks
+from deepmatte.studies.figures import loss_figure
+
+SEEDS = (0.0, 0.3, 0.1)
+"""What a seed adds to the score of each picture."""
+
+
+def sweep(folder: Path, **scores: float) -> Comparison:
+    """Settings of three seeds each, whose SAD is that of the setting, a seed's share, and a tenth of the picture's number."""
+    for loss, sad in scores.items():
+        for seed, share in enumerate(SEEDS):
+            write_record(folder / f"{loss}{seed}", sad + share, overrides=(f"loss={loss}",), seed=seed)
+    return compare([folder])
+
+
+def method(folder: Path, sad: float, name: str = "kmeans") -> Run:
+    run = read_run(write_record(folder, sad, method=name, mode="trimap given"))
+    assert isinstance(run, Run)
+    return run
+
+
+def test_pairs_are_told_in_the_order_in_which_they_were_asked_for(tmp_path: Path) -> None:
+    comparison = sweep(tmp_path, a=9.0, b=7.0, c=7.0)
+    found = {(item.first, item.second): item for item in chosen(comparison, {"a": "b", "b": "a", "b ": "none", "c": "b"})}
+    assert list(found) == [("a", "b"), ("b", "a"), ("c", "b")]
+    assert found["a", "b"].estimate.mean == pytest.approx(2)
+    assert found["b", "a"].estimate.mean == pytest.approx(-2)
+    assert (found["b", "a"].estimate.low, found["b", "a"].estimate.high) == pytest.approx(
+        (-found["a", "b"].estimate.high, -found["a", "b"].estimate.low)
+    )
+    assert (found["a", "b"].wins, found["b", "a"].wins, found["c", "b"].wins) == (0, 1, 0.5)
+    text = "\n".join(pairs_section(comparison, {"a": "b", "c": "b"}))
+    assert "In SAD worse (very sure): a than b; not distinguishable: c and b." in text
+    assert "- a minus b: +2," in text
+    assert pairs_section(comparison, {}) == pairs_section(comparison, {"x": "y"}) == []
+
+
+def test_the_correction_is_over_the_chosen_pairs_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for loss in "abcd":
+        for seed in range(3):
+            write_record(tmp_path / f"{loss}{seed}", 9 + rng.normal(), overrides=(f"loss={loss}",), seed=seed)
+    comparison = compare([tmp_path])
+    (one,) = chosen(comparison, {"a": "b"})
+    assert one.p_holm == one.estimate.p
+    two = chosen(comparison, {"a": "b", "c": "d"})
+    assert min(item.p_holm for item in two) == pytest.approx(min(1, 2 * min(item.estimate.p for item in two)))
+
+
+def test_against_a_method_the_seeds_are_the_sample(tmp_path: Path) -> None:
+    """The differences are alike in all pictures, so Student's test of the seeds' means is the oracle; one setting has no prior."""
+    comparison = sweep(tmp_path / "runs", dice=7.0)
+    (item,) = beside(comparison, [method(tmp_path / "kmeans", 7.5)])
+    means = np.array(SEEDS) - 0.5
+    oracle = stats.ttest_1samp(means, 0)
+    assert item.second == "kmeans"
+    assert item.estimate.mean == pytest.approx(means.mean())
+    assert item.estimate.p == pytest.approx(oracle.pvalue)
+    assert (item.estimate.low, item.estimate.high) == pytest.approx(tuple(oracle.confidence_interval()))
+    assert item.wins == 1
+
+
+def test_the_best_setting_is_judged_beside_each_method(tmp_path: Path) -> None:
+    comparison = sweep(tmp_path / "runs", alpha=9.0, dice=7.0)
+    homes = [method(tmp_path / name, sad, name).path for name, sad in (("bad", 20.0), ("good", 1.0), ("alike", 7.13))]
+    text = "\n".join(methods_section(comparison, homes))
+    assert "The best setting by this table, dice, is in SAD better (" in text
+    assert ") than bad; worse (" in text
+    assert ") than good; not distinguishable from alike." in text
+    assert "- dice minus good: +6.133," in text
+    assert methods_section(comparison, []) == []
+
+
+def test_a_method_that_was_scored_on_other_pictures_is_left_out(tmp_path: Path) -> None:
+    comparison, other = sweep(tmp_path / "runs", dice=7.0), method(tmp_path / "other", 7.5)
+    table = other.images.assign(image=[f"x{name}" for name in other.images["image"]])
+    assert beside(comparison, [Run(other.path, other.result, table)]) == []
+
+
+def test_what_has_learned_nothing_is_named(tmp_path: Path) -> None:
+    """The record of each run says that the trivial matte scores as that run; the first one's, 9.25, counts."""
+    comparison = sweep(tmp_path / "a", alpha=9.0, dice=7.0)
+    assert learned_nothing(comparison) == ["On average no better than the trivial matte (9.25): alpha."]
+    for seed in (0, 1):
+        write_record(tmp_path / f"a/dead{seed}", 30.0, overrides=("loss=dead",), seed=seed)
+    lines = learned_nothing(compare([tmp_path / "a"]))
+    assert lines[0].endswith(": alpha and dead.")
+    assert lines[1].endswith("nothing of what they saw is left: dead.")
+
+
+def test_remarks_are_counted() -> None:
+    assert remarks({"a": {"1": "x", "2": "x", "3": "y"}, "b": {}}) == "Remarks. a: x (2 pictures); a: y (1 picture)."
+    assert remarks({"b": {}}) == ""
+
+
+def test_a_line_of_one_epoch_is_not_drawn(tmp_path: Path) -> None:
+    comparison = sweep(tmp_path, alpha=9.0, dice=7.0)
+    assert loss_figure(comparison) is not None
+    for run in comparison.runs:
+        (run.path / "metrics.csv").write_text("epoch,step,train/loss,val/loss\n0,0,4,\n0,1,,5\n")
+    assert loss_figure(comparison) is None
