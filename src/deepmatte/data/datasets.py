@@ -161,7 +161,9 @@ class CompositionDataset(_Composites[tuple[int, int]]):
             except InputError as error:
                 if self.on_error == "stop":
                     raise
-                self._count(str(error))
+                _warn_once(str(error))
+                if draw == 1:
+                    self._count()
             rng = np.random.default_rng(np.random.SeedSequence((self.seed, epoch, index, draw)))
             foreground = int(rng.integers(len(self.foregrounds)))
         return self._composed(foreground, index, rng)
@@ -175,10 +177,9 @@ class CompositionDataset(_Composites[tuple[int, int]]):
         name = f"{self.foregrounds.names[foreground]} over {between}{self.backgrounds.names[background]}"
         return {**layers, "name": name, "index": index}
 
-    def _count(self, message: str) -> None:
+    def _count(self) -> None:
         worker = get_worker_info()
         self._skipped[0 if worker is None else worker.id % _MOST_WORKERS + 1] += 1
-        _warn_once(message)
 
     def _turn(self, epoch: int, index: int) -> int:
         """Return the foreground whose turn it is."""

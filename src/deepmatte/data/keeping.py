@@ -77,7 +77,7 @@ class PictureCache:
         if not todo:
             return 0
         self._check_space(needed)
-        _say(f"{len(todo)} pictures are decoded once: {needed / 1e9:.2f} GB in {named(self.folder.folder)}", progress)
+        _say(f"{len(todo)} pictures are decoded once: {needed / 1e9:.3g} GB in {named(self.folder.folder)}", progress)
         start = os.getpid() * 7919 % len(todo)
         _build([keys[key] for key in (*todo[start:], *todo[:start])], skip, progress)
         return len(todo)
@@ -122,7 +122,7 @@ class PictureCache:
         free = shutil.disk_usage(folder).free
         if needed > free:
             raise InputError(
-                f"{named(self.folder.folder)}: decoded pictures would take {needed / 1e9:.1f} GB, the disk has {free / 1e9:.1f} GB left; "
+                f"{named(self.folder.folder)}: decoded pictures would take {needed / 1e9:.3g} GB, the disk has {free / 1e9:.3g} GB left; "
                 "free some, or set data.cache.dir or data.cache.max_gb"
             )
 

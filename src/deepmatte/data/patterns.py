@@ -35,7 +35,7 @@ def split_pattern(place: Path) -> tuple[Path, list[str]]:
 def pictures(base: Path, parts: list[str]) -> Iterator[tuple[str, Path]]:
     """Yield (name, file) of the pictures below ``base`` that match the parts of a pattern, also those behind links.
 
-    The name is what the wildcards stand for, joined by slashes, without the suffix and in one Unicode form (NFC). Hidden files,
+    The name is what the wildcards stand for, joined by slashes, without the suffix, as text in one Unicode form (NFC). Hidden files,
     and files that are no pictures by their suffix, are passed over; a link that leads nowhere is yielded as it is.
     """
     *folders, last = parts if parts and parts[-1] != "**" else [*parts, "*"]
@@ -52,7 +52,9 @@ def pictures(base: Path, parts: list[str]) -> Iterator[tuple[str, Path]]:
             if match and (_is(entry.is_file) or (entry.is_symlink() and not os.path.exists(entry.path))):  # noqa: PTH110
                 seen.add(entry.path)
                 name = "/".join(text for text in (*captured, *match.groups()) if text) or entry.name.removesuffix(own)
-                yield unicodedata.normalize("NFC", name), Path(entry.path)
+                # Bytes that are no text in UTF-8 are escaped, for names go into tables and records.
+                text = name.encode(errors="backslashreplace").decode()
+                yield unicodedata.normalize("NFC", text), Path(entry.path)
 
 
 def _folders(folder: Path, parts: list[str], captured: tuple[str, ...]) -> Iterator[tuple[Path, tuple[str, ...]]]:
