@@ -213,7 +213,7 @@ METHODS = {words for study in STUDIES.values() for words in [*study.get("baselin
 @pytest.mark.parametrize("study", STUDIES.values(), ids=list(STUDIES))
 def test_a_study_says_nothing_that_nobody_reads(study: dict[str, Any]) -> None:
     assert set(study) <= set(launch.OPTIONS)
-    assert set(study.get("pairs", {}).items()) <= set(product(study.get("losses", {}), repeat=2))
+    assert set(study.get("pairs", {}).items()) <= set(product([*study.get("losses", {}), *study.get("steps", {})], repeat=2))
     assert set(study.get("kinds", {})) <= set(CYCLE)
     assert set(study.get("scenes") or {}) <= {"count", "size", "instances", "seed", "methods"}
 

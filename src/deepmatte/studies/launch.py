@@ -33,6 +33,7 @@ OPTIONS: dict[str, Any] = {
     "reference": None,  # the setting that the claim names, with which the others are compared; all pairs without it
     "pairs": {},  # settings that are compared each with the one of their own, besides
     "losses": {},  # named recipes, for the sweep to choose from
+    "steps": {},  # the same of training plans
     "baselines": [],  # methods without a network, as words for `deepmatte evaluate`
     "kinds": {},  # categories of test pictures, with titles, of which the page shows where each setting fails
     "scenes": None,  # pictures of several objects: count, size, instances, seed, methods
