@@ -64,6 +64,32 @@ def test_preview_draws_the_samples_that_training_sees(root, capsys):
         np.testing.assert_array_equal(np.asarray(drawn), contact_sheet(rows))
 
 
+@pytest.mark.slow
+def test_preview_draws_what_a_run_gets(tiny, train_tiny, tmp_path, capsys):
+    """The oracle is the training step itself: what it was given, in its order."""
+    from deepmatte.data.sheet import contact_sheet, row_of_sample
+    from deepmatte.module import MattingModule
+
+    rows, original = [], MattingModule.training_step
+
+    def step(module, batch, batch_idx):
+        for i in range(4):
+            sample = {key: batch[key][i] for key in ("image", "trimap", "alpha", "foreground")}
+            rows.append(row_of_sample({**sample, "index": int(batch["index"][i]), "name": batch["name"][i]}))
+        return original(module, batch, batch_idx)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MattingModule, "training_step", step)
+        train_tiny(tmp_path / "run", "seed=3", "stages.encoder_decoder.epochs=2")
+    capsys.readouterr()
+    for epoch in (0, 1):
+        more = ["--num", "8", "--epoch", str(epoch), "--out", str(tmp_path / "p.png")]
+        assert main(["preview", *tiny("seed=3"), *more]) == 0
+        assert capsys.readouterr().out.splitlines()[:8] == [caption for caption, _ in rows[8 * epoch : 8 * epoch + 8]]
+        with Image.open(tmp_path / "p.png") as drawn:
+            np.testing.assert_array_equal(np.asarray(drawn), contact_sheet(rows[8 * epoch : 8 * epoch + 8]))
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -80,6 +106,15 @@ def test_bad_input_ends_in_one_line(arguments, expected, capsys, tmp_path, monke
     assert error.count("\n") == 1
     assert expected in error
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("verb", ["describe", "preview"])
+def test_a_sheet_that_can_not_be_written_is_named_in_one_line(root, verb, capsys):
+    (root / "file").write_text("no folder")
+    assert call("data", [verb, *words(root), "--out", str(root / "file" / "sheet.png"), "--num", "1"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "file/sheet.png: can't be written (File exists)" in error
 
 
 def test_options_may_stand_between_overrides(root):

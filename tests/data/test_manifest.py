@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -155,6 +156,11 @@ def test_what_does_not_fit_together_is_refused_in_one_line(adobe):
     refused("test_bg_names.txt", "names 4 backgrounds", "2 foregrounds x 20", **{"per-foreground": "20"})
     refused("two images the same name", name="{foreground}")
     refused("{foreground}, {k} and {n}", name="{other}")
+    refused("--name", "leads out of --out", name="../{foreground}_{k}")
+    (adobe / "latin.txt").write_bytes(b"caf\xe9.jpg\n" * 4)
+    refused("latin.txt", "no text in UTF-8", "--background-names", **{"background-names": str(adobe / "latin.txt")})
+    refused("none.txt", "no such list", "--background-names", **{"background-names": str(adobe / "none.txt")})
+    refused("latin.txt", "can't be written", out=str(adobe / "latin.txt"))
     (adobe / "names.txt").write_text("dandelion\nnobody\n")
     refused("names.txt", "nobody", "no foreground", **{"foreground-names": str(adobe / "names.txt")})
     (adobe / "VOC2008/JPEGImages/2008_000003.jpg").unlink()
@@ -164,6 +170,37 @@ def test_what_does_not_fit_together_is_refused_in_one_line(adobe):
     (adobe / "manifest.json").write_text("{}")
     with pytest.raises(InputError, match="is no manifest"):
         main(["verify", "--manifest", str(adobe / "manifest.json")])
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_full_disk_is_one_line_and_the_next_call_goes_on(adobe, capsys, processes):
+    out = adobe / "Test_set" / "merged"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))  # Python ignores the signal, so that writing fails as on a full disk
+    try:
+        with pytest.raises(InputError, match=r"^[^\n]*merged/dandelion_0\.png: can't be written \(File too large\); make room"):
+            compose(adobe, "--processes", processes)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [file.name for file in out.iterdir()] == [".composing.jsonl"]
+    assert compose(adobe) == 0
+    assert check(adobe) == 0
+
+
+def test_manifests_that_lack_something_or_hold_something_else_are_refused(adobe):
+    compose(adobe)
+    path = adobe / "Test_set" / "merged" / "manifest.json"
+    whole = json.loads(path.read_text())
+    spoilt = [[1], whole | {"images": None}, whole | {"images": [1]}, whole | {"sha256": 5}]
+    spoilt += [{key: value for key, value in whole.items() if key != missing} for missing in ("sha256", "images", "format")]
+    for key in ("image", "sha256", "foreground", "background", "bytes"):
+        spoilt.append(whole | {"images": [{name: value for name, value in line.items() if name != key} for line in whole["images"]]})
+        spoilt.append(whole | {"images": [line | {key: None} for line in whole["images"]]})
+    for content in spoilt:
+        path.write_text(json.dumps(content))
+        for act in (check, compose):
+            with pytest.raises(InputError, match=r"^[^\n]*manifest\.json: is no manifest"):
+                act(adobe)
 
 
 def test_a_folder_of_another_composition_is_not_overwritten(adobe):

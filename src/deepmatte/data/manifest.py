@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from deepmatte.data.adobe import composed, explain, pixel_sum
-from deepmatte.data.files import find_pictures
+from deepmatte.data.files import find_pictures, writing
 from deepmatte.data.images import named, read_as_stored, read_image, write_png
 from deepmatte.data.parallel import spread
-from deepmatte.data.splits import read_names, stem_of
+from deepmatte.data.splits import read_lines, read_names, stem_of
 from deepmatte.errors import InputError
 
 MANIFEST = "manifest.json"
@@ -89,10 +89,8 @@ def plan(inputs: Inputs, foregrounds: Path, backgrounds: Path, per_foreground: i
         InputError: the lists don't fit each other, or name what is not there.
     """
     stems = read_names(foregrounds, "--foreground-names")
-    files = (
-        [line.strip() for line in backgrounds.read_text(encoding="utf-8-sig").splitlines() if line.strip()] if backgrounds.is_file() else []
-    )
-    if len(files) < len(stems) * per_foreground or not files:
+    files = read_lines(backgrounds, "--background-names")
+    if len(files) < len(stems) * per_foreground:
         need = f"{len(stems)} foregrounds x {per_foreground}"
         raise InputError(
             f"{named(backgrounds)}: names {len(files)} backgrounds, {need} are needed; set --background-names, --per-foreground"
@@ -108,6 +106,8 @@ def plan(inputs: Inputs, foregrounds: Path, backgrounds: Path, per_foreground: i
         stem = stems[n // per_foreground]
         image = name.format(foreground=stem, k=n % per_foreground, n=n)
         images.append(Composite(f"{image}.png", stem, file))
+    if any(Path(composite.image).is_absolute() or ".." in Path(composite.image).parts for composite in images):
+        raise InputError(f"--name {name}: leads out of --out; give names of files, or of folders in it")
     if len({composite.image for composite in images}) < len(images):
         raise InputError(f"--name {name}: gives two images the same name; use {{foreground}} with {{k}}, or {{n}}")
     return images
@@ -121,21 +121,23 @@ def compose(images: Sequence[Composite], inputs: Inputs, out: Path, processes: i
     """
     for name in dict.fromkeys(composite.background for composite in images):
         inputs.background(name)
-    out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     journal = out / _JOURNAL
     done = _done(out, images)
     todo = [composite for composite in images if composite.image not in done]
     chunks = _chunks(todo)
     jobs = [(chunk, inputs, out) for chunk in chunks]
-    with journal.open("a", encoding="utf-8") as file:
+    with writing(journal), journal.open("a", encoding="utf-8") as file:
         for records in spread(_compose_chunk, jobs, processes, "composing", [len(chunk) for chunk in chunks]):
             for record in records:
                 done[record["image"]] = record
                 file.write(json.dumps(record) + "\n")
             file.flush()
     manifest = _manifest([done[composite.image] for composite in images])
-    write_json(out / MANIFEST, manifest)
-    journal.unlink()
+    with writing(out / MANIFEST):
+        write_json(out / MANIFEST, manifest)
+        journal.unlink()
     return {**manifest, "num_composed": len(todo)}
 
 
@@ -185,7 +187,8 @@ def _compose_chunk(job: tuple[Sequence[Composite], Inputs, Path]) -> list[dict[s
         pixels = composed(foreground, alpha, background)
         assert pixels is not None
         path = out / composite.image
-        write_png(path, pixels)
+        with writing(path):
+            write_png(path, pixels)
         own = hashlib.sha256((pixel_sum(foreground) + pixel_sum(alpha) + pixel_sum(np.asarray(background))).encode()).hexdigest()
         records.append({**asdict(composite), "sha256": pixel_sum(pixels), "inputs_sha256": own, "bytes": path.stat().st_size})
     return records
@@ -217,8 +220,11 @@ def _manifest(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON aside, then rename it."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    aside.replace(path)
+    try:
+        aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -229,9 +235,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT or not all(
-            {"image", "sha256", "foreground", "background"} <= set(line) for line in content["images"]
-        ):
+        texts = [content["sha256"], *(line[key] for line in content["images"] for key in ("image", "sha256", "foreground", "background"))]
+        numbers = [line["bytes"] for line in content["images"]]
+        if content["format"] != FORMAT or {*map(type, texts)} != {str} or not {*map(type, numbers)} <= {int}:
             raise ValueError
     except OSError:
         raise InputError(f"{named(path)}: there is no such manifest; `deepmatte data compose` writes one") from None

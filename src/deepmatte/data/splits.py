@@ -57,8 +57,8 @@ def identity_rule(pattern: str | None) -> Callable[[str], str]:
     return identity
 
 
-def read_names(path: Path, key: str) -> list[str]:
-    """Return the names of a list, one a line, without folders and suffixes, in the list's order.
+def read_lines(path: Path, key: str) -> list[str]:
+    """Return the lines of a list of names, as they are but for the space around them and empty ones.
 
     Raises:
         InputError: the file is missing, empty or no UTF-8 text; ``key`` says who asked for it.
@@ -69,10 +69,14 @@ def read_names(path: Path, key: str) -> list[str]:
         raise InputError(f"{named(path)}: there is no such list of names; set {key} to a text file with one name a line") from None
     except UnicodeDecodeError:
         raise InputError(f"{named(path)}: is no text in UTF-8; {key} is a file with one name a line") from None
-    names = [stem_of(line) for line in lines if line]
-    if not names:
+    if not any(lines):
         raise InputError(f"{named(path)}: holds no names; {key} is a file with one name a line")
-    return names
+    return [line for line in lines if line]
+
+
+def read_names(path: Path, key: str) -> list[str]:
+    """Return the names of a list (`read_lines`) without folders and suffixes, in the list's order."""
+    return [stem_of(line) for line in read_lines(path, key)]
 
 
 def stem_of(name: str) -> str:
