@@ -7,7 +7,7 @@ import pytest
 from layout_trees import pair, save
 from small_pictures import photograph
 
-from deepmatte.data import FolderData
+from deepmatte.data import Composition, FolderData
 from deepmatte.data.splits import identity_rule, listed, read_names
 from deepmatte.data.verify import verify
 from deepmatte.errors import InputError
@@ -93,6 +93,14 @@ def test_verify_finds_copies_under_other_names_in_another_split(tmp_path):
     problems = verify(source, processes=1).problems
     assert len(problems) == 3
     assert all("is in test and shows the very pixels of" in problem and "which is in train" in problem for problem in problems)
+
+
+def test_verify_wants_room_for_a_crop_of_what_is_trained_on_alone(tmp_path):
+    root = numbered(tmp_path, [f"n{i}" for i in range(12)])
+    source = FolderData(root, val_fraction=0.3, test_fraction=0.3)
+    problems = verify(source, Composition(crop_sizes=[32], size=32), processes=1).problems
+    assert [problem.split(": ")[0] for problem in problems] == [str(group[0]) for group in source.foregrounds("train").files]
+    assert all("24x24 pixels are too few for a crop of 32" in problem for problem in problems)
 
 
 def test_lists_that_name_nothing_or_two_things_are_refused(tmp_path):

@@ -45,7 +45,7 @@ def sets_of(source: Source, split: Split) -> dict[str, Any]:
 
 
 def verify(source: Source, composition: Composition | None = None, processes: int | None = None) -> Verdict:
-    """Read every item of every split; ``composition`` says how large a foreground has to be.
+    """Read every item of every split; ``composition`` says how large a foreground to train on has to be.
 
     The source should have been made with ``on_error="skip"``, so that what it finds by names and headers is listed, too.
     """
@@ -63,7 +63,7 @@ def verify(source: Source, composition: Composition | None = None, processes: in
                 if items.files in read:  # finished pictures may serve as validation and as test
                     continue
                 read.append(items.files)
-            common = (items, what, composition)
+            common = (items, what, composition if split == "train" else None)  # what is scored is not cropped
             indices = distinct(items)
             results = spread(_read, indices, processes, f"{split} {what}", common=common)
             for index, (problem, content) in zip(indices, results, strict=True):
