@@ -85,6 +85,11 @@ class RunDir:
             raise InputError(f"{file}: not a deepmatte result; delete the run directory to start this run anew")
         return result
 
+    def written(self) -> int:
+        """Return when ``result.json`` was last written, in nanoseconds since 1970; 0 where there is none."""
+        file = self.path / RESULT_FILE
+        return file.stat().st_mtime_ns if file.exists() else 0
+
     def update(self, **fields: Any) -> dict[str, Any]:
         """Merge ``fields`` into ``result.json`` and return what it holds then."""
         result = (self.result() or {}) | fields

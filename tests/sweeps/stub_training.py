@@ -2,7 +2,7 @@
 
 The stub keeps what matters to a sweep: it locks its directory, folds its steps into "weights" that depend on their order,
 writes a checkpoint after each step, goes on from the last one, and notes every step in ``steps.log``. Learning rates are its
-stage directions: 1e30 fails, 1e20 hangs, 1e10 is killed by SIGKILL, all of them after three steps.
+stage directions: 1e30 fails, 1e20 hangs, 1e10 is killed by SIGKILL, all of them after three steps; 1e15 is refused before the first.
 """
 
 import os
@@ -16,14 +16,18 @@ def train(config, directory, overrides):
     import time
 
     from deepmatte.config import config_hash
-    from deepmatte.errors import RunError
+    from deepmatte.errors import InputError, RunError
     from deepmatte.locks import locked
     from deepmatte.rundir import FINISHED, checked_run_dir, write_text
 
     run = checked_run_dir(directory, config_hash(config))
-    if (run.result() or {}).get("status") == FINISHED:
+    if (run.result() or {}).get("status") == FINISHED and not config.force:
         return
+    if config.optimizer.lr == 1e15:
+        raise InputError("data.root=/nowhere: the stub refuses it")
     with locked(run.path):
+        if config.force:
+            run.clear()
         run.write_config(config, overrides)
         identity = {"config_hash": config_hash(config), "overrides": overrides, "seed": config.seed}
         run.update(**identity, status="running", error=None)

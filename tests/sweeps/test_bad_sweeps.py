@@ -38,6 +38,11 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
         (["seed=0,1", "trainer=gpu"], ["trainer.devices=1", "more than the 0 gpu"]),
         pytest.param(["seed=0,1", "sweep.devices=[977]"], ["sweep.devices", "no cpu 977"], marks=pytest.mark.slow),
         pytest.param(["seed=0,1", "sweep.devices=all"], ["sweep.devices=all", "auto, null or a list"], marks=pytest.mark.slow),
+        pytest.param(["seed=0,1", "sweep.time_limit=soon"], ["sweep.time_limit=soon", "minutes"], marks=pytest.mark.slow),
+        pytest.param(["seed=0,1", "sweep.objectives=val/sad"], ["sweep.objectives=val/sad", "a list"], marks=pytest.mark.slow),
+        pytest.param(["seed=0,1", "output_root=/proc/nowhere"], ["/proc/nowhere", "output_root="], marks=pytest.mark.slow),
+        pytest.param(["seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], ["n_jobs=0"], marks=pytest.mark.slow),
+        pytest.param(["seed=choice(0,1)", "hydra/sweeper=pareto"], ["1 objective(s)", "direction has 2"], marks=pytest.mark.slow),
     ],
 )
 def test_a_sweep_that_can_not_work_is_refused_before_its_first_job(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -22,12 +23,19 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("directory", type=Path, metavar="DIR", help="the sweep's directory, such as runs/loss_combinations")
     status.add_argument("--once", action="store_true", help="print the table once, also on a terminal")
     status.add_argument("--json", action="store_true", help="print everything as JSON, for programs")
-    status.add_argument("--every", type=float, default=2.0, metavar="SECONDS", help="how often the table is renewed (default: 2)")
+    status.add_argument("--every", type=_seconds, default=2.0, metavar="SECONDS", help="how often the table is renewed (default: 2)")
     status.set_defaults(function=_status)
     again = words.add_parser("repeat", help="run one job again by itself, from its last checkpoint if it has one")
     again.add_argument("run", type=Path, metavar="RUN", help="the run directory of the job")
     again.set_defaults(function=_repeat)
     return result
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0.1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text}: give 0.1 to 3600 seconds")
+    return seconds
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -42,11 +50,12 @@ def _status(options: argparse.Namespace) -> int:
     elif options.once or not console.is_terminal:
         console.print(view(state), crop=False)
     else:
-        with Live(view(state), console=console, auto_refresh=False) as live:
+        with Live(console=console, auto_refresh=False, transient=True) as live, suppress(KeyboardInterrupt):
             while not state.is_over:
+                live.update(view(state, console.height), refresh=True)
                 time.sleep(options.every)
                 state = read_sweep(options.directory)
-                live.update(view(state), refresh=True)
+        console.print(view(state), crop=False)  # at the end, and upon Ctrl-C, in full: commands are there to be copied
     return 1 if any(job.has_failed for job in state.jobs) else 0
 
 

@@ -74,7 +74,15 @@ def uses_gpus(config: DictConfig) -> bool:
 def processes(config: DictConfig) -> int:
     """Return how many processes the run has on a node; 1 where it takes whatever there is."""
     devices = config.trainer.devices
-    return devices if isinstance(devices, int) and devices > 0 else 1
+    return devices if isinstance(devices, int) and devices > 0 else max(1, len(named(config)))
+
+
+def named(config: DictConfig) -> list[str]:
+    """Return the devices that the run names by itself, as in ``trainer.devices=[0,1]``; none where it says how many."""
+    devices = config.trainer.devices
+    if isinstance(devices, str):
+        devices = devices.split(",") if "," in devices else []
+    return [str(device).strip() for device in devices if str(device).strip()] if isinstance(devices, Sequence) else []
 
 
 def parallel_jobs(hydra: DictConfig) -> int:
@@ -82,6 +90,8 @@ def parallel_jobs(hydra: DictConfig) -> int:
     name, launcher = launcher_name(hydra), hydra.launcher
     if name == "JoblibLauncher":
         count = int(launcher.n_jobs)
+        if count == 0:
+            raise InputError("hydra.launcher.n_jobs=0: give how many jobs run at once, or -1 for one a core")
         return count if count > 0 else max(1, len(cores()) + 1 + count)
     if name in CLUSTER:
         return int(launcher.array_parallelism)
@@ -118,6 +128,12 @@ def demand(config: DictConfig, hydra: DictConfig) -> tuple[str, list[str], int]:
             f"trainer.devices={config.trainer.devices}: more than the {len(ids)} {kind} devices that a job can have here; lower it"
         )
     dealt = chosen is not None and launcher_name(hydra) in SIDE_BY_SIDE
+    if absent := [device for device in named(config) if dealt or device not in map(str, range(len(ids)))]:
+        raise InputError(
+            f"trainer.devices={config.trainer.devices}: "
+            + ("" if dealt else f"there is no {kind} {', '.join(absent)} here; ")
+            + "say how many a job takes, as in trainer.devices=2; which ones there are to take is sweep.devices=[0,1]"
+        )
     return (kind, ids, count) if dealt else ("none", [], 0)
 
 

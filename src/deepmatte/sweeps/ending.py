@@ -7,8 +7,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -76,16 +77,28 @@ class SweepGuard(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the whole sweep, write ``sweep.json``, and say what is to come."""
+        with _defects_end_the_program():
+            self._begin(config)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Take up what others left undone, print costs and ranking, and leave with 1 if a run is not finished."""
+        with _defects_end_the_program():
+            self._close(config)
+
+    def _begin(self, config: DictConfig) -> None:
         self.start = time.time()
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         directory = Path(config.hydra.sweep.dir)
         try:
             jobs = plan.plan(config)
+            if not plan.is_grid(config.hydra):
+                search.check_objectives(config)
             plan.record(config, jobs)
             if not plan.is_grid(config.hydra):
                 self.study = search.open_study(config)
-        except InputError as error:
-            console.print(f"deepmatte: {error}", style="bold red", markup=False)
+        except (InputError, OSError) as error:
+            unwritable = f"{directory}: {error.strerror}; choose another output_root=" if isinstance(error, OSError) else None
+            console.print(f"deepmatte: {unwritable or error}", style="bold red", markup=False)
             sys.exit(2)
         name = launcher_name(config.hydra)
         announce(directory, wait=name == "JoblibLauncher")
@@ -98,8 +111,7 @@ class SweepGuard(Callback):
             self.reporter.start()
         SweepGuard.at_work = self, config
 
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Take up what others left undone, print costs and ranking, and leave with 1 if a run is not finished."""
+    def _close(self, config: DictConfig) -> None:
         SweepGuard.at_work = None
         if self.study is not None:
             self.study.release()
@@ -131,6 +143,16 @@ class SweepGuard(Callback):
                 note = json.loads(file.read_text(encoding="utf-8"))
                 runs[Path(note["run"])] = runs.get(Path(note["run"]), False) or note["left"]
         return runs
+
+
+@contextmanager
+def _defects_end_the_program() -> Iterator[None]:
+    """Hydra turns what a callback raises into a warning, goes on, and ends with 0: an unguarded sweep, or one without an end."""
+    try:
+        yield
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
 
 
 def given_up(error: Exception) -> str | None:

@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from deepmatte.locks import INHERITED, Lock, acquire, holder
 from deepmatte.rundir import FINISHED, OUTPUT_FILE, RunDir, checked_run_dir, write_text
 from deepmatte.sweeps.devices import Hand, dealt, demand, launcher_name, processes
 from deepmatte.sweeps.launch import stopped
-from deepmatte.sweeps.plan import is_grid, label_in, read, remaining
+from deepmatte.sweeps.plan import is_grid, is_of_this_sweep, label_in, read, remaining
 from deepmatte.sweeps.process import Ended, Stopper, child_command, deadline, run_tree
 from deepmatte.sweeps.tasks import Tasks, ungrouped
 
@@ -103,10 +103,14 @@ def _lead(job: Job, tasks: Tasks, console: Console) -> Objective:
 
 
 def _is_finished(job: Job, console: Console) -> bool:
+    """Say whether there is nothing to do; under ``force`` only where a job that is the same run has done it meanwhile."""
     result = job.run.result()
-    if result is None or result["status"] != FINISHED or job.config.force:
+    if result is None or result["status"] != FINISHED:
         return False
-    console.print(f"finished  {job.label} (before; force=true runs it anew)", style="dim", markup=False)
+    if job.config.force and not is_of_this_sweep(read(Path(job.hydra.sweep.dir)), job.run.path):
+        return False
+    when = "in this sweep" if job.config.force else "before; force=true runs it anew"
+    console.print(f"finished  {job.label} ({when})", style="dim", markup=False)
     return True
 
 
@@ -173,7 +177,8 @@ def start_tree(
 ) -> Ended:
     """Run the configuration that stands in ``run``; its processes hold ``lock``, too, should this one be killed."""
     own = {INHERITED: str(run.path.resolve()), PARENT: str(os.getpid())}
-    return run_tree(
+    before = run.written()
+    ended = run_tree(
         child_command(run),
         run.path / OUTPUT_FILE,
         ungrouped(os.environ) | environment | own,
@@ -181,6 +186,7 @@ def start_tree(
         show=lambda line: show(line) if line.startswith("epoch ") else None,
         stop=lambda: next((stop for asked in stops if (stop := asked()) is not None), None),
     )
+    return replace(ended, wrote=run.written() != before)
 
 
 def settle(run: RunDir, ended: Ended, **identity: Any) -> dict[str, Any]:
@@ -191,9 +197,10 @@ def settle(run: RunDir, ended: Ended, **identity: Any) -> dict[str, Any]:
         return result
     if stop is not None and not status == stop.status == "failed":  # a rank's own word about its failure says more
         return run.update(**identity, status=stop.status, error=stop.error)
-    if status in (None, "running", FINISHED):
+    if status in (None, "running", FINISHED) or not ended.wrote:
         return run.update(**identity, status="failed", error=ended.reason())
-    return result
+    own = str(result.get("error"))
+    return result if ended.cause_of(own) == own else run.update(error=ended.cause_of(own))
 
 
 def objective(config: DictConfig, result: dict[str, Any]) -> Objective:
@@ -205,7 +212,7 @@ def objective(config: DictConfig, result: dict[str, Any]) -> Objective:
     if absent:
         Console(stderr=True).print(f"objective {', '.join(absent)}: the run has only {', '.join(known)}", style="red", markup=False)
         return None
-    return tuple(float(value) for value in values) if config.sweep.objectives else float(values[0])
+    return tuple(float(value) for value in values) if len(values) > 1 else float(values[0])
 
 
 def _note(job: Job, left: bool = False) -> None:

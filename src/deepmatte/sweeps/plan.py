@@ -18,7 +18,7 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from deepmatte.config import config_hash, label, run_dir
@@ -31,11 +31,12 @@ SWEEP_FILE = "sweep.json"
 
 @dataclass(frozen=True)
 class Planned:
-    """A job to come: its directory, the hash of its configuration, the overrides that make it."""
+    """A job to come: its directory, the hash of its configuration, the overrides that make it, how many like it run at once."""
 
     run: Path
     config_hash: str
     overrides: list[str]
+    at_once: int = 1
 
 
 def is_grid(hydra: DictConfig) -> bool:
@@ -54,14 +55,16 @@ def plan(config: DictConfig) -> list[Planned]:
     for overrides in _points(config):
         try:
             job = GlobalHydra.instance().config_loader().load_sweep_config(config, overrides)
-            planned = Planned(run_dir(job), config_hash(job), list(job.hydra.overrides.task))
+            run, identity = run_dir(job), config_hash(job)
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError(f"{' '.join(overrides)}: {' '.join(str(error).split())}") from error
         if job.get("resume"):
             raise InputError(f"resume={job.resume}: a sweep resumes its runs by itself; leave resume= out")
-        demand(job, hydra)
+        _check_settings(job)
+        _, ids, count = demand(job, hydra)
         _check_tasks(job, hydra)
-        jobs.append(planned)
+        at_once = min(parallel_jobs(hydra), len(ids) // count) if count else parallel_jobs(hydra)
+        jobs.append(Planned(run, identity, list(job.hydra.overrides.task), at_once))
     if not jobs:
         raise InputError("the grid is empty: give every key that is swept at least one value")
     return jobs
@@ -95,6 +98,17 @@ def _points(config: DictConfig) -> list[list[str]]:
             raise InputError(f"{key}=: no values; the grid is empty")
     points = [list(point) for point in itertools.product(*choices.values())]
     return points if is_grid(config.hydra) else points[:1]
+
+
+def _check_settings(job: DictConfig) -> None:
+    """Refuse values of ``sweep`` that would be found out in the midst of the sweep, or mean something else there."""
+    limit, trials, objectives = job.sweep.time_limit, job.sweep.trials, job.sweep.objectives
+    if limit is not None and not (isinstance(limit, int | float) and limit > 0):
+        raise InputError(f"sweep.time_limit={limit}: give minutes above 0, or null")
+    if not (isinstance(trials, int) and trials > 0):
+        raise InputError(f"sweep.trials={trials}: give a whole number above 0")
+    if objectives is not None and not (isinstance(objectives, ListConfig) and len(objectives) > 0):
+        raise InputError(f"sweep.objectives={objectives}: give a list such as [val/sad,cost/seconds], or null")
 
 
 def _check_tasks(job: DictConfig, hydra: DictConfig) -> None:
@@ -133,12 +147,13 @@ def record(config: DictConfig, jobs: Sequence[Planned]) -> None:
         "experiment": experiment,
         "launcher": launcher_name(hydra),
         "sweeper": str(hydra.sweeper._target_).rpartition(".")[2],
+        "force": bool(config.force),
         "num_trials": None if is_grid(hydra) else int(config.sweep.trials),
         "objective": list(config.sweep.objectives or [config.objective]),
         "command": shlex.join(["deepmatte", "train", *sys.argv[1:]]),
         "process": {"host": socket.gethostname(), "pid": os.getpid()},
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "parallel": parallel_jobs(hydra),
+        "parallel": min(job.at_once for job in jobs),
         "shared": sorted(set(hydra.overrides.task) & set(jobs[0].overrides)),
         "jobs": [
             {"run": _name(run, file.parent), "config_hash": job.config_hash, "overrides": job.overrides} for run, job in unique.items()
@@ -161,7 +176,7 @@ def read(directory: Path) -> dict[str, Any]:
     """Return ``sweep.json``, empty where there is none."""
     try:
         found = json.loads((directory / SWEEP_FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
         raise InputError(f"{directory / SWEEP_FILE}: not readable as JSON ({error}); delete it, the runs stay") from error
@@ -180,17 +195,23 @@ def label_in(sweep: Mapping[str, Any], overrides: Sequence[str]) -> str:
 def estimate(directory: Path) -> str:
     """Say how many jobs are left, and how long they will take at the mean time of those that are finished."""
     sweep = read(directory)
-    results = [_result(directory / job["run"]) for job in sweep.get("jobs", [])]
-    costs = [result["cost"]["seconds"] for result in results if result.get("status") == FINISHED]
-    left = len(results) - len(costs)
-    done = f"{len(costs)} of {len(results)} jobs finished"
+    runs = [directory / job["run"] for job in sweep.get("jobs", [])]
+    costs = {run: result["cost"]["seconds"] for run in runs if (result := _result(run)).get("status") == FINISHED}
+    finished = [run for run in costs if not sweep.get("force") or is_of_this_sweep(sweep, run)]
+    left = len(runs) - len(finished)
+    done = f"{len(finished)} of {len(runs)} jobs finished"
     if not left:
         return done
     if not costs:
         return f"{done}; how long the others take is said after the first"
     rounds = -(-left // max(1, min(int(sweep.get("parallel", 1)), left)))
-    each = sum(costs) / len(costs)
+    each = sum(costs.values()) / len(costs)
     return f"{done}; about {duration(rounds * each)} left ({left} x {each:.0f} s, {min(int(sweep.get('parallel', 1)), left)} at a time)"
+
+
+def is_of_this_sweep(sweep: Mapping[str, Any], run: Path) -> bool:
+    """Say whether the result of ``run`` is of the sweep's last start, not of an earlier one."""
+    return "started" in sweep and RunDir(run).written() >= datetime.fromisoformat(sweep["started"]).timestamp() * 1e9
 
 
 def remaining(hydra: DictConfig) -> str:

@@ -30,21 +30,37 @@ Stopper = Callable[[], Stop | None]
 """What is asked, several times a second, whether a process tree has to end."""
 
 
+OUT_OF_MEMORY = "out of memory: the system killed a process; lower data.batch_size, data.num_workers or the number of parallel jobs"
+_OF_OTHERS = ("by peer", "remote process", "NCCL", "exited unexpectedly")
+"""What a process says whose rank or loader process is gone."""
+
+
 @dataclass(frozen=True)
 class Ended:
-    """How a process tree ended: its exit code (negative: a signal), and whether we, or a kernel without memory, ended it."""
+    """How a process tree ended: its exit code (negative: a signal), and whether we, or a kernel without memory, ended it.
+
+    ``said`` is the last line of its output, ``wrote`` whether it has written into ``result.json``.
+    """
 
     code: int
     stopped: Stop | None
     out_of_memory: bool
+    said: str = ""
+    wrote: bool = True
 
     def reason(self) -> str:
         """Return in words why the process did not end well, for a job that left no word of its own."""
         if self.out_of_memory:
-            return "out of memory: the system killed the process; lower data.batch_size, data.num_workers or the number of parallel jobs"
+            return OUT_OF_MEMORY
         if self.code < 0:
             return f"the process was ended by signal {-self.code} ({signal.Signals(-self.code).name}); see {OUTPUT_FILE}"
+        if self.said:
+            return f"{self.said.removeprefix('deepmatte: ')[:500]} (exit code {self.code}); see {OUTPUT_FILE}"
         return f"the process ended with exit code {self.code}; see {OUTPUT_FILE}"
+
+    def cause_of(self, error: str) -> str:
+        """Return a job's own last word; where that only says that another of its processes is gone, why, if memory ran out."""
+        return f"{OUT_OF_MEMORY} ({error})" if self.out_of_memory and any(word in error for word in _OF_OTHERS) else error
 
 
 def child_command(run: RunDir) -> list[str]:
@@ -86,7 +102,8 @@ def run_tree(
         pass_fds=tuple(inherited),
         start_new_session=True,
     )
-    reader = threading.Thread(target=_copy, args=(child, log, show), daemon=True)
+    said: list[str] = []
+    reader = threading.Thread(target=_copy, args=(child, log, show, said), daemon=True)
     reader.start()
     reason = None
     try:
@@ -102,7 +119,7 @@ def run_tree(
             with suppress(ProcessLookupError):  # its ranks and workers
                 os.killpg(child.pid, signal.SIGKILL)
         reader.join(timeout=10)
-    return Ended(child.returncode, reason, _out_of_memory_kills() > kills)
+    return Ended(child.returncode, reason, _out_of_memory_kills() > kills, "".join(said))
 
 
 def _end(child: subprocess.Popen[str]) -> None:
@@ -116,13 +133,16 @@ def _end(child: subprocess.Popen[str]) -> None:
         child.wait()
 
 
-def _copy(child: subprocess.Popen[str], log: Path, show: Callable[[str], None]) -> None:
+def _copy(child: subprocess.Popen[str], log: Path, show: Callable[[str], None], said: list[str]) -> None:
+    """Copy the output of ``child``, and keep its last line that is not empty in ``said``."""
     assert child.stdout is not None
     with log.open("a", encoding="utf-8") as file:
         for line in child.stdout:
             file.write(line)
             file.flush()
             show(line.rstrip())
+            if line.strip():
+                said[:] = [line.strip()]
 
 
 def _out_of_memory_kills() -> int:

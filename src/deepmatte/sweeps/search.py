@@ -11,8 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from deepmatte.errors import InputError
 from deepmatte.locks import Lock, acquire, holder
+from deepmatte.report import METRICS
 
 STUDY_FILE, RESULTS_FILE = "study.db", "optimization_results.yaml"
+COSTS = ("seconds", "device_seconds", "peak_memory_mb", "steps")
 _DONE = ("COMPLETE", "FAIL", "PRUNED")
 
 
@@ -47,6 +49,25 @@ def register_resolvers() -> None:
     """Make `trials_left` and `study_seed` known to OmegaConf, for conf/hydra/sweeper/."""
     OmegaConf.register_new_resolver("deepmatte.trials_left", trials_left, replace=True)
     OmegaConf.register_new_resolver("deepmatte.study_seed", study_seed, replace=True)
+
+
+def check_objectives(config: DictConfig) -> None:
+    """Refuse a search whose objectives and directions don't fit, or whose objectives no run has; it would find out after its trials.
+
+    Raises:
+        InputError: that is so.
+    """
+    names, direction = list(config.sweep.objectives or [config.objective]), config.hydra.sweeper.get("direction")
+    directions = [str(direction)] if direction is None or isinstance(direction, str) else list(direction)
+    if len(names) != len(directions):
+        raise InputError(
+            f"{len(names)} objective(s) ({', '.join(names)}), but hydra.sweeper.direction has {len(directions)}; "
+            "hydra/sweeper=tpe is for one, hydra/sweeper=pareto for two: sweep.objectives=[val/sad,cost/seconds]"
+        )
+    known = [f"{split}/{metric}" for split in ("val", "test") for metric in METRICS] + [f"cost/{cost}" for cost in COSTS]
+    for name in names:
+        if name not in [*known, "val/loss"]:
+            raise InputError(f"sweep.objectives, objective: no run has {name}; give one of {', '.join(known)}")
 
 
 def open_study(config: DictConfig) -> Lock | None:
@@ -91,12 +112,13 @@ def best(config: DictConfig) -> list[str]:
     found = OmegaConf.load(file)
     trials = found.get("solutions") or [{"params": found.get("best_params", {}), "values": [found.get("best_value")]}]
     names = list(config.sweep.objectives or [config.objective])
-    return [
+    lines = [
         ", ".join(f"{name} {value:.4g}" for name, value in zip(names, trial["values"], strict=False))
         + ": "
         + " ".join(f"{key}={value}" for key, value in trial["params"].items())
         for trial in sorted(trials, key=lambda trial: trial["values"][0])
     ]
+    return list(dict.fromkeys(lines))  # a sampler may draw the same values twice
 
 
 def outlook(config: DictConfig) -> str:

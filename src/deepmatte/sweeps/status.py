@@ -117,16 +117,32 @@ def job_state(
     )
 
 
-def view(state: SweepState) -> Group:
-    """Return the table of a sweep, with the last error line of each failed job and the command that repeats just that job."""
+def most_telling(jobs: Sequence[JobState], room: int) -> list[JobState]:
+    """Return those jobs that a screen with ``room`` lines has to show, in their order: what runs, failed (three lines), finished last."""
+    importance = sorted(jobs, key=lambda job: (job.state != "running", not job.has_failed, job.state == "waiting"))
+    kept: list[str] = []
+    for job in importance:
+        room -= 3 if job.has_failed else 1
+        if room >= 0:
+            kept.append(job.run)
+    return [job for job in jobs if job.run in kept]
+
+
+def view(state: SweepState, height: int | None = None) -> Group:
+    """Return the table of a sweep, with the last error line of each failed job and the command that repeats just that job.
+
+    A screen of ``height`` lines gets the jobs that matter most now.
+    """
+    jobs = state.jobs if height is None else most_telling(state.jobs, height - 10)
     metric = (state.sweep.get("objective") or ["val/sad"])[0].replace("val/", "test/")
     head = f"{state.directory}: " + ", ".join(f"{count} {name}" for name, count in state.counts.most_common())
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for name in ("run", "setting", "state"):
-        table.add_column(name, overflow="fold")
+    table.add_column("run", no_wrap=True)
+    table.add_column("setting", no_wrap=height is not None, overflow="fold" if height is None else "ellipsis")
+    table.add_column("state", no_wrap=True)
     for name in ("done", "left", "time", "memory", metric):
-        table.add_column(name, justify="right")
-    for job in state.jobs:
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
+    for job in jobs:
         table.add_row(
             Path(job.run).name,
             job.label,
@@ -137,12 +153,13 @@ def view(state: SweepState) -> Group:
             f"{job.cost['peak_memory_mb']:.0f} MB" if "peak_memory_mb" in job.cost else "",
             "" if job.score is None else f"{job.score:.4g}",
         )
-    lines = [f"cost  {costs_in_words([job.cost for job in state.jobs])}"]
+    lines = [f"... and {len(state.jobs) - len(jobs)} more jobs"] if len(jobs) < len(state.jobs) else []
+    lines += [f"cost  {costs_in_words([job.cost for job in state.jobs])}"]
     if state.sweep.get("jobs"):
         lines.append(f"left  {plan.estimate(state.directory)}")
     elif state.sweep.get("num_trials"):
         lines.append(f"left  {search.trials_done(state.directory)} of {state.sweep['num_trials']} trials have ended")
-    for job in state.jobs:
+    for job in jobs:
         if job.has_failed:
             reason = job.error if str(job.error).startswith(job.state) else f"{job.state}: {job.error}"
             lines += [f"{Path(job.run).name}  {reason}", f"    deepmatte sweep repeat {job.run}"]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deepmatte.lifeline import PARENT
 from deepmatte.locks import INHERITED
-from deepmatte.rundir import OUTPUT_FILE, last_line, write_text
+from deepmatte.rundir import OUTPUT_FILE, write_text
 from deepmatte.sweeps.process import Stop, Stopper, deadline, run_tree
 
 PATIENCE_MINUTES = 0.5
@@ -101,7 +101,7 @@ class Tasks:
         log = run / f"output.rank{self.rank}.log"
         ended = run_tree(command, log, environment, stop=lambda: stopped() or leader_ended())
         if ended.code != 0:
-            write_text(self._file(f"failed-{self.rank}"), f"{last_line(log)} ({ended.reason().replace(OUTPUT_FILE, log.name)})")
+            write_text(self._file(f"failed-{self.rank}"), ended.reason().replace(OUTPUT_FILE, log.name))
 
     def _file(self, what: str) -> Path:
         return self.folder / f"tasks-{self.step}-{what}"

@@ -1,0 +1,106 @@
+"""How a job's end is told: the last error line, never an earlier one's, and memory as the cause where another process is gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from deepmatte.errors import InputError
+from deepmatte.locks import acquire
+from deepmatte.rundir import RunDir
+from deepmatte.sweeps import search
+from deepmatte.sweeps.devices import demand, named, processes
+from deepmatte.sweeps.jobs import settle
+from deepmatte.sweeps.process import Ended, run_tree
+from deepmatte.sweeps.status import JobState, most_telling
+
+
+def test_the_last_line_of_a_job_that_left_no_word_is_its_error(tmp_path: Path) -> None:
+    log = tmp_path / "output.log"
+    log.write_text("of an earlier start\n")
+    ended = run_tree(["sh", "-c", "echo epoch 1; echo deepmatte: no such folder; echo; exit 2"], log, {"PATH": "/usr/bin:/bin"})
+    assert settle(RunDir(tmp_path), ended)["error"] == "no such folder (exit code 2); see output.log"
+    silent = run_tree(["sh", "-c", "exit 3"], log, {"PATH": "/usr/bin:/bin"})
+    assert settle(RunDir(tmp_path / "silent"), silent)["error"] == "the process ended with exit code 3; see output.log"
+
+
+def test_a_job_that_is_refused_does_not_keep_the_word_of_its_earlier_start(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    run.update(status="interrupted", error="the sweep was told to stop")
+    told = settle(run, Ended(2, None, False, "deepmatte: /gone: no such folder", wrote=False))
+    assert (told["status"], told["error"]) == ("failed", "/gone: no such folder (exit code 2); see output.log")
+    run.update(status="failed", error="ValueError: its own word")
+    assert settle(run, Ended(1, None, False, "a line of another rank"))["error"] == "ValueError: its own word"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_of_memory"),
+    [
+        ("RuntimeError: Read error [127.0.0.1]:8095: Connection reset by peer", True),
+        ("RuntimeError: DataLoader worker (pid(s) 7) exited unexpectedly", True),
+        ("RunError: the loss is not finite", False),
+    ],
+)
+def test_a_lost_rank_is_put_down_to_memory_only_where_the_system_killed_for_it(error: str, is_of_memory: bool, tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    run.update(status="failed", error=error)
+    assert settle(run, Ended(1, None, out_of_memory=False))["error"] == error
+    told = settle(run, Ended(1, None, out_of_memory=True))["error"]
+    assert told.startswith("out of memory: the system killed a process") == is_of_memory
+    assert error in told
+
+
+def test_a_search_is_refused_where_objectives_and_directions_do_not_fit_or_another_launcher_is_at_it(tmp_path: Path) -> None:
+    def config(direction: object, objectives: list[str] | None) -> object:
+        sweep = {"objectives": objectives, "trials": 2}
+        return OmegaConf.create(
+            {"objective": "val/sad", "sweep": sweep, "hydra": {"sweep": {"dir": str(tmp_path)}, "sweeper": {"direction": direction}}}
+        )
+
+    two = ["minimize", "minimize"]
+    search.check_objectives(config("minimize", None))
+    search.check_objectives(config(two, ["val/sad", "cost/seconds"]))
+    for direction, objectives in ((two, None), ("minimize", ["val/sad", "cost/seconds"])):
+        with pytest.raises(InputError, match="hydra/sweeper=pareto for two"):
+            search.check_objectives(config(direction, objectives))
+    with pytest.raises(InputError, match="no run has val/nosuch"):
+        search.check_objectives(config("minimize", ["val/nosuch"]))
+    with acquire(tmp_path, "study.lock"), pytest.raises(InputError, match="is at this search"):
+        search.open_study(config("minimize", None))
+
+
+@pytest.mark.parametrize(
+    ("devices", "ids"), [(2, []), ("auto", []), (-1, []), ([0, 1], ["0", "1"]), ("4,5", ["4", "5"]), ("3,", ["3"]), ("3", [])]
+)
+def test_devices_that_a_run_names_are_counted(devices: object, ids: list[str]) -> None:
+    config = OmegaConf.create({"trainer": {"devices": devices}})
+    assert named(config) == ids
+    assert processes(config) == (2 if devices == 2 else max(1, len(ids)))
+
+
+@pytest.mark.parametrize(
+    ("launcher", "devices", "said"),
+    [("BasicLauncher", [0, 7], "there is no gpu 7 here"), ("JoblibLauncher", [0, 1], "say how many"), ("BasicLauncher", [0, 1], None)],
+)
+def test_devices_that_are_not_there_or_are_dealt_out_can_not_be_named(
+    launcher: str, devices: list[int], said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    config = OmegaConf.create({"trainer": {"accelerator": "gpu", "devices": devices}, "sweep": {"devices": "auto"}})
+    hydra = OmegaConf.create({"launcher": {"_target_": f"hydra.{launcher}", "n_jobs": 2}})
+    if said is None:
+        assert demand(config, hydra) == ("none", [], 0)
+        return
+    with pytest.raises(InputError, match=said):
+        demand(config, hydra)
+
+
+def test_a_small_screen_shows_what_runs_then_what_failed_then_what_is_finished() -> None:
+    states = ["finished"] * 4 + ["failed"] * 2 + ["running"] + ["waiting"] * 4
+    jobs = [JobState(str(number), "", state) for number, state in enumerate(states)]
+    assert [job.state for job in most_telling(jobs, 1)] == ["running"]
+    assert [job.state for job in most_telling(jobs, 4)] == ["failed", "running"]
+    assert [job.state for job in most_telling(jobs, 9)] == ["finished", "finished", "failed", "failed", "running"]
+    assert most_telling(jobs, 99) == jobs
