@@ -107,6 +107,26 @@ def test_mid_epoch_checkpoints_hold_the_sample_after_them(train_tiny, tmp_path: 
     assert resumed == [(0, list(range(start, start + 4))) for start in range(8, 32, 4)]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("minutes", "step"), [("1e-9", 8 + 3), ("1000", 8)])
+def test_checkpoints_in_mid_epoch_come_by_the_clock_too(train_tiny, tmp_path: Path, minutes: str, step: int) -> None:
+    """After every step where the interval is shorter than a step, and after the first epoch's 8 alone where it is long."""
+    from deepmatte.module import MattingModule
+
+    original = MattingModule.training_step
+
+    def broken(module, samples, batch_idx):
+        if (module.current_epoch, batch_idx) == (1, 3):
+            raise OSError("the power fails")
+        return original(module, samples, batch_idx)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MattingModule, "training_step", broken)
+        with pytest.raises(OSError, match="the power fails"):
+            train_tiny(tmp_path / "run", *LENGTH, f"save_every.minutes={minutes}")
+    assert checkpoint(tmp_path / "run")["global_step"] == step
+
+
 @pytest.mark.parametrize("key", ["steps", "minutes"])
 def test_intervals_that_are_none_are_refused(train_tiny, tmp_path: Path, key: str) -> None:
     from deepmatte.errors import InputError
