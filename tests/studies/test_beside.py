@@ -63,7 +63,7 @@ def test_the_correction_is_over_the_chosen_pairs_alone(tmp_path: Path) -> None:
 def test_against_a_method_the_seeds_are_the_sample(tmp_path: Path) -> None:
     """The differences are alike in all pictures, so Student's test of the seeds' means is the oracle; one setting has no prior."""
     comparison = sweep(tmp_path / "runs", dice=7.0)
-    (item,) = beside(comparison, [method(tmp_path / "kmeans", 7.5)])
+    (item,) = beside(comparison, [method(tmp_path / "kmeans", 7.5)], "sad")
     means = np.array(SEEDS) - 0.5
     oracle = stats.ttest_1samp(means, 0)
     assert item.second == "kmeans"
@@ -82,12 +82,18 @@ def test_the_best_setting_is_judged_beside_each_method(tmp_path: Path) -> None:
     assert ") than good; not distinguishable from alike." in text
     assert "- dice minus good: +6.133," in text
     assert methods_section(comparison, []) == []
+    # In the records mIoU is the same number as SAD, but the larger one is the better.
+    text = "\n".join(methods_section(compare([tmp_path / "runs"], "miou"), homes))
+    assert "alpha, is in MIOU better (" in text
+    assert ") than good and alike; worse (" in text
+    assert "It is in SAD better (" in text
+    assert ") than bad; worse (" in text
 
 
 def test_a_method_that_was_scored_on_other_pictures_is_left_out(tmp_path: Path) -> None:
     comparison, other = sweep(tmp_path / "runs", dice=7.0), method(tmp_path / "other", 7.5)
     table = other.images.assign(image=[f"x{name}" for name in other.images["image"]])
-    assert beside(comparison, [Run(other.path, other.result, table)]) == []
+    assert beside(comparison, [Run(other.path, other.result, table)], "sad") == []
 
 
 def test_what_has_learned_nothing_is_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepmatte.compare.comparison import Comparison, Difference, compare_metric, prior_of
+from deepmatte.compare.comparison import Comparison, Difference, Metric, compare_metric, prior_of
 from deepmatte.compare.page import cell
 from deepmatte.compare.records import Run, read_run
 from deepmatte.compare.statistics import estimate, holm, spread, wilcoxon
@@ -24,7 +24,7 @@ def pairs_section(comparison: Comparison, pairs: Mapping[str, str]) -> list[str]
     if not items:
         return []
     parts = []
-    for word, found in _judged(comparison, items):
+    for word, found in _judged(comparison.decisive, items):
         between = "and" if word == "not distinguishable" else "than"
         parts.append(f"{word}: {', '.join(f'{item.first} {between} {item.second}' for item in found)}")
     text = f"In {comparison.main.upper()} {'; '.join(parts)}."
@@ -40,31 +40,33 @@ def chosen(comparison: Comparison, pairs: Mapping[str, str]) -> list[Difference]
 
 
 def methods_section(comparison: Comparison, homes: Sequence[Path]) -> list[str]:
-    """Return the paragraphs on the best setting beside the methods in ``homes``, image by image; none where there are no methods."""
-    items = beside(comparison, [run for run in map(read_run, homes) if isinstance(run, Run)])
+    """Return the paragraphs on the best setting beside the methods in ``homes``, image by image; none where there are no methods.
+
+    Where another metric than SAD decides, a sentence says what SAD says: it looks at the unknown zone alone.
+    """
+    runs = [run for run in map(read_run, homes) if isinstance(run, Run)]
+    items = beside(comparison, runs, comparison.main)
     if not items:
         return []
-    parts = []
-    for word, found in _judged(comparison, items):
-        beyond = "from" if word == "not distinguishable" else "than"
-        parts.append(f"{word} {beyond} {listing([item.second for item in found], len(found))}")
-    text = f"The best setting by this table, {items[0].first}, is in {comparison.main.upper()} {'; '.join(parts)}."
+    text = f"The best setting by this table, {items[0].first}, is in {_judged_of_one(comparison.decisive, items)}."
     lines = [f"- {cell(sentence(item, item.second))}" for item in items]
+    if comparison.main != "sad" and "sad" in comparison.metrics:
+        text += f" It is in {_judged_of_one(comparison.metrics['sad'], beside(comparison, runs, 'sad'))}."
     return ["### Beside the methods without a network", text, "\n".join(lines)]
 
 
-def beside(comparison: Comparison, methods: Sequence[Run]) -> list[Difference]:
-    """Return the best setting's differences from each method; a method has no seeds, the setting has those of its runs."""
-    panel = comparison.decisive.panel
+def beside(comparison: Comparison, methods: Sequence[Run], metric: str) -> list[Difference]:
+    """Return the best setting's differences from each method in ``metric``; a method has no seeds, the setting has those of its runs."""
+    panel = comparison.metrics[metric].panel
     best = comparison.decisive.scores[0].setting
     index = [setting.name for setting in panel.settings].index(best)
     alone = [spread(panel.cells(number), panel.weights) for number in range(len(panel.settings))]
     prior = prior_of(alone, alone, sum(part.seeds - 1 for part in alone))
     items = []
     for run in methods:
-        if panel.metric not in run.metrics or not run.images["image"].equals(panel.settings[0].runs[0].images["image"]):
+        if metric not in run.metrics or not run.images["image"].equals(panel.settings[0].runs[0].images["image"]):
             continue
-        theirs = run.images[panel.metric].to_numpy(dtype=float)
+        theirs = run.images[metric].to_numpy(dtype=float)
         sums = np.bincount(panel.foreground, theirs, panel.num_foregrounds) / np.bincount(panel.foreground)
         table = panel.cells(index) - sums
         won = panel.sign * (panel.scores[index].mean(axis=0) - theirs)
@@ -117,12 +119,21 @@ def remarks(notes: Mapping[str, Mapping[str, str]]) -> str:
     return f"Remarks. {'; '.join(said)}." if said else ""
 
 
-def _judged(comparison: Comparison, items: Sequence[Difference]) -> list[tuple[str, list[Difference]]]:
+def _judged_of_one(metric: Metric, items: Sequence[Difference]) -> str:
+    """Say what the one setting of the items is beside the others."""
+    parts = []
+    for word, found in _judged(metric, items):
+        beyond = "from" if word == "not distinguishable" else "than"
+        parts.append(f"{word} {beyond} {listing([item.second for item in found], len(found))}")
+    return f"{metric.name.upper()} {'; '.join(parts)}"
+
+
+def _judged(metric: Metric, items: Sequence[Difference]) -> list[tuple[str, list[Difference]]]:
     """Return what is better, what is worse, and what can't be told, each with its items, in words with the degree of confidence."""
-    sign = comparison.decisive.panel.sign
     groups: dict[str, list[Difference]] = {"better": [], "worse": [], "not distinguishable": []}
     for item in items:
-        groups["not distinguishable" if not item.distinguishable else "better" if sign * item.estimate.mean < 0 else "worse"].append(item)
+        better = metric.panel.sign * item.estimate.mean < 0
+        groups["not distinguishable" if not item.distinguishable else "better" if better else "worse"].append(item)
     return [
         (word if word == "not distinguishable" else f"{word} ({degree(max(item.p_holm for item in found))})", found)
         for word, found in groups.items()
