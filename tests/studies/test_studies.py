@@ -79,7 +79,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for seed in (0, 1):
             write_record(tmp_path / f"runs/small/{loss}{seed}", sad + seed / 100, overrides=(f"loss={loss}",), seed=seed)
 
-    def run(command: list[str], check: bool) -> SimpleNamespace | None:
+    def run(command: list[str], check: bool, env: dict[str, str] | None = None) -> SimpleNamespace | None:
         if "deepmatte.cli.train" in command:
             return SimpleNamespace(returncode=1)
         words = dict(word.partition("=")[::2] for word in command if "=" in word)
