@@ -82,7 +82,9 @@ def test_ctrl_c_ends_the_children_and_the_same_command_goes_on(launcher: str, st
     first = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="0.3")
     stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 2)
     os.killpg(first.pid, signal.SIGINT)  # as a terminal does: to the workers of the launcher, too
-    assert first.wait(timeout=60) != 0
+    output = first.communicate(timeout=60)[0]
+    assert first.returncode == 130, output
+    assert "Traceback" not in output
     stubbed.wait_for(lambda: not stubbed.pids(), seconds=30, ended=True)
     states = {record["status"] for record in stubbed.records().values()}
     assert states <= {"interrupted", "finished"}
@@ -174,6 +176,18 @@ def test_a_job_that_is_twice_in_a_sweep_is_run_once_also_where_finished_ones_are
         assert not before & stubbed.workers()
         assert "2 jobs are one and the same run" in output
         assert output.count("start     [") == 1
+
+
+@pytest.mark.parametrize("dealt", ["auto", "null"])
+def test_jobs_of_the_local_executor_see_the_launchers_gpus(dealt: str, stubbed) -> None:
+    """Submitit itself shows its jobs none, or the first ones whatever the launcher may use."""
+    import json
+
+    words = (*LAUNCHERS["submitit_local"], "trainer=gpu", f"sweep.devices={dealt}", "seed=0,1")
+    code, output = stubbed.run(*words, CUDA_VISIBLE_DEVICES="5,7")
+    assert code == 0, output
+    seen = {json.loads(file.read_text())["gpus"] for file in (stubbed.home / "runs/s").glob("*/seen.json")}
+    assert seen <= ({"5", "7"} if dealt == "auto" else {"5,7"})
 
 
 @pytest.mark.parametrize("kind", ["gpu", "cpu"])

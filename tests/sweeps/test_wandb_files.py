@@ -121,3 +121,26 @@ def test_a_resumed_job_continues_its_run_and_another_rank_never_makes_one(run, m
     assert first["run"][0].run_id == second["run"][0].run_id
     assert first["exit"][0].exit_code == 1
     assert [json.loads(item.value_json) for item in second["history"][0].item if "/".join(item.nested_key) == "val/sad"] == [4.0]
+
+
+def test_jobs_of_two_ranks_make_a_run_each_and_one_whose_rank_was_lost_goes_on_with_its_own(sweeps, tiny) -> None:
+    """A real sweep under DDP; the second process of its first job is killed, then the same command."""
+    words = tiny("stages.encoder_decoder.epochs=3", "data.samples_per_epoch=32")
+    words = (*words, "trainer=ddp", "trainer.accelerator=cpu", "seed=0,1", "wandb.mode=offline")
+    first = sweeps.start(*words, WANDB_MODE="offline")
+    sweeps.wait_for(lambda: list(sweeps.home.glob("runs/s/*/checkpoints/last.ckpt")))
+    others = [pid for pid in sweeps.jobs() if b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")]
+    assert sweeps.kill(others) == 1
+    first.communicate(timeout=900)
+    assert sorted(record["status"] for record in sweeps.records().values()) == ["failed", "finished"]
+    code, output = sweeps.run(*words, timeout=900, WANDB_MODE="offline")
+    assert code == 0, output
+    starts = {}
+    for record in sweeps.records().values():
+        identity = record["config_hash"]
+        parts = read(sweeps.home / "runs/s" / identity[:8])
+        assert {(part["run"][0].run_id, part["run"][0].run_group) for part in parts} == {(identity, "s")}
+        assert [part["exit"][0].exit_code for part in parts][-1] == 0
+        starts[record["seed"]] = len(parts)
+    assert starts == {0: 2, 1: 1}
+    assert len(list(sweeps.home.rglob("*.wandb"))) == 3  # none of the launcher's

@@ -21,6 +21,10 @@ SEQUENTIAL, SIDE_BY_SIDE, CLUSTER = ("BasicLauncher",), ("JoblibLauncher", "Loca
 """Hydra's launchers by what becomes of the devices: one job at a time, several on this machine, those of a cluster."""
 
 
+GPUS = "DEEPMATTE_GPUS"
+"""Environment variable with the GPUs of the launcher, for jobs of submitit's local executor, which hides them from its jobs."""
+
+
 @dataclass(frozen=True)
 class Hand:
     """What a job was dealt: ``kind`` is gpu, cpu, or none where it sees the whole machine."""
@@ -36,7 +40,7 @@ class Hand:
         if self.kind == "cpu":
             threads = max(1, len(self.ids) // processes)
             return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)), "CUDA_VISIBLE_DEVICES": ""}
-        return {}
+        return {"CUDA_VISIBLE_DEVICES": os.environ[GPUS]} if GPUS in os.environ else {}
 
     def __str__(self) -> str:
         return f" on {self.kind} {','.join(self.ids)}" if self.ids else ""
@@ -49,7 +53,7 @@ def launcher_name(hydra: DictConfig) -> str:
 
 def gpus() -> list[str]:
     """Return the ids of the GPUs that this process may use, without loading CUDA."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = os.environ.get(GPUS, os.environ.get("CUDA_VISIBLE_DEVICES"))
     if visible is not None:
         return [gpu.strip() for gpu in visible.split(",") if gpu.strip() not in ("", "-1")]
     if shutil.which("nvidia-smi") is None:

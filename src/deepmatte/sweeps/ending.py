@@ -101,7 +101,7 @@ class SweepGuard(Callback):
             console.print(f"deepmatte: {unwritable or error}", style="bold red", markup=False)
             sys.exit(2)
         name = launcher_name(config.hydra)
-        announce(directory, wait=name == "JoblibLauncher")
+        announce(directory, wait=name == "JoblibLauncher", local=name == "LocalLauncher")
         for line in plan.duplicates(jobs):
             console.print(f"note      {line}", style="yellow", markup=False)
         outlook = plan.estimate(directory) if plan.is_grid(config.hydra) else search.outlook(config)

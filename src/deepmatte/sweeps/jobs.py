@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,10 +75,20 @@ def run_job(config: DictConfig) -> Objective:
     except (InputError, SweepStoppedError) as error:
         _note(job)
         word = "stopped" if isinstance(error, SweepStoppedError) else "failed"
+        if word == "failed":
+            _record_refusal(job, error)
         console.print(f"{word:<9} {job.label}: {error}", style="bold red", markup=False)
         return None
     finally:
         tasks.decide(start=False)  # whatever happened, nobody waits any longer
+
+
+def _record_refusal(job: Job, error: Exception) -> None:
+    """Leave word in the run's directory, if it is its own, for those who watch the sweep from elsewhere."""
+    with suppress(InputError):
+        run = checked_run_dir(job.run.path, config_hash(job.config))
+        if (run.result() or {}).get("status") != FINISHED:
+            run.update(config_hash=config_hash(job.config), overrides=job.overrides, status="failed", error=str(error))
 
 
 def _lead(job: Job, tasks: Tasks, console: Console) -> Objective:

@@ -15,6 +15,7 @@ from typing import Any
 
 from deepmatte.locks import LOCK_FILE, holder, is_alive
 from deepmatte.rundir import write_text
+from deepmatte.sweeps.devices import GPUS, gpus
 from deepmatte.sweeps.process import GRACE_SECONDS, Stop
 
 LAUNCH = "DEEPMATTE_LAUNCH"
@@ -24,15 +25,18 @@ _replaced: dict[int, Any] = {}
 """The handlers of signals that were there before this process announced itself."""
 
 
-def announce(directory: Path, *, wait: bool) -> None:
+def announce(directory: Path, *, wait: bool, local: bool = False) -> None:
     """Make this process known to the jobs of the sweep in ``directory``; Ctrl-C and SIGTERM then reach all of them, wherever they are.
 
     With ``wait`` it lets them write their checkpoints before it ends (joblib kills its workers with all their children at
     once); a second Ctrl-C does not. A hard kill leaves no file: jobs on this machine see that the process is gone, jobs of a
-    cluster go on, as a queue's jobs do.
+    cluster go on, as a queue's jobs do. ``local`` is for submitit's local executor: its jobs learn which GPUs there are, and
+    the processes that watch them, which inherit what this thread blocks, leave Ctrl-C to the launcher.
     """
     flag = (directory / "jobs" / f"stop-{uuid.uuid4().hex[:12]}").resolve()
     os.environ[LAUNCH] = f"{socket.gethostname()}|{os.getpid()}|{flag}"
+    if local:
+        os.environ[GPUS] = ",".join(gpus())
     if threading.current_thread() is not threading.main_thread():
         return  # only the main thread is told of signals
     owner = os.getpid()
@@ -54,11 +58,16 @@ def announce(directory: Path, *, wait: bool) -> None:
 
     for number in previous:
         signal.signal(number, stop)
+    if local:
+        threading.Thread(target=threading.Event().wait, daemon=True).start()  # takes Ctrl-C from the terminal
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def withdraw() -> None:
     """Take back what `announce` has done to this process."""
     os.environ.pop(LAUNCH, None)
+    os.environ.pop(GPUS, None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     while _replaced:
         signal.signal(*_replaced.popitem())
 
