@@ -17,7 +17,7 @@ LAYERS = (
     {"batch"},
     {"ops"},  # floor 1
     {"losses", "metrics", "models", "data", "classical"},  # floor 2
-    {"config", "report", "module", "datamodule", "locks", "lifeline"},  # floor 3, whose modules build on one another in this order
+    {"config", "kinds", "report", "module", "datamodule", "locks", "lifeline"},  # floor 3, whose modules build on one another in this order
     {"rundir", "callbacks"},
     {"build", "tracking", "baselines"},
     {"scoring"},

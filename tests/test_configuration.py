@@ -13,6 +13,7 @@ from tiny_run import compose
 from deepmatte.build import build
 from deepmatte.config import NOT_IDENTITY, conf_dir, config_hash
 from deepmatte.errors import InputError
+from deepmatte.kinds import check_kinds
 
 CONF = conf_dir()
 EXPERIMENTS = sorted(file.stem for file in (CONF.parent / "experiments").glob("*.yaml"))
@@ -39,6 +40,16 @@ def test_every_choice_composes_and_fits_the_signatures_that_it_feeds(choice: str
         open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
         unknown = {key for key in node if not key.startswith("_")} - set(parameters)
         assert open_ended or not unknown, f"{place}: {node['_target_']} takes no {unknown}"
+    fits_kinds(plain)
+
+
+def fits_kinds(plain: object) -> None:
+    """What the YAML says itself is of the kinds that the annotations ask for; what it refers to is checked where it stands."""
+    for place, node in targets(plain):
+        module, _, name = node["_target_"].rpartition(".")
+        if module.startswith("deepmatte"):
+            own = {key: value for key, value in node.items() if "${" not in str(value) and value != "???"}
+            check_kinds(getattr(importlib.import_module(module), name), own, place)
 
 
 @pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice.startswith("loss=")])
@@ -59,6 +70,7 @@ def test_what_an_experiment_sets_survives_composition(name: str) -> None:
     own = OmegaConf.load(file)
     composed = compose("train", [f"experiments={name}", "~budget"])
     assert isinstance(own, DictConfig)
+    fits_kinds(OmegaConf.to_container(composed, resolve=False))
     for key in own:
         if key not in ("defaults", "hydra"):
             merged = OmegaConf.merge({key: composed[key]}, {key: own[key]})

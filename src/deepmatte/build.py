@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import os
@@ -20,6 +21,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from deepmatte.data.parallel import num_cores
 from deepmatte.datamodule import MattingData
 from deepmatte.errors import InputError
+from deepmatte.kinds import check_kinds
 from deepmatte.losses import LossTable
 from deepmatte.models import MattingModel
 from deepmatte.module import Optimisation, Stage
@@ -55,12 +57,15 @@ def build(config: DictConfig | dict[str, Any], key: str, **arguments: Any) -> An
     """
     plain = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
     allowed = allowed_targets()
-    for place, target in _targets(plain, key):
+    for place, target, node in _targets(plain, key):
         if not target.startswith(allowed):
             names = ", ".join(allowed)
             raise InputError(
                 f"{place}._target_={target}: only targets below {names} may be built (DEEPMATTE_ALLOWED_TARGETS adds prefixes)"
             )
+        if target.startswith("deepmatte."):
+            with contextlib.suppress(ImportError, InstantiationException):  # a target that is not there is told below
+                check_kinds(hydra.utils.get_object(target), node, place)
     options: dict[str, Any] = {"_convert_": "all"}
     parameters = inspect.signature(hydra.utils.instantiate).parameters
     # Newer releases of Hydra ask for a whitelist of their own; its name is known by the installed version's signature.
@@ -79,10 +84,10 @@ def build(config: DictConfig | dict[str, Any], key: str, **arguments: Any) -> An
         raise InputError(f"{key}: {reason}") from error
 
 
-def _targets(node: Any, place: str) -> Iterator[tuple[str, str]]:
+def _targets(node: Any, place: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     if isinstance(node, dict):
         if "_target_" in node:
-            yield place, str(node["_target_"])
+            yield place, str(node["_target_"]), node
         for name, child in node.items():
             yield from _targets(child, f"{place}.{name}")
     elif isinstance(node, list):
@@ -103,8 +108,10 @@ def build_data(config: DictConfig) -> MattingData:
     for alias in ("root", "image", "alpha", "trimap", "background", "parts", "weights"):  # short names that the source's own keys use
         keys.pop(alias, None)
     composition = build(config.composition, "composition")
+    plain: Any = OmegaConf.to_container(OmegaConf.create(keys), resolve=True)
+    check_kinds(MattingData, plain, "data")
     try:
-        return MattingData(source, composition, seed=config.get("seed", 0), **OmegaConf.to_container(OmegaConf.create(keys), resolve=True))
+        return MattingData(source, composition, seed=config.get("seed", 0), **plain)
     except TypeError as error:
         raise InputError(f"data: {error}") from error
 

@@ -97,6 +97,13 @@ def test_preview_draws_what_a_run_gets(tiny, train_tiny, tmp_path, capsys):
         (["verify", "data=folder"], "data.root"),
         (["preview", "data=folder", "data.root=/nowhere"], "/nowhere"),
         (["compose", "test", "--root", "/nowhere", "--out", "x"], "--background"),
+        (["verify", "composition.size=large"], "composition.size=large: has to be a whole number"),
+        (["verify", "composition.crop_sizes=320"], "composition.crop_sizes=320: has to be a list (of a whole number)"),
+        (["verify", "composition.foreground_jitter.hue=[1]"], "composition.foreground_jitter.hue=[1]: has to be a number"),
+        (["verify", "data=folder", "data.root=5"], "data.source.root=5: has to be a text"),
+        (["verify", "data=folder", "data.root=.", "data.source.foreground=[a,b]"], "data.source.foreground=['a', 'b']: has to be a text"),
+        (["verify", "data=folder", "data.root=.", "data.source.test=fg"], "data.source.test=fg: has to be keys with values or null"),
+        (["verify", "data.cache=3"], "data.cache=3: has to be keys with values"),
     ],
 )
 def test_bad_input_ends_in_one_line(arguments, expected, capsys, tmp_path, monkeypatch):

@@ -129,6 +129,12 @@ def test_foreground_smaller_than_the_crop_is_refused_before_training(tree):
         training(tree(), crop_sizes=(97, 200))
 
 
+def test_another_word_for_what_to_do_with_bad_files_is_refused(tree):
+    source = FolderData(tree(), val_fraction=0, test_fraction=0)
+    with pytest.raises(InputError, match=r"^data\.on_error=ignore: is none of stop, skip"):
+        CompositionDataset(source.foregrounds("train"), source.backgrounds("train"), Composition(**RECIPE), 0, on_error="ignore")
+
+
 def test_validation_does_not_move(tree):
     root = tree()
     first = [digest_of([sample]) for sample in (fixed(root)[i] for i in range(8))]

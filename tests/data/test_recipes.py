@@ -238,6 +238,7 @@ def test_distances_are_drawn_independently_from_their_ranges():
     [
         ({"trimap": "drawn"}, "composition.trimap=drawn"),
         ({"trimap": "distances", "erode": [-1, 3]}, "composition.erode"),
+        ({"erode": [1.5, 3]}, "composition.erode"),
         ({"merge": 2}, "composition.merge"),
         ({"interpolation": "best"}, "composition.interpolation"),
         ({"affine": {"angle": 3}}, r"composition.affine.angle"),

@@ -127,3 +127,5 @@ def test_unknown_keys_of_a_split_are_named(tmp_path):
     root = numbered(tmp_path, ["a"])
     with pytest.raises(InputError, match=r"data\.source\.test\.imge: there is no such key; a split has foreground, alpha"):
         FolderData(root, test={"imge": "x"})
+    with pytest.raises(InputError, match=r"data\.source\.test\.names=5: has to be a text"):
+        FolderData(root, test={"names": 5})

@@ -121,7 +121,7 @@ class CompositionDataset(_Composites[tuple[int, int]]):
     number of the draw, and `num_skipped` counts it.
 
     Raises:
-        InputError: a foreground is smaller than the smallest crop, where sizes are known beforehand.
+        InputError: ``on_error`` is another word, or a foreground is smaller than the smallest crop, where sizes are known beforehand.
     """
 
     def __init__(
@@ -137,6 +137,8 @@ class CompositionDataset(_Composites[tuple[int, int]]):
         on_error: Literal["stop", "skip"] = "stop",
     ) -> None:
         super().__init__(foregrounds, backgrounds, composition, name, version, split)
+        if on_error not in ("stop", "skip"):
+            raise InputError(f"data.on_error={on_error}: is none of stop, skip")
         self.seed, self.on_error = seed, on_error
         # A place for each worker, so that none has to wait for another; shared, so that the process that trains sees all of them.
         self._skipped = torch.zeros(_MOST_WORKERS + 1, dtype=torch.int64).share_memory_()

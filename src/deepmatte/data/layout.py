@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from deepmatte.data.files import Files, Links, OnError, check_names, find_pictures, refuse
@@ -33,12 +33,14 @@ class Place:
         """Return the place of a split that has keys of its own.
 
         Raises:
-            InputError: a key is not one of a place.
+            InputError: a key is not one of a place, or its value is no text.
         """
         known = [field.name for field in fields(self)]
         for key in keys:
             if key not in known:
                 raise InputError(f"data.source.{split}.{key}: there is no such key; a split has {', '.join(known)}")
+            if keys[key] is not None and not isinstance(keys[key], str | PurePath):
+                raise InputError(f"data.source.{split}.{key}={keys[key]}: has to be a text, a folder or pattern of files")
         return replace(self, **keys)
 
 

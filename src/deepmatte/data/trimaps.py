@@ -62,6 +62,8 @@ class TrimapRecipe:
         if len(ends) != 2 or not least <= ends[0] <= ends[1]:
             what = "distance" if self.kind == "distances" else "kernel size"
             raise InputError(f"composition.{key}={list(ends)}: give the smallest and the largest {what}, at least {least}")
+        if self.kind != "distances" and any(end != int(end) for end in ends):
+            raise InputError(f"composition.{key}={list(ends)}: kernels have whole sizes; composition.trimap=distances has others")
         return (float(ends[0]), float(ends[1])) if self.kind == "distances" else (int(ends[0]), int(ends[1]))
 
     def middle(self) -> TrimapRecipe:
