@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,11 @@ from omegaconf import OmegaConf
 from deepmatte.errors import InputError
 from deepmatte.locks import acquire
 from deepmatte.rundir import RunDir
-from deepmatte.sweeps import search
+from deepmatte.sweeps import plan, search
 from deepmatte.sweeps.devices import demand, named, processes
 from deepmatte.sweeps.jobs import settle
 from deepmatte.sweeps.process import Ended, run_tree
-from deepmatte.sweeps.status import JobState, most_telling
+from deepmatte.sweeps.status import JobState, most_telling, sweep_costs
 
 
 def test_the_last_line_of_a_job_that_left_no_word_is_its_error(tmp_path: Path) -> None:
@@ -104,3 +105,29 @@ def test_a_small_screen_shows_what_runs_then_what_failed_then_what_is_finished()
     assert [job.state for job in most_telling(jobs, 4)] == ["failed", "running"]
     assert [job.state for job in most_telling(jobs, 9)] == ["finished", "finished", "failed", "failed", "running"]
     assert most_telling(jobs, 99) == jobs
+
+
+def test_the_estimate_is_the_jobs_left_times_the_time_of_the_finished_and_costs_add_up(tmp_path: Path) -> None:
+    """Four jobs, two at a time; the first took 10 s on two devices: three are left, which are two rounds of 10 s."""
+    names = ["a", "b", "c", "d"]
+    plan.write(
+        tmp_path, {"parallel": 2, "started": "2026-01-01T00:00:00+00:00", "jobs": [{"run": name, "overrides": []} for name in names]}
+    )
+    assert plan.estimate(tmp_path) == "0 of 4 jobs finished; how long the others take is said after the first"
+    cost = {"seconds": 10.0, "device_seconds": 20.0, "peak_memory_mb": 300.0}
+    RunDir(tmp_path / "a").update(status="finished", cost=cost)
+    assert plan.estimate(tmp_path) == "1 of 4 jobs finished; about 20 s left (3 x 10 s, 2 at a time)"
+    RunDir(tmp_path / "b").update(status="finished", cost=cost | {"seconds": 30.0, "peak_memory_mb": 100.0})
+    assert plan.estimate(tmp_path) == "2 of 4 jobs finished; about 20 s left (2 x 20 s, 2 at a time)"
+    sweep_costs(tmp_path, [tmp_path / "a", tmp_path / "b"])
+    written = json.loads((tmp_path / "sweep.json").read_text())["cost"]
+    assert {key: written[key] for key in cost} == {"seconds": 40.0, "device_seconds": 40.0, "peak_memory_mb": 300.0}
+    assert written["jobs"]["b"]["seconds"] == 30.0
+
+
+def test_under_force_what_an_earlier_sweep_finished_is_still_to_come(tmp_path: Path) -> None:
+    RunDir(tmp_path / "a").update(status="finished", cost={"seconds": 10.0})
+    sweep = {"parallel": 1, "force": True, "jobs": [{"run": "a", "overrides": []}]}
+    for started, done in (("2001-01-01T00:00:00+00:00", 1), ("2099-01-01T00:00:00+00:00", 0)):
+        plan.write(tmp_path, sweep | {"started": started})
+        assert plan.estimate(tmp_path).startswith(f"{done} of 1 jobs finished")

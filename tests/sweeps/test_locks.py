@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from deepmatte import locks
 from deepmatte.errors import InputError
 from deepmatte.locks import INHERITED, LOCK_FILE, STALE_SECONDS, acquire, holder, is_alive, locked
 
@@ -79,9 +82,33 @@ def test_a_holder_on_another_machine_counts_until_it_has_been_silent_for_long(tm
         lock.release()
 
 
-def test_the_record_of_a_dead_process_of_this_machine_holds_nothing(tmp_path: Path) -> None:
-    import socket
+def test_a_holder_touches_its_lock_so_that_other_machines_see_it_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.05)
+    with acquire(tmp_path) as lock:
+        assert lock is not None
+        os.utime(tmp_path / LOCK_FILE, (1.0, 1.0))
+        end = time.monotonic() + 10
+        while (tmp_path / LOCK_FILE).stat().st_mtime < 2 and time.monotonic() < end:
+            time.sleep(0.02)
+        assert time.time() - (tmp_path / LOCK_FILE).stat().st_mtime < 10
 
+
+def test_where_the_file_system_has_no_locks_the_record_of_a_live_process_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(file: object, mode: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locks.fcntl, "flock", no_locks)
+    process = subprocess.Popen(["sleep", "60"])
+    (tmp_path / LOCK_FILE).write_text(json.dumps({"host": socket.gethostname(), "pid": process.pid}))
+    assert acquire(tmp_path) is None
+    process.kill()
+    process.wait()
+    with acquire(tmp_path) as lock:
+        assert lock is not None
+        assert json.loads((tmp_path / LOCK_FILE).read_text())["pid"] == os.getpid()
+
+
+def test_the_record_of_a_dead_process_of_this_machine_holds_nothing(tmp_path: Path) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
     (tmp_path / LOCK_FILE).write_text(json.dumps({"host": socket.gethostname(), "pid": dead.pid}))
