@@ -1,5 +1,6 @@
 """The cache of decoded pictures: same samples with it and without it, and what can go wrong with its folder and with the files."""
 
+import multiprocessing
 import os
 import resource
 import shutil
@@ -181,7 +182,22 @@ def test_pictures_of_other_data_make_room_the_oldest_first(tmp_path):
     assert {file.stem for file in tmp_path.iterdir()} == {"old1-0", "old2-0"}
 
 
-def test_processes_that_write_the_same_picture_at_once_leave_one_whole_file(tmp_path):
+def test_processes_that_prepare_one_folder_at_once_leave_whole_files_and_nothing_else(tree, tmp_path):
+    root = tree(size=(300, 400))
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=lambda: data(root, tmp_path / "cache").check(["train"])) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    files = sorted((tmp_path / "cache").iterdir())
+    assert len(files) == 4 + 3
+    assert all(DecodedFolder(tmp_path / "cache").read(file.stem) is not None for file in files)
+    assert same(stream(data(root, tmp_path / "cache")), stream(data(root)))
+
+
+def test_threads_that_write_the_same_picture_at_once_leave_one_whole_file(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     folder, seen = DecodedFolder(tmp_path), []
 
@@ -214,8 +230,9 @@ def test_names_of_cache_files_tell_apart_paths_states_and_ways_of_reading(tmp_pa
 
 
 def test_a_negative_size_is_refused():
-    with pytest.raises(InputError, match=r"^data\.cache\.max_gb=-1"):
-        PictureCache(max_gb=-1)
+    for size in (-1, "all"):
+        with pytest.raises(InputError, match=rf"^data\.cache\.max_gb={size}: a size in GB"):
+            PictureCache(max_gb=size)
 
 
 @pytest.mark.parametrize(("height", "width", "scale"), [(40, 900, 1), (80, 81, 2), (159, 700, 2), (160, 170, 4), (420, 330, 8)])

@@ -136,10 +136,14 @@ def _check_degradation(kind: str, keys: Mapping[str, Any]) -> None:
         if key not in DEGRADATIONS[kind]:
             raise InputError(f"{place}: unknown; there are {', '.join(DEGRADATIONS[kind])}")
         if key == "probability":
-            if not 0 <= value <= 1:
+            if not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise InputError(f"{place}={value}: a probability lies between 0 and 1")
-        elif len(value) != 2 or not 0 < value[0] <= value[1] <= (100 if key == "quality" else 255):
-            raise InputError(f"{place}={list(value)}: give the smallest and the largest value, above 0")
+        elif not _two_numbers(value) or not 0 < value[0] <= value[1] <= (100 if key == "quality" else 255):
+            raise InputError(f"{place}={value}: give the smallest and the largest value, above 0")
+
+
+def _two_numbers(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(end, int | float) for end in value)
 
 
 def _degradation(kind: str, keys: Mapping[str, Any]) -> Any:

@@ -41,7 +41,7 @@ class PictureCache:
     """
 
     def __init__(self, dir: str | Path | None = None, max_gb: float = 20.0) -> None:
-        if max_gb < 0:
+        if not isinstance(max_gb, int | float) or max_gb < 0:
             raise InputError(f"data.cache.max_gb={max_gb}: a size in GB, 0 to keep nothing")
         self.max_bytes = int(max_gb * 10**9)
         self.folder = DecodedFolder(Path(dir).expanduser() if dir else default_folder("decoded"))

@@ -37,8 +37,8 @@ class Shadow:
             if key not in cls.__dataclass_fields__:
                 raise InputError(f"composition.shadow.{key}: unknown; there are {', '.join(cls.__dataclass_fields__)}")
             ends = value if isinstance(value, tuple) else (value, value)
-            if len(ends) != 2 or not 0 <= ends[0] <= ends[1] <= 1:
-                raise InputError(f"composition.shadow.{key}={value}: lies between 0 and 1, smaller end first")
+            if len(ends) != 2 or not all(isinstance(end, int | float) for end in ends) or not 0 <= ends[0] <= ends[1] <= 1:
+                raise InputError(f"composition.shadow.{key}={value}: numbers between 0 and 1, smaller end first")
         return cls(**keys)  # type: ignore[arg-type]
 
     def __call__(self, rng: np.random.Generator, background: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -94,13 +94,17 @@ class Affine:
         unknown = sorted(set(options) - set(cls.__dataclass_fields__))
         if unknown:
             raise InputError(f"composition.affine.{unknown[0]}: unknown; there are {', '.join(cls.__dataclass_fields__)}")
+        for key, value in options.items():
+            ends = value if key == "scale" and isinstance(value, list | tuple) else [value]
+            if not all(isinstance(end, int | float) for end in ends) or (key == "scale" and len(ends) != 2):
+                raise InputError(f"composition.affine.{key}={value}: has to be {'two numbers' if key == 'scale' else 'a number'}")
         if "scale" in options:
             options["scale"] = tuple(options["scale"])  # type: ignore[arg-type]
         maps = cls(**options)  # type: ignore[arg-type]
         for key in ("probability", "overview"):
             if not 0 <= getattr(maps, key) <= 1:
                 raise InputError(f"composition.affine.{key}={getattr(maps, key)}: a probability lies between 0 and 1")
-        if len(maps.scale) != 2 or not 0 < maps.scale[0] <= maps.scale[1]:
+        if not 0 < maps.scale[0] <= maps.scale[1]:
             raise InputError(f"composition.affine.scale={list(maps.scale)}: give the smallest and the largest factor, above 0")
         if not 0 <= maps.shear < 90 or maps.rotation < 0:
             angles = f"composition.affine.rotation={maps.rotation}, shear={maps.shear}"
