@@ -144,6 +144,7 @@ class LearningBased(LaplacianMatting):
     """
 
     name: ClassVar[str] = "learning_based"
+    max_megapixels: ClassVar[float] = 1.0  # 81 entries a pixel: 3 GB a megapixel
 
     epsilon: float = 1e-7
     radius: int = 1
