@@ -56,8 +56,12 @@ def plan(config: DictConfig) -> list[Planned]:
         try:
             job = GlobalHydra.instance().config_loader().load_sweep_config(config, overrides)
             run, identity = run_dir(job), config_hash(job)
+            renamed = (job.name, job.output_root) != (config.name, config.output_root)
+            elsewhere = renamed and str(job.hydra.sweep.dir) != str(hydra.sweep.dir)
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError(f"{' '.join(overrides)}: {' '.join(str(error).split())}") from error
+        if elsewhere:
+            raise InputError(f"{' '.join(overrides)}: a sweep has one directory; give one name=, output_root= and experiments=, no list")
         if job.get("resume"):
             raise InputError(f"resume={job.resume}: a sweep resumes its runs by itself; leave resume= out")
         _check_settings(job)
