@@ -1,4 +1,4 @@
-"""A job of a sweep does not outlive its launcher, nor the other ranks the first one. Nothing here imports torch."""
+"""A job does not outlive its launcher, nor a launcher its study, nor the other ranks the first one. Nothing here imports torch."""
 
 from __future__ import annotations
 

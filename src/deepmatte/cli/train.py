@@ -44,7 +44,6 @@ def main(config: DictConfig) -> float | tuple[float, ...] | None:
             from deepmatte.sweeps.jobs import run_job
 
             return run_job(config)
-        tie_to_parent()
         _import_train(wandb=config.wandb.mode != "disabled")(*_what_to_train(config))
     except (InputError, RunError) as error:
         with suppress(OSError):  # Hydra made it; a run that was refused before it began leaves nothing behind
@@ -97,6 +96,7 @@ def missing_extra(words: list[str]) -> str | None:
 
 def command() -> None:
     """Run the command line; ``-m`` may stand anywhere in it, where argparse would take it only before or after all overrides."""
+    tie_to_parent()
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     if (missing := missing_extra(sys.argv[1:])) is not None:
         report(InputError(missing))

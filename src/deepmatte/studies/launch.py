@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from deepmatte.compare.records import Run, find_run_dirs, lookup, read_run
 from deepmatte.config import conf_dir, register_resolvers
 from deepmatte.errors import InputError
+from deepmatte.lifeline import PARENT
 from deepmatte.rundir import FINISHED, RunDir
 from deepmatte.sweeps import plan, search
 from deepmatte.sweeps.devices import cores, launcher_name, processes, uses_gpus
@@ -107,9 +109,9 @@ def find_study(name: str, overrides: Sequence[str] = ()) -> Study:
 
 
 def run_sweep(study: Study) -> int:
-    """Run what is missing of the sweep; return its exit code: 1 where a job failed."""
+    """Run what is missing of the sweep, which ends with this process; return its exit code: 1 where a job failed."""
     command = [sys.executable, "-m", "deepmatte.cli.train", f"experiments={study.name}", *study.overrides, *side_by_side(study)]
-    return subprocess.run(command, check=False).returncode
+    return subprocess.run(command, env=os.environ | {PARENT: str(os.getpid())}, check=False).returncode
 
 
 def side_by_side(study: Study) -> list[str]:
