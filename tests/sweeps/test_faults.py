@@ -168,6 +168,17 @@ def test_failures_are_told_apart_and_take_nobody_with_them(stubbed) -> None:
     assert "4 of 5 runs failed" in output
 
 
+def test_a_damaged_record_fails_its_job_in_words_and_nothing_else(stubbed) -> None:
+    stubbed.run("seed=0")
+    (record,) = (stubbed.home / "runs/s").glob("*/result.json")
+    record.write_text("{")
+    code, output = stubbed.run("seed=0,1")
+    assert code == 1, output
+    assert "Traceback" not in output
+    assert f"{record.relative_to(stubbed.home)}: not readable as JSON" in output
+    assert output.strip().splitlines()[-1].startswith("1 of 2 runs failed")
+
+
 def test_a_job_that_is_twice_in_a_sweep_is_run_once_also_where_finished_ones_are_run_anew(stubbed) -> None:
     for _ in range(2):
         before = stubbed.workers()

@@ -126,7 +126,7 @@ class SweepGuard(Callback):
             return
         for run in [run for run, left in runs.items() if left]:
             _take_up(RunDir(run), config, console)
-        failed = [run for run in runs if (RunDir(run).result() or {}).get("status") != FINISHED]
+        failed = [run for run in runs if plan.result_or_nothing(run).get("status") != FINISHED]
         if len(failed) < len(runs):
             _print_comparison(list(runs))
         console.print(f"cost      {sweep_costs(Path(config.hydra.sweep.dir), list(runs))}", markup=False)
@@ -184,8 +184,11 @@ def _take_up(run: RunDir, config: DictConfig, console: Console) -> None:
         console.print(f"waiting   [{run.path.name}] for {who}", style="yellow", markup=False)
         while holder(run.path) is not None:
             time.sleep(1.0)
-    if (run.result() or {}).get("status") in (None, "running", "interrupted") and launcher_name(config.hydra) not in CLUSTER:
-        repeat(run, console, deadline(config.sweep.time_limit))
+    if plan.result_or_nothing(run.path).get("status") in (None, "running", "interrupted") and launcher_name(config.hydra) not in CLUSTER:
+        try:
+            repeat(run, console, deadline(config.sweep.time_limit))
+        except InputError as error:
+            console.print(f"failed    [{run.path.name}] {error}", style="bold red", markup=False)
 
 
 def repeat(run: RunDir, console: Console, *stops: Stopper) -> dict[str, Any]:

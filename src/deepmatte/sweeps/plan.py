@@ -200,7 +200,7 @@ def estimate(directory: Path) -> str:
     """Say how many jobs are left, and how long they will take at the mean time of those that are finished."""
     sweep = read(directory)
     runs = [directory / job["run"] for job in sweep.get("jobs", [])]
-    costs = {run: result["cost"]["seconds"] for run in runs if (result := _result(run)).get("status") == FINISHED}
+    costs = {run: result["cost"]["seconds"] for run in runs if (result := result_or_nothing(run)).get("status") == FINISHED}
     finished = [run for run in costs if not sweep.get("force") or is_of_this_sweep(sweep, run)]
     left = len(runs) - len(finished)
     done = f"{len(finished)} of {len(runs)} jobs finished"
@@ -235,7 +235,8 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _result(run: Path) -> Mapping[str, Any]:
+def result_or_nothing(run: Path) -> Mapping[str, Any]:
+    """Return ``result.json`` of ``run``, empty where there is none that can be read."""
     try:
         return RunDir(run).result() or {}
     except InputError:
