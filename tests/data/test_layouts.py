@@ -1,5 +1,7 @@
 """Every data set file in conf/data finds what its archive unpacks, and what it finds can be trained on or scored."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,23 @@ def test_each_layout_is_described_verified_and_trained_on(name: str, tmp_path: P
     assert (batch["composite"] - (a * f + (1 - a) * b)).abs().max() <= 1e-6
     assert ((batch["alpha"] > 0) & (batch["alpha"] < 1)).flatten(1).any(1).all()
     assert torch.isfinite(data.eval_dataset("test")[0]["image"]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("aisegment", ("data", "verify", "composition.crop_sizes=[24]", "--processes", "2")),
+        ("alphamatting", ("evaluate", "method=knn", "data.num_workers=2")),
+    ],
+)
+def test_compiled_solvers_work_in_the_workers_of_a_program_that_has_used_them(name: str, command: tuple[str, ...], tmp_path: Path) -> None:
+    """Numba's usual threads end every child that is forked after them; a program of its own has no threads of other tests."""
+    keys = {"root": str(tmp_path), **TREES[name](tmp_path)}
+    program = [sys.executable, "-c", "from deepmatte.cli.main import main; main()", *command, f"data={name}"]
+    program += [f"data.{key}={value}" for key, value in keys.items()]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=300, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_data_set_file_has_a_tree() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from deepmatte.classical.method import ClassicalMethod, check_option, nothing_known, warn, warn_of_alike_zones
 from deepmatte.ops.regions import BACKGROUND, FOREGROUND
+from deepmatte.ops.threads import survive_forks
 from deepmatte.ops.trimap import trivial_matte
 
 
@@ -49,6 +50,7 @@ class LaplacianMatting(ClassicalMethod):
 
     def prepare(self) -> None:
         """Import pymatting, and compile it where this is its first use on a machine."""
+        survive_forks()
         self.solver()
 
     def solve(self, image: np.ndarray, trimap: np.ndarray | None) -> np.ndarray:

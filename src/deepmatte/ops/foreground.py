@@ -12,6 +12,8 @@ from types import ModuleType
 import numba
 import numpy as np
 
+from deepmatte.ops.threads import survive_forks
+
 
 def estimate_foreground(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Return foreground colours (H, W, 3), float32 in [0, 1], of an image (H, W, 3) and alpha (H, W), both in [0, 1].
@@ -41,8 +43,7 @@ def estimator() -> Callable[..., np.ndarray]:
     ``import pymatting`` compiles its alpha solvers too. Empty packages that know only the paths stand in for
     pymatting's own while the one module is imported, under its real name: compiled code and later imports are the usual ones.
     """
-    if numba.config.THREADING_LAYER == "default":  # that of GNU OpenMP ends every worker process that is forked afterwards
-        numba.config.THREADING_LAYER = "forksafe"
+    survive_forks()
     name = "pymatting.foreground.estimate_foreground_ml"
     stand_ins: dict[str, ModuleType] = {}
     if "pymatting" not in sys.modules:

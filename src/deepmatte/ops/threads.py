@@ -1,0 +1,14 @@
+"""Threads of compiled code in programs that fork: loaders' workers, and those that read many files at once."""
+
+from __future__ import annotations
+
+import numba
+
+
+def survive_forks() -> None:
+    """Let numba take threads that forked processes survive; those of GNU OpenMP, its usual choice, end every child that uses them.
+
+    It has to be said before the first parallel code is loaded. A choice of the user's, ``NUMBA_THREADING_LAYER``, stays.
+    """
+    if numba.config.THREADING_LAYER == "default":
+        numba.config.THREADING_LAYER = "forksafe"
