@@ -115,6 +115,7 @@ class KNN(LaplacianMatting):
     """
 
     name: ClassVar[str] = "knn"
+    max_megapixels: ClassVar[float] = 1.0  # the search for neighbours takes 3.6 GB a megapixel
 
     neighbours: tuple[int, int] = (20, 10)
     place_weights: tuple[float, float] = (2.0, 0.1)
