@@ -24,6 +24,9 @@ from deepmatte.batch import Batch
 from deepmatte.data import collate, write_png
 from deepmatte.errors import InputError
 
+LONGEST_WAIT = 100
+"""Steps after which processes ask each other again whether a checkpoint is due, lest steps that get slower delay it."""
+
 TEST_PARTS = ("image", "trimap", "alpha", "matte")
 
 
@@ -136,12 +139,12 @@ class LastCheckpoint(ModelCheckpoint):
             if value is not None and value <= 0:
                 raise InputError(f"save_every.{key}={value}: is above 0, or null for never")
         self.steps, self.minutes = steps, minutes
-        self.saved_step, self.saved_time = 0, time.monotonic()
+        self.saved_step, self.saved_time, self.next_look = 0, time.monotonic(), 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock, and count from the step that the stage or the resumed run begins with."""
         super().on_train_start(trainer, pl_module)
-        self.saved_step, self.saved_time = trainer.global_step, time.monotonic()
+        self._start_clock(trainer)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Save if it is time, but not at the end of an epoch, which is saved after its validation."""
@@ -149,16 +152,29 @@ class LastCheckpoint(ModelCheckpoint):
         if not stepped or batch_idx + 1 >= trainer.num_training_batches:
             return
         due = self.steps is not None and trainer.global_step - self.saved_step >= self.steps
-        if self.minutes is not None:
-            # The processes' clocks differ, and all of them have to save at the same step: the first one's word counts.
-            late = time.monotonic() - self.saved_time >= 60 * self.minutes
-            due = due or trainer.strategy.broadcast(late)
-        if due:
+        if due or self._is_late(trainer):
             self._save_checkpoint(trainer, self.format_checkpoint_name({}))
+
+    def _is_late(self, trainer: pl.Trainer) -> bool:
+        """Return whether the minutes are over, on all processes at the same step.
+
+        Their clocks differ, so the first one's word counts. It also says at which step to ask again, half of the way there at
+        the pace so far, because asking halts all processes.
+        """
+        if self.minutes is None or trainer.global_step < self.next_look:
+            return False
+        passed, steps = time.monotonic() - self.saved_time, trainer.global_step - self.saved_step
+        wait = int((60 * self.minutes - passed) / passed * steps / 2) if passed > 0 else 1
+        wait = trainer.strategy.broadcast(0 if passed >= 60 * self.minutes else min(max(wait, 1), LONGEST_WAIT))
+        self.next_look = trainer.global_step + wait
+        return wait == 0
 
     def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
         super()._save_checkpoint(trainer, filepath)
-        self.saved_step, self.saved_time = trainer.global_step, time.monotonic()
+        self._start_clock(trainer)
+
+    def _start_clock(self, trainer: pl.Trainer) -> None:
+        self.saved_step, self.saved_time, self.next_look = trainer.global_step, time.monotonic(), 0
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Save on Ctrl-C and SIGTERM; with several processes only on SIGTERM, which Lightning brings to all of them at one step."""
