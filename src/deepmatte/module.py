@@ -9,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LinearLR, LRScheduler, MultiStepLR, SequentialLR
 from torchmetrics import MeanMetric
@@ -179,9 +180,8 @@ class MattingModule(pl.LightningModule):
         trivial = trivial_matte(batch["trimap"]).to(alpha.dtype)
         self.trivial_metrics.update(trivial, *truth)
         for radius, metrics in self.robustness.items():
-            widened = torch.stack(
-                [torch.from_numpy(widen_unknown(trimap[0].cpu().numpy(), int(radius))[None]) for trimap in batch["trimap"]]
-            )
+            trimaps = batch["trimap"].cpu().numpy()
+            widened = torch.stack([torch.from_numpy(widen_unknown(trimap[0], int(radius))[None]) for trimap in trimaps])
             wide = Batch(**{**batch, "trimap": widened.to(batch["trimap"].device)})
             metrics.update(self(wide).alpha, wide["alpha"], wide["trimap"], wide["index"])
         return alpha
@@ -216,26 +216,25 @@ class MattingModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say in plain data what the checkpoint is of, how far it is, and what it scored."""
         progress = self.trainer.fit_loop.epoch_loop.batch_progress
-        finished = self.trainer.num_training_batches <= progress.current.completed
         scores = {name: float(value) for name, value in self.trainer.callback_metrics.items() if name.startswith("val/")}
         checkpoint["deepmatte"] = {
             **self.identity,
             "stage": self.stage.name,
             "refine": self.stage.refine,
             "first_epoch": self.stage.first_epoch,
-            "epochs_done": self.current_epoch + int(finished),
+            "epochs_done": self.current_epoch + int(self.trainer.num_training_batches <= progress.current.completed),
             "scores": scores,
         }
         if self.trainer.world_size > 1:
             parts = {key: [checkpoint[key][name].flatten() for name in statistics(checkpoint.get(key, {}))] for key in STATES}
-            checkpoint["statistics"] = {key: self.all_gather(torch.cat(part)) for key, part in parts.items() if part}
+            checkpoint["statistics"] = {key: gathered(torch.cat(part)) for key, part in parts.items() if part}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Give each process its own running statistics; take over from an earlier stage, whose optimiser does not fit this one."""
-        for key, gathered in checkpoint.get("statistics", {}).items():
-            if len(gathered) == self.trainer.world_size:
+        for key, rows in checkpoint.get("statistics", {}).items():
+            if len(rows) == self.trainer.world_size:
                 names = statistics(checkpoint[key])
-                own = gathered[self.trainer.global_rank].split([checkpoint[key][name].numel() for name in names])
+                own = rows[self.trainer.global_rank].split([checkpoint[key][name].numel() for name in names])
                 checkpoint[key] |= {name: part.view_as(checkpoint[key][name]) for name, part in zip(names, own, strict=True)}
         if checkpoint.get("deepmatte", {}).get("stage") == self.stage.name:
             return
@@ -246,6 +245,13 @@ class MattingModule(pl.LightningModule):
             best = torch.load(Path(self.trainer.checkpoint_callback.dirpath) / "best.ckpt", map_location="cpu", weights_only=True)
             checkpoint["state_dict"] = best["state_dict"]
             checkpoint.pop("current_model_state", None)
+
+
+def gathered(own: Tensor) -> Tensor:
+    """Return the tensors that all processes have under this name, one a row, in the order of the ranks."""
+    rows = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(rows, own)
+    return torch.stack(rows)
 
 
 def statistics(state: Mapping[str, Tensor]) -> list[str]:
