@@ -77,6 +77,26 @@ def test_what_an_experiment_sets_survives_composition(name: str) -> None:
             assert merged[key] == composed[key], f"{key} of {name} is lost in composition"
 
 
+@pytest.mark.parametrize("budget", ["laptop", "full"])
+@pytest.mark.parametrize(
+    ("name", "key", "names"),
+    [
+        (name, key, list(names))
+        for name in EXPERIMENTS
+        for key, option in (("step", "steps"), ("losses", "losses"))
+        if (names := (OmegaConf.load(CONF.parent / "experiments" / f"{name}.yaml").get("study") or {}).get(option))
+    ],
+)
+def test_named_recipes_of_a_study_make_runs_that_differ_in_more_than_the_name(name: str, key: str, names: list[str], budget: str) -> None:
+    made = set()
+    config = compose("train", [f"experiments={name}", f"budget={budget}"])
+    for choice in names:
+        config[key] = choice
+        plain = OmegaConf.to_container(config, resolve=True)
+        made.add(str({part: value for part, value in plain.items() if part not in (key, "plan", "study")}))
+    assert len(made) == len(names)
+
+
 def test_a_top_level_page_lists_and_explains_every_key() -> None:
     text = (CONF / "train.yaml").read_text(encoding="utf-8")
     for key in compose("train", []):
