@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import threading
@@ -34,3 +35,21 @@ def _watch(parent: int, grace: float) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(grace)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@functools.cache
+def end_when_idle_without(parent: int) -> threading.Event:
+    """Return an event that a pool's worker sets while it is idle; it is ended then if its parent, the launcher, is gone.
+
+    The workers of a pool whose owner was killed wait for their next task for ever.
+    """
+    idle = threading.Event()
+    threading.Thread(target=_watch_idle, args=(parent, idle), daemon=True).start()
+    return idle
+
+
+def _watch_idle(parent: int, idle: threading.Event) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL_SECONDS)
+    idle.wait()
+    os._exit(1)

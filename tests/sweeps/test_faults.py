@@ -74,6 +74,7 @@ def test_a_killed_launcher_takes_its_jobs_along_and_the_same_command_goes_on(lau
     code, output = stubbed.run(*words, STUB_STEPS="12")  # at once, while the orphans are still there
     assert code == 0, output
     checked(stubbed, undisturbed)
+    stubbed.wait_for(lambda: not stubbed.pids("loky"), seconds=30, ended=True)  # nor does a pool of idle workers stay behind
 
 
 @launchers

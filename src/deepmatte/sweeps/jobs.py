@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,11 +19,11 @@ from rich.console import Console
 
 from deepmatte.config import config_hash, run_dir
 from deepmatte.errors import InputError, RunError
-from deepmatte.lifeline import PARENT
+from deepmatte.lifeline import PARENT, end_when_idle_without
 from deepmatte.locks import INHERITED, Lock, acquire, holder
 from deepmatte.rundir import FINISHED, OUTPUT_FILE, RunDir, checked_run_dir, write_text
 from deepmatte.sweeps.devices import Hand, dealt, demand, launcher_name, processes
-from deepmatte.sweeps.launch import stopped
+from deepmatte.sweeps.launch import launcher, stopped
 from deepmatte.sweeps.plan import is_grid, is_of_this_sweep, label_in, read, remaining
 from deepmatte.sweeps.process import Ended, Stopper, child_command, deadline, run_tree
 from deepmatte.sweeps.tasks import Tasks, ungrouped
@@ -70,6 +71,9 @@ def run_job(config: DictConfig) -> Objective:
         tasks.follow(child_command(job.run), job.run.path, stopped)
         return None
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    _, parent, _ = launcher()
+    idle = end_when_idle_without(parent) if os.getppid() == parent else threading.Event()
+    idle.clear()
     try:
         return _lead(job, tasks, console)
     except (InputError, SweepStoppedError) as error:
@@ -81,6 +85,7 @@ def run_job(config: DictConfig) -> Objective:
         return None
     finally:
         tasks.decide(start=False)  # whatever happened, nobody waits any longer
+        idle.set()
 
 
 def _record_refusal(job: Job, error: Exception) -> None:

@@ -76,14 +76,20 @@ def _at_work(directory: Path) -> bool:
     return any(holder(lock.parent) is not None for lock in directory.glob(f"*/{LOCK_FILE}"))
 
 
-def stopped() -> Stop | None:
-    """Return why a job has to stop now: its launcher was told to, or is gone; None while it may go on."""
+def launcher() -> tuple[str, int, str]:
+    """Return the launcher's host and process, and its flag that says stop; an empty flag where nobody has announced himself."""
     host, _, rest = os.environ.get(LAUNCH, "").partition("|")
     pid, _, flag = rest.partition("|")
+    return host, int(pid or 0), flag
+
+
+def stopped() -> Stop | None:
+    """Return why a job has to stop now: its launcher was told to, or is gone; None while it may go on."""
+    host, pid, flag = launcher()
     if not flag:
         return None
     if Path(flag).exists():
         return Stop("interrupted", "the sweep was told to stop; the same command goes on from the last checkpoint")
-    if host == socket.gethostname() and "SLURM_JOB_ID" not in os.environ and not is_alive(int(pid)):
+    if host == socket.gethostname() and "SLURM_JOB_ID" not in os.environ and not is_alive(pid):
         return Stop("interrupted", "the launcher of the sweep is gone; the same command goes on from the last checkpoint")
     return None
