@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -125,6 +127,28 @@ def test_checkpoints_in_mid_epoch_come_by_the_clock_too(train_tiny, tmp_path: Pa
         with pytest.raises(OSError, match="the power fails"):
             train_tiny(tmp_path / "run", *LENGTH, f"save_every.minutes={minutes}")
     assert checkpoint(tmp_path / "run")["global_step"] == step
+
+
+@pytest.mark.parametrize(("pace", "due"), [(lambda step: 1.0, 600), (lambda step: 1.0 if step < 300 else 3.0, 400)])
+def test_processes_ask_rarely_and_save_when_the_minutes_are_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pace: Callable[[int], float], due: int
+) -> None:
+    """Ten minutes of steps of a second are 600 steps; of 300 such steps and then some of three seconds, 400."""
+    from deepmatte import callbacks
+
+    now, asked, saved = [0.0], [], []
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+    callback = callbacks.LastCheckpoint(tmp_path, minutes=10)
+    monkeypatch.setattr(callback, "_save_checkpoint", lambda trainer, path: saved.append(trainer.global_step))
+    strategy = SimpleNamespace(broadcast=lambda value: asked.append(value) or value)
+    for step in range(1, 1000):
+        now[0] += pace(step)
+        trainer = SimpleNamespace(global_step=step, accumulate_grad_batches=1, num_training_batches=10_000, strategy=strategy)
+        if not saved:
+            callback.on_train_batch_end(trainer, SimpleNamespace(), None, None, step)
+    assert len(saved) == 1
+    assert due <= saved[0] <= due + 1
+    assert len(asked) < 25
 
 
 @pytest.mark.parametrize("key", ["steps", "minutes"])

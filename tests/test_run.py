@@ -179,6 +179,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_samples(train_tin
     ("overrides", "message"),
     [
         (["stages.encoder_decoder.epochs=0"], "stages: every stage has epochs: 0"),
+        (["stages.encoder_decoder.epochs=some"], "stages.encoder_decoder.epochs=some: give a whole number"),
+        (["plan=8"], "plan=8: give the epochs of each of encoder_decoder, refine, joint"),
+        (["plan={joint:8}"], "plan={'joint': 8}: give the epochs"),
         (["stages.encoder_decoder.learn=[encoder]"], "stages.encoder_decoder.learn: 'encoder'"),
         (
             [f"loss.{name}.weight=0" for name in ("alpha", "alpha_known", "alpha_squared", "laplacian", "composition")],

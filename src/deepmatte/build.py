@@ -128,6 +128,12 @@ def build_losses(config: DictConfig, stage: str) -> LossTable:
 def build_stages(config: DictConfig, model: MattingModel) -> list[Stage]:
     """Return the stages that are switched on, as if none ended early."""
     stages: list[Stage] = []
+    plan = config.get("plan")
+    if plan is not None and not (isinstance(plan, DictConfig) and set(config.stages) <= set(plan)):
+        raise InputError(f"plan={plan}: give the epochs of each of {', '.join(map(str, config.stages))}, or null for those of the budget")
+    for name, keys in config.stages.items():
+        if type(keys.epochs) is not int or keys.epochs < 0:
+            raise InputError(f"stages.{name}.epochs={keys.epochs}: give a whole number; 0 leaves the stage out")
     total = sum(keys.epochs for keys in config.stages.values())
     if total <= 0:
         raise InputError("stages: every stage has epochs: 0, so nothing would be trained; give one of them epochs")

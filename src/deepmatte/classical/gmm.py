@@ -29,9 +29,8 @@ VARIANCE = 1e-5
 class GaussianMixture(Clustering):
     """Scikit-learn's mixture with full covariances; the soft matte is the responsibility of the foreground's components.
 
-    A mixture's likelihood has many maxima, and mattes of different ones differ by more than anything else here. So several
-    starts are fitted to a few pixels, and the likeliest goes on with ``fit_pixels`` of them. ``clusters: auto`` takes
-    the lowest BIC (Schwarz 1978).
+    A mixture's likelihood has many maxima, and their mattes differ widely. So several starts are fitted to a few pixels, and the
+    likeliest goes on with ``fit_pixels`` of them. ``clusters: auto`` takes the lowest BIC (Schwarz 1978).
 
     Args:
         starts: how many are tried.

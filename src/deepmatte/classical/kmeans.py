@@ -22,7 +22,7 @@ class KMeans(Clustering):
 
     A pixel at the distances d_k belongs to cluster k with d_k^(-2 / (m - 1)) over the sum of all, m being the ``fuzziness``.
     Large pictures are clustered by a stratified sample, or, with ``mini_batch``, by mini-batches (Sculley 2010) over ``fit_pixels``.
-    The sample is the default because its clusters are tighter than those of mini-batches over all pixels, and found faster.
+    The sample is the default because its clusters are tighter than those of mini-batches over all pixels.
     ``clusters: auto`` takes the largest mean silhouette (Rousseeuw 1987) of ``silhouette_pixels`` pixels.
 
     Args:

@@ -115,7 +115,7 @@ class KNN(LaplacianMatting):
     """
 
     name: ClassVar[str] = "knn"
-    max_megapixels: ClassVar[float] = 1.0  # the search for neighbours takes 3.6 GB a megapixel
+    max_megapixels: ClassVar[float] = 1.0  # the search for neighbours takes gigabytes for each
 
     neighbours: tuple[int, int] = (20, 10)
     place_weights: tuple[float, float] = (2.0, 0.1)
@@ -147,7 +147,7 @@ class LearningBased(LaplacianMatting):
     """
 
     name: ClassVar[str] = "learning_based"
-    max_megapixels: ClassVar[float] = 1.0  # 81 entries a pixel: 3 GB a megapixel
+    max_megapixels: ClassVar[float] = 1.0  # 81 entries of the Laplacian a pixel
 
     epsilon: float = 1e-7
     radius: int = 1

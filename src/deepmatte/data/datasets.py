@@ -20,7 +20,7 @@ from torch.utils.data import Dataset, default_collate, get_worker_info
 from deepmatte.batch import Batch
 from deepmatte.data.composition import Composition
 from deepmatte.data.images import named
-from deepmatte.data.keeping import KnowsOrigin
+from deepmatte.data.keeping import origin_of
 from deepmatte.data.planes import to_tensor
 from deepmatte.data.sources import (
     BackgroundSet,
@@ -103,7 +103,7 @@ class _Composites(MattingDataset[Key]):
 
     def _called(self, foreground: int) -> str:
         items = self.foregrounds
-        origin = items.origin(foreground) if isinstance(items, KnowsOrigin) else None
+        origin = origin_of(items, foreground)
         return f"{self.name} foreground {named(items.names[foreground])}" if origin is None else named(origin.files[0])
 
     def identity(self) -> dict[str, Any]:

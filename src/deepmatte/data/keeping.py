@@ -33,6 +33,11 @@ class KnowsOrigin(Protocol):
         """Return what an item is decoded from; None if it is not decoded from files."""
 
 
+def origin_of(items: object, index: int) -> Origin | None:
+    """Return what an item of any set is decoded from; None if the set does not know, or it is not decoded from files."""
+    return items.origin(index) if isinstance(items, KnowsOrigin) else None
+
+
 class PictureCache:
     """Where decoded pictures are kept: ``max_gb`` (10^9 bytes) at most in the folder ``dir``; 0 keeps none, None is the default folder.
 

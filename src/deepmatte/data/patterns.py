@@ -49,7 +49,7 @@ def pictures(base: Path, parts: list[str]) -> Iterator[tuple[str, Path]]:
             if own.lower() not in SUFFIXES or not fnmatchcase(own[1:].lower(), suffix.lower()) or entry.path in seen:
                 continue
             match = _expression(stem).fullmatch(entry.name.removesuffix(own))
-            if match and (_is(entry.is_file) or (entry.is_symlink() and not os.path.exists(entry.path))):  # noqa: PTH110
+            if match and (_answers_yes(entry.is_file) or (entry.is_symlink() and not os.path.exists(entry.path))):  # noqa: PTH110
                 seen.add(entry.path)
                 name = "/".join(text for text in (*captured, *match.groups()) if text) or entry.name.removesuffix(own)
                 # Bytes that are no text in UTF-8 are escaped, for names go into tables and records.
@@ -69,7 +69,7 @@ def _folders(folder: Path, parts: list[str], captured: tuple[str, ...]) -> Itera
     if head == "**":
         yield from _folders(folder, rest, captured)
     for entry in _entries(folder):
-        if not _is(entry.is_dir) or (entry.is_symlink() and folder.resolve().is_relative_to(Path(entry.path).resolve())):
+        if not _answers_yes(entry.is_dir) or (entry.is_symlink() and folder.resolve().is_relative_to(Path(entry.path).resolve())):
             continue  # a link to one of its own parents would be followed for ever
         if head == "**":
             yield from _folders(Path(entry.path), parts, (*captured, entry.name))
@@ -87,9 +87,9 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         raise InputError(f"{named(folder)}: this folder can't be listed ({error.strerror}); change its permissions or remove it") from None
 
 
-def _is(kind: Callable[[], bool]) -> bool:
+def _answers_yes(question: Callable[[], bool]) -> bool:
     try:
-        return kind()
+        return question()
     except OSError:  # a link to itself
         return False
 

@@ -11,7 +11,7 @@ import numpy as np
 from deepmatte.data.composition import Composition
 from deepmatte.data.files import FileSet
 from deepmatte.data.images import flat_matte, named
-from deepmatte.data.keeping import KnowsOrigin
+from deepmatte.data.keeping import origin_of
 from deepmatte.data.parallel import shared, spread
 from deepmatte.data.sources import CompositionSource, ImageSource, OwnBackground, Source, Split
 from deepmatte.errors import InputError
@@ -90,7 +90,7 @@ def distinct(items: Any) -> list[int]:
 
 
 def _called(items: Any, index: int) -> str:
-    origin = items.origin(index) if isinstance(items, KnowsOrigin) else None
+    origin = origin_of(items, index)
     return named(items.names[index] if origin is None else origin.files[0])
 
 
@@ -121,7 +121,7 @@ def _read(index: int) -> tuple[str, bytes]:
     except InputError as error:
         return str(error), b""
     if (alpha == alpha.flat[0]).all():
-        origin = items.origin(index) if isinstance(items, KnowsOrigin) else None
+        origin = origin_of(items, index)
         return str(flat_matte(name if origin is None else origin.matte)), b""
     return "", _sum(colours)
 
