@@ -58,6 +58,13 @@ def test_mini_batches_are_those_of_scikit_learn_and_no_tighter_than_a_sample() -
     assert by_sample < by_batches
 
 
+def test_a_mixture_starts_alike_whether_it_is_fitted_to_a_sample_or_to_all_pixels() -> None:
+    """So both end in one maximum of the likelihood: from starts of their own, means of a photograph's mixtures lie 0.1 and more apart."""
+    pixels = features(load_sample_image("china.jpg")[::5, ::5] / 255, "lab", 0)
+    sampled, every = (GaussianMixture(fit_pixels=number).fit(pixels, 5).means_ for number in (6000, len(pixels)))
+    np.testing.assert_allclose(sampled, every, atol=0.02)
+
+
 def test_responsibilities_are_those_of_bayes() -> None:
     rng = np.random.default_rng(2)
     pixels = np.concatenate([rng.normal(0, 0.1, (200, 3)), rng.normal(1, 0.2, (100, 3))])

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from deepmatte.classical.method import ALIKE, ClassicalMethod, check_option, nothing_known, warn
-from deepmatte.classical.sampling import stratified
 from deepmatte.ops.regions import BACKGROUND, FOREGROUND
 
 Colour = Literal["lab", "rgb"]
@@ -75,7 +74,7 @@ class Clustering(ClassicalMethod):
 
     @abstractmethod
     def fit(self, pixels: np.ndarray, clusters: int) -> Any:
-        """Return the model of so many clusters of the pixels (P, D)."""
+        """Return the model of so many clusters, made of ``fit_pixels`` of the pixels (P, D)."""
 
     @abstractmethod
     def unfitness(self, pixels: np.ndarray, clusters: int) -> float:
@@ -96,7 +95,7 @@ class Clustering(ClassicalMethod):
         if clusters < 2:
             warn("all pixels are alike, so there is nothing to cluster; alpha is 0.5 where it is not known")
             return nothing_known(image, trimap)
-        model = self.fit(stratified(pixels, self.fit_pixels, self.seed), clusters)
+        model = self.fit(pixels, clusters)
         blocks = (pixels[start : start + _BLOCK] for start in range(0, len(pixels), _BLOCK))
         memberships = np.concatenate([self.memberships(model, block).astype(np.float32) for block in blocks])
         labels = memberships.argmax(1).reshape(image.shape[:2])

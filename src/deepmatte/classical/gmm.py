@@ -58,8 +58,7 @@ class GaussianMixture(Clustering):
 
     def unfitness(self, pixels: np.ndarray, clusters: int) -> float:
         """Return the BIC over the pixels that fit the mixture."""
-        pixels = stratified(pixels, self.fit_pixels, self.seed)
-        return float(self._fitted(pixels, clusters).bic(pixels))
+        return float(self._fitted(pixels, clusters).bic(stratified(pixels, self.fit_pixels, self.seed)))
 
     def centres(self, model: Mixture) -> np.ndarray:
         """Return the means (K, D)."""
@@ -70,12 +69,12 @@ class GaussianMixture(Clustering):
         return model.predict_proba(pixels)
 
     def _fitted(self, pixels: np.ndarray, clusters: int) -> Mixture:
-        few = stratified(pixels, START_PIXELS, self.seed)
+        few = stratified(pixels, START_PIXELS, self.seed)  # of all pixels: the same start, however many are fitted
         starts = (_start(few, clusters, self.seed + number) for number in range(self.starts))
         tried = [self._carried_on(few, start, START_TOLERANCE) for start in starts]
         best = max(tried, key=lambda model: model.lower_bound_)
         start = {"weights_init": best.weights_, "means_init": best.means_, "precisions_init": best.precisions_}
-        return self._carried_on(pixels, start, self.tolerance)
+        return self._carried_on(stratified(pixels, self.fit_pixels, self.seed), start, self.tolerance)
 
     def _carried_on(self, pixels: np.ndarray, start: dict[str, np.ndarray], tolerance: float) -> Mixture:
         """Return the mixture that expectation and maximisation make of a start."""

@@ -48,6 +48,7 @@ class KMeans(Clustering):
         """Return the centres (K, D)."""
         from sklearn import cluster
 
+        pixels = stratified(pixels, self.fit_pixels, self.seed)
         options = {"n_clusters": clusters, "n_init": STARTS, "max_iter": self.max_iterations, "random_state": self.seed}
         batches = 0 < self.mini_batch < len(pixels)
         model = (
