@@ -199,7 +199,7 @@ def decide_all(cells: np.ndarray) -> tuple[list[Estimate], list[float]]:
 
 
 REAL = np.array([0.06, 0.69, 0.08, 0.39, 0.08, 0.73, 0.22, 0.2, 0.01, 0.2, 0.19, 0.87, 0.04, 2.2, 2.4, 1.06, 3.1, 0.01, 1.26, 4.6])
-"""Standard deviations between seeds of the twenty losses of experiments/loss_combinations.md: no two losses vary alike."""
+"""Standard deviations between seeds of SAD in a sweep of twenty losses with 192 steps and two seeds: no two losses vary alike."""
 
 NULL_SWEEPS = [
     pytest.param(5, 12, [1] * 2, id="2 settings"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -93,6 +94,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_page_says_what_came_out(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (checkout / "runs/small/study.json").write_text('{"seconds": 420}')
     assert main(["small", "--page"]) == 0
     page = checkout / "experiments" / "small.md"
     assert str(page.relative_to(checkout)) in capsys.readouterr().out
@@ -101,7 +103,7 @@ def test_the_page_says_what_came_out(checkout: Path, capsys: pytest.CaptureFixtu
     assert "*Guides* say so." in text
     assert "dice is better in SAD than alpha" in text
     assert "The best setting by this table, dice, is in SAD better (" in text
-    assert "4 runs and 2 evaluations of methods without a network, 6 minutes" in text
+    assert "4 runs and 2 evaluations of methods without a network, 7 minutes on the clock, 6 minutes of machine time" in text
     assert text.index("without a network, trimap given") < text.index("without a network, trimap-free")
     assert "| dice | 1 | 3 |" in text  # losses after the last epoch
     figures = {line.split("](")[1].removesuffix(")") for line in text.splitlines() if line.startswith("![")}
@@ -115,6 +117,24 @@ def test_what_is_scored_is_not_scored_again(checkout: Path, monkeypatch: pytest.
     assert len(homes) == 2
     monkeypatch.setattr(launch.subprocess, "run", None)
     assert launch.score_baselines(study, tables(study)[0]) == homes
+
+
+def interrupted() -> None:
+    """What is stopped from the keyboard after a while."""
+    time.sleep(0.02)
+    raise KeyboardInterrupt
+
+
+def test_time_at_work_adds_up_over_the_starts_of_a_study(checkout: Path) -> None:
+    study = find_study("small")
+    assert study.seconds == 0
+    with study.at_work():
+        time.sleep(0.02)
+    first = study.seconds
+    assert first >= 0.02
+    with pytest.raises(KeyboardInterrupt), find_study("small").at_work():
+        interrupted()
+    assert study.seconds >= first + 0.02
 
 
 def test_methods_are_scored_by_the_rules_of_the_networks(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,18 +24,20 @@ def main(argv: list[str]) -> int:
     from deepmatte.studies.launch import find_study, run_sweep, score_baselines, tables, unfinished
 
     study = find_study(options.name, options.override)
-    code = 0 if options.page else run_sweep(study)
+    with study.at_work():
+        code = 0 if options.page else run_sweep(study)
     if code == 130:
         return code
     rest = unfinished(study)
     if rest and options.page:
         raise InputError(f"{rest}; run the others first: deepmatte study {' '.join([study.name, *study.overrides])}")
-    groups = [(runs, score_baselines(study, runs)) for runs in tables(study)]
     scenes: list[Path] = []
-    if study.options["scenes"]:
-        from deepmatte.studies.scenes import score_scenes
+    with study.at_work():
+        groups = [(runs, score_baselines(study, runs)) for runs in tables(study)]
+        if study.options["scenes"]:
+            from deepmatte.studies.scenes import score_scenes
 
-        scenes = score_scenes(study, groups[0][0])
+            scenes = score_scenes(study, groups[0][0])
     from deepmatte.studies.page import write_page
 
     folder = options.out or study.file.parent

@@ -59,8 +59,8 @@ def _paragraphs(file: Path) -> dict[str, str]:
 
 def _measured(page: str) -> str:
     """Return what the page says that the study has cost; empty where it does not."""
-    found = re.search(r"(\d+) runs and .*?, (\d+) minutes of machine time", page)
-    return f"{found[1]} runs, {found[2]} minutes of machine time, as measured" if found else ""
+    found = re.search(r"(\d+ runs) and .*?, (.*\d+ minutes of machine time)", page)
+    return f"{found[1]}, {found[2]}, as measured" if found else ""
 
 
 def _answer(page: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +25,7 @@ from deepmatte.compare.records import Run, find_run_dirs, lookup, read_run
 from deepmatte.config import conf_dir, register_resolvers
 from deepmatte.errors import InputError
 from deepmatte.lifeline import PARENT
-from deepmatte.rundir import FINISHED, RunDir
+from deepmatte.rundir import FINISHED, RunDir, stopwatch, write_text
 from deepmatte.sweeps import plan, search
 from deepmatte.sweeps.devices import cores, launcher_name, processes, uses_gpus
 
@@ -70,6 +72,27 @@ class Study:
         given = OmegaConf.to_container(self.config.study or OmegaConf.create({}), resolve=True)
         assert isinstance(given, dict)
         return OPTIONS | given
+
+    @property
+    def clock(self) -> Path:
+        """The file that keeps how many seconds went by while the study was at work."""
+        return self.sweep / "study.json"
+
+    @property
+    def seconds(self) -> float:
+        """Seconds on the clock in which the study was at work, all its starts together; 0 where nobody took them."""
+        return float(json.loads(self.clock.read_text(encoding="utf-8"))["seconds"]) if self.clock.is_file() else 0.0
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Add the time spent inside to ``seconds``, also where it ends in an error."""
+        record = {"seconds": self.seconds}
+        try:
+            with stopwatch(record, "seconds"):
+                yield
+        finally:
+            if self.sweep.is_dir():
+                write_text(self.clock, json.dumps(record) + "\n")
 
 
 def header(file: Path) -> list[str]:
