@@ -5,18 +5,25 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
+from itertools import product
 from pathlib import Path
 from unittest.mock import create_autospec
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from PIL import Image
 from simulated_runs import shares, write_run
 
 from deepmatte.compare.comparison import Comparison, compare
 from deepmatte.compare.curves import MOST_POINTS, read_curves
+from deepmatte.compare.drawing import STYLE, Drawing
+from deepmatte.compare.figures import draw_fronts, draw_scores
 from deepmatte.compare.gallery import make_gallery
 from deepmatte.compare.records import read_run
 from deepmatte.compare.report import write_report
@@ -167,6 +174,23 @@ def test_sweep_without_pictures_and_curves_still_has_a_report(tmp_path: Path) ->
         write_run(tmp_path / "sweep" / loss, [f"loss={loss}"], 0, np.arange(8.0))
     names = {drawing.name for drawing in write_report(compare([tmp_path / "sweep"]), tmp_path / "out")}
     assert names == {"scores", "differences", "fronts", "by_category"}
+
+
+@pytest.mark.parametrize("draw", [draw_scores, draw_fronts])
+def test_long_names_of_settings_fit_into_a_figure_and_stay_apart(tmp_path: Path, draw: Callable[[Comparison], Iterator[Drawing]]) -> None:
+    choices = product(("none", "batch"), ("published", "refiner", "fast_bce"), ("0", "0.5"))
+    for number, (norm, step, augment) in enumerate(choices):
+        words = [f"model.norm={norm}", f"step={step}", f"composition.augment={augment}"]
+        write_run(tmp_path / f"{number}", words, 0, np.arange(8.0) + number)
+    with mpl.rc_context(STYLE):
+        (drawing,) = draw(compare([tmp_path]))
+        FigureCanvasAgg(drawing.figure).draw()
+        frame = drawing.figure.bbox
+        texts = [text for text in drawing.figure.findobj(Text) if text.get_visible() and "step=" in text.get_text()]
+        boxes = [text.get_window_extent() for text in texts]
+    assert len({text.get_text() for text in texts}) == len(texts) >= 9
+    assert min(box.x0 for box in boxes) >= frame.x0
+    assert max(box.x1 for box in boxes) <= frame.x1
 
 
 def test_long_curve_is_thinned_to_its_last_point(sweep_dir: Path) -> None:

@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from deepmatte.compare.comparison import Comparison
+from deepmatte.compare.settings import last_words
 from deepmatte.compare.statistics import Estimate
 
 INK = "#010203"
@@ -43,6 +44,9 @@ POINTS = {"marker": "o", "linestyle": "none", "markersize": 5}
 LINES = {"marker": "none", "linestyle": "-", "linewidth": 1.2}
 BOTH = {"marker": "o", "linestyle": "-", "markersize": 4, "linewidth": 1}
 """How the settings' values are drawn, in the figure and in its legend."""
+
+WIDTH, HANDLE = 120, 8
+"""Characters that a legend has room for in a line, and what a sample of a line takes of them."""
 
 MOST = len(COLOURS)
 """Settings that have a colour of their own: the best ones; the others are grey or left to the table."""
@@ -83,16 +87,22 @@ def label_rows(axis: Axes, names: Sequence[str]) -> None:
 
 
 def shortened(name: str, most: int = 48) -> str:
-    """Return ``name`` with its middle left out where it is too long for an axis; a dollar sign is no formula here."""
-    text = name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-(most // 2) :]}"
+    """Return ``name`` with keys by their last words, or else with its middle left out, where it is too long for an axis.
+
+    A dollar sign is no formula here.
+    """
+    text = name if len(name) <= most else last_words(name)
+    text = text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most // 2) :]}"
     return text.replace("$", r"\$")
 
 
 def legend(figure: Figure, comparison: Comparison, style: Mapping[str, Any]) -> None:
-    """Put one legend of the settings that have a colour below all axes; ``style`` is that of the lines."""
+    """Put one legend of the settings that have a colour below all axes, as wide as fits; ``style`` is that of the lines."""
     shown = colours(comparison)
     handles = [Line2D([], [], color=colour, **style) for colour in shown.values()]
-    figure.legend(handles, [shortened(name) for name in shown], loc="outside lower center", ncols=3, fontsize="small")
+    labels = [shortened(name) for name in shown]
+    columns = min(3, WIDTH // (HANDLE + max(map(len, labels))))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize="small")
 
 
 def colours(comparison: Comparison) -> dict[str, str]:

@@ -91,6 +91,16 @@ def short_keys(keys: Sequence[str]) -> list[str]:
     return [".".join(item) for item in words]
 
 
+def last_words(name: str) -> str:
+    """Return the name of a setting with the last word of each key alone; as it is where two keys have the same one.
+
+    >>> last_words("model.norm=batch, loss.alpha.weight=0.5"), last_words("loss.bce.weight=1, loss.dice.weight=0")
+    ('norm=batch, weight=0.5', 'loss.bce.weight=1, loss.dice.weight=0')
+    """
+    keys = re.findall(r"(?:^|, )(?:\w+\.)*(\w+)=", name)
+    return re.sub(r"(^|, )(?:\w+\.)+(\w+=)", r"\1\2", name) if len(set(keys)) == len(keys) else name
+
+
 def overrides_of(run: Run) -> dict[str, str]:
     """Return the overrides of a run as ``{key: value}``, without those that only say how it was carried out.
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from textwrap import wrap
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
 from deepmatte.compare.comparison import Comparison
+from deepmatte.compare.drawing import LINES, STYLE, colours, legend
 from deepmatte.compare.pictures import picture_names, read_picture
 from deepmatte.compare.records import Run
+from deepmatte.compare.settings import last_words
 
 MOST_COLUMNS = 9
 SIDE = 160
@@ -39,27 +43,27 @@ def loss_table(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def loss_figure(comparison: Comparison, most: int = 8) -> Figure | None:
-    """Return training loss (line) and validation loss (dashed) of each setting over the epochs; None where no run has two epochs.
+def loss_figure(comparison: Comparison) -> Figure | None:
+    """Return training loss (line) and validation loss (dashed) of each setting that has a colour over the epochs.
 
-    Of more than ``most`` settings the best are drawn.
+    None where no run has two epochs.
     """
-    names = [score.setting for score in comparison.decisive.scores][:most]
-    figure = Figure(figsize=(7.2, 3.2), layout="constrained")
-    axis = figure.add_subplot()
-    for number, name in enumerate(names):
-        found = [table for table in map(losses, comparison.setting(name).runs) if len(table)]
-        if max(map(len, found), default=0) < 2:  # a line of one point is none
-            continue
-        mean = pd.concat(found).groupby(level=0).mean()
-        for column, style in (("train", "-"), ("validation", "--")):
-            series = mean[column].dropna()  # a short epoch may have logged nothing
-            axis.plot(series.index + 1, series, style, color=f"C{number}", label=name if column == "train" else None)
-    if not axis.lines:
-        return None
-    axis.set_xlabel("epoch")
-    axis.set_ylabel("loss")
-    axis.legend(fontsize=7, frameon=False)
+    with mpl.rc_context(STYLE | {"figure.facecolor": "white"}):
+        figure = Figure(figsize=(7.2, 4))
+        axis = figure.add_subplot()
+        for name, colour in colours(comparison).items():
+            found = [table for table in map(losses, comparison.setting(name).runs) if len(table)]
+            if max(map(len, found), default=0) < 2:  # a line of one point is none
+                continue
+            mean = pd.concat(found).groupby(level=0).mean()
+            for column, style in (("train", "-"), ("validation", "--")):
+                series = mean[column].dropna()  # a short epoch may have logged nothing
+                axis.plot(series.index + 1, series, style, color=colour)
+        if not axis.lines:
+            return None
+        axis.set_xlabel("epoch")
+        axis.set_ylabel("loss")
+        legend(figure, comparison, LINES)
     return figure
 
 
@@ -97,10 +101,12 @@ def _small(run: Path, name: str, part: str) -> np.ndarray:
 
 
 def wrapped(title: str, width: int = 22, lines: int = 4) -> str:
-    r"""Return the beginning of a title in lines of ``width`` characters.
+    r"""Return a title in lines of ``width`` characters, broken between words where they let it; what is longer ends in dots.
 
-    >>> wrapped("abcdefg", 3, 2)
-    'abc\ndef'
+    >>> wrapped("model.norm=batch, step=fast_bce, composition.augment=0.5", 16)
+    'norm=batch,\nstep=fast_bce,\naugment=0.5'
+    >>> wrapped("abcdefghijkl", 5, 2)
+    'abcde\n…'
     """
-    parts: Sequence[str] = [title[start : start + width] for start in range(0, len(title), width)]
-    return "\n".join(parts[:lines])
+    short = title if len(title) <= width else last_words(title)
+    return "\n".join(wrap(short, width, max_lines=lines, placeholder="…", break_on_hyphens=False))
