@@ -77,6 +77,17 @@ def test_what_an_experiment_sets_survives_composition(name: str) -> None:
             assert merged[key] == composed[key], f"{key} of {name} is lost in composition"
 
 
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_has_five_seeds_and_fewer_on_a_laptop_unless_seeds_are_given(name: str) -> None:
+    file = OmegaConf.load(CONF.parent / "experiments" / f"{name}.yaml")
+    if "seed" in file.hydra.sweeper.params:
+        assert OmegaConf.to_container(file)["hydra"]["sweeper"]["params"]["seed"] == "${seeds}"
+    seeds = {words: compose("train", [f"experiments={name}", *words]).seeds for words in ((), ("budget=full",), ("seeds='7,8'",))}
+    assert seeds[("budget=full",)].startswith(f"{seeds[()]},")
+    assert seeds[("budget=full",)] == "0,1,2,3,4"
+    assert seeds[("seeds='7,8'",)] == "7,8"
+
+
 @pytest.mark.parametrize("budget", ["laptop", "full"])
 @pytest.mark.parametrize(
     ("name", "key", "names"),
