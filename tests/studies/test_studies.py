@@ -17,6 +17,7 @@ from PIL import Image
 
 from deepmatte.cli.study import main
 from deepmatte.compare.comparison import compare
+from deepmatte.compare.settings import setting_name
 from deepmatte.data.procedural.names import CYCLE
 from deepmatte.errors import InputError
 from deepmatte.studies import launch
@@ -233,9 +234,18 @@ METHODS = {words for study in STUDIES.values() for words in [*study.get("baselin
 @pytest.mark.parametrize("study", STUDIES.values(), ids=list(STUDIES))
 def test_a_study_says_nothing_that_nobody_reads(study: dict[str, Any]) -> None:
     assert set(study) <= set(launch.OPTIONS)
-    assert set(study.get("pairs", {}).items()) <= set(product([*study.get("losses", {}), *study.get("steps", {})], repeat=2))
     assert set(study.get("kinds", {})) <= set(CYCLE)
     assert set(study.get("scenes") or {}) <= {"count", "size", "instances", "seed", "methods"}
+
+
+@pytest.mark.parametrize("name", list(STUDIES))
+def test_what_a_study_compares_are_settings_of_its_grid(name: str) -> None:
+    study = find_study(name)
+    grid = {key: re.split(r",\s*", str(values)) for key, values in study.hydra.sweeper.params.items() if key != "seed"}
+    varied = {key: values for key, values in grid.items() if len(values) > 1 and not values[0].startswith(("[", "{"))}
+    settings = {setting_name(dict(zip(varied, values, strict=True))) for values in product(*varied.values())}
+    reference, pairs = study.options["reference"], study.options["pairs"]
+    assert {reference or next(iter(settings)), *pairs, *pairs.values()} <= settings
 
 
 @pytest.mark.parametrize("words", sorted(METHODS))

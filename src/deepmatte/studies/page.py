@@ -26,7 +26,7 @@ from deepmatte.studies.launch import Study, header
 from deepmatte.studies.scene_page import picture, section
 
 METRICS = ("sad", "mse", "grad", "conn", "miou")
-DRAWINGS = ("scores", "factors", "curves")
+DRAWINGS = ("scores", "effects", "interactions", "curves")
 """Figures of the comparison that the page shows."""
 
 FAILURES = (
