@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
+from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
@@ -81,19 +82,27 @@ def interval_rows(axis: Axes, estimates: Sequence[Estimate], shades: Sequence[st
 
 
 def label_rows(axis: Axes, names: Sequence[str]) -> None:
-    """Name the rows, long names shortened in the middle."""
-    axis.set_yticks(range(len(names)), [shortened(name) for name in names])
+    """Name the rows; where a name takes two lines, all are in small letters."""
+    labels = [shortened(name) for name in names]
+    size = "small" if any("\n" in label for label in labels) else "medium"
+    axis.set_yticks(range(len(labels)), labels, fontsize=size, linespacing=1)
     axis.grid(axis="x", color=GREY, alpha=0.3, linewidth=0.6)
 
 
 def shortened(name: str, most: int = 48) -> str:
-    """Return ``name`` with keys by their last words, or else with its middle left out, where it is too long for an axis.
+    r"""Return ``name`` as a label: where it is longer than ``most``, with the last words of its keys, and in two lines if need be.
 
-    A dollar sign is no formula here.
+    What is too long even so loses its middle. A dollar sign is no formula here.
+
+    >>> shortened("model.norm=batch, composition.augment=0", 24)
+    'norm=batch, augment=0'
+    >>> shortened("step: a to b, at composition.augment 0.5 against 0", 24)
+    'step: a to b, at augment\n0.5 against 0'
     """
     text = name if len(name) <= most else last_words(name)
-    text = text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most // 2) :]}"
-    return text.replace("$", r"\$")
+    room = 2 * most - most // 6  # lines are broken between words, where that can be
+    text = text if len(text) <= room else f"{text[: room // 2 - 1]}…{text[-(room // 2) :]}"
+    return "\n".join(wrap(text, most, break_on_hyphens=False)).replace("$", r"\$")
 
 
 def legend(figure: Figure, comparison: Comparison, style: Mapping[str, Any]) -> None:
@@ -101,7 +110,7 @@ def legend(figure: Figure, comparison: Comparison, style: Mapping[str, Any]) -> 
     shown = colours(comparison)
     handles = [Line2D([], [], color=colour, **style) for colour in shown.values()]
     labels = [shortened(name) for name in shown]
-    columns = min(3, WIDTH // (HANDLE + max(map(len, labels))))
+    columns = min(3, WIDTH // (HANDLE + max(len(line) for label in labels for line in label.splitlines())))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize="small")
 
 

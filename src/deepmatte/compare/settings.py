@@ -19,6 +19,9 @@ ABSENT = "default"
 LOCAL_KEYS = ("hydra", "seed", "force", "resume", "logger", "loggers")
 """First words of keys that say how a run was carried out, not what was run."""
 
+KEY = r"(?:^|(?<=, )|(?<=, at ))(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?=[=: ])"
+"""A key in the name of a setting, ``key=value, key=value``, or of an effect, ``key: one to other, at key one against other``."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -92,13 +95,17 @@ def short_keys(keys: Sequence[str]) -> list[str]:
 
 
 def last_words(name: str) -> str:
-    """Return the name of a setting with the last word of each key alone; as it is where two keys have the same one.
+    """Return a name of settings or of an effect with the last word of each key alone; as it is where two keys have the same one.
 
     >>> last_words("model.norm=batch, loss.alpha.weight=0.5"), last_words("loss.bce.weight=1, loss.dice.weight=0")
     ('norm=batch, weight=0.5', 'loss.bce.weight=1, loss.dice.weight=0')
+    >>> last_words("step: a to b, at composition.augment 0.5 against 0")
+    'step: a to b, at augment 0.5 against 0'
     """
-    keys = re.findall(r"(?:^|, )(?:\w+\.)*(\w+)=", name)
-    return re.sub(r"(^|, )(?:\w+\.)+(\w+=)", r"\1\2", name) if len(set(keys)) == len(keys) else name
+    keys = set(re.findall(KEY, name))
+    if len({key.rpartition(".")[2] for key in keys}) < len(keys):
+        return name
+    return re.sub(KEY, lambda found: found[0].rpartition(".")[2], name)
 
 
 def overrides_of(run: Run) -> dict[str, str]:
