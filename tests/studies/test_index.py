@@ -28,7 +28,9 @@ def test_a_row_says_question_cost_command_and_answer(
         "# a\n\nSeeds 0. 3 runs and 1 evaluations of methods, 7 minutes on the clock, 12 minutes of machine time in all.\n"
         "\n## A wins.\n\n### More\n"
     )
-    (folder / "c.md").write_text("# c\n\n# Test set 1\n\n## C wins.\n\n# Test set 2\n\n## D wins.\n")
+    (folder / "c.md").write_text(
+        "# c\n\nSeeds 0. 3 runs, 12 minutes of machine time in all.\n\n# Test set 1\n\n## C wins.\n\n# Test set 2\n\n## D wins.\n"
+    )
     monkeypatch.chdir(tmp_path)
     assert main(["--index"]) == 0
     assert "experiments/README.md" in capsys.readouterr().out
@@ -37,5 +39,5 @@ def test_a_row_says_question_cost_command_and_answer(
         "| [a](a.md) | A \\| b, or not. | 3 runs, 7 minutes on the clock, 12 minutes of machine time, as measured "
         "| `deepmatte study a` | A wins. |",
         "| [b](b.yaml) | A \\| b, or not. | little. | `deepmatte study b` | not run yet |",
-        "| [c](c.md) | A \\| b, or not. | little. | `deepmatte study c` | C wins. D wins. |",
+        "| [c](c.md) | A \\| b, or not. | 3 runs, 12 minutes of machine time, as measured | `deepmatte study c` | C wins. D wins. |",
     ]

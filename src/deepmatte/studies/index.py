@@ -59,7 +59,7 @@ def _paragraphs(file: Path) -> dict[str, str]:
 
 def _measured(page: str) -> str:
     """Return what the page says that the study has cost; empty where it does not."""
-    found = re.search(r"(\d+ runs) and .*?, (.*\d+ minutes of machine time)", page)
+    found = re.search(r"(\d+ runs)[^,\n]*, (.*\d+ minutes of machine time)", page)
     return f"{found[1]}, {found[2]}, as measured" if found else ""
 
 

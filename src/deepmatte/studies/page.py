@@ -63,9 +63,9 @@ def write_page(
     homes = [home for _, methods in tables for home in methods]
     seconds += sum(float((RunDir(home).result() or {})["cost"]["seconds"]) for home in homes)
     total = sum(len(runs) for runs, _ in tables)
-    methods = f"{len(homes)} evaluations of methods without a network"
+    methods = f" and {len(homes)} evaluation{'s' * (len(homes) > 1)} of methods without a network" if homes else ""
     clock = f"{study.seconds / 60:.0f} minutes on the clock, " if study.seconds else ""
-    parts.append(f"Seeds {_seeds(tables)}. {total} runs and {methods}, {clock}{seconds / 60:.0f} minutes of machine time in all.")
+    parts.append(f"Seeds {_seeds(tables)}. {total} runs{methods}, {clock}{seconds / 60:.0f} minutes of machine time in all.")
     for index, (runs, methods) in enumerate(tables):
         if len(tables) > 1:
             parts.append(f"# Test set {index + 1}: {_what_is_special(runs, [run for others, _ in tables for run in others])}")
