@@ -120,6 +120,14 @@ def test_what_is_scored_is_not_scored_again(checkout: Path, monkeypatch: pytest.
     assert launch.score_baselines(study, tables(study)[0]) == homes
 
 
+@pytest.mark.parametrize(("parallel", "seconds", "said"), [(2, 180, True), (2, 179, False), (1, 359, False), (1, 360, True), (4, 0, False)])
+def test_a_page_gives_no_time_that_can_not_hold_the_work(checkout: Path, parallel: int, seconds: int, said: bool) -> None:
+    (checkout / "runs/small/sweep.json").write_text(json.dumps({"parallel": parallel}))
+    (checkout / "runs/small/study.json").write_text(json.dumps({"seconds": seconds}))
+    assert main(["small", "--page"]) == 0  # 4 runs and 2 evaluations of 60 seconds
+    assert ("minutes on the clock" in (checkout / "experiments/small.md").read_text()) == said
+
+
 def interrupted() -> None:
     """What is stopped from the keyboard after a while."""
     time.sleep(0.02)

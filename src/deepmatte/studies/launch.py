@@ -80,8 +80,15 @@ class Study:
 
     @property
     def seconds(self) -> float:
-        """Seconds on the clock in which the study was at work, all its starts together; 0 where nobody took them."""
+        """Seconds on the clock in which the study was at work, all its starts together, but not those that were killed."""
         return float(json.loads(self.clock.read_text(encoding="utf-8"))["seconds"]) if self.clock.is_file() else 0.0
+
+    def saw(self, seconds: float) -> bool:
+        """Say whether work of ``seconds``, as many jobs at once as the sweep has, fits into the time in which the study was at work.
+
+        It does not where the sweep was run without the study, or a start of the study was killed.
+        """
+        return self.seconds * int(plan.read(self.sweep).get("parallel", 1)) >= seconds
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
