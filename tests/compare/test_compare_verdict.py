@@ -72,7 +72,7 @@ def test_baseline_is_compared_with_all_others_only(sweep: Sweep) -> None:
 def test_many_pairs_are_better_asked_about_one_baseline(sweep: Sweep) -> None:
     directory = sweep({str(number): 10 for number in range(7)}, seeds=2)
     assert any("All 21 pairs are compared" in line and "--baseline" in line for line in decide(compare([directory])).details)
-    assert not any("pairs are compared" in line for line in decide(compare([directory], baseline="3")).details)
+    assert not any("pairs are compared" in line for line in decide(compare([directory], baseline="loss=3")).details)
 
 
 def test_differences_stand_in_the_order_of_rank_the_better_setting_first(sweep: Sweep) -> None:

@@ -68,15 +68,20 @@ def group_settings(runs: Sequence[Run]) -> list[Setting]:
 def setting_name(levels: Mapping[str, str]) -> str:
     """Return a short name: the choice itself where one group varies, else ``key=value`` pairs without what all keys share.
 
+    A number alone says nothing, so it keeps its key.
+
     >>> setting_name({"loss": "dice"}), setting_name({"loss": "dice", "model.width": "0.5"})
     ('dice', 'loss=dice, model.width=0.5')
+    >>> setting_name({"w_l": "0.5"})
+    'w_l=0.5'
     >>> setting_name({"loss.dice.weight": "1", "loss.laplacian.weight": "0"})
     'dice=1, laplacian=0'
     """
     if not levels:
         return "the only setting"
-    if len(levels) == 1 and "." not in next(iter(levels)):
-        return next(iter(levels.values()))
+    (key, value), *others = levels.items()
+    if not others and "." not in key and not re.fullmatch(r"[-+.\d]+(e[-+]?\d+)?", value):
+        return value
     return ", ".join(f"{key}={value}" for key, value in zip(short_keys(list(levels)), levels.values(), strict=True))
 
 
