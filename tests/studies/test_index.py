@@ -29,7 +29,8 @@ def test_a_row_says_question_cost_command_and_answer(
         "\n## A wins.\n\n### More\n"
     )
     (folder / "c.md").write_text(
-        "# c\n\nSeeds 0. 3 runs, 12 minutes of machine time in all.\n\n# Test set 1\n\n## C wins.\n\n# Test set 2\n\n## D wins.\n"
+        "# c\n\nSeeds 0. 3 runs, 12 minutes of machine time in all.\n"
+        "\n# Test set 1\n\n## C wins.\n\n### In pairs\n\nE is F.\n\n# Test set 2\n\n## D wins.\n"
     )
     monkeypatch.chdir(tmp_path)
     assert main(["--index"]) == 0
@@ -39,5 +40,6 @@ def test_a_row_says_question_cost_command_and_answer(
         "| [a](a.md) | A \\| b, or not. | 3 runs, 7 minutes on the clock, 12 minutes of machine time, as measured "
         "| `deepmatte study a` | A wins. |",
         "| [b](b.yaml) | A \\| b, or not. | little. | `deepmatte study b` | not run yet |",
-        "| [c](c.md) | A \\| b, or not. | 3 runs, 12 minutes of machine time, as measured | `deepmatte study c` | C wins. D wins. |",
+        "| [c](c.md) | A \\| b, or not. | 3 runs, 12 minutes of machine time, as measured "
+        "| `deepmatte study c` | C wins. E is F. D wins. |",
     ]

@@ -26,9 +26,14 @@ def pairs_section(comparison: Comparison, pairs: Mapping[str, str]) -> list[str]
     parts = []
     for word, found in _judged(comparison.decisive, items):
         between = "and" if word == "not distinguishable" else "than"
-        parts.append(f"{word}: {', '.join(f'{item.first} {between} {item.second}' for item in found)}")
+        parts.append(f"{word}: {', '.join(f'{_apart(item.first)} {between} {_apart(item.second)}' for item in found)}")
     text = f"In {comparison.main.upper()} {'; '.join(parts)}."
     return ["### In pairs", text, "\n".join(f"- {cell(sentence(item, item.second))}" for item in items)]
+
+
+def _apart(name: str) -> str:
+    """Return a name as it stands in a list: as code where it has commas of its own."""
+    return f"`{name}`" if "," in name else name
 
 
 def chosen(comparison: Comparison, pairs: Mapping[str, str]) -> list[Difference]:

@@ -64,6 +64,6 @@ def _measured(page: str) -> str:
 
 
 def _answer(page: str) -> str:
-    """Return the verdicts of a page: its headings of the second order, one for each test set."""
-    verdicts = re.findall(r"^## (.+)$", page, re.MULTILINE)
-    return " ".join(verdicts) or NOT_RUN
+    """Return the verdicts of a page: its headings of the second order, one for each test set, and those on chosen pairs."""
+    verdicts = re.findall(r"^## (.+)$|^### In pairs\n\n(.+)$", page, re.MULTILINE)
+    return " ".join(verdict or pairs for verdict, pairs in verdicts) or NOT_RUN
