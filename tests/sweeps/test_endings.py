@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from deepmatte.errors import InputError
 from deepmatte.locks import acquire
 from deepmatte.rundir import RunDir
 from deepmatte.sweeps import plan, search
-from deepmatte.sweeps.devices import demand, named, processes
-from deepmatte.sweeps.jobs import settle
+from deepmatte.sweeps.devices import dealt, demand, named, processes
+from deepmatte.sweeps.jobs import SweepStoppedError, settle
 from deepmatte.sweeps.process import Ended, run_tree
 from deepmatte.sweeps.status import JobState, most_telling, sweep_costs
 
@@ -96,6 +97,22 @@ def test_devices_that_are_not_there_or_are_dealt_out_can_not_be_named(
         return
     with pytest.raises(InputError, match=said):
         demand(config, hydra)
+
+
+def test_a_job_that_waited_for_devices_does_not_start_where_its_sweep_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The devices of a sweep that was killed get free, and what is left of it must not take them."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    asked: list[str] = []
+
+    def ended() -> None:
+        asked.append("is there still something to do?")
+        raise SweepStoppedError("the launcher is gone")
+
+    with pytest.raises(SweepStoppedError, match="gone"), dealt("gpu", ["0"], 1, waiting=ended):
+        pytest.fail("a job was started")
+    assert len(asked) == 1
+    with dealt("gpu", ["0"], 1, waiting=lambda: None) as hand:  # it was given back
+        assert hand.ids == ("0",)
 
 
 def test_a_small_screen_shows_what_runs_then_what_failed_then_what_is_finished() -> None:

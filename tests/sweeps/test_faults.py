@@ -25,12 +25,17 @@ GRID = "seed=0,1,2"
 launchers = pytest.mark.parametrize("launcher", LAUNCHERS)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+def weights_of_the_grid(steps: int) -> dict[str, int]:
     """The weights of the grid, by the stub's own arithmetic in this process."""
     from stub_training import weights_after
 
-    return {f"seed={seed}": weights_after(12, seed=seed, lr=5e-3) for seed in range(3)}
+    return {f"seed={seed}": weights_after(steps, seed=seed, lr=5e-3) for seed in range(3)}
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> dict[str, int]:
+    """The weights of the grid after 12 steps."""
+    return weights_of_the_grid(12)
 
 
 def by_seed(sweeps) -> dict[str, int]:
@@ -109,24 +114,24 @@ def test_a_killed_worker_of_joblib_ends_the_sweep_in_words_and_the_same_command_
     checked(stubbed, undisturbed)
 
 
-def test_everything_killed_again_and_again(stubbed, undisturbed: dict[str, int]) -> None:
+def test_everything_killed_again_and_again(stubbed) -> None:
     """All processes at once by SIGKILL, at random moments, 8 times while a job is at work; then once more in peace."""
     random.seed(0)
     kills: list[int] = []
     words = (GRID, *LAUNCHERS["joblib"])
     for _ in range(8):
-        process = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="1.0")
+        process = stubbed.start(*words, STUB_STEPS="40", STUB_PAUSE="1.0")
         stubbed.wait_for(lambda process=process: stubbed.jobs() or process.poll() is not None)
         time.sleep(random.uniform(0.5, 3.0))
         kills.append(len(stubbed.jobs()))
         stubbed.kill(stubbed.pids())
         process.wait(timeout=30)
-    code, output = stubbed.run(*words, STUB_STEPS="12")
+    code, output = stubbed.run(*words, STUB_STEPS="40")
     assert code == 0, output
     assert "start     [" in output  # something was left to the last
     assert len(kills) == 8
     assert min(kills) >= 1
-    checked(stubbed, undisturbed)
+    checked(stubbed, weights_of_the_grid(40))
 
 
 def test_two_launchers_share_a_sweep_without_running_a_job_twice(stubbed, undisturbed: dict[str, int]) -> None:

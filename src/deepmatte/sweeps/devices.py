@@ -143,9 +143,10 @@ def demand(config: DictConfig, hydra: DictConfig) -> tuple[str, list[str], int]:
 
 @contextmanager
 def dealt(kind: str, ids: Sequence[str], count: int, *, waiting: Callable[[], None]) -> Iterator[Hand]:
-    """Give ``count`` free devices out of ``ids``, and wait while there are fewer; ``waiting`` is called every second.
+    """Give ``count`` free devices out of ``ids``, and wait while there are fewer; ``waiting`` is called every second, and at the end.
 
-    Every sweep of this user on this machine takes part, so two of them don't meet on one GPU either.
+    Every sweep of this user on this machine takes part, so two of them don't meet on one GPU either. Devices also get free where a
+    whole sweep is killed: whoever waits for them in what is left of it must ask whether there still is something to do.
     """
     if kind == "none":
         yield Hand()
@@ -160,6 +161,7 @@ def dealt(kind: str, ids: Sequence[str], count: int, *, waiting: Callable[[], No
             time.sleep(1.0)
         for lock in hand.locks:
             stack.enter_context(lock)
+        waiting()
         with _affinity(hand):
             yield hand
 
