@@ -17,6 +17,7 @@ from deepmatte.classical import METHODS, ClassicalMethod
 from deepmatte.data.parallel import num_cores
 from deepmatte.datamodule import MattingData
 from deepmatte.errors import InputError
+from deepmatte.kinds import check_own_keys
 from deepmatte.metrics import METRICS_VERSION
 from deepmatte.metrics.functional.robustness import RADII
 from deepmatte.models import MattingModel
@@ -34,6 +35,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         InputError: neither or both are given, the run has no checkpoint, or the data can't be used.
     """
     build.quieten()
+    check_own_keys(config)
     start = time.monotonic()
     if (config.run is None) == (config.method is None):
         raise InputError("give either run=RUN (a run directory) or method=NAME (one of " + ", ".join(METHODS) + ")")

@@ -1,12 +1,16 @@
-"""What kinds of values a constructor takes, by its annotations: a text where a number belongs is told by its key."""
+"""What kinds of values a constructor takes, by its annotations, and a run's own keys: a text where a number belongs is told by its key."""
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
 
 from deepmatte.errors import InputError
 
@@ -20,6 +24,61 @@ _WORDS: dict[Any, str] = {
     Sequence: "a list",
     Mapping: "keys with values",
 }
+
+
+MODES = ("online", "offline", "shared", "disabled", "dryrun", "run")
+"""Of Weights & Biases."""
+
+LOWER_IS_BETTER = re.compile(r"val/(sad|mse|grad|conn|loss(/.+)?)")
+"""What a run can choose its best checkpoint by."""
+
+RANGES: dict[str, tuple[float, float]] = {
+    "seed": (0, 2**32 - 1),
+    "validate_every": (1, math.inf),
+    "early_stopping": (0, math.inf),
+    "num_pictures": (0, math.inf),
+    "ema": (0, 1),
+    "schedule.warmup": (0, 1),
+}
+
+
+def _run(
+    *,
+    seed: int,
+    force: bool,
+    ema: float | None,
+    validate_every: int,
+    early_stopping: int | None,
+    save_every: Mapping[str, float | None] | None,
+    impose_trimap: bool | None,
+    num_pictures: int,
+    objective: str,
+) -> None:
+    """What a run's own keys are, by annotations."""
+
+
+def _schedule(*, name: str, warmup: float, milestones: Sequence[float], final: float, gamma: float) -> None:
+    """The same of ``schedule``."""
+
+
+def check_own_keys(config: DictConfig) -> None:
+    """Refuse values of the keys that a run or an evaluation has itself, not its parts; a key that is not there is not missed.
+
+    Raises:
+        InputError: it names the key, its value and what fits.
+    """
+    plain: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), resolve=True)
+    check_kinds(_run, plain, "")
+    check_kinds(_schedule, plain.get("schedule") or {}, "schedule")
+    for key, (least, most) in RANGES.items():
+        value = OmegaConf.select(config, key)
+        if value is not None and not least <= value <= most:
+            raise InputError(f"{key}={value}: has to be " + (f"from {least} to {most}" if most < math.inf else f"{least} or more"))
+    if "objective" in plain and not LOWER_IS_BETTER.fullmatch(plain["objective"]):
+        raise InputError(f"objective={plain['objective']}: has to be val/sad, val/mse, val/grad, val/conn or val/loss; the lowest is kept")
+    mode = (plain.get("wandb") or {}).get("mode", MODES[0])
+    if mode not in MODES:
+        raise InputError(f"wandb.mode={mode}: give one of {', '.join(MODES)}")
 
 
 def check_kinds(target: Callable[..., Any], arguments: Mapping[str, Any], place: str) -> None:
@@ -41,7 +100,7 @@ def check_kinds(target: Callable[..., Any], arguments: Mapping[str, Any], place:
         return
     for name, value in arguments.items():
         if name in hints:
-            for key, wrong, hint in _misfits(value, hints[name], f"{place}.{name}"):
+            for key, wrong, hint in _misfits(value, hints[name], f"{place}.{name}" if place else name):
                 raise InputError(f"{key}={wrong}: has to be {_words(hint)}")
 
 

@@ -23,6 +23,7 @@ from deepmatte.callbacks import Curves, EpochLines, LastCheckpoint, PictureGrids
 from deepmatte.config import config_hash
 from deepmatte.datamodule import MattingData
 from deepmatte.errors import InputError, RunError
+from deepmatte.kinds import check_own_keys
 from deepmatte.locks import locked
 from deepmatte.losses import LossTable
 from deepmatte.metrics import METRICS_VERSION
@@ -44,6 +45,7 @@ def train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str
         RunError: the run broke off; ``result.json`` says why.
     """
     build.quieten()
+    check_own_keys(config)
     run = checked_run_dir(directory, config_hash(config))
     result = run.result() or {}
     if result.get("status") == FINISHED and rank_zero_only.rank == 0 and not config.force:

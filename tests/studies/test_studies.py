@@ -198,6 +198,16 @@ def test_the_page_of_an_unfinished_sweep_says_so(checkout: Path, capsys: pytest.
     assert f"deepmatte: {line}" in capsys.readouterr().err
 
 
+def test_a_sweep_that_is_refused_ends_its_study(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has said why; that there is nothing to compare would be a second error that says less."""
+    monkeypatch.setattr(launch.subprocess, "run", lambda command, **options: SimpleNamespace(returncode=2))
+    assert main(["small", "hydra/launcher=basic"]) == 2
+    assert capsys.readouterr() == ("", "")
+    assert not (checkout / "experiments" / "small.md").exists()
+
+
 def test_where_a_setting_fails_is_said_by_kind_and_shown(checkout: Path) -> None:
     comparison = compare([run.path for run in tables(find_study("small"))[0]])
     lines = kinds_table(comparison).splitlines()

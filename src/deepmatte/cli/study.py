@@ -10,7 +10,7 @@ from deepmatte.errors import InputError
 
 
 def main(argv: list[str]) -> int:
-    """Return 1 where a job of the sweep failed or nothing can be compared; the page is written all the same where it can be."""
+    """Return 1 where a job of the sweep failed; the page is written all the same. A sweep that is refused or stopped ends the study."""
     options = parser().parse_intermixed_args(argv)
     from deepmatte.studies.index import write_index
 
@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
     study = find_study(options.name, options.override)
     with study.at_work():
         code = 0 if options.page else run_sweep(study)
-    if code == 130:
+    if code not in (0, 1):
         return code
     rest = unfinished(study)
     if rest and options.page:

@@ -83,7 +83,7 @@ class Study:
         """Seconds on the clock in which the study was at work, all its starts together, but not those that were killed."""
         return float(json.loads(self.clock.read_text(encoding="utf-8"))["seconds"]) if self.clock.is_file() else 0.0
 
-    def saw(self, seconds: float) -> bool:
+    def clock_covers(self, seconds: float) -> bool:
         """Say whether work of ``seconds``, as many jobs at once as the sweep has, fits into the time in which the study was at work.
 
         It does not where the sweep was run without the study, or a start of the study was killed.
@@ -173,7 +173,7 @@ def tables(study: Study) -> list[list[Run]]:
         if isinstance(run, Run):
             groups.setdefault(tuple(lookup(run.result, key) for key in SAME), []).append(run)
     if not groups:
-        raise InputError(f"{study.sweep}: holds no finished run; run the sweep first, without --page")
+        raise InputError(f"{study.sweep}: holds no finished run to write a page of; `deepmatte study {study.name}` runs what is missing")
     return list(groups.values())
 
 

@@ -64,7 +64,7 @@ def write_page(
     seconds += sum(float((RunDir(home).result() or {})["cost"]["seconds"]) for home in homes)
     total = sum(len(runs) for runs, _ in tables)
     methods = f" and {len(homes)} evaluation{'s' * (len(homes) > 1)} of methods without a network" if homes else ""
-    clock = f"{study.seconds / 60:.0f} minutes on the clock, " if study.saw(seconds) else ""
+    clock = f"{study.seconds / 60:.0f} minutes on the clock, " if study.clock_covers(seconds) else ""
     parts.append(f"Seeds {_seeds(tables)}. {total} runs{methods}, {clock}{seconds / 60:.0f} minutes of machine time in all.")
     for index, (runs, methods) in enumerate(tables):
         if len(tables) > 1:

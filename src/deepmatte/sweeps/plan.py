@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from deepmatte.config import config_hash, label, run_dir
 from deepmatte.errors import InputError
+from deepmatte.kinds import check_own_keys
 from deepmatte.rundir import FINISHED, RunDir, write_text
 from deepmatte.sweeps.devices import demand, launcher_name, parallel_jobs
 
@@ -64,6 +65,7 @@ def plan(config: DictConfig) -> list[Planned]:
             raise InputError(f"{' '.join(overrides)}: a sweep has one directory; give one name=, output_root= and experiments=, no list")
         if job.get("resume"):
             raise InputError(f"resume={job.resume}: a sweep resumes its runs by itself; leave resume= out")
+        check_own_keys(job)
         _check_settings(job)
         _, ids, count = demand(job, hydra)
         _check_tasks(job, hydra)
