@@ -7,11 +7,11 @@ import inspect
 from pathlib import Path
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from tiny_run import compose
 
 from deepmatte.build import build
-from deepmatte.config import NOT_IDENTITY, conf_dir, config_hash
+from deepmatte.config import ADDED_SINCE, NOT_IDENTITY, check_keys, conf_dir, config_hash
 from deepmatte.errors import InputError
 from deepmatte.kinds import check_kinds
 
@@ -68,13 +68,16 @@ def test_what_an_experiment_sets_survives_composition(name: str) -> None:
     for word in ("# Claim", "# Cost:", "# Command:"):
         assert word in text, f"{file.name} has no header line {word}"
     own = OmegaConf.load(file)
-    composed = compose("train", [f"experiments={name}", "~budget"])
+    composed = compose("train", [f"experiments={name}"])
     assert isinstance(own, DictConfig)
     fits_kinds(OmegaConf.to_container(composed, resolve=False))
+    check_keys(composed, "train")
     for key in own:
         if key not in ("defaults", "hydra"):
-            merged = OmegaConf.merge({key: composed[key]}, {key: own[key]})
-            assert merged[key] == composed[key], f"{key} of {name} is lost in composition"
+            alone = OmegaConf.create({key: composed[key]})
+            merged = OmegaConf.merge(alone, {key: own[key]})
+            plain = [OmegaConf.to_container(node, resolve=False) for node in (merged, alone)]
+            assert plain[0] == plain[1], f"{key} of {name} is lost in composition"
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -121,6 +124,20 @@ def test_machine_and_place_do_not_change_the_hash_but_everything_else_does() -> 
     for override in ("seed=1", "loss=alpha", "trainer.gradient_clip_val=2", "data.source.size=300", "name=other", "ema=0.9"):
         assert config_hash(compose("train", [override])) != plain, override
     assert "seed" not in NOT_IDENTITY
+
+
+@pytest.mark.parametrize("key", ADDED_SINCE)
+def test_a_key_that_was_added_later_counts_only_where_it_differs(key: str) -> None:
+    config = compose("train", [])
+    hashes = set()
+    for value in (ADDED_SINCE[key], "something else"):
+        OmegaConf.update(config, key, value, force_add=True)
+        hashes.add(config_hash(config))
+    *parents, last = key.split(".")
+    with open_dict(config):
+        del OmegaConf.select(config, ".".join(parents) or "$")[last]
+    assert len(hashes) == 2
+    assert config_hash(config) in hashes
 
 
 def test_targets_outside_the_whitelist_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,6 +206,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_samples(train_tin
         (["protocol=matlab"], "matlab"),
         (["+stages.encoder_decoder.loss.dcie.weight=1"], "dcie"),
         (["optimizer.lr=-1"], "learning rate"),
+        (["optimizer.lr=abc"], "optimizer.lr=abc: has to be a number"),
+        (["optimizer.betas=[0.9]"], "optimizer.betas=[0.9]: has to be 2 numbers"),
+        (["stages.encoder_decoder.lr=fast"], "stages.encoder_decoder.lr=fast: has to be a number"),
+        (["schedule.warmup=long"], "schedule.warmup=long: has to be a number"),
     ],
 )
 def test_bad_configuration_is_one_line_before_anything_is_written(tiny, tmp_path: Path, overrides: list[str], message: str) -> None:

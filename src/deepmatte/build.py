@@ -24,7 +24,7 @@ from deepmatte.errors import InputError
 from deepmatte.kinds import check_kinds
 from deepmatte.losses import LossTable
 from deepmatte.models import MattingModel
-from deepmatte.module import Optimisation, Stage
+from deepmatte.module import Optimisation, Stage, schedule
 
 ALLOWED_TARGETS = ("deepmatte.", "torch.optim.", "pytorch_lightning.")
 """Prefixes that a ``_target_`` may have; the environment variable DEEPMATTE_ALLOWED_TARGETS adds more, separated by commas."""
@@ -152,10 +152,35 @@ def build_stages(config: DictConfig, model: MattingModel) -> list[Stage]:
 def build_optimisation(config: DictConfig, stage: Stage) -> Optimisation:
     """Return the optimiser's constructor at the stage's learning rate, and the schedule."""
     rate = config.stages[stage.name].lr
+    if rate is not None and not _is_number(rate):
+        place = f"stages.{stage.name}.lr={rate}"
+        raise InputError(f"{place}: has to be a number, or null for the optimiser's own rate")
+    _check_numbers(config.optimizer)
+    keys: Any = OmegaConf.to_container(config.schedule, resolve=True)
+    check_kinds(schedule, keys, "schedule")
     overlay = {} if rate is None else {"lr": rate}
-    return Optimisation(
-        build(OmegaConf.merge(config.optimizer, overlay), "optimizer"), OmegaConf.to_container(config.schedule, resolve=True)
-    )
+    return Optimisation(build(OmegaConf.merge(config.optimizer, overlay), "optimizer"), keys)
+
+
+def _check_numbers(optimizer: DictConfig) -> None:
+    """Refuse texts where the optimiser takes numbers: torch fails in a comparison, and names no key."""
+    keys: Any = OmegaConf.to_container(optimizer, resolve=True)
+    try:
+        parameters = inspect.signature(hydra.utils.get_object(str(keys["_target_"]))).parameters
+    except (KeyError, ImportError, InstantiationException, TypeError, ValueError):
+        return  # `build` says what is wrong with the target
+    for key, value in keys.items():
+        default = parameters[key].default if key in parameters else None
+        if (_is_number(default) or key == "lr") and not _is_number(value):
+            raise InputError(f"optimizer.{key}={value}: has to be a number")
+        if isinstance(default, tuple):
+            fits = isinstance(value, list) and len(value) == len(default) and all(map(_is_number, value))
+            if not fits:
+                raise InputError(f"optimizer.{key}={value}: has to be {len(default)} numbers, as {list(default)}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def quieten() -> None:

@@ -1,6 +1,9 @@
-"""The one error that a user's input can cause."""
+"""The one error that a user's input can cause, and the word that was probably meant."""
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
@@ -16,3 +19,15 @@ class RunError(RuntimeError):
 
     Printed like an `InputError`, in one line; the run's ``result.json`` says ``failed`` and repeats the line.
     """
+
+
+def did_you_mean(word: str, choices: Iterable[str], form: str = "{}") -> str:
+    """Return ``; did you mean `CHOICE`?`` for the choice that is spelt most like ``word``; nothing where none is.
+
+    >>> did_you_mean("trian", ["train", "predict"])
+    '; did you mean `train`?'
+    >>> did_you_mean("logger", ["loss", "seed"])
+    ''
+    """
+    close = difflib.get_close_matches(word, sorted(choices), n=1)
+    return f"; did you mean `{form.format(close[0])}`?" if close else ""

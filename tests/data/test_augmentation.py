@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import deepmatte
-from deepmatte.data.augmentation import ColorJitter, HorizontalFlip
+from deepmatte.data.augmentation import ColorJitter, Flip
 
 COLOURS = np.random.default_rng(1).integers(0, 256, (24, 30, 3), dtype=np.uint8)
 ALPHA = np.random.default_rng(2).integers(0, 65536, (24, 30), dtype=np.uint16)
@@ -24,7 +24,7 @@ def global_state():
 
 
 def test_augmentations_are_functions_of_the_generator_alone():
-    transform, flip = jitter(), HorizontalFlip(0.5)
+    transform, flip = jitter(), Flip(0.5)
     first = [transform(np.random.default_rng(seed), COLOURS) for seed in range(8)]
     np.random.seed(99)
     random.seed(99)
@@ -37,7 +37,7 @@ def test_augmentations_are_functions_of_the_generator_alone():
 
 
 def test_augmentations_leave_the_global_generators_alone():
-    transform, flip = jitter(), HorizontalFlip(0.5)
+    transform, flip = jitter(), Flip(0.5)
     before = global_state()
     for seed in range(5):
         transform(np.random.default_rng(seed), COLOURS)
@@ -49,7 +49,7 @@ def test_inputs_are_not_changed_and_may_be_read_only():
     colours = COLOURS.copy()
     colours.flags.writeable = False
     jitter()(np.random.default_rng(0), colours)
-    HorizontalFlip(1.0)(np.random.default_rng(0), colours, ALPHA)
+    Flip(1.0)(np.random.default_rng(0), colours, ALPHA)
     np.testing.assert_array_equal(colours, COLOURS)
 
 
@@ -67,7 +67,7 @@ def test_no_strength_is_the_identity():
 
 
 def test_flip_mirrors_colours_and_alpha_together_half_of_the_time():
-    flip, mirrored = HorizontalFlip(0.5), 0
+    flip, mirrored = Flip(0.5), 0
     for seed in range(400):
         colours, alpha = flip(np.random.default_rng(seed), COLOURS, ALPHA)
         turned = np.array_equal(colours, COLOURS[:, ::-1])
@@ -81,7 +81,7 @@ def test_flip_mirrors_colours_and_alpha_together_half_of_the_time():
 @pytest.mark.parametrize("probability", [0.0, 1.0])
 def test_certain_flips_are_certain(probability):
     for seed in range(5):
-        (colours,) = HorizontalFlip(probability)(np.random.default_rng(seed), COLOURS)
+        (colours,) = Flip(probability)(np.random.default_rng(seed), COLOURS)
         np.testing.assert_array_equal(colours, COLOURS[:, ::-1] if probability else COLOURS)
 
 

@@ -21,7 +21,7 @@ from deepmatte.data.views import Affine, Cutout, union, warped
 from deepmatte.errors import InputError
 from deepmatte.ops.compositing import composite
 
-RECIPES = ("dim", "gca", "portrait", "degrade", "none")
+RECIPES = ("dim", "embedded", "gca", "portrait", "degrade", "none")
 SMALL = ("composition.crop_sizes=[48,64]", "composition.size=48", "~budget")
 
 
@@ -77,6 +77,30 @@ def test_samples_of_every_recipe_are_functions_of_their_generator(name):
 def test_without_degradation_the_network_sees_the_composite(name):
     for sample in samples(recipe(name), 4):
         assert torch.equal(sample["image"], sample["composite"])
+
+
+def test_gca_mirrors_the_foreground_along_both_axes_and_never_the_background():
+    """As `RandomAffine(flip=0.5)` of GCA-Matting's data generator: two coins for the foreground, none for the background."""
+    still = ("affine={probability:0,overview:0}", "hsv={hue:0,saturation:0,value:0}", "merge=0", "interpolation=area")
+    words = [f"composition.{word}" for word in still]
+    flipped, plain = samples(recipe("gca", *words), 80), samples(recipe("gca", *words, "composition.flip=0"), 80)
+    seen = {(): 0, (-1,): 0, (-2,): 0, (-2, -1): 0}  # none, left to right, upside down, both
+    for one, two in zip(flipped, plain, strict=True):
+        assert torch.equal(one["background"], two["background"])
+        fits = [axes for axes in seen if torch.equal(one["alpha"], two["alpha"].flip(axes))]
+        assert len(fits) == 1
+        assert torch.equal(one["foreground"], two["foreground"].flip(fits[0]))
+        seen[fits[0]] += 1
+    # Four standard deviations of a binomial of 80 trials at a quarter are 15.5.
+    assert all(abs(count - 20) < 15.5 for count in seen.values())
+
+
+def test_a_number_flips_foreground_and_background_left_to_right_and_nothing_upside_down():
+    """Draw for draw what the mapping that says the same does, and what it did before there was a mapping."""
+    words = {"horizontal": 0.5, "background": 0.5}
+    made = {key: samples(Composition(crop_sizes=(48,), size=48, flip=flip), 6) for key, flip in (("number", 0.5), ("words", words))}
+    for one, two in zip(*made.values(), strict=True):
+        assert all(torch.equal(one[key], two[key]) for key in one)
 
 
 def test_degradation_changes_the_image_alone_and_shadows_the_background():

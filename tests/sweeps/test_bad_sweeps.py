@@ -27,7 +27,7 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["los=dice,alpha"], ["los=dice", "Could not override 'los'"]),
+        (["los=dice,alpha"], ["los=dice", "unknown key `los`; did you mean `loss=`?"]),
         (["loss=alpha,dcie"], ["loss=dcie", "dice"]),
         pytest.param(["loss.dcie.weight=0,1"], ["loss.dcie.weight"], marks=pytest.mark.slow),
         pytest.param(["seeds=0,1"], ["seeds=0,1", "give seed=0,1"], marks=pytest.mark.slow),

@@ -62,15 +62,16 @@ def composed_config(overrides: Sequence[str]) -> DictConfig:
     import hydra
     from hydra.errors import HydraException
 
-    from deepmatte.config import conf_dir, register_resolvers
+    from deepmatte.config import check_keys, conf_dir, explained, register_resolvers
 
     register_resolvers()
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            return hydra.compose("train", list(overrides))
+            config = hydra.compose("train", list(overrides))
     except HydraException as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
-        raise InputError(" ".join(lines)) from None
+        raise InputError(explained(error)) from None
+    check_keys(config, "train")
+    return config
 
 
 def _describe(argv: list[str]) -> int:

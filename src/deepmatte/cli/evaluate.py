@@ -8,7 +8,7 @@ import hydra
 from omegaconf import DictConfig
 
 from deepmatte.cli.main import report, run_hydra
-from deepmatte.config import conf_dir, register_resolvers
+from deepmatte.config import check_keys, conf_dir, register_resolvers
 from deepmatte.errors import InputError, RunError
 
 register_resolvers()
@@ -18,6 +18,7 @@ register_resolvers()
 def main(config: DictConfig) -> None:
     """Evaluate and print the table."""
     try:
+        check_keys(config, "evaluate")
         from deepmatte.evaluation import evaluate
 
         evaluate(config)
@@ -27,4 +28,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    run_hydra(main)
+    run_hydra(main, "evaluate")

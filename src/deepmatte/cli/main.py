@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deepmatte import __version__
-from deepmatte.errors import InputError, RunError
+from deepmatte.config import explained
+from deepmatte.errors import InputError, RunError, did_you_mean
 
 _HYDRA_VERBS = ("train", "evaluate")
 
@@ -50,7 +51,8 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     verb, *rest = arguments
     if verb not in verbs():
-        report(InputError(f"there is no verb '{verb}'; the verbs are {', '.join(verbs())}"))
+        meant = did_you_mean(verb, verbs())
+        report(InputError(f"there is no verb '{verb}'{meant} (the verbs are {', '.join(verbs())})"))
         return 2
     if verb in _HYDRA_VERBS:
         # Lightning starts the other ranks by repeating the command line, so it must be one that Python can repeat.
@@ -69,10 +71,11 @@ def call(verb: str, arguments: Sequence[str]) -> int:
         return 130
 
 
-def run_hydra(main: Callable[[], object]) -> None:
+def run_hydra(main: Callable[[], object], page: str = "train") -> None:
     """Run a function under `hydra.main`; a configuration that can't be composed ends in one line and exit code 2.
 
-    Hydra itself prints pages. Where the user has set ``HYDRA_FULL_ERROR`` the whole traceback is shown.
+    Hydra itself prints pages. Where the user has set ``HYDRA_FULL_ERROR`` the whole traceback is shown. ``page``
+    names the primary configuration, ``conf/PAGE.yaml``.
     """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -84,7 +87,7 @@ def run_hydra(main: Callable[[], object]) -> None:
     try:
         main()
     except (HydraException, OmegaConfBaseException) as error:
-        report(InputError(str(error).partition("\nConfig search path:")[0]))
+        report(InputError(explained(error, page)))
         sys.exit(2)
     except ValueError as error:
         if not str(error).startswith("Config group override"):  # how Hydra refuses GROUP=null

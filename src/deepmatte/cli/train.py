@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from deepmatte.cli.main import report, run_hydra
-from deepmatte.config import conf_dir, register_resolvers
+from deepmatte.config import check_keys, conf_dir, register_resolvers
 from deepmatte.errors import InputError, RunError
 from deepmatte.lifeline import tie_to_parent
 from deepmatte.rundir import RunDir
@@ -44,7 +44,8 @@ def main(config: DictConfig) -> float | tuple[float, ...] | None:
             from deepmatte.sweeps.jobs import run_job
 
             return run_job(config)
-        _import_train(wandb=config.wandb.mode != "disabled")(*_what_to_train(config))
+        what = _what_to_train(config)
+        _import_train(wandb=config.wandb.mode != "disabled")(*what)
     except (InputError, RunError) as error:
         with suppress(OSError):  # Hydra made it; a run that was refused before it began leaves nothing behind
             Path(HydraConfig.get().runtime.output_dir).rmdir()
@@ -75,6 +76,8 @@ def _what_to_train(config: DictConfig) -> tuple[DictConfig, Path, list[str]]:
             raise InputError(f"resume={config.resume}: has no checkpoints/last.ckpt to go on from; start it without resume=")
         return run.config(), run.path, run.overrides()
     given = any(Path(source.path) == run.path / ".hydra" for source in hydra.runtime.config_sources)
+    if not given:  # a job's configuration was checked with its sweep, and has no references left
+        check_keys(config, "train", hydra)
     return config, run.path, run.overrides() if given else list(hydra.overrides.task)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 JITTERS = ("brightness", "contrast", "saturation", "hue")
 HSV = ("hue", "saturation", "value")
+FLIPS = ("horizontal", "vertical", "background")
 DEGRADATIONS: dict[str, dict[str, Any]] = {
     "blur": {"probability": 0.0, "sigma": (0.5, 1.5)},
     "gamma": {"probability": 0.0, "range": (0.7, 1.4)},
@@ -56,18 +57,40 @@ class ColorJitter:
         return self._transform(image=colours)["image"]
 
 
-class HorizontalFlip:
-    """Mirrors colours, and the matte that belongs to them, with a probability."""
+class Flip:
+    """Mirrors colours, and the matte that belongs to them, left to right and upside down, each with a probability.
 
-    def __init__(self, probability: float) -> None:
-        self.probability = probability
+    The two coins are independent, as in GCA matting (Li and Lu 2020); a probability of 0 draws nothing.
+    """
+
+    def __init__(self, horizontal: float, vertical: float = 0.0) -> None:
+        self.axes = ((1, horizontal), (0, vertical))
 
     def __call__(self, rng: np.random.Generator, colours: np.ndarray, *masks: np.ndarray) -> list[np.ndarray]:
         """Return colours (H, W, 3) and whatever masks (H, W) belong to them, all of them mirrored or none."""
-        # The coin of albumentations' own flip, so that the stream is the same as with it, without its overhead.
-        if self.probability > 0 and random.Random(int(rng.integers(2**32))).random() < self.probability:
-            return [cv2.flip(layer, 1) for layer in (colours, *masks)]
-        return [colours, *masks]
+        layers = [colours, *masks]
+        for axis, probability in self.axes:
+            # The coin of albumentations' own flip: the same stream as with it, without its overhead.
+            if probability > 0 and random.Random(int(rng.integers(2**32))).random() < probability:
+                layers = [cv2.flip(layer, axis) for layer in layers]
+        return layers
+
+
+def flips(flip: float | Mapping[str, float]) -> tuple[Flip, Flip]:
+    """Return the flips of the foreground and of the background that ``composition.flip`` describes.
+
+    Raises:
+        InputError: a key is unknown or a value is no probability.
+    """
+    chances = dict(flip) if isinstance(flip, Mapping) else {"horizontal": flip, "background": flip}
+    for word, chance in chances.items():
+        key = f"composition.flip.{word}" if isinstance(flip, Mapping) else "composition.flip"
+        if word not in FLIPS:
+            raise InputError(f"{key}: unknown; there are {', '.join(FLIPS)}")
+        if not 0 <= chance <= 1:
+            raise InputError(f"{key}={chance}: a probability lies between 0 and 1")
+    horizontal, vertical, background = (chances.get(word, 0.0) for word in FLIPS)
+    return Flip(horizontal, vertical), Flip(background)
 
 
 class HsvJitter:

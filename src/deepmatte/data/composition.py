@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepmatte.data.augmentation import HSV, JITTERS, ColorJitter, Degradation, HorizontalFlip, HsvJitter
+from deepmatte.data.augmentation import HSV, JITTERS, ColorJitter, Degradation, Flip, HsvJitter, flips
 from deepmatte.data.edges import draw_edge_pixel, edge_index
 from deepmatte.data.planes import composited, to_pixels, to_srgb, to_tensor
 from deepmatte.data.resize import Window, covering_window, limited, random_window, resize, two_thirds, window_around
@@ -38,7 +38,8 @@ class Composition:
         erode: range of the kernel sizes, ends included, by which the opaque zone shrinks to make the trimap; of distances in pixels
             where ``trimap`` is ``distances``.
         dilate: the same for the growth of alpha > 0.
-        flip: probability of a mirrored foreground, and of a mirrored background.
+        flip: probability that a foreground is mirrored left to right, and that a background is; or probabilities
+            ``horizontal`` and ``vertical`` of the foreground and ``background``; one that is left out is 0.
         foreground_jitter: strengths of ``brightness``, ``contrast``, ``saturation`` and ``hue``; those left out are 0.
         background_jitter: the same for the background.
         max_side: longest side of a validation or test image; larger foregrounds are shrunk to it. None leaves them as they are.
@@ -49,7 +50,8 @@ class Composition:
         interpolation: ``area``, or ``random`` for one of OpenCV's five, drawn for each foreground.
         shadow: ``probability``, ``strength``, ``offset`` and ``blur`` of a shadow that falls on the background (`Shadow`).
         degrade: ``blur``, ``gamma``, ``noise`` and ``jpeg`` of ``image`` alone, what the network sees (`Degradation`).
-        widen: factor of ``erode`` and ``dilate`` in training alone; validation and test keep their trimaps, and stay comparable.
+        widen: factor of ``erode`` and ``dilate`` in training alone; validation and test keep their trimaps, and stay
+            comparable. None is 1.
         linear_light: composite in linear light; ``foreground``, ``background`` and ``composite`` are then linear, and ``image`` is the
             composite as a camera encodes it, since photographs are. Validation and test follow.
         crop: ``edge`` crops around the unknown zone; ``whole`` takes the whole foreground, squeezed into a square, over a background
@@ -69,7 +71,7 @@ class Composition:
         size: int = 320,
         erode: Sequence[float] = (1, 29),
         dilate: Sequence[float] = (1, 29),
-        flip: float = 0.5,
+        flip: float | Mapping[str, float] = 0.5,
         foreground_jitter: Mapping[str, float] | None = None,
         background_jitter: Mapping[str, float] | None = None,
         max_side: int | None = None,
@@ -82,7 +84,7 @@ class Composition:
         shadow: Mapping[str, object] | None = None,
         degrade: Mapping[str, Mapping[str, object]] | None = None,
         linear_light: bool = False,
-        widen: float = 1.0,
+        widen: float | None = None,
         crop: str = "edge",
         trimap_at: str = "output",
         fixed_size: int | None = None,
@@ -91,13 +93,15 @@ class Composition:
         self.crop_sizes = tuple(sorted(int(side) for side in crop_sizes))
         self.size, self.max_side = size, max_side
         self.scored_trimap = TrimapRecipe(trimap, erode, dilate).middle()
+        widen = 1 if widen is None else widen
         if widen <= 0:
             raise InputError(f"composition.widen={widen}: a factor is larger than 0")
         least = 0 if trimap == "distances" else 1
         wide = [[max(least, round(end * widen)) for end in ends] for ends in (erode, dilate)]
         self.training_trimap = TrimapRecipe(trimap, *(wide if widen != 1 else (erode, dilate)))
         self.crop, self.trimap_at, self.fixed_size = crop, trimap_at, fixed_size
-        self.flip, self.merge, self.augment = flip, merge, augment
+        self.merge, self.augment = merge, augment
+        self.flips = flips(flip)
         self.foreground_jitter = _strengths("foreground_jitter", foreground_jitter, JITTERS)
         self.background_jitter = _strengths("background_jitter", background_jitter, JITTERS)
         self.affine, self.interpolation = Affine.of(affine), interpolation
@@ -114,7 +118,7 @@ class Composition:
                 raise InputError(f"composition.{key}={side}: a side is a positive number of pixels")
         if self.max_side is not None and self.fixed_size is not None:
             raise InputError(f"composition.fixed_size={self.fixed_size}: sets the size of validation and test, max_side has to be null")
-        for key in ("flip", "merge", "augment"):
+        for key in ("merge", "augment"):
             if not 0 <= getattr(self, key) <= 1:
                 raise InputError(f"composition.{key}={getattr(self, key)}: a probability lies between 0 and 1")
         for key, words in (("interpolation", ("area", "random")), ("crop", ("edge", "whole")), ("trimap_at", ("output", "source"))):
@@ -169,14 +173,13 @@ class Composition:
             background = resize(self._background_window(cutout, background, rng).of(background), self.size, self.size)
         if second is not None:
             seen = union(seen, self._view(second, rng, moves))
-        jitter_foreground, jitter_background, flip = self._augmentations
-        if not moves:
-            flip = HorizontalFlip(0)
+        jitter_foreground, jitter_background = self._augmentations
+        flip_foreground, flip_background = self.flips if moves else (Flip(0), Flip(0))
         colours = self.hsv(rng, jitter_foreground(rng, seen.colours), seen.alpha)
         masks = [seen.alpha] if seen.trimap is None else [seen.alpha, seen.trimap]
-        colours, alpha, *given = flip(rng, colours, *masks)
+        colours, alpha, *given = flip_foreground(rng, colours, *masks)
         if background is not None:
-            (background,) = flip(rng, jitter_background(rng, background))
+            (background,) = flip_background(rng, jitter_background(rng, background))
             background = self.shadow(rng, background, alpha)
         return self._composed(Cutout(colours, alpha, cutout.name, trimap=given[0] if given else None), background, rng, degrade=True)
 
@@ -210,8 +213,8 @@ class Composition:
         return options | {key: getattr(self, key) for key, default in defaults.items() if getattr(self, key) != default}
 
     @cached_property
-    def _augmentations(self) -> tuple[ColorJitter, ColorJitter, HorizontalFlip]:
-        return ColorJitter(**self.foreground_jitter), ColorJitter(**self.background_jitter), HorizontalFlip(self.flip)
+    def _augmentations(self) -> tuple[ColorJitter, ColorJitter]:
+        return ColorJitter(**self.foreground_jitter), ColorJitter(**self.background_jitter)
 
     def warm_up(self) -> None:
         """Import and compile what samples need now, so that worker processes inherit it."""

@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from deepmatte.compare.records import Run, find_run_dirs, lookup, read_run
-from deepmatte.config import conf_dir, register_resolvers
+from deepmatte.config import conf_dir, explained, register_resolvers
 from deepmatte.errors import InputError
 from deepmatte.lifeline import PARENT
 from deepmatte.rundir import FINISHED, RunDir, stopwatch, write_text
@@ -128,7 +128,7 @@ def find_study(name: str, overrides: Sequence[str] = ()) -> Study:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             config = hydra.compose("train", [f"experiments={name}", *single], return_hydra_config=True)
     except HydraException as error:
-        raise InputError(f"{name}: {' '.join(str(error).split())}") from error
+        raise InputError(f"{name}: {explained(error)}") from error
     with open_dict(config):
         own = config.pop("hydra")
     if own.mode != RunMode.MULTIRUN or not (own.sweeper.get("params") or len(single) < len(parsed)):

@@ -21,7 +21,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deepmatte.config import config_hash, label, run_dir
+from deepmatte.config import check_keys, config_hash, explained, label, run_dir
 from deepmatte.errors import InputError
 from deepmatte.kinds import check_own_keys
 from deepmatte.rundir import FINISHED, RunDir, write_text
@@ -60,11 +60,12 @@ def plan(config: DictConfig) -> list[Planned]:
             renamed = (job.name, job.output_root) != (config.name, config.output_root)
             elsewhere = renamed and str(job.hydra.sweep.dir) != str(hydra.sweep.dir)
         except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(f"{' '.join(overrides)}: {' '.join(str(error).split())}") from error
+            raise InputError(f"{' '.join(overrides)}: {explained(error)}") from error
         if elsewhere:
             raise InputError(f"{' '.join(overrides)}: a sweep has one directory; give one name=, output_root= and experiments=, no list")
         if job.get("resume"):
             raise InputError(f"resume={job.resume}: a sweep resumes its runs by itself; leave resume= out")
+        check_keys(job, "train")
         check_own_keys(job)
         _check_settings(job)
         _, ids, count = demand(job, hydra)
