@@ -1,19 +1,16 @@
-"""From configuration to objects: the one call of Hydra's `instantiate`, behind a whitelist."""
+"""From a configuration to the parts of a run; `deepmatte.targets` says what a ``_target_`` may be."""
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import inspect
 import logging
 import os
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
-import hydra.utils
 import pytorch_lightning as pl
 import torch
-from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -25,16 +22,8 @@ from deepmatte.kinds import check_kinds
 from deepmatte.losses import LossTable
 from deepmatte.models import MattingModel
 from deepmatte.module import Optimisation, Stage, schedule
-
-ALLOWED_TARGETS = ("deepmatte.", "torch.optim.", "pytorch_lightning.")
-"""Prefixes that a ``_target_`` may have; the environment variable DEEPMATTE_ALLOWED_TARGETS adds more, separated by commas."""
-
-
-def allowed_targets() -> tuple[str, ...]:
-    """Return the prefixes that a ``_target_`` may have, those of the environment included."""
-    extra = os.environ.get("DEEPMATTE_ALLOWED_TARGETS", "")
-    return ALLOWED_TARGETS + tuple(prefix.strip() for prefix in extra.split(",") if prefix.strip())
-
+from deepmatte.targets import build
+from deepmatte.trust import trusted_packages
 
 _NOT_FOR_USERS = (
     "in eval mode at the start of training",  # parts that do not learn in this stage
@@ -47,52 +36,6 @@ _NOT_FOR_USERS = (
     "broadcast_buffers. is deprecated",
     "on epoch level in distributed setting",  # what is logged of an epoch has been joined over the processes
 )
-
-
-def build(config: DictConfig | dict[str, Any], key: str, **arguments: Any) -> Any:
-    """Return the object that ``config`` describes by its ``_target_``; ``key`` is its place in the configuration, for messages.
-
-    Raises:
-        InputError: the target is outside the whitelist, can't be found, or does not take these arguments.
-    """
-    plain = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
-    allowed = allowed_targets()
-    for place, target, node in _targets(plain, key):
-        if not target.startswith(allowed):
-            names = ", ".join(allowed)
-            raise InputError(
-                f"{place}._target_={target}: only targets below {names} may be built (DEEPMATTE_ALLOWED_TARGETS adds prefixes)"
-            )
-        if target.startswith("deepmatte."):
-            with contextlib.suppress(ImportError, InstantiationException):  # a target that is not there is told below
-                check_kinds(hydra.utils.get_object(target), node, place)
-    options: dict[str, Any] = {"_convert_": "all"}
-    parameters = inspect.signature(hydra.utils.instantiate).parameters
-    # Newer releases of Hydra ask for a whitelist of their own; its name is known by the installed version's signature.
-    for name in ("_target_whitelist_", "_allowlist_", "_whitelist_"):
-        if name in parameters:
-            options[name] = [prefix + "*" for prefix in allowed]
-    try:
-        return hydra.utils.instantiate(plain, **options, **arguments)
-    except InstantiationException as error:
-        cause: BaseException | None = error.__cause__
-        while cause is not None and not isinstance(cause, InputError):
-            cause = cause.__cause__
-        if cause is not None:
-            raise cause from error
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise InputError(f"{key}: {reason}") from error
-
-
-def _targets(node: Any, place: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    if isinstance(node, dict):
-        if "_target_" in node:
-            yield place, str(node["_target_"]), node
-        for name, child in node.items():
-            yield from _targets(child, f"{place}.{name}")
-    elif isinstance(node, list):
-        for child in node:
-            yield from _targets(child, place)
 
 
 def build_model(config: DictConfig) -> MattingModel:
@@ -108,7 +51,9 @@ def build_data(config: DictConfig) -> MattingData:
     for alias in ("root", "image", "alpha", "trimap", "background", "parts", "weights"):  # short names that the source's own keys use
         keys.pop(alias, None)
     composition = build(config.composition, "composition")
-    plain: Any = OmegaConf.to_container(OmegaConf.create(keys), resolve=True)
+    plain: dict[str, Any] = {}
+    for name, value in keys.items():
+        plain[str(name)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     check_kinds(MattingData, plain, "data")
     try:
         return MattingData(source, composition, seed=config.get("seed", 0), **plain)
@@ -122,7 +67,7 @@ def build_losses(config: DictConfig, stage: str) -> LossTable:
     overlay = OmegaConf.to_container(config.stages[stage].get("loss") or OmegaConf.create({}), resolve=True)
     # Merged outside the configuration's struct: a stage may bring rows of its own, and the table names what it does not know.
     table = OmegaConf.to_container(OmegaConf.merge(base, overlay))
-    return LossTable(table, allowed_modules=[prefix.rstrip(".") for prefix in allowed_targets()])  # type: ignore[arg-type]
+    return LossTable(table, allowed_modules=trusted_packages())  # type: ignore[arg-type]
 
 
 def build_stages(config: DictConfig, model: MattingModel) -> list[Stage]:
@@ -155,26 +100,22 @@ def build_optimisation(config: DictConfig, stage: Stage) -> Optimisation:
     if rate is not None and not _is_number(rate):
         place = f"stages.{stage.name}.lr={rate}"
         raise InputError(f"{place}: has to be a number, or null for the optimiser's own rate")
-    _check_numbers(config.optimizer)
     keys: Any = OmegaConf.to_container(config.schedule, resolve=True)
     check_kinds(schedule, keys, "schedule")
-    overlay = {} if rate is None else {"lr": rate}
-    return Optimisation(build(OmegaConf.merge(config.optimizer, overlay), "optimizer"), keys)
+    optimizer = build(OmegaConf.merge(config.optimizer, {} if rate is None else {"lr": rate}), "optimizer")
+    _check_numbers(optimizer)
+    return Optimisation(optimizer, keys)
 
 
-def _check_numbers(optimizer: DictConfig) -> None:
+def _check_numbers(optimizer: functools.partial[torch.optim.Optimizer]) -> None:
     """Refuse texts where the optimiser takes numbers: torch fails in a comparison, and names no key."""
-    keys: Any = OmegaConf.to_container(optimizer, resolve=True)
-    try:
-        parameters = inspect.signature(hydra.utils.get_object(str(keys["_target_"]))).parameters
-    except (KeyError, ImportError, InstantiationException, TypeError, ValueError):
-        return  # `build` says what is wrong with the target
-    for key, value in keys.items():
+    parameters = inspect.signature(optimizer.func).parameters
+    for key, value in optimizer.keywords.items():
         default = parameters[key].default if key in parameters else None
         if (_is_number(default) or key == "lr") and not _is_number(value):
             raise InputError(f"optimizer.{key}={value}: has to be a number")
         if isinstance(default, tuple):
-            fits = isinstance(value, list) and len(value) == len(default) and all(map(_is_number, value))
+            fits = isinstance(value, list | tuple) and len(value) == len(default) and all(map(_is_number, value))
             if not fits:
                 raise InputError(f"optimizer.{key}={value}: has to be {len(default)} numbers, as {list(default)}")
 

@@ -42,7 +42,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     model: MattingModel
     method: ClassicalMethod | None = None
     if config.run is not None:
-        settings = _settings_of_run(config, config.run)
+        settings = _settings_of_run(config, config.run, "model")
         model, checkpoint, source = model_of_run(RunDir(Path(config.run)), settings, config.checkpoint)
     else:
         method = build.build(config.method, "method")
@@ -116,9 +116,9 @@ def _who(config: DictConfig, settings: DictConfig, method: ClassicalMethod | Non
     return {"run": None, "method": method.label, "mode": mode, "seed": 0, "overrides": [f"method={method.name}", *options]}
 
 
-def _settings_of_run(config: DictConfig, run: str) -> DictConfig:
-    """Return the run's configuration with what the command line says laid over it."""
-    settings = RunDir(Path(run)).config()
+def _settings_of_run(config: DictConfig, run: str, *sections: str) -> DictConfig:
+    """Return the run's configuration, which has ``sections``, under what the command line says."""
+    settings = RunDir(Path(run)).config("data", "composition", *sections)
     with open_dict(settings):
         if "source" in config.data:
             config.data.num_workers = 1 if config.data.num_workers is None else config.data.num_workers

@@ -120,10 +120,15 @@ def holder(directory: Path, name: str = LOCK_FILE) -> Holder | None:
         return None
 
 
+def is_inherited(directory: Path) -> bool:
+    """Say whether this process's launcher holds the lock of ``directory`` for it: this is the job there."""
+    return os.environ.get(INHERITED) == str(directory.resolve())
+
+
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Hold the lock of a run directory, unless the launcher of this process holds it already; InputError where others do."""
-    if os.environ.get(INHERITED) == str(directory.resolve()):
+    if is_inherited(directory):
         yield
         return
     lock = acquire(directory)

@@ -88,7 +88,7 @@ def predictor_of_run(run: Path, checkpoint: str = "best", tile: int = 0) -> Pred
     """
     build.quieten()
     directory = RunDir(run)
-    settings = directory.config()
+    settings = directory.config("model")
     model, weights, source = model_of_run(directory, settings, checkpoint)
     more = sorted(set(model.reads) - {"image", "trimap"})
     if more:
@@ -97,7 +97,8 @@ def predictor_of_run(run: Path, checkpoint: str = "best", tile: int = 0) -> Pred
         )
     load_weights(model, weights, source)
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    return network_predictor(model, refine=bool(weights["deepmatte"]["refine"]), impose=bool(settings.impose_trimap), tile=tile)
+    impose = bool(settings.get("impose_trimap", True))
+    return network_predictor(model, refine=bool(weights["deepmatte"]["refine"]), impose=impose, tile=tile)
 
 
 def network_predictor(model: MattingModel, refine: bool, impose: bool, tile: int = 0) -> Predictor:

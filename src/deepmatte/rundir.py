@@ -17,7 +17,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from deepmatte.errors import InputError
 from deepmatte.locks import LOCK_FILE
@@ -116,19 +118,38 @@ class RunDir:
             elif child.name not in (LOCK_FILE, OUTPUT_FILE):
                 child.unlink()
 
-    def config(self) -> DictConfig:
-        """Return the configuration that the run was started with."""
+    def config(self, *sections: str) -> DictConfig:
+        """Return the configuration that the run was started with: data that does nothing, whoever wrote it.
+
+        Hydra's own keys are left out. References are refused: `write_config` has resolved its own, and those
+        of a stranger could read the environment (``${oc.env:…}``).
+
+        Args:
+            sections: keys that have to hold keys with values.
+
+        Raises:
+            InputError: there is none, it can't be read, it has references, or it lacks one of ``sections``.
+        """
         file = self.path / ".hydra" / "config.yaml"
         if not file.is_file():
             raise InputError(f"{self.path}: not a run directory (it has no .hydra/config.yaml); give one that `deepmatte train` made")
-        config = OmegaConf.load(file)
-        assert isinstance(config, DictConfig)
-        return config
+        plain = _read_yaml(file)
+        if not isinstance(plain, dict):
+            raise InputError(f"{file}: holds no keys; give a run directory that `deepmatte train` made")
+        for key in sections:
+            if not isinstance(plain.get(key), dict):
+                raise InputError(f"{file}: has no section {key}; give a run directory of `deepmatte train`")
+        config = {key: value for key, value in plain.items() if key not in ("hydra", "defaults")}
+        for key, text in _references(config):
+            line = " ".join(text.split())[:200]
+            raise InputError(f"{file}: {key}={line}: holds a reference; write the value in its place")
+        return OmegaConf.create(config)
 
     def overrides(self) -> list[str]:
-        """Return the overrides that the run was started with."""
+        """Return the overrides that the run was started with, as text."""
         file = self.path / ".hydra" / "overrides.yaml"
-        return [str(override) for override in OmegaConf.load(file)] if file.is_file() else []
+        lines = _read_yaml(file) if file.is_file() else []
+        return [str(override) for override in lines] if isinstance(lines, list) else []
 
     def write_config(self, config: DictConfig, overrides: Sequence[str]) -> None:
         """Write ``.hydra/config.yaml`` (resolved) and ``.hydra/overrides.yaml``."""
@@ -142,6 +163,23 @@ class RunDir:
         writer.writeheader()
         writer.writerows(rows)
         write_text(self.path / PER_IMAGE_FILE, buffer.getvalue())
+
+
+def _read_yaml(file: Path) -> Any:
+    """Return what ``file`` holds as plain data, with references as text."""
+    try:
+        return OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise InputError(f"{file}: not readable as YAML ({' '.join(str(error).split())[:200]})") from error
+
+
+def _references(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the texts with ``${`` and their keys."""
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, child in children:
+        yield from _references(child, f"{key}.{name}" if key else str(name))
+    if isinstance(node, str) and "${" in node:
+        yield key, node
 
 
 def checked_run_dir(path: Path, config_hash: str) -> RunDir:

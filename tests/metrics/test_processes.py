@@ -46,7 +46,7 @@ def on_processes(shares, folder):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     multiprocessing.spawn(one_rank, (shares, port, str(folder)), nprocs=len(shares[0]))
-    ranks = [torch.load(Path(folder) / f"{rank}.pt") for rank in range(len(shares[0]))]
+    ranks = [torch.load(Path(folder) / f"{rank}.pt", weights_only=True) for rank in range(len(shares[0]))]
     return zip(*ranks, strict=True)
 
 

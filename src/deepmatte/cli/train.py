@@ -22,6 +22,7 @@ from deepmatte.cli.main import report, run_hydra
 from deepmatte.config import check_keys, conf_dir, register_resolvers
 from deepmatte.errors import InputError, RunError
 from deepmatte.lifeline import tie_to_parent
+from deepmatte.locks import is_inherited
 from deepmatte.rundir import RunDir
 from deepmatte.sweeps import search
 
@@ -31,6 +32,9 @@ EXTRAS = {
     "optuna": ("hydra_optuna_sweeper", ("optuna", "tpe", "pareto")),
 }
 """Extra of the package -> Hydra's plugin, and the choices of launcher and sweeper that need it."""
+
+SECTIONS = ("data", "composition", "model", "loss", "optimizer", "trainer", "stages", "schedule", "wandb")
+"""What a run's own configuration has to hold."""
 
 register_resolvers()
 search.register_resolvers()
@@ -44,8 +48,8 @@ def main(config: DictConfig) -> float | tuple[float, ...] | None:
             from deepmatte.sweeps.jobs import run_job
 
             return run_job(config)
-        what = _what_to_train(config)
-        _import_train(wandb=config.wandb.mode != "disabled")(*what)
+        config, directory, overrides = _what_to_train(config)
+        _import_train(wandb=config.wandb.mode != "disabled")(config, directory, overrides)
     except (InputError, RunError) as error:
         with suppress(OSError):  # Hydra made it; a run that was refused before it began leaves nothing behind
             Path(HydraConfig.get().runtime.output_dir).rmdir()
@@ -71,14 +75,12 @@ def _what_to_train(config: DictConfig) -> tuple[DictConfig, Path, list[str]]:
     """Return configuration, directory and overrides of the run: those of the command line, of a sweep's job, or of ``resume=RUN``."""
     hydra = HydraConfig.get()
     run = RunDir(Path(config.get("resume") or hydra.runtime.output_dir))
-    if config.get("resume"):
-        if not run.last_checkpoint.exists():
-            raise InputError(f"resume={config.resume}: has no checkpoints/last.ckpt to go on from; start it without resume=")
-        return run.config(), run.path, run.overrides()
-    given = any(Path(source.path) == run.path / ".hydra" for source in hydra.runtime.config_sources)
-    if not given:  # a job's configuration was checked with its sweep, and has no references left
-        check_keys(config, "train", hydra)
-    return config, run.path, run.overrides() if given else list(hydra.overrides.task)
+    if config.get("resume") and not run.last_checkpoint.exists():
+        raise InputError(f"resume={config.resume}: has no checkpoints/last.ckpt to go on from; start it without resume=")
+    if config.get("resume") or is_inherited(run.path):  # a job's configuration was checked with its sweep
+        return run.config(*SECTIONS), run.path, run.overrides()
+    check_keys(config, "train", hydra)
+    return config, run.path, list(hydra.overrides.task)
 
 
 def missing_extra(words: list[str]) -> str | None:

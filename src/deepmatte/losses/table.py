@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +24,7 @@ from deepmatte.losses.regression import alpha_loss, composition_loss, gradient_l
 from deepmatte.losses.regularisers import gradient_penalty_loss, smoothness_loss
 from deepmatte.losses.schedule import Schedule, first_gap, parse_weight
 from deepmatte.losses.surrogates import grad_metric_loss
+from deepmatte.trust import is_below
 
 Loss = Callable[..., Tensor]
 Kind = Literal["regression", "regulariser", "classification", "overlap", "surrogate"]
@@ -200,7 +202,7 @@ def _term(key: str, name: str, allowed_modules: Sequence[str]) -> Term:
     module, colon, function = str(name).partition(":")
     if not colon:
         raise InputError(f"{key}={name!r} is no loss: choose among {', '.join(LOSSES)}, or give module:function")
-    if not any(module == allowed or module.startswith(f"{allowed}.") for allowed in allowed_modules):
+    if not is_below(module, allowed_modules):
         raise InputError(f"{key}={name!r}: module {module} is not allowed; allowed are {', '.join(allowed_modules) or 'none'}")
     try:
         own = getattr(importlib.import_module(module), function)
@@ -209,7 +211,16 @@ def _term(key: str, name: str, allowed_modules: Sequence[str]) -> Term:
     kind: Kind = getattr(own, "kind", "regression")
     if not callable(own) or kind not in get_args(Kind):
         raise InputError(f"{key}={name!r}: make it a function whose attribute `kind`, if any, is one of {', '.join(get_args(Kind))}")
+    if not _is_loss(own, allowed_modules):
+        raise InputError(f"{key}={name!r}: is no loss; define it in {module} as {function}(matte, batch, *, options)")
     return Term(own, kind)
+
+
+def _is_loss(own: Callable[..., Any], packages: Sequence[str]) -> bool:
+    """Return whether a function is defined in one of ``packages``, not only imported there, and is a loss."""
+    if not is_below(own.__module__, packages):
+        return False
+    return list(inspect.signature(own).parameters)[:2] == ["matte", "batch"]
 
 
 def _require_fit(rows: list[Row]) -> None:

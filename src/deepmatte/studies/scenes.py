@@ -90,7 +90,7 @@ def best_of(runs: Sequence[Run], metric: str) -> Run:
 
 def make_scenes(run: Run, count: int, size: int, instances: int, seed: int) -> list[Scene]:
     """Return scenes of the test foregrounds that ``run`` was scored on, with trimaps as wide as its own."""
-    data = build.build_data(RunDir(run.path).config())
+    data = build.build_data(RunDir(run.path).config("data", "composition"))
     if not isinstance(data.source, CompositionSource):
         raise InputError(f"study.scenes: data={data.source.name} has finished images, but no foregrounds to make scenes of; set it to null")
     recipe = data.composition.scored_trimap

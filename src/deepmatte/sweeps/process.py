@@ -64,13 +64,15 @@ class Ended:
 
 
 def child_command(run: RunDir) -> list[str]:
-    """Return the command that runs the configuration of ``run`` in that directory, without writing it again."""
+    """Return the command that runs the configuration of ``run`` in that directory.
+
+    Hydra composes nothing but our own configuration: on that of a run directory, which may be a stranger's,
+    it would act (callbacks, search paths). The job reads it by `RunDir.config`, for it inherits the run's lock.
+    """
     return [
         sys.executable,
         "-m",
         "deepmatte.cli.train",
-        f"--config-path={(run.path / '.hydra').resolve()}",
-        "--config-name=config",
         f"hydra.run.dir='{run.path.resolve()}'",
         "hydra.output_subdir=null",
         "hydra.mode=RUN",

@@ -6,6 +6,7 @@ import logging
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -109,7 +110,7 @@ def best(config: DictConfig) -> list[str]:
     file = Path(config.hydra.sweep.dir) / RESULTS_FILE
     if not file.is_file():
         return []
-    found = OmegaConf.load(file)
+    found: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
     trials = found.get("solutions") or [{"params": found.get("best_params", {}), "values": [found.get("best_value")]}]
     names = list(config.sweep.objectives or [config.objective])
     lines = [
