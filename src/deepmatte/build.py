@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from deepmatte.checkpoints import AtomicCheckpointIO
 from deepmatte.data.parallel import num_cores
 from deepmatte.datamodule import MattingData
 from deepmatte.errors import InputError
@@ -177,6 +178,7 @@ def build_trainer(config: DictConfig, **arguments: Any) -> pl.Trainer:
     if isinstance(keys.get("strategy"), dict):
         keys["strategy"] = build(keys["strategy"], "trainer.strategy")
     try:
+        arguments["plugins"] = [*arguments.get("plugins", []), AtomicCheckpointIO()]
         trainer = pl.Trainer(**keys, **arguments, use_distributed_sampler=False, enable_model_summary=False, num_sanity_val_steps=0)
     except (TypeError, ValueError, MisconfigurationException, RuntimeError) as error:
         raise InputError(f"trainer: {str(error).splitlines()[0]}") from error

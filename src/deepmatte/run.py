@@ -20,6 +20,7 @@ from rich.console import Console
 
 from deepmatte import build, report
 from deepmatte.callbacks import Curves, EpochLines, LastCheckpoint, PictureGrids, Progress
+from deepmatte.checkpoints import newest_checkpoint, read_checkpoint
 from deepmatte.config import config_hash
 from deepmatte.datamodule import MattingData
 from deepmatte.errors import InputError, RunError
@@ -29,7 +30,7 @@ from deepmatte.metrics import METRICS_VERSION
 from deepmatte.models import MattingModel
 from deepmatte.module import MattingModule, Stage
 from deepmatte.rundir import FINISHED, RunDir, checked_run_dir, provenance
-from deepmatte.scoring import read_checkpoint, score
+from deepmatte.scoring import score
 from deepmatte.tracking import Tracker
 
 
@@ -104,8 +105,11 @@ class _Job:
 
     def fit(self) -> None:
         """Run the stages that are not done yet, one ``Trainer.fit`` each: DDP's reducer must be built for the parts that learn."""
-        resumed = read_checkpoint(self.run.last_checkpoint) if self.resumes else None
+        resumed, earlier = newest_checkpoint(self.run.checkpoints, mend=rank_zero_only.rank == 0) if self.resumes else (None, False)
         checkpoint = resumed["deepmatte"] if resumed else None
+        if earlier:  # what followed on it is done again
+            names = [stage.name for stage in self.stages]
+            self.stages_done = [name for name in self.stages_done if names.index(name) < names.index(checkpoint["stage"])]
         curves = Curves(self.run.path)
         curves.keep_until(resumed["global_step"] if resumed else 0)
         self.tracker = Tracker(self.config, self.run)

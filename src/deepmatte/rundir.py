@@ -20,6 +20,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from deepmatte.errors import InputError
+from deepmatte.files import write_text
 from deepmatte.locks import LOCK_FILE
 
 RESULT_FILE = "result.json"
@@ -27,19 +28,6 @@ PER_IMAGE_FILE = "per_image.csv"
 PROGRESS_FILE = "progress.json"
 OUTPUT_FILE = "output.log"
 FINISHED = "finished"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` in UTF-8 as `write_bytes` does."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data`` aside, then rename it to ``path``: a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(data)
-    aside.replace(path)
 
 
 def last_line(file: Path) -> str:

@@ -140,7 +140,7 @@ def test_a_folder_that_can_not_be_written_is_refused_unless_it_has_all(tree, tmp
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkstemp", refuse)  # root may write into every folder
+    monkeypatch.setattr(Path, "replace", refuse)  # root may write into every folder
     monkeypatch.setattr(os, "utime", refuse)
     made = data(root, tmp_path / "cache")
     made.check(["train"])

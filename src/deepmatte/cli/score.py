@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
     scored = score_all(jobs, options.processes)
     records = [record(scored, protocol) for protocol in jobs[0].protocols]
     show(records, scored)
-    from deepmatte.rundir import write_text
+    from deepmatte.files import write_text
 
     if options.json:
         content = records[0] if options.protocol != ALL else {"protocols": records}

@@ -24,8 +24,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from deepmatte.compare.records import Run, find_run_dirs, lookup, read_run
 from deepmatte.config import conf_dir, register_resolvers
 from deepmatte.errors import InputError
+from deepmatte.files import write_text
 from deepmatte.lifeline import PARENT
-from deepmatte.rundir import FINISHED, RunDir, stopwatch, write_text
+from deepmatte.rundir import FINISHED, RunDir, stopwatch
 from deepmatte.sweeps import plan, search
 from deepmatte.sweeps.devices import cores, launcher_name, processes, uses_gpus
 

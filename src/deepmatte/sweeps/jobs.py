@@ -19,9 +19,10 @@ from rich.console import Console
 
 from deepmatte.config import config_hash, run_dir
 from deepmatte.errors import InputError, RunError
+from deepmatte.files import write_text
 from deepmatte.lifeline import PARENT, end_when_idle_without
 from deepmatte.locks import INHERITED, Lock, acquire, holder
-from deepmatte.rundir import FINISHED, OUTPUT_FILE, RunDir, checked_run_dir, write_text
+from deepmatte.rundir import FINISHED, OUTPUT_FILE, RunDir, checked_run_dir
 from deepmatte.sweeps.devices import Hand, dealt, demand, launcher_name, processes
 from deepmatte.sweeps.launch import launcher, stopped
 from deepmatte.sweeps.plan import is_grid, is_of_this_sweep, label_in, read, remaining

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from deepmatte.files import write_text
 from deepmatte.locks import LOCK_FILE, holder, is_alive
-from deepmatte.rundir import write_text
 from deepmatte.sweeps.devices import GPUS, gpus
 from deepmatte.sweeps.process import GRACE_SECONDS, Stop
 

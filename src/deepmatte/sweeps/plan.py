@@ -23,7 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from deepmatte.config import config_hash, label, run_dir
 from deepmatte.errors import InputError
-from deepmatte.rundir import FINISHED, RunDir, write_text
+from deepmatte.files import write_text
+from deepmatte.rundir import FINISHED, RunDir
 from deepmatte.sweeps.devices import demand, launcher_name, parallel_jobs
 
 SWEEP_FILE = "sweep.json"
