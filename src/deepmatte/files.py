@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -109,6 +110,13 @@ def atomic(path: PathLike, *, parents: bool = True, sync: bool = True, cure: str
             raise
         if sync:
             _sync_folder(target.parent)
+
+
+def check_folder(folder: Path, cure: str | None = None) -> None:
+    """Make a folder, and raise InputError where nothing can be written to it: before the work, not after it."""
+    with writing(folder, cure):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
 
 
 def write_text(path: PathLike, text: str, *, parents: bool = True) -> None:

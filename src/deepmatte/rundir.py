@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
@@ -20,7 +20,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from deepmatte.errors import InputError
-from deepmatte.files import write_text
+from deepmatte.files import ASIDE, write_text
 from deepmatte.locks import LOCK_FILE
 
 RESULT_FILE = "result.json"
@@ -86,7 +86,18 @@ class RunDir:
 
     def write_progress(self, **fields: Any) -> None:
         """Write ``progress.json``: how far a run is that goes on. Apart from ``result.json``, where every rank may leave a last word."""
-        write_text(self.path / PROGRESS_FILE, json.dumps(fields) + "\n")
+        write_text(self.path / PROGRESS_FILE, json.dumps(fields) + "\n", parents=False)
+
+    def is_there(self) -> bool:
+        """Say whether the directory still is where the run began: its configuration is written first, and never removed."""
+        return (self.path / ".hydra" / "config.yaml").is_file()
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes were writing; nobody else may write into the run meanwhile."""
+        for folder in (self.path, self.path / ".hydra", self.checkpoints, self.pictures, self.pictures / "test"):
+            for file in folder.glob(f".*{ASIDE}"):
+                with suppress(OSError):
+                    file.unlink()
 
     def progress(self) -> dict[str, Any]:
         """Return ``progress.json`` as a dict, empty where there is none."""

@@ -145,9 +145,9 @@ def test_a_folder_that_can_not_be_written_is_refused_unless_it_has_all(tree, tmp
     made = data(root, tmp_path / "cache")
     made.check(["train"])
     assert same(stream(made), stream(data(root)))
-    with pytest.raises(InputError, match=r"^[^\n]*/other: .*Permission denied.*make it writable, or set data\.cache\.dir"):
+    with pytest.raises(InputError, match=r"^[^\n]*/other/.*: .*Permission denied.*make it writable, or set data\.cache\.dir"):
         data(root, tmp_path / "other").check(["train"])
-    with pytest.raises(InputError, match=r"^[^\n]*/file/cache: .*Not a directory"):
+    with pytest.raises(InputError, match=r"^[^\n]*/file/cache/.*: .*Not a directory"):
         data(root, tmp_path / "file" / "cache").check(["train"])
 
 

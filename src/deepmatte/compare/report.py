@@ -16,10 +16,10 @@ from deepmatte.compare.gallery import make_gallery
 from deepmatte.compare.page import render_markdown, render_page
 from deepmatte.compare.record import as_record
 from deepmatte.compare.where import breakdowns
-from deepmatte.files import write_bytes, write_text, writing
+from deepmatte.files import check_folder, write_bytes, write_text
 
 PAGE, MARKDOWN, RECORD, FIGURES = "comparison.html", "comparison.md", "comparison.json", "figures"
-CURE = "make room, or give a directory that can be written"
+CURE = "make room, or give --out a directory that can be written"
 
 
 def write_report(comparison: Comparison, directory: Path) -> list[Drawing]:
@@ -27,8 +27,7 @@ def write_report(comparison: Comparison, directory: Path) -> list[Drawing]:
 
     Every file is written aside and then renamed. InputError where the directory can't be written.
     """
-    with writing(f"--out {directory}", CURE):
-        (directory / FIGURES).mkdir(parents=True, exist_ok=True)  # before the work, not after it
+    check_folder(directory / FIGURES, CURE)  # before the work, not after it
     found = effects(comparison.decisive.panel)
     drawings = draw_all(comparison, found, breakdowns(comparison))
     pictures = {f"{drawing.name}.png": to_png(drawing) for drawing in drawings}

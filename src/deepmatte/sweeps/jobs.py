@@ -78,14 +78,16 @@ def run_job(config: DictConfig) -> Objective:
     try:
         return _lead(job, tasks, console)
     except (InputError, SweepStoppedError) as error:
-        _note(job)
+        with suppress(InputError):
+            _note(job)
         word = "stopped" if isinstance(error, SweepStoppedError) else "failed"
         if word == "failed":
             _record_refusal(job, error)
         console.print(f"{word:<9} {job.label}: {error}", style="bold red", markup=False)
         return None
     finally:
-        tasks.decide(start=False)  # whatever happened, nobody waits any longer
+        with suppress(InputError):
+            tasks.decide(start=False)  # whatever happened, nobody waits any longer
         idle.set()
 
 
