@@ -34,6 +34,9 @@ from deepmatte.rundir import FINISHED, RunDir, checked_run_dir, provenance
 from deepmatte.scoring import score
 from deepmatte.tracking import Tracker
 
+OF_ANOTHER = "another process of the run ended"
+"""How the word of a rank begins that only lost the others: theirs replaces it."""
+
 
 def train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str, Any]:
     """Train the run of ``config`` in ``directory``, or go on with it, and return its result.
@@ -215,7 +218,8 @@ def _status_of(run: RunDir) -> Iterator[None]:
 
     def ended(status: str, error: str) -> None:
         with suppress(InputError):  # the disk may be full; what is told is why the run ended
-            if (run.result() or {}).get("status") == "running":
+            result = run.result() or {}
+            if result.get("status") == "running" or str(result.get("error")).startswith(OF_ANOTHER):
                 run.update(status=status, error=error)
         Tracker.fail()
 
@@ -225,7 +229,7 @@ def _status_of(run: RunDir) -> Iterator[None]:
         ended("interrupted", "interrupted; the same command goes on from the last checkpoint")
         raise KeyboardInterrupt from error
     except Exception as error:
-        told = _of_the_disk(run, error) or _of_the_memory(error)
+        told = _of_the_disk(run, error) or _of_the_memory(error) or _of_another(error)
         if told is None and isinstance(error, InputError | RunError):
             ended("failed", one_line(error))
             raise
@@ -240,6 +244,12 @@ def _of_the_disk(run: RunDir, error: Exception) -> InputError | RunError | None:
     if isinstance(error, OSError | InputError) and not run.is_there():
         return RunError(f"{run.path}: was removed or moved while the run was writing to it; put it back and repeat the command")
     return refused(error)
+
+
+def _of_another(error: Exception) -> RunError | None:
+    """Return in a line that this rank lost the others; the first of them to end says why."""
+    lost = rank_zero_only.rank != 0 and isinstance(error, RuntimeError) and any(word in str(error) for word in ("by peer", "NCCL"))
+    return RunError(f"{OF_ANOTHER} ({one_line(error)[:200]})") if lost else None
 
 
 def _of_the_memory(error: Exception) -> RunError | None:
