@@ -239,7 +239,7 @@ class Curves(CSVLogger):
         """The writer of the file."""
         if self._experiment is None:
             self._experiment = _CurvesFile(log_dir=self.log_dir)
-        return self._experiment
+        return self._experiment  # type: ignore[return-value]
 
     @rank_zero_only
     def keep_until(self, step: int) -> None:

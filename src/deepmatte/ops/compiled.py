@@ -35,7 +35,7 @@ def _find_cache() -> None:
     except FileNotFoundError:
         return  # nothing can be written anywhere
     folder = own_folder([place / f"deepmatte-numba-{os.geteuid()}"]) or Path(tempfile.mkdtemp(prefix="deepmatte-numba-"))
-    numba.config.CACHE_DIR = str(folder)
+    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
 
 
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
