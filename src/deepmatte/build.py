@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from deepmatte.checkpoints import AtomicCheckpointIO
 from deepmatte.data.parallel import num_cores
 from deepmatte.datamodule import MattingData
 from deepmatte.errors import InputError
@@ -142,8 +143,12 @@ def build_trainer(config: DictConfig, **arguments: Any) -> pl.Trainer:
     assert isinstance(keys, dict)
     if isinstance(keys.get("strategy"), dict):
         keys["strategy"] = build(keys["strategy"], "trainer.strategy")
+    chosen = keys.pop("plugins", None) or []
+    plugins = [*(chosen if isinstance(chosen, list) else [chosen]), AtomicCheckpointIO()]
     try:
-        trainer = pl.Trainer(**keys, **arguments, use_distributed_sampler=False, enable_model_summary=False, num_sanity_val_steps=0)
+        trainer = pl.Trainer(
+            **keys, **arguments, plugins=plugins, use_distributed_sampler=False, enable_model_summary=False, num_sanity_val_steps=0
+        )
     except (TypeError, ValueError, MisconfigurationException, RuntimeError) as error:
         raise InputError(f"trainer: {str(error).splitlines()[0]}") from error
     if isinstance(trainer.accelerator, CPUAccelerator) and trainer.world_size == 1 and "OMP_NUM_THREADS" not in os.environ:

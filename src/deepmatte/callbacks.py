@@ -6,6 +6,7 @@ import csv
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
+from pytorch_lightning.loggers.csv_logs import ExperimentWriter
+from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
@@ -23,6 +26,7 @@ from torch import Tensor
 from deepmatte.batch import Batch
 from deepmatte.data import collate, write_png
 from deepmatte.errors import InputError
+from deepmatte.files import write_text
 
 LONGEST_WAIT = 100
 """Steps after which processes ask each other again whether a checkpoint is due, lest steps that get slower delay it."""
@@ -93,7 +97,7 @@ class PictureGrids(Callback):
         height = max(row.shape[0] for row in rows)
         rows = [np.pad(row, ((0, height - row.shape[0]), (0, 0), (0, 0))) for row in rows]
         picture = np.concatenate(rows, 0)
-        write_png(self.directory / f"epoch_{trainer.current_epoch:04d}.png", picture)
+        write_png(self.directory / f"epoch_{trainer.current_epoch:04d}.png", picture, parents=False)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.log_image(
@@ -123,7 +127,8 @@ class TestPictures(Callback):
                 parts = (batch["image"][i], batch["trimap"][i], batch["alpha"][i], outputs[i])
                 for name, part in zip(TEST_PARTS, parts, strict=True):
                     picture = to_uint8(part)
-                    write_png(self.directory / f"{batch['name'][i]}_{name}.png", picture if name == "image" else picture[..., 0])
+                    pixels = picture if name == "image" else picture[..., 0]
+                    write_png(self.directory / f"{batch['name'][i]}_{name}.png", pixels, parents="/" in batch["name"][i])
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -226,7 +231,15 @@ class Curves(CSVLogger):
     def __init__(self, directory: Path) -> None:
         super().__init__(save_dir=directory, name="", version="", flush_logs_every_n_steps=50)
         self.file = directory / "metrics.csv"
-        self.earlier = list(csv.DictReader(self.file.open(encoding="utf-8", newline=""))) if self.file.exists() else []
+        self.earlier = _rows(self.file) if self.file.exists() else []
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> ExperimentWriter:
+        """The writer of the file."""
+        if self._experiment is None:
+            self._experiment = _CurvesFile(log_dir=self.log_dir)
+        return self._experiment  # type: ignore[return-value]
 
     @rank_zero_only
     def keep_until(self, step: int) -> None:
@@ -235,3 +248,20 @@ class Curves(CSVLogger):
         self.experiment.metrics = [*rows, *self.experiment.metrics]
         self.earlier = []
         self.save()
+
+
+class _CurvesFile(ExperimentWriter):
+    """Lightning's writer, which adds a column by writing the file again: in one piece here, so that a full disk loses no row."""
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        buffer = StringIO()
+        writer = csv.DictWriter(buffer, fieldnames=fieldnames)
+        writer.writeheader()
+        writer.writerows(_rows(Path(self.metrics_file_path)))
+        write_text(self.metrics_file_path, buffer.getvalue(), parents=False)
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    """Return the whole rows of a CSV file; where the disk was full or the process was killed, the last one may be cut off."""
+    with file.open(encoding="utf-8", newline="") as lines:
+        return [row for row in csv.DictReader(lines) if (row.get("step") or "").isdecimal() and None not in (*row, *row.values())]

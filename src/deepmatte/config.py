@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
 from deepmatte.errors import InputError, did_you_mean
@@ -148,6 +149,17 @@ def run_dir(config: DictConfig | Mapping[str, Any]) -> Path:
     if config.get("resume"):
         return Path(config["resume"])
     return Path(config["output_root"]) / str(config["name"]) / config_hash(config)[:8]
+
+
+def quoted(value: object) -> str:
+    r"""Return a value as it may stand in an override of Hydra's, whatever characters it has.
+
+    >>> quoted("it's"), quoted("a,b=${c}")
+    ("'it\\'s'", "'a,b=\\${c}'")
+    """
+    # A backslash before `${` counts for OmegaConf, one before a quotation mark for Hydra.
+    text = re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", str(value))
+    return QuotedString(text, Quote.single).with_quotes()
 
 
 def label(overrides: Sequence[str]) -> str:

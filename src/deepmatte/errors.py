@@ -14,6 +14,18 @@ class InputError(ValueError):
     """
 
 
+def one_line(error: object) -> str:
+    r"""Return what an error says in one line; of one that was raised in a loader's process, its own words alone.
+
+    >>> one_line("Caught InputError in DataLoader worker process 0.\nOriginal Traceback (…):\ndeepmatte.errors.InputError: a.png: damaged")
+    'a.png: damaged'
+    """
+    text = str(error)
+    if "Original Traceback" in text:
+        text = text.rpartition("errors.InputError: ")[2]
+    return " ".join(text.split())
+
+
 class RunError(RuntimeError):
     """A run can't go on, through no fault of its input's form: the loss is not finite, a process died, time ran out.
 

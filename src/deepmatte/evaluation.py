@@ -17,6 +17,7 @@ from deepmatte.classical import METHODS, ClassicalMethod
 from deepmatte.data.parallel import num_cores
 from deepmatte.datamodule import MattingData
 from deepmatte.errors import InputError
+from deepmatte.files import check_folder
 from deepmatte.kinds import check_own_keys
 from deepmatte.metrics import METRICS_VERSION
 from deepmatte.metrics.functional.robustness import RADII
@@ -55,6 +56,9 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     name = config.name or f"{data.source.name}_{config.split}"
     home = Path(config.run) if method is None else Path("runs/evaluations") / re.sub(r"[^\w=.-]+", "_", method.label)
     output = RunDir(Path(config.output) if config.output is not None else home / ("evaluations" if method is None else "") / name)
+    if rank_zero_only.rank == 0:  # before the work, not after it
+        check_folder(output.path, "make room, or give output=DIR, a folder that can be written")
+        (output.pictures / config.split).mkdir(parents=True, exist_ok=True)
     scored = score(
         settings,
         model,

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from deepmatte.errors import InputError
+from deepmatte.files import writing
 
 LOCK_FILE = ".lock"
 BEAT_SECONDS, STALE_SECONDS = 15.0, 120.0
@@ -74,7 +75,8 @@ class Lock:
 
     def _beat(self) -> None:
         while not self._released.wait(BEAT_SECONDS):
-            os.utime(self.file.name)
+            with suppress(OSError):  # the directory may be gone
+                os.utime(self.file.name)
 
     def fileno(self) -> int:
         """Return the descriptor; a child that inherits it (``pass_fds``) holds the lock, too."""
@@ -84,9 +86,10 @@ class Lock:
         """Give the lock back, also where a child still has the descriptor."""
         if not self._released.is_set():
             self._released.set()
-            self.file.seek(0)
-            self.file.truncate()
-            self.file.flush()
+            with suppress(OSError):
+                self.file.seek(0)
+                self.file.truncate()
+                self.file.flush()
             with suppress(OSError):
                 fcntl.flock(self.file, fcntl.LOCK_UN)
             self.file.close()
@@ -99,16 +102,30 @@ class Lock:
 
 
 def acquire(directory: Path, name: str = LOCK_FILE) -> Lock | None:
-    """Take the lock of ``directory`` (made if need be), or return None where another process tree has it."""
-    directory.mkdir(parents=True, exist_ok=True)
-    file = (directory / name).open("a+", encoding="utf-8")
-    for attempt in range(4):
-        if not _is_held(file, fcntl.LOCK_EX):
-            return Lock(file)
-        if attempt < 3:
-            time.sleep(0.05)  # it may have been somebody who only looked
-    file.close()
+    """Take the lock of ``directory`` (made if need be), or return None where another process tree has it.
+
+    Raises:
+        InputError: the lock can't be written.
+    """
+    with writing(directory / name):
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / name).open("a+", encoding="utf-8")
+        for attempt in range(4):
+            if not _is_held(file, fcntl.LOCK_EX):
+                return _taken(file)
+            if attempt < 3:
+                time.sleep(0.05)  # it may have been somebody who only looked
+        file.close()
     return None
+
+
+def _taken(file: IO[str]) -> Lock:
+    try:
+        return Lock(file)
+    except OSError:
+        with suppress(OSError):  # what is left to be flushed has no room either
+            file.close()
+        raise
 
 
 def holder(directory: Path, name: str = LOCK_FILE) -> Holder | None:
@@ -116,7 +133,7 @@ def holder(directory: Path, name: str = LOCK_FILE) -> Holder | None:
     try:
         with (directory / name).open(encoding="utf-8") as file:
             return (_record(file) or Holder("this machine", 0)) if _is_held(file, fcntl.LOCK_SH) else None
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):  # one that can't be read can't be taken either, and that is told then
         return None
 
 

@@ -171,10 +171,8 @@ class Output:
     def write(self, photo: Photo, pictures: dict[str, np.ndarray]) -> None:
         """Write what `pictures` made of a photograph, each file in one piece."""
         for kind, file in self.files(photo).items():
-            try:
-                write_png(file, quantise(pictures[kind], 8 if kind == "composite" else self.bits))
-            except OSError as error:
-                raise InputError(f"{named(file)}: can't be written ({error.strerror}); make room or give another --out") from error
+            bits = 8 if kind == "composite" else self.bits
+            write_png(file, quantise(pictures[kind], bits), cure="make room or give another --out")
 
 
 def predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> Iterator[Photo]:

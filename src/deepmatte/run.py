@@ -6,7 +6,7 @@ import dataclasses
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from rich.console import Console
 
 from deepmatte import build, report
 from deepmatte.callbacks import Curves, EpochLines, LastCheckpoint, PictureGrids, Progress
+from deepmatte.checkpoints import newest_checkpoint, read_checkpoint
 from deepmatte.config import config_hash
 from deepmatte.datamodule import MattingData
-from deepmatte.errors import InputError, RunError
+from deepmatte.errors import InputError, RunError, one_line
+from deepmatte.files import check_folder, refused
 from deepmatte.kinds import check_own_keys
 from deepmatte.locks import locked
 from deepmatte.losses import LossTable
@@ -30,8 +32,11 @@ from deepmatte.metrics import METRICS_VERSION
 from deepmatte.models import MattingModel
 from deepmatte.module import MattingModule, Stage
 from deepmatte.rundir import FINISHED, RunDir, checked_run_dir, provenance
-from deepmatte.scoring import read_checkpoint, score
+from deepmatte.scoring import score
 from deepmatte.tracking import Tracker
+
+OF_ANOTHER = "another process of the run ended"
+"""How the word of a rank begins that only lost the others: theirs replaces it."""
 
 
 def train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str, Any]:
@@ -57,8 +62,10 @@ def train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str
         if rank_zero_only.rank == 0:
             if config.force:
                 run.clear()
+            run.remove_leftovers()
             run.write_config(config, overrides)
             job.begin(overrides)
+            check_folder(run.pictures / "test")
         with _status_of(run):
             job.fit()
             result = job.finish()
@@ -106,8 +113,13 @@ class _Job:
 
     def fit(self) -> None:
         """Run the stages that are not done yet, one ``Trainer.fit`` each: DDP's reducer must be built for the parts that learn."""
-        resumed = read_checkpoint(self.run.last_checkpoint) if self.resumes else None
+        resumed, earlier = None, False
+        if self.resumes:
+            resumed, earlier = newest_checkpoint(self.run.checkpoints, mend=rank_zero_only.rank == 0)
         checkpoint = resumed["deepmatte"] if resumed else None
+        if resumed and earlier:  # what followed on it is done again
+            names = [stage.name for stage in self.stages]
+            self.stages_done = [name for name in self.stages_done if names.index(name) < names.index(resumed["deepmatte"]["stage"])]
         curves = Curves(self.run.path)
         curves.keep_until(resumed["global_step"] if resumed else 0)
         self.tracker = Tracker(self.config, self.run)
@@ -207,24 +219,44 @@ def _status_of(run: RunDir) -> Iterator[None]:
     """Write into ``result.json`` how the run ended, if it does not end well; each rank may, the first one's word stays."""
 
     def ended(status: str, error: str) -> None:
-        if (run.result() or {}).get("status") == "running":
-            run.update(status=status, error=error)
+        with suppress(InputError):  # the disk may be full; what is told is why the run ended
+            result = run.result() or {}
+            if result.get("status") == "running" or str(result.get("error")).startswith(OF_ANOTHER):
+                run.update(status=status, error=error)
         Tracker.fail()
 
     try:
         yield
-    except (InputError, RunError) as error:
-        ended("failed", " ".join(str(error).split()))
-        raise
     except (KeyboardInterrupt, SystemExit) as error:
         ended("interrupted", "interrupted; the same command goes on from the last checkpoint")
         raise KeyboardInterrupt from error
     except Exception as error:
-        message = out_of_memory(error)
-        ended("failed", message or f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
-        if message:
-            raise RunError(message) from error
-        raise
+        told = _of_the_disk(run, error) or _of_the_memory(error) or _of_another(error)
+        if told is None and isinstance(error, InputError | RunError):
+            ended("failed", one_line(error))
+            raise
+        ended("failed", one_line(told) if told else f"{type(error).__name__}: {one_line(error)[:500]}")
+        if told is None:
+            raise
+        raise told from error
+
+
+def _of_the_disk(run: RunDir, error: Exception) -> InputError | RunError | None:
+    """Return in a line what the file system did to the run, None where it did nothing."""
+    if isinstance(error, OSError | InputError) and not run.is_there():
+        return RunError(f"{run.path}: was removed or moved while the run was writing to it; put it back and repeat the command")
+    return refused(error)
+
+
+def _of_another(error: Exception) -> RunError | None:
+    """Return in a line that this rank lost the others; the first of them to end says why."""
+    lost = rank_zero_only.rank != 0 and isinstance(error, RuntimeError) and any(word in str(error) for word in ("by peer", "NCCL"))
+    return RunError(f"{OF_ANOTHER} ({one_line(error)[:200]})") if lost else None
+
+
+def _of_the_memory(error: Exception) -> RunError | None:
+    message = out_of_memory(error)
+    return RunError(message) if message else None
 
 
 def out_of_memory(error: Exception) -> str | None:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from deepmatte.errors import InputError
+from deepmatte.files import ASIDE, write_text
 from deepmatte.locks import LOCK_FILE
 
 RESULT_FILE = "result.json"
@@ -29,19 +30,6 @@ PER_IMAGE_FILE = "per_image.csv"
 PROGRESS_FILE = "progress.json"
 OUTPUT_FILE = "output.log"
 FINISHED = "finished"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` in UTF-8 as `write_bytes` does."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data`` aside, then rename it to ``path``: a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(data)
-    aside.replace(path)
 
 
 def last_line(file: Path) -> str:
@@ -100,7 +88,18 @@ class RunDir:
 
     def write_progress(self, **fields: Any) -> None:
         """Write ``progress.json``: how far a run is that goes on. Apart from ``result.json``, where every rank may leave a last word."""
-        write_text(self.path / PROGRESS_FILE, json.dumps(fields) + "\n")
+        write_text(self.path / PROGRESS_FILE, json.dumps(fields) + "\n", parents=False)
+
+    def is_there(self) -> bool:
+        """Say whether the directory still is where the run began: its configuration is written first, and never removed."""
+        return (self.path / ".hydra" / "config.yaml").is_file()
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes were writing; nobody else may write into the run meanwhile."""
+        for folder in (self.path, self.path / ".hydra", self.checkpoints, self.pictures, self.pictures / "test"):
+            for file in folder.glob(f".*{ASIDE}"):
+                with suppress(OSError):
+                    file.unlink()
 
     def progress(self) -> dict[str, Any]:
         """Return ``progress.json`` as a dict, empty where there is none."""

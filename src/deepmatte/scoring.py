@@ -9,7 +9,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import torch
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, open_dict
 from pytorch_lightning.callbacks import Callback, RichProgressBar
@@ -17,13 +16,14 @@ from pytorch_lightning.loggers import Logger
 
 from deepmatte import build
 from deepmatte.callbacks import TestPictures
+from deepmatte.checkpoints import read_checkpoint
 from deepmatte.datamodule import MattingData
-from deepmatte.errors import InputError
+from deepmatte.files import write_bytes, write_text
 from deepmatte.metrics.diagnostics import diagnostics_figure, robustness_figure
 from deepmatte.metrics.functional.diagnostics import Table
 from deepmatte.models import MattingModel
 from deepmatte.module import MattingModule, Stage, load_weights
-from deepmatte.rundir import RunDir, write_bytes, write_text
+from deepmatte.rundir import RunDir
 
 
 @dataclass(frozen=True)
@@ -52,19 +52,6 @@ def _save(figure: Figure, path: Path) -> None:
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     write_bytes(path, buffer.getvalue())
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return a checkpoint as plain data; a missing, broken or foreign file is an `InputError`."""
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such checkpoint; train the run first, or give checkpoint=PATH")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InputError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0][:120]})") from error
-    if not isinstance(checkpoint, dict) or "deepmatte" not in checkpoint:
-        raise InputError(f"{path}: not a checkpoint of deepmatte; give one from a run's checkpoints/ folder")
-    return checkpoint
 
 
 def model_of_run(directory: RunDir, settings: DictConfig, checkpoint: str) -> tuple[MattingModel, dict[str, Any], str]:

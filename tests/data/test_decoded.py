@@ -140,14 +140,14 @@ def test_a_folder_that_can_not_be_written_is_refused_unless_it_has_all(tree, tmp
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkstemp", refuse)  # root may write into every folder
+    monkeypatch.setattr(Path, "replace", refuse)  # root may write into every folder
     monkeypatch.setattr(os, "utime", refuse)
     made = data(root, tmp_path / "cache")
     made.check(["train"])
     assert same(stream(made), stream(data(root)))
-    with pytest.raises(InputError, match=r"^[^\n]*/other: .*Permission denied.*make it writable, or set data\.cache\.dir"):
+    with pytest.raises(InputError, match=r"^[^\n]*/other/.*: .*Permission denied.*make it writable, or set data\.cache\.dir"):
         data(root, tmp_path / "other").check(["train"])
-    with pytest.raises(InputError, match=r"^[^\n]*/file/cache: .*Not a directory"):
+    with pytest.raises(InputError, match=r"^[^\n]*/file/cache/.*: .*Not a directory"):
         data(root, tmp_path / "file" / "cache").check(["train"])
 
 

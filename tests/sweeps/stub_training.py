@@ -17,8 +17,9 @@ def train(config, directory, overrides):
 
     from deepmatte.config import config_hash
     from deepmatte.errors import InputError, RunError
+    from deepmatte.files import write_text
     from deepmatte.locks import locked
-    from deepmatte.rundir import FINISHED, checked_run_dir, write_text
+    from deepmatte.rundir import FINISHED, checked_run_dir
 
     run = checked_run_dir(directory, config_hash(config))
     if (run.result() or {}).get("status") == FINISHED and not config.force:

@@ -85,7 +85,6 @@ def _describe(argv: list[str]) -> int:
 
     from deepmatte.build import build_data
     from deepmatte.data.describe import describe
-    from deepmatte.data.files import writing
     from deepmatte.data.images import write_png
     from deepmatte.data.sheet import contact_sheet
 
@@ -107,8 +106,7 @@ def _describe(argv: list[str]) -> int:
     if not rows:
         return 1
     out = options.out or Path(f"describe_{source.name}.png")
-    with writing(out):
-        write_png(out, contact_sheet(rows))
+    write_png(out, contact_sheet(rows))
     print(f"contact sheet: {out}")
     return 0
 
@@ -195,7 +193,6 @@ def _preview(argv: list[str]) -> int:
     options = result.parse_intermixed_args(argv)
     config = composed_config(options.overrides)
     from deepmatte.build import build_data
-    from deepmatte.data.files import writing
     from deepmatte.data.images import write_png
     from deepmatte.data.sheet import contact_sheet, row_of_sample
 
@@ -215,8 +212,7 @@ def _preview(argv: list[str]) -> int:
     rows = [row_of_sample(dataset[key]) for key in keys]
     for caption, _ in rows:
         print(caption if caption.isprintable() else repr(caption))
-    with writing(options.out):
-        write_png(options.out, contact_sheet(rows))
+    write_png(options.out, contact_sheet(rows))
     print(f"contact sheet: {options.out}")
     _report_skipped(data.source)
     return 0

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from deepmatte import __version__
 from deepmatte.config import explained
-from deepmatte.errors import InputError, RunError, did_you_mean
+from deepmatte.errors import InputError, RunError, did_you_mean, one_line
+from deepmatte.files import refused
 
 _HYDRA_VERBS = ("train", "evaluate")
 
@@ -38,6 +39,12 @@ def main() -> None:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to be flushed at the end goes nowhere
         code = 141
+    except OSError as error:  # what was printed goes to a full disk
+        if (told := refused(error)) is None:
+            raise
+        report(told)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 2
     sys.exit(code)
 
 
@@ -67,6 +74,11 @@ def call(verb: str, arguments: Sequence[str]) -> int:
     except (InputError, RunError) as error:
         report(error)
         return 2
+    except OSError as error:
+        if (told := refused(error)) is None:
+            raise
+        report(told)
+        return 2
     except KeyboardInterrupt:
         return 130
 
@@ -80,6 +92,9 @@ def run_hydra(main: Callable[[], object], page: str = "train") -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    if "${" in str(Path.cwd()):  # Hydra writes it into the configuration as it is
+        report(InputError(f"{Path.cwd()}: Hydra reads ${{ in the name of a folder as a variable; rename it, or work in another"))
+        sys.exit(2)
     if "HYDRA_FULL_ERROR" in os.environ:
         main()
         return
@@ -88,6 +103,11 @@ def run_hydra(main: Callable[[], object], page: str = "train") -> None:
         main()
     except (HydraException, OmegaConfBaseException) as error:
         report(InputError(explained(error, page)))
+        sys.exit(2)
+    except OSError as error:  # Hydra makes the run's directory before it calls us
+        if (told := refused(error)) is None:
+            raise
+        report(told)
         sys.exit(2)
     except ValueError as error:
         if not str(error).startswith("Config group override"):  # how Hydra refuses GROUP=null
@@ -100,4 +120,4 @@ def run_hydra(main: Callable[[], object], page: str = "train") -> None:
 
 def report(error: Exception) -> None:
     """Print ``error`` in one line on standard error."""
-    print(f"deepmatte: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"deepmatte: {one_line(error)}", file=sys.stderr)

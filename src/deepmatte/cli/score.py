@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepmatte.errors import InputError
+from deepmatte.files import check_folder, write_text
 from deepmatte.metrics.functional import DEFAULT_SCORES, METRICS_VERSION, PROTOCOLS, SCORES, score_image
 
 if TYPE_CHECKING:
@@ -52,11 +53,12 @@ def main(argv: list[str]) -> int:
     for path in (options.json, options.csv):
         if path and (path.is_dir() or not path.absolute().parent.is_dir()):
             raise InputError(f"{path}: is a folder, or lies in a folder that does not exist; give the name of a file to write")
+        if path and (path.is_file() or not path.exists()):  # not /dev/stdout
+            check_folder(path.absolute().parent)
     jobs = find_jobs(options)
     scored = score_all(jobs, options.processes)
     records = [record(scored, protocol) for protocol in jobs[0].protocols]
     show(records, scored)
-    from deepmatte.rundir import write_text
 
     if options.json:
         content = records[0] if options.protocol != ALL else {"protocols": records}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,9 +16,10 @@ from deepmatte.compare.gallery import make_gallery
 from deepmatte.compare.page import render_markdown, render_page
 from deepmatte.compare.record import as_record
 from deepmatte.compare.where import breakdowns
-from deepmatte.errors import InputError
+from deepmatte.files import check_folder, write_bytes, write_text
 
 PAGE, MARKDOWN, RECORD, FIGURES = "comparison.html", "comparison.md", "comparison.json", "figures"
+CURE = "make room, or give --out a directory that can be written"
 
 
 def write_report(comparison: Comparison, directory: Path) -> list[Drawing]:
@@ -27,10 +27,7 @@ def write_report(comparison: Comparison, directory: Path) -> list[Drawing]:
 
     Every file is written aside and then renamed. InputError where the directory can't be written.
     """
-    try:
-        (directory / FIGURES).mkdir(parents=True, exist_ok=True)  # before the work, not after it
-    except OSError as error:
-        raise unwritable(directory, error) from error
+    check_folder(directory / FIGURES, CURE)  # before the work, not after it
     found = effects(comparison.decisive.panel)
     drawings = draw_all(comparison, found, breakdowns(comparison))
     pictures = {f"{drawing.name}.png": to_png(drawing) for drawing in drawings}
@@ -41,26 +38,11 @@ def write_report(comparison: Comparison, directory: Path) -> list[Drawing]:
         "scores.csv": scores_table(comparison).to_csv(index=False),
         "differences.csv": differences_table(comparison).to_csv(index=False),
     }
-    try:
-        for name, text in files.items():
-            write_bytes(directory / name, text.encode())
-        for name, picture in pictures.items():
-            write_bytes(directory / FIGURES / name, picture)
-    except OSError as error:
-        raise unwritable(directory, error) from error
+    for name, text in files.items():
+        write_text(directory / name, text)
+    for name, picture in pictures.items():
+        write_bytes(directory / FIGURES / name, picture)
     return drawings
-
-
-def unwritable(directory: Path, error: OSError) -> InputError:
-    """Return the error for a directory that can't be written."""
-    return InputError(f"--out {directory}: {error.strerror or error}; give a directory that can be written")
-
-
-def write_bytes(file: Path, content: bytes) -> None:
-    """Write aside, then rename: a reader never sees half a file."""
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
-    aside.write_bytes(content)
-    aside.replace(file)
 
 
 def scores_table(comparison: Comparison) -> pd.DataFrame:

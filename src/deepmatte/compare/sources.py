@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepmatte.errors import InputError
+from deepmatte.files import write_text
 
 PREFIX = "wandb:"
 FILES = ("result.json", "per_image.csv", "metrics.csv")
@@ -47,7 +48,7 @@ def fetch_group(source: str, cache: Path) -> Path:
                 file.download(root=str(folder), replace=True)
             if "result.json" not in present:
                 missing = {"status": run.state, "error": "no result.json was uploaded"}
-                (folder / "result.json").write_text(json.dumps(missing))
+                write_text(folder / "result.json", json.dumps(missing))
     except (wandb.errors.Error, ValueError, OSError) as error:  # ValueError: the API names a project that does not exist so
         reason = " ".join(str(error).split())
         raise InputError(f"{source}: W&B can't read it ({reason}); check the name, WANDB_API_KEY and the network") from error

@@ -6,12 +6,10 @@ another name, so nothing stale is ever read, and what is left of the old one is 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import mmap
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +19,7 @@ import numpy as np
 from deepmatte.data.cache import Arrays
 from deepmatte.data.images import named
 from deepmatte.errors import InputError
+from deepmatte.files import atomic
 
 FORMAT = 1
 _ALIGNMENT = 4096
@@ -99,23 +98,13 @@ class DecodedFolder:
             places.append((array.dtype.str, array.shape, offset))
             offset += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
         header = json.dumps({"format": FORMAT, "bytes": offset, "arrays": places}).encode()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            descriptor, aside = tempfile.mkstemp(prefix=f".{key}.", dir=self.folder)
-        except OSError as error:
-            raise self._refusal(self.folder, error) from None
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(header.ljust(_ALIGNMENT))
-                for array, (_, _, start) in zip(arrays, places, strict=True):
-                    file.seek(start)
-                    file.write(np.ascontiguousarray(array).data)
-                file.truncate(offset)
-            Path(aside).replace(self.path(key))
-        except OSError as error:
-            raise self._refusal(self.path(key), error) from None
-        finally:
-            Path(aside).unlink(missing_ok=True)
+        cure = "make room there or make it writable, or set data.cache.dir or data.cache.max_gb=0"
+        with atomic(self.path(key), sync=False, cure=cure) as file:  # the header tells what a power failure has left
+            file.write(header.ljust(_ALIGNMENT))
+            for array, (_, _, start) in zip(arrays, places, strict=True):
+                file.seek(start)
+                file.write(np.ascontiguousarray(array).data)
+            file.truncate(offset)
         self._remove_older(key)
 
     def remove(self, key: str) -> None:
@@ -126,9 +115,3 @@ class DecodedFolder:
         for file in self.folder.glob(f"{key.split('-')[0]}-*{_SUFFIX}"):
             if file.name != f"{key}{_SUFFIX}":
                 file.unlink(missing_ok=True)
-
-    def _refusal(self, place: Path, error: OSError) -> InputError:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        cure = "free some space there, or set" if full else "make it writable, or set"
-        reason = f"decoded pictures can't be kept there ({error.strerror})"
-        return InputError(f"{named(place)}: {reason}; {cure} data.cache.dir or data.cache.max_gb=0")

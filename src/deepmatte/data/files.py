@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -19,16 +18,6 @@ Files = Mapping[str, tuple[Path, ...]]
 OnError = Callable[[InputError], None]
 
 Links = Literal["inside", "follow"]
-
-
-@contextmanager
-def writing(place: PathLike) -> Iterator[None]:
-    """Turn what the file system refuses while ``place`` is written, such as a full disk, into an `InputError` that names it."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputError(f"{named(place)}: can't be written ({reason}); make room or a folder there, or choose another place") from None
 
 
 def refuse(error: InputError) -> None:

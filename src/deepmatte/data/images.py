@@ -20,9 +20,8 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from deepmatte.errors import InputError
+from deepmatte.files import PathLike, atomic, named
 from deepmatte.ops.trimap import normalise_trimap
-
-PathLike = str | os.PathLike[str]
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 """Lower-case suffixes of the files that count as pictures."""
@@ -47,16 +46,6 @@ class Header:
     height: int
     width: int
     has_alpha: bool
-
-
-def named(path: PathLike) -> str:
-    r"""Return the path as it may stand in a one-line message: control characters are escaped.
-
-    >>> named("a b.png"), named("two\nlines.png")
-    ('a b.png', "'two\\nlines.png'")
-    """
-    text = os.fspath(path)
-    return text if text.isprintable() else repr(text)
 
 
 def read_header(path: PathLike, least_side: int | None = None) -> Header:
@@ -183,10 +172,11 @@ def flat_matte(path: PathLike) -> InputError:
     return InputError(f"{named(path)}: this matte is the same everywhere, there is no edge to learn from or to score; remove it")
 
 
-def write_png(path: PathLike, pixels: np.ndarray) -> None:
-    """Write a PNG of uint8 or uint16 pixels, (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA; never leaves half a file behind.
+def write_png(path: PathLike, pixels: np.ndarray, *, parents: bool = True, cure: str | None = None) -> None:
+    """Write a PNG of uint8 or uint16 pixels, (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA, as `deepmatte.files.atomic` does.
 
-    The folder is made if it is missing.
+    Raises:
+        InputError: the file can't be written.
     """
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"a PNG holds uint8 or uint16 pixels, not {pixels.dtype}")
@@ -195,14 +185,8 @@ def write_png(path: PathLike, pixels: np.ndarray) -> None:
     done, encoded = cv2.imencode(".png", pixels)
     if not done:
         raise ValueError(f"pixels of shape {pixels.shape} can't be written as PNG")
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        aside.write_bytes(encoded.tobytes())
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
+    with atomic(path, parents=parents, sync=False, cure=cure) as file:
+        file.write(encoded.tobytes())
 
 
 def _colours(pixels: np.ndarray) -> np.ndarray:

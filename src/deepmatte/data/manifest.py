@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -14,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from deepmatte.data.adobe import composed, explain, pixel_sum
-from deepmatte.data.files import find_pictures, writing
+from deepmatte.data.files import find_pictures
 from deepmatte.data.images import named, read_as_stored, read_image, write_png
 from deepmatte.data.parallel import spread
 from deepmatte.data.splits import read_lines, read_names, stem_of
 from deepmatte.errors import InputError
+from deepmatte.files import write_text, writing
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -135,8 +135,8 @@ def compose(images: Sequence[Composite], inputs: Inputs, out: Path, processes: i
                 file.write(json.dumps(record) + "\n")
             file.flush()
     manifest = _manifest([done[composite.image] for composite in images])
-    with writing(out / MANIFEST):
-        write_json(out / MANIFEST, manifest)
+    write_text(out / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    with writing(journal):
         journal.unlink()
     return {**manifest, "num_composed": len(todo)}
 
@@ -187,8 +187,7 @@ def _compose_chunk(job: tuple[Sequence[Composite], Inputs, Path]) -> list[dict[s
         pixels = composed(foreground, alpha, background)
         assert pixels is not None
         path = out / composite.image
-        with writing(path):
-            write_png(path, pixels)
+        write_png(path, pixels)
         own = hashlib.sha256((pixel_sum(foreground) + pixel_sum(alpha) + pixel_sum(np.asarray(background))).encode()).hexdigest()
         records.append({**asdict(composite), "sha256": pixel_sum(pixels), "inputs_sha256": own, "bytes": path.stat().st_size})
     return records
@@ -215,16 +214,6 @@ def _manifest(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "sha256": hashlib.sha256(lines.encode()).hexdigest(),
         "images": list(records),
     }
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON aside, then rename it."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

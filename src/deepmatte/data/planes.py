@@ -10,9 +10,9 @@ import functools
 import cv2
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
+from deepmatte.ops.compiled import njit
 from deepmatte.ops.trimap import full_scale
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numba import njit
+
+from deepmatte.ops.compiled import njit
 
 
 @dataclass(frozen=True)

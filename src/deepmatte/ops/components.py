@@ -15,7 +15,8 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numba import njit
+
+from deepmatte.ops.compiled import njit
 
 Array = np.ndarray
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numba
 
+import deepmatte.ops.compiled  # noqa: F401  finds a folder for the cache before pymatting, too, is imported
+
 
 def survive_forks() -> None:
     """Let numba take threads that forked processes survive; those of GNU OpenMP, its usual choice, end every child that uses them.

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from deepmatte.compare.page import cell
-from deepmatte.rundir import write_text
+from deepmatte.files import write_text
 from deepmatte.studies.launch import header
 
 INDEX = "README.md"

@@ -22,10 +22,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from deepmatte.compare.records import Run, find_run_dirs, lookup, read_run
-from deepmatte.config import conf_dir, explained, register_resolvers
+from deepmatte.config import conf_dir, explained, quoted, register_resolvers
 from deepmatte.errors import InputError
+from deepmatte.files import write_text
 from deepmatte.lifeline import PARENT
-from deepmatte.rundir import FINISHED, RunDir, stopwatch, write_text
+from deepmatte.rundir import FINISHED, RunDir, stopwatch
 from deepmatte.sweeps import plan, search
 from deepmatte.sweeps.devices import cores, launcher_name, processes, uses_gpus
 
@@ -199,7 +200,7 @@ def score_baselines(study: Study, runs: Sequence[Run]) -> list[Path]:
     for words in study.options["baselines"]:
         home = study.sweep / "baselines" / digest / (re.sub(r"[^\w=.-]+", "_", words.replace("method=", "")) + ("_raw" if raw else ""))
         if (RunDir(home).result() or {}).get("status") != FINISHED:
-            options = [f"like='{runs[0].path}'", f"output='{home}'", f"num_pictures={study.config.num_pictures}"]
+            options = [f"like={quoted(runs[0].path)}", f"output={quoted(home)}", f"num_pictures={study.config.num_pictures}"]
             options += ["impose_trimap=false"] if raw else []
             subprocess.run([sys.executable, "-m", "deepmatte.cli.evaluate", *words.split(), *options], check=False)
         if (RunDir(home).result() or {}).get("status") == FINISHED:

@@ -18,7 +18,8 @@ from deepmatte.compare.figures import draw_all
 from deepmatte.compare.page import cell, render_markdown
 from deepmatte.compare.records import Run
 from deepmatte.compare.table import number
-from deepmatte.rundir import RunDir, write_bytes, write_text
+from deepmatte.files import write_bytes, write_text
+from deepmatte.rundir import RunDir
 from deepmatte.studies.beside import learned_nothing, methods_section, pairs_section, remarks
 from deepmatte.studies.figures import loss_figure, loss_table, sheet
 from deepmatte.studies.kinds import failures, kinds_table

@@ -24,11 +24,12 @@ from deepmatte.data import CompositionSource, write_png
 from deepmatte.data.instances import InstanceScenes, Scene, digest
 from deepmatte.data.trimaps import TrimapRecipe
 from deepmatte.errors import InputError
+from deepmatte.files import write_text
 from deepmatte.metrics.functional.instances import score_scene
 from deepmatte.ops.layers import class_map, instance_map
 from deepmatte.ops.trimap import impose_trimap
 from deepmatte.prediction import Predictor, predictor_of_run
-from deepmatte.rundir import RunDir, write_text
+from deepmatte.rundir import RunDir
 from deepmatte.studies.launch import Study
 
 TRUTH, MERGED = "truth", "truth by class"

@@ -15,6 +15,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from deepmatte.errors import InputError
+from deepmatte.files import own_folder
 from deepmatte.locks import Lock, acquire
 
 SEQUENTIAL, SIDE_BY_SIDE, CLUSTER = ("BasicLauncher",), ("JoblibLauncher", "LocalLauncher"), ("SlurmLauncher",)
@@ -151,7 +152,7 @@ def dealt(kind: str, ids: Sequence[str], count: int, *, waiting: Callable[[], No
     if kind == "none":
         yield Hand()
         return
-    table = Path(tempfile.gettempdir()) / f"deepmatte-{os.getuid()}"
+    table = table_of_locks()
     with ExitStack() as stack:
         while True:
             hand = _take(table, kind, ids, count)
@@ -164,6 +165,24 @@ def dealt(kind: str, ids: Sequence[str], count: int, *, waiting: Callable[[], No
         waiting()
         with _affinity(hand):
             yield hand
+
+
+def table_of_locks() -> Path:
+    """Return the folder in which this user's sweeps on this machine lock devices; the same one for all of them.
+
+    Raises:
+        InputError: none of the places for it can be used, or they belong to others.
+    """
+    own = f"deepmatte-{os.getuid()}"
+    try:
+        places = [Path(tempfile.gettempdir()) / own]
+    except FileNotFoundError:  # no temporary folder can be written
+        places = []
+    tried = [*places, Path(os.environ.get("XDG_RUNTIME_DIR") or "/run/user") / own, Path.home() / ".cache" / own]
+    table = own_folder(tried)
+    if table is None:
+        raise InputError(f"{tried[0]}: is not yours, or can't be written; set TMPDIR to a folder of your own, or sweep.devices=null")
+    return table
 
 
 def _take(table: Path, kind: str, ids: Sequence[str], count: int) -> Hand | None:

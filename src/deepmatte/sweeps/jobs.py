@@ -19,9 +19,10 @@ from rich.console import Console
 
 from deepmatte.config import config_hash, run_dir
 from deepmatte.errors import InputError, RunError
+from deepmatte.files import write_text
 from deepmatte.lifeline import PARENT, end_when_idle_without
 from deepmatte.locks import INHERITED, Lock, acquire, holder
-from deepmatte.rundir import FINISHED, OUTPUT_FILE, RunDir, checked_run_dir, write_text
+from deepmatte.rundir import FINISHED, OUTPUT_FILE, RunDir, checked_run_dir
 from deepmatte.sweeps.devices import Hand, dealt, demand, launcher_name, processes
 from deepmatte.sweeps.launch import launcher, stopped
 from deepmatte.sweeps.plan import is_grid, is_of_this_sweep, label_in, read, remaining
@@ -77,14 +78,16 @@ def run_job(config: DictConfig) -> Objective:
     try:
         return _lead(job, tasks, console)
     except (InputError, SweepStoppedError) as error:
-        _note(job)
+        with suppress(InputError):
+            _note(job)
         word = "stopped" if isinstance(error, SweepStoppedError) else "failed"
         if word == "failed":
             _record_refusal(job, error)
         console.print(f"{word:<9} {job.label}: {error}", style="bold red", markup=False)
         return None
     finally:
-        tasks.decide(start=False)  # whatever happened, nobody waits any longer
+        with suppress(InputError):
+            tasks.decide(start=False)  # whatever happened, nobody waits any longer
         idle.set()
 
 

@@ -9,12 +9,14 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from deepmatte.errors import InputError
+from deepmatte.files import write_text
 from deepmatte.locks import LOCK_FILE, holder, is_alive
-from deepmatte.rundir import write_text
 from deepmatte.sweeps.devices import GPUS, gpus
 from deepmatte.sweeps.process import GRACE_SECONDS, Stop
 
@@ -45,7 +47,8 @@ def announce(directory: Path, *, wait: bool, local: bool = False) -> None:
 
     def stop(number: int, frame: FrameType | None) -> None:
         if os.getpid() == owner:
-            write_text(flag, "stopped\n")
+            with suppress(InputError):  # on a full disk they notice that the launcher is gone
+                write_text(flag, "stopped\n")
             signal.signal(number, previous[signal.Signals(number)])
             end = time.monotonic() + GRACE_SECONDS
             while wait and time.monotonic() < end and _at_work(directory):

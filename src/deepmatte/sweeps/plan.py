@@ -23,8 +23,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from deepmatte.config import check_keys, config_hash, explained, label, run_dir
 from deepmatte.errors import InputError
+from deepmatte.files import write_text
 from deepmatte.kinds import check_own_keys
-from deepmatte.rundir import FINISHED, RunDir, write_text
+from deepmatte.rundir import FINISHED, RunDir
 from deepmatte.sweeps.devices import demand, launcher_name, parallel_jobs
 
 SWEEP_FILE = "sweep.json"

@@ -9,11 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
+from deepmatte.config import quoted
 from deepmatte.rundir import OUTPUT_FILE, RunDir
 
 POLL_SECONDS, GRACE_SECONDS = 0.2, 30.0
@@ -73,7 +74,7 @@ def child_command(run: RunDir) -> list[str]:
         sys.executable,
         "-m",
         "deepmatte.cli.train",
-        f"hydra.run.dir='{run.path.resolve()}'",
+        f"hydra.run.dir={quoted(run.path.resolve())}",
         "hydra.output_subdir=null",
         "hydra.mode=RUN",
     ]
@@ -136,12 +137,19 @@ def _end(child: subprocess.Popen[str]) -> None:
 
 
 def _copy(child: subprocess.Popen[str], log: Path, show: Callable[[str], None], said: list[str]) -> None:
-    """Copy the output of ``child``, and keep its last line that is not empty in ``said``."""
+    """Copy the output of ``child``, and keep its last line that is not empty in ``said``.
+
+    A log that can't be written, on a full disk, is no reason to stop reading: the child would wait for ever with its next line.
+    """
     assert child.stdout is not None
-    with log.open("a", encoding="utf-8") as file:
+    with ExitStack() as stack:
+        file: BinaryIO | None = None
+        with suppress(OSError):
+            file = stack.enter_context(log.open("ab", buffering=0))
         for line in child.stdout:
-            file.write(line)
-            file.flush()
+            with suppress(OSError):
+                if file is not None:
+                    file.write(line.encode(errors="replace"))
             show(line.rstrip())
             if line.strip():
                 said[:] = [line.strip()]

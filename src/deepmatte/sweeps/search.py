@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -24,7 +25,7 @@ def count_trials(file: Path) -> dict[str, int]:
     if not file.is_file():
         return {}
     try:
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=30)) as database:
+        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=30)) as database:
             return dict(database.execute("SELECT state, COUNT(*) FROM trials GROUP BY state").fetchall())
     except sqlite3.Error as error:
         raise InputError(f"{file}: not a study of Optuna ({error}); move it away to start the search anew") from error

@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepmatte.files import write_text
 from deepmatte.lifeline import PARENT
 from deepmatte.locks import INHERITED
-from deepmatte.rundir import OUTPUT_FILE, write_text
+from deepmatte.rundir import OUTPUT_FILE
 from deepmatte.sweeps.process import Stop, Stopper, deadline, run_tree
 
 PATIENCE_MINUTES = 0.5

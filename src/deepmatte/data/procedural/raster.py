@@ -7,9 +7,10 @@ front by the "over" operator: where two of them share a pixel, their coverages c
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from deepmatte.ops.compiled import njit
 
 Array = NDArray[np.float64]
 
@@ -66,7 +67,7 @@ def polygon_coverage(points: Array, height: int, width: int) -> Array:
     return cover
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _ramp(t: float) -> float:
     """Integral of clamp(t, 0, 1)."""
     if t <= 0:
@@ -74,7 +75,7 @@ def _ramp(t: float) -> float:
     return 0.5 * t * t if t < 1 else t - 0.5
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _add_edge(xa, ya, xb, yb, cover, top, left, bottom, right):
     """Add to ``cover`` the signed area to the right of an edge.
 
@@ -99,7 +100,7 @@ def _add_edge(xa, ya, xb, yb, cover, top, left, bottom, right):
             cover[row, column] += sign * (y1 - y0) * mean
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _paint_strands(left, right, colours, opacity, premultiplied, alpha):
     """Paint strands one after the other; the quadrilaterals of one strand share edges, so that their areas simply add."""
     size = alpha.shape[0]

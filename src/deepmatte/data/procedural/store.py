@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmatte.errors import InputError
+from deepmatte.files import atomic
 
 CHECKSUM_BYTES = 32
 
@@ -55,16 +54,6 @@ class Store:
     def write(self, name: str, planes: NDArray[np.uint8]) -> None:
         """Keep the planes of ``name``; raises InputError where the folder can't be written."""
         pixels = planes.tobytes()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            descriptor, aside = tempfile.mkstemp(prefix=f".{name}.", dir=self.folder)
-        except OSError as error:
-            raise InputError(f"{self.folder}: rendered samples can't be kept there ({error.strerror}): set source.cache_dir") from None
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(pixels + checksum(pixels))
-            Path(aside).replace(self.path(name))
-        except OSError as error:
-            raise InputError(f"{self.path(name)}: writing failed ({error.strerror}): free some space or set source.cache_dir") from None
-        finally:
-            Path(aside).unlink(missing_ok=True)
+        cure = "make room there, or set source.cache_dir to another folder"
+        with atomic(self.path(name), sync=False, cure=cure) as file:  # the checksum tells what a power failure has left
+            file.write(pixels + checksum(pixels))

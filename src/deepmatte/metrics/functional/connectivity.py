@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numba import njit
 
 from deepmatte.metrics.functional.inputs import Image, Pair, prepare
 from deepmatte.metrics.functional.protocols import Protocol
+from deepmatte.ops.compiled import njit
 from deepmatte.ops.components import nested_components
 
 THETA = 0.15

@@ -1,0 +1,151 @@
+"""One atomic write, and in one line what the file system refuses. Imports nothing but the errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from deepmatte.errors import InputError
+
+PathLike = str | os.PathLike[str]
+
+ASIDE = ".part"
+"""How the names of files end that are being written; what a killed process has left of them may be removed."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_CURES = {
+    **dict.fromkeys(_FULL, "make room and repeat the command"),
+    errno.EROFS: "choose a place that can be written",
+    errno.EACCES: "change its permissions, or choose another place",
+    errno.EPERM: "change its permissions, or choose another place",
+    errno.ENOENT: "its folder is gone; put it back, or choose another place",
+    errno.EIO: "check the disk, or choose another place",
+}
+
+
+def named(path: PathLike) -> str:
+    r"""Return the path as it may stand in a one-line message: control characters are escaped.
+
+    >>> named("a b.png"), named("two\nlines.png")
+    ('a b.png', "'two\\nlines.png'")
+    """
+    text = os.fspath(path)
+    return text if text.isprintable() else repr(text)
+
+
+def is_full(error: OSError) -> bool:
+    """Say whether the disk, a quota or a limit left no room for what was written."""
+    return error.errno in _FULL
+
+
+def unwritable(path: PathLike, error: OSError, cure: str | None = None) -> InputError:
+    """Return the error that names a path that can't be written, why, and what to do; ``cure`` is what the caller knows better.
+
+    >>> unwritable("a.csv", OSError(errno.ENOSPC, "No space left on device"))
+    InputError("a.csv: can't be written (No space left on device); make room and repeat the command")
+    """
+    known = _CURES.get(error.errno or 0, "make room or a folder there, or choose another place")
+    return InputError(f"{named(path)}: can't be written ({error.strerror or type(error).__name__}); {cure or known}")
+
+
+def refused(error: BaseException) -> InputError | None:
+    """Return the line for what no program is to blame for, a full or read-only disk or a path without permission; None for others."""
+    if not isinstance(error, OSError) or error.errno not in _CURES or error.errno == errno.ENOENT:
+        return None
+    return unwritable(error.filename or "the output", error)
+
+
+@contextmanager
+def writing(path: PathLike, cure: str | None = None) -> Iterator[None]:
+    """Turn what the file system refuses while ``path`` is written into an `InputError` that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error, cure) from error
+
+
+@contextmanager
+def atomic(path: PathLike, *, parents: bool = True, sync: bool = True, cure: str | None = None) -> Iterator[IO[bytes]]:
+    """Yield a file that becomes ``path`` at the end; a reader sees the old content or the new one, never half of it.
+
+    It lies beside its destination, since a rename between file systems would be a copy. Whatever is raised inside, Ctrl-C
+    included, leaves the old content and nothing else. What is no file, such as ``/dev/stdout``, is written to as it is.
+
+    Args:
+        path: the destination.
+        parents: make the folder where it is missing.
+        sync: wait for the disk, so that a power failure can't leave an empty file; not needed where readers check the content.
+        cure: what to do where it can't be written, if that is not to make room or to choose another place.
+
+    Raises:
+        InputError: it can't be written.
+    """
+    target = Path(path)
+    with writing(target, cure):
+        if parents:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not stat.S_ISREG(target.stat().st_mode) and not target.is_dir():
+            with target.open("wb") as file:
+                yield file
+            return
+        # Cut, since a name has 255 bytes at most.
+        aside = target.with_name(f".{target.name[:50]}.{uuid.uuid4().hex[:12]}{ASIDE}")
+        try:
+            with aside.open("xb") as file:
+                yield file
+                file.flush()
+                if sync:
+                    os.fsync(file.fileno())
+            aside.replace(target)
+        except BaseException:
+            with suppress(OSError):
+                aside.unlink()
+            raise
+        if sync:
+            _sync_folder(target.parent)
+
+
+def check_folder(folder: Path, cure: str | None = None) -> None:
+    """Make a folder, and raise InputError where nothing can be written to it: before the work, not after it."""
+    with writing(folder, cure):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+
+
+def write_text(path: PathLike, text: str, *, parents: bool = True) -> None:
+    """Write ``text`` in UTF-8 as `atomic` does."""
+    write_bytes(path, text.encode(), parents=parents)
+
+
+def write_bytes(path: PathLike, data: bytes | memoryview, *, parents: bool = True) -> None:
+    """Write ``data`` as `atomic` does."""
+    with atomic(path, parents=parents) as file:
+        file.write(data)
+
+
+def own_folder(places: Iterable[Path]) -> Path | None:
+    """Return the first of the places that is, or can be made, a folder of this user that no other user can write to."""
+    for place in places:
+        with suppress(OSError):
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            status = place.lstat()
+            mine = status.st_uid == os.geteuid() and stat.S_ISDIR(status.st_mode) and not status.st_mode & 0o022
+            if mine and os.access(place, os.R_OK | os.W_OK | os.X_OK):
+                return place
+    return None
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # some file systems can't
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,53 @@
+"""numba's compiler, whose cache on disk needs a folder: that of the package, the user's, or else a temporary one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core.caching import InTreeCacheLocator, UserProvidedCacheLocator, UserWideCacheLocator
+
+from deepmatte.files import own_folder
+
+
+def _source() -> None:
+    """Stand for any function of a module where numba looks for a folder."""
+
+
+def _find_cache() -> None:
+    """Let numba keep what it compiles in a temporary folder where the package's and the user's can't be written.
+
+    It would raise while our modules, or pymatting's, are imported. In a shared installation neither may be writable.
+    """
+    spec = find_spec("pymatting")
+    root = Path((spec.submodule_search_locations or [""])[0]) if spec else Path(__file__).parent
+    modules = (__file__, root / "foreground" / "estimate_foreground_ml.py", root / "util" / "kdtree.py")
+    locators = (UserProvidedCacheLocator, InTreeCacheLocator, UserWideCacheLocator)  # in numba's order
+    if all(any(locator.from_function(_source, str(module)) for locator in locators) for module in modules):
+        return
+    try:
+        place = Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        return  # nothing can be written anywhere
+    folder = own_folder([place / f"deepmatte-numba-{os.geteuid()}"]) or Path(tempfile.mkdtemp(prefix="deepmatte-numba-"))
+    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+
+
+def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return numba's decorator of this name; where nothing at all can be written, it compiles in every process."""
+
+    def compiled(function: Callable[..., Any]) -> Any:
+        try:
+            return numba.njit(**options)(function)
+        except RuntimeError:
+            return numba.njit(**options | {"cache": False})(function)
+
+    return compiled
+
+
+_find_cache()
