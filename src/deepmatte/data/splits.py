@@ -28,6 +28,52 @@ def split_of(name: str, val_fraction: float, test_fraction: float) -> Split:
     return "val" if place < test_fraction + val_fraction else "train"
 
 
+def shown_elsewhere(
+    pool: Mapping[str, tuple[Path, ...]], others: Mapping[str, tuple[Path, ...]], shown: Callable[[str], str], one_place: bool
+) -> dict[str, tuple[str, Path]]:
+    """Return the items of ``pool`` that ``others`` show, too: why, and the first file of the other one.
+
+    Two items show the same if they have a picture or matte file in common, or are of one foreground by ``shown``. Foregrounds of equal
+    names in two places are the same only where one of their files is copied, unless ``one_place`` says that both sets are named by the
+    same pattern. Whatever else shows the foreground of such an item shows the same, too.
+    """
+    by_file: dict[tuple[int, Path], Path] = {}
+    twins: dict[str, list[tuple[str, tuple[Path, ...]]]] = {}
+    for name, files in others.items():
+        for place, file in enumerate(_picture_and_matte(files)):
+            by_file.setdefault((place, file), files[0])
+        twins.setdefault(shown(name), []).append((name, files))
+    found: dict[str, tuple[str, Path]] = {}
+    same: dict[str, Path] = {}
+    for name, files in pool.items():
+        pictures = _picture_and_matte(files)
+        files_in_common = [by_file[key] for key in enumerate(pictures) if key in by_file]
+        if files_in_common:
+            found[name] = "same file", files_in_common[0]
+        else:
+            for other, theirs in twins.get(shown(name), []):
+                if one_place or any(map(_same_content, pictures, _picture_and_matte(theirs))):
+                    found[name] = "same name" if name == other else "same foreground", theirs[0]
+                    break
+        if name in found:
+            same.setdefault(shown(name), found[name][1])
+    for name in pool:
+        if name not in found and shown(name) in same:
+            found[name] = "same foreground", same[shown(name)]
+    return found
+
+
+def _picture_and_matte(files: tuple[Path, ...]) -> tuple[Path, Path]:
+    """Return the two files of an item, which are one for backgrounds and for foregrounds with an alpha channel."""
+    return files[0], files[min(1, len(files) - 1)]
+
+
+def _same_content(one: Path, other: Path) -> bool:
+    if one == other:
+        return True
+    return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
+
+
 def identity_rule(pattern: str | None) -> Callable[[str], str]:
     """Return the function from a picture's name to the foreground that it shows.
 
