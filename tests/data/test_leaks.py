@@ -82,7 +82,7 @@ def test_pictures_whose_finished_images_are_the_test_are_not_trained_on(tmp_path
     (line,) = source.excluded
     assert "the test split" in line
     assert "5 of the foregrounds" in line
-    assert "n00_fg.png (same file as " in line
+    assert "n00_fg.png (same matte as " in line
     assert "and 2 more" in line
     everywhere = opened(tmp_path, **keys, test={"image": "*_rgb.png", "alpha": "*_alpha.png"})
     refused(lambda: everywhere.foregrounds("train"), "data.source.test: shows all 12 foregrounds", "none is left to train on")
@@ -104,7 +104,7 @@ def test_photographs_over_their_own_background_that_are_the_test_are_not_trained
 def test_a_training_split_with_a_place_of_its_own_that_shows_the_test_is_refused(tmp_path):
     keys = flat_folder(tmp_path)
     source = opened(tmp_path, background="bg", train=keys, test={"image": "n0[3]_rgb.png", "alpha": "n0[3]_alpha.png"})
-    refused(lambda: source.foregrounds("train"), "n03_fg.png: shows what the test split shows, too", "n03_rgb.png, same file", "remove it")
+    refused(lambda: source.foregrounds("train"), "n03_fg.png: shows what the test split shows, too", "n03_rgb.png, same matte", "remove it")
 
 
 def test_what_shows_the_foreground_of_a_test_image_is_not_trained_on(tmp_path):
@@ -352,5 +352,5 @@ def test_a_resumed_run_remembers_what_it_was_trained_on_before():
     earlier, now = ({"format": 1, "mattes": mattes, "drawn": []} for mattes in (one, two))
     assert joined_records(earlier, now)["mattes"] == two + one
     assert joined_records(now, now) == now
-    for strange in (None, 3, {"format": 7}):
+    for strange in (None, 3, {"format": 7}, {"format": 1, "mattes": 3}):
         assert joined_records(strange, now) == now

@@ -223,7 +223,7 @@ class FolderData:
             if self._says(what, "train"):
                 text = f"shows what the {split} split shows, too ({named(other)}, {why})"
                 raise InputError(f"{named(pool[name][0])}: {text}; remove it from one of the two")
-        self._excluded[what, split] = [f"{named(pool.pop(name)[0])} ({why} as {named(other)})" for name, (why, other) in taken.items()]
+        self._excluded[what, split] = [_reason(pool.pop(name)[0], why, other) for name, (why, other) in taken.items()]
         if not pool:
             cure = "give the two splits pictures of their own (data.source.train, data.source.test)"
             raise InputError(f"data.source.{split}: shows all {len(taken)} {what}, so that none is left to train on; {cure}")
@@ -277,3 +277,7 @@ class FolderData:
         if str(error) not in self.problems:
             self.problems.append(str(error))
             _log.warning("skipped (%d): %s", len(self.problems), error)
+
+
+def _reason(file: Path, why: str, other: Path) -> str:
+    return f"{named(file)} ({why})" if file == other else f"{named(file)} ({why} as {named(other)})"

@@ -127,10 +127,12 @@ def training_record(source: Source, prints: Sequence[Fingerprint]) -> dict[str, 
 
 def joined_records(earlier: Any, record: dict[str, Any]) -> dict[str, Any]:
     """Return ``record`` with what an earlier one has beside it, for a run that was resumed after its data have changed."""
-    if not isinstance(earlier, dict) or earlier.get("format") != FORMAT:
-        return record
     keys = ("mattes", "drawn")
-    return record | {key: [*record[key], *(one for one in earlier.get(key, []) if one not in record[key])] for key in keys}
+    fits = isinstance(earlier, dict) and earlier.get("format") == FORMAT and all(isinstance(earlier.get(key), list) for key in keys)
+    if not fits:
+        return record
+    known = {repr(one) for key in keys for one in record[key]}
+    return record | {key: [*record[key], *(one for one in earlier[key] if repr(one) not in known)] for key in keys}
 
 
 def trained_on(record: Any, source: Source, split: Split, prints: Sequence[Fingerprint]) -> dict[str, str]:

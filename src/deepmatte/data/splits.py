@@ -48,9 +48,9 @@ def shown_elsewhere(
     same: dict[str, Path] = {}
     for name, files in pool.items():
         pictures = _picture_and_matte(files)
-        files_in_common = [by_file[key] for key in enumerate(pictures) if key in by_file]
-        if files_in_common:
-            found[name] = "same file", files_in_common[0]
+        places = [place for place, file in enumerate(pictures) if (place, file) in by_file]
+        if places:
+            found[name] = ("same file", "same matte")[places[0]], by_file[places[0], pictures[places[0]]]
         else:
             for other, theirs in twins.get(shown(name), []):
                 if one_place or any(map(_same_content, pictures, _picture_and_matte(theirs))):
