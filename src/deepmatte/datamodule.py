@@ -27,6 +27,8 @@ from deepmatte.data import (
     StreamSampler,
     collate,
 )
+from deepmatte.data.fingerprints import Fingerprint
+from deepmatte.data.leaks import refuse_leaks, scored_apart
 from deepmatte.errors import InputError
 
 _log = logging.getLogger(__name__)
@@ -73,9 +75,14 @@ class MattingData(pl.LightningDataModule):
         self.cache = PictureCache(**(cache if cache is not None else {"max_gb": 0}))
         self._datasets: dict[str, MattingDataset[Any]] = {}
         self._kept: list[Any] = []
+        self.trained_on: list[Fingerprint] = []
 
     def check(self, splits: Sequence[str], world_size: int = 1) -> None:
-        """Find what is wrong with the data before any work is done, and prepare what has to be prepared."""
+        """Find what is wrong with the data before any work is done, and prepare what has to be prepared.
+
+        Raises:
+            InputError: something can't be used, or a matte to train on is in another split, too.
+        """
         if hasattr(self.source, "prepare"):
             self.source.prepare(splits)
         for split in splits:
@@ -83,6 +90,13 @@ class MattingData(pl.LightningDataModule):
         if "train" in splits:
             StreamSampler(self.samples_per_epoch, self.batch_size, world_size=world_size)
             self.cache.prepare(self._kept, skip=self.on_error == "skip")
+            sets: dict[Any, list[Any]] = {split: [self.shown(split), *scored_apart(self.source, split)] for split in splits}  # type: ignore[arg-type]
+            self.trained_on = refuse_leaks(sets, self.source.name, skip=self.on_error == "skip")["train"]
+
+    def shown(self, split: str) -> Any:
+        """Return the set of a split whose mattes are learned from or scored: foregrounds, or finished images."""
+        dataset = self.train_dataset() if split == "train" else self.eval_dataset(split)
+        return dataset.images if isinstance(dataset, ImageDataset) else dataset.foregrounds
 
     def _layers(self, split: Split) -> tuple[ForegroundSet, BackgroundSet]:
         """Return foregrounds and backgrounds of a split; what is read in every epoch comes from the cache of decoded pictures."""

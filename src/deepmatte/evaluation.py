@@ -14,7 +14,11 @@ from rich.console import Console
 from deepmatte import build, report
 from deepmatte.baselines import ClassicalMatting, SolvedDataset
 from deepmatte.classical import METHODS, ClassicalMethod
+from deepmatte.data.fingerprints import fingerprints
+from deepmatte.data.images import named
+from deepmatte.data.leaks import trained_on
 from deepmatte.data.parallel import num_cores
+from deepmatte.data.sources import Split
 from deepmatte.datamodule import MattingData
 from deepmatte.errors import InputError
 from deepmatte.files import check_folder
@@ -22,8 +26,11 @@ from deepmatte.kinds import check_own_keys
 from deepmatte.metrics import METRICS_VERSION
 from deepmatte.metrics.functional.robustness import RADII
 from deepmatte.models import MattingModel
-from deepmatte.rundir import FINISHED, RunDir, provenance
+from deepmatte.rundir import FINISHED, TRAINED_ON_FILE, RunDir, provenance
 from deepmatte.scoring import model_of_run, score
+
+MOST_PAIRS = 3
+"""Pictures that a warning names of those that the run was trained on."""
 
 MOST_NOTES = 5
 """Of more pictures than these a method's remarks are not printed, only recorded."""
@@ -51,6 +58,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         model, checkpoint, source = ClassicalMatting(method), None, ""
     data = build.build_data(settings)
     data.check(splits=(config.split,))
+    known = _trained_on(RunDir(Path(config.run)), data, config.split) if method is None and rank_zero_only.rank == 0 else {}
     if method is not None:
         _prepare(method, data, config)
     name = config.name or f"{data.source.name}_{config.split}"
@@ -82,13 +90,40 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         metrics_version=METRICS_VERSION,
         impose_trimap=settings.impose_trimap,
         dataset=scored.dataset,
+        trained_on=None if known is None else list(known),
         scores=scored.scores,
         cost={"seconds": round(time.monotonic() - start, 1)},
         error=None,
         **provenance(),
     )
     _print(output, result)
+    if known:
+        print(_warning(known, home, scored.dataset))
     return result
+
+
+def _trained_on(run: RunDir, data: MattingData, split: Split) -> dict[str, str] | None:
+    """Return the pictures whose mattes the run was trained on, by name, with the names that training had for them; None if it is unknown.
+
+    Raises:
+        InputError: the run's record of its mattes can't be used.
+    """
+    record = run.trained_on()
+    if record is None:
+        return None
+    prints = fingerprints(data.shown(split), f"{split}: fingerprints of the mattes", skip=data.on_error == "skip")
+    try:
+        return trained_on(record, data.source, split, prints)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        file, cure = run.path / TRAINED_ON_FILE, "remove it, and what the run was trained on is unknown"
+        raise InputError(f"{file}: no record of mattes ({str(error)[:80]}); {cure}") from None
+
+
+def _warning(known: dict[str, str], run: Path, dataset: dict[str, Any]) -> str:
+    pairs = [named(name) if name == trained else f"{named(name)} (there {named(trained)})" for name, trained in known.items()]
+    some = ", ".join(pairs[:MOST_PAIRS]) + (f" and {len(pairs) - MOST_PAIRS} more" if len(pairs) > MOST_PAIRS else "")
+    text = f"warning: {run} was trained on mattes of {dataset['name']} {dataset['split']}, {len(pairs)} in all: {some}"
+    return f"{text}; its scores don't tell how it does on new pictures"
 
 
 def _print(output: RunDir, result: dict[str, Any]) -> None:

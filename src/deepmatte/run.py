@@ -22,6 +22,7 @@ from deepmatte import build, report
 from deepmatte.callbacks import Curves, EpochLines, LastCheckpoint, PictureGrids, Progress
 from deepmatte.checkpoints import newest_checkpoint, read_checkpoint
 from deepmatte.config import config_hash
+from deepmatte.data.leaks import joined_records, training_record
 from deepmatte.datamodule import MattingData
 from deepmatte.errors import InputError, RunError, one_line
 from deepmatte.files import check_folder, refused
@@ -110,6 +111,10 @@ class _Job:
             error=None,
             **provenance(),
         )
+        record = training_record(self.data.source, self.data.trained_on)
+        self.run.write_trained_on(joined_records(self.run.trained_on(), record) if self.resumes else record)
+        for line in getattr(self.data.source, "excluded", []):
+            print(line)
 
     def fit(self) -> None:
         """Run the stages that are not done yet, one ``Trainer.fit`` each: DDP's reducer must be built for the parts that learn."""

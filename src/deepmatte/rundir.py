@@ -29,6 +29,7 @@ RESULT_FILE = "result.json"
 PER_IMAGE_FILE = "per_image.csv"
 PROGRESS_FILE = "progress.json"
 OUTPUT_FILE = "output.log"
+TRAINED_ON_FILE = "trained_on.json"
 FINISHED = "finished"
 
 
@@ -108,6 +109,26 @@ class RunDir:
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
+
+    def write_trained_on(self, record: Mapping[str, Any]) -> None:
+        """Write ``trained_on.json``: by what the mattes that the run is trained on are known again."""
+        write_text(self.path / TRAINED_ON_FILE, json.dumps(record) + "\n")
+
+    def trained_on(self) -> Any:
+        """Return what ``trained_on.json`` holds, unchecked; None where there is none.
+
+        Raises:
+            InputError: it is not JSON.
+        """
+        file = self.path / TRAINED_ON_FILE
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(
+                f"{file}: not readable as JSON ({str(error)[:80]}); remove it, and what the run was trained on is unknown"
+            ) from None
 
     def clear(self) -> None:
         """Remove what an earlier run has left, but not its lock, nor the log that the launcher of this one is writing."""

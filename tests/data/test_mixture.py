@@ -154,7 +154,7 @@ def test_a_mixture_trains(tree, tmp_path: Path):
 
 def test_parts_that_have_finished_images_are_not_composited(tmp_path: Path, tree):
     root = tree(size=(40, 40))
-    images = FolderData(root, foreground="fg", alpha="alpha", background="bg", test={"image": "fg", "alpha": "alpha"}, val_fraction=0)
+    images = FolderData(root, foreground="fg", alpha="alpha", background="bg", test={"image": "fg/c*", "alpha": "alpha/c*"}, val_fraction=0)
     mixed = Mixture({"own": {"source": images}, "drawn": {"source": Drawn("drawn", 2, 0)}})
     assert {name.split("/")[0] for name in mixed.foregrounds("train").names} == {"own", "drawn"}
     assert mixed.foregrounds("test").names == ["drawn/drawn0", "drawn/drawn1"]

@@ -7,6 +7,7 @@ import pytest
 from layout_trees import pair, save
 from small_pictures import photograph
 
+from deepmatte.cli.data import main
 from deepmatte.data import Composition, FolderData
 from deepmatte.data.splits import identity_rule, listed, read_names
 from deepmatte.data.verify import verify
@@ -115,6 +116,39 @@ def test_lists_that_name_nothing_or_two_things_are_refused(tmp_path):
             read_names(tmp_path / "l.txt", "data.source.names")
     with pytest.raises(InputError, match="no such list"):
         read_names(tmp_path / "none.txt", "data.source.names")
+
+
+def test_names_with_dots_and_folders_are_listed_as_they_are(tmp_path):
+    """Only the suffix of a picture is no part of a name; a folder chooses between equal names."""
+    items = dict.fromkeys(["Glas & Netz/x.y.z_0", "Glas & Netz/x.y", "Holz/x.y", "caf\u00e9"], 1)
+    lines = ["Glas & Netz/x.y.z_0", "Holz\\x.y.PNG", "cafe\u0301"]
+    assert set(listed(items, lines, tmp_path)) == {"Glas & Netz/x.y.z_0", "Holz/x.y", "caf\u00e9"}
+    with pytest.raises(InputError, match=r"names x\.y, but Glas & Netz/x\.y and Holz/x\.y both have that name"):
+        listed(items, ["x.y"], tmp_path)
+    root = numbered(tmp_path, ["a.b_0", "a.b_1", "c"])
+    (root / "test.txt").write_text("a.b_0\n")
+    assert names_in(FolderData(root, test={"names": "test.txt"}, val_fraction=0), "test") == [{"a.b_0"}]
+
+
+def test_a_set_whose_training_split_can_not_be_used_is_not_verified(tmp_path, capsys):
+    root = numbered(tmp_path, list("abcdef"))
+    (root / "train.txt").write_text("a\nnobody\n")
+    (root / "test.txt").write_text("b\n")
+    words = [f"data.source.{split}={{names: {split}.txt}}" for split in ("train", "test")]
+    recipe = [
+        "composition.crop_sizes=[16]",
+        "composition.size=16",
+        "--processes",
+        "1",
+        "data.source.val_fraction=0",
+        "data.source.test_fraction=0.4",
+    ]
+    assert main(["verify", "data=folder", f"data.root={root}", *words, *recipe]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("no train")
+    assert any("train.txt: names nobody, but no picture has that name" in line for line in lines)
+    (root / "train.txt").write_text("a\nc\n")
+    assert main(["verify", "data=folder", f"data.root={root}", *words, *recipe]) == 0
 
 
 def test_identity_rules_that_are_no_expression_are_refused():

@@ -138,12 +138,15 @@ def _verify(argv: list[str]) -> int:
         said_at_the_end.disabled = False
     for problem in verdict.problems:
         print(problem)
-    for split, reason in verdict.unavailable.items():
+    for note in verdict.notes:
+        print(note)
+    for split, reason in (verdict.unavailable | verdict.unusable).items():
         print(f"{split}: {reason}")
-    if len(verdict.unavailable) == 3:
+    if len(verdict.unavailable) + len(verdict.unusable) == 3:
         raise InputError(f"data={data.source.name}: there is nothing to read")
-    print(f"{verdict.num_items} items read, {len(verdict.problems)} problems")
-    return 1 if verdict.problems else 0
+    unusable = f"no {' and no '.join(verdict.unusable)} split; " if verdict.unusable else ""
+    print(f"{unusable}{verdict.num_items} items read, {len(verdict.problems)} problems")
+    return 1 if verdict.problems or verdict.unusable else 0
 
 
 def _skip_errors(node: Any) -> None:

@@ -19,8 +19,8 @@ from torch.utils.data import Dataset, default_collate, get_worker_info
 
 from deepmatte.batch import Batch
 from deepmatte.data.composition import Composition
+from deepmatte.data.decoded import origin_of
 from deepmatte.data.images import named
-from deepmatte.data.keeping import origin_of
 from deepmatte.data.planes import to_tensor
 from deepmatte.data.sources import (
     BackgroundSet,

@@ -12,7 +12,7 @@ import mmap
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -36,6 +36,19 @@ class Origin(NamedTuple):
     def matte(self) -> Path:
         """The file that holds the matte of a foreground: the second, or the only one."""
         return self.files[min(1, len(self.files) - 1)]
+
+
+@runtime_checkable
+class KnowsOrigin(Protocol):
+    """A set whose items are decoded from files."""
+
+    def origin(self, index: int) -> Origin | None:
+        """Return what an item is decoded from; None if it is not decoded from files."""
+
+
+def origin_of(items: object, index: int) -> Origin | None:
+    """Return what an item of any set is decoded from; None if the set does not know, or it is not decoded from files."""
+    return items.origin(index) if isinstance(items, KnowsOrigin) else None
 
 
 class DecodedFolder:

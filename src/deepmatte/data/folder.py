@@ -7,8 +7,10 @@ pictures, before training, too), and by ``deepmatte data verify``.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +19,8 @@ from deepmatte.data.files import Files, Links, check_files
 from deepmatte.data.images import AlphaFrom, PathLike, named
 from deepmatte.data.layout import Layout, Place
 from deepmatte.data.pictures import FolderBackgrounds, FolderForegrounds, FolderImages, Reader
-from deepmatte.data.sources import OwnBackground, Split
-from deepmatte.data.splits import identity_rule, split_of
+from deepmatte.data.sources import NoSplitError, OwnBackground, Split
+from deepmatte.data.splits import identity_rule, shown_elsewhere, split_of
 from deepmatte.errors import InputError
 
 _KEYS = {"foregrounds": {"foreground", "alpha", "names", "image"}, "backgrounds": {"background", "background_names"}}
@@ -26,6 +28,9 @@ _KEYS = {"foregrounds": {"foreground", "alpha", "names", "image"}, "backgrounds"
 
 OWN = "own"
 """The word for ``background`` by which photographs stay over their own."""
+
+MOST_NAMED = 3
+"""Pictures that a message names of those that are in two splits."""
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +112,7 @@ class FolderData:
         self.name, self.version, self.on_error = name, str(version), on_error
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
         self.problems: list[str] = []
+        self._excluded: dict[tuple[str, str], list[str]] = {}
         self._background_side = background_side
         self._uncomposited = background == OWN and image is None
         if self._uncomposited and alpha is None:
@@ -135,7 +141,7 @@ class FolderData:
             InputError: there are none, or the split consists of finished images.
         """
         if self._place(split).image is not None:
-            raise InputError(f"data={self.name}: has finished images to score, but no foregrounds to train on; choose another data=")
+            raise NoSplitError(f"data={self.name}: has finished images to score, but no foregrounds to train on; choose another data=")
         files = self._files("foregrounds", split, self._layout.foregrounds)
         return FolderForegrounds(files, self._reader, self._sizes, self._cache, self._layout.identity)
 
@@ -180,8 +186,8 @@ class FolderData:
         """Return the part of the training place that the hash of the foregrounds gives to ``split``."""
         pool = dict(find(self._shared))
         for other in ("val", "test"):
-            if self._has_own(what, other) and self._places[other].image is None:
-                self._take_out(pool, find(self._places[other]), what, other)
+            if self._has_own(what, other):
+                self._take_out(pool, find, what, other)
         shares = {
             other: fraction for other, fraction in (("val", self.val_fraction), ("test", self.test_fraction)) if self._shares(what, other)
         }
@@ -190,7 +196,8 @@ class FolderData:
         part = {name: files for name, files in pool.items() if split_of(shown(name), val, test) == split}
         if not part:
             text = f"data.source.val_fraction={val}, test_fraction={test}"
-            raise InputError(f"{text}: none of the {len(pool)} {what} falls into the {split} split; change the shares or add files")
+            kind = NoSplitError if split != "train" and not shares.get(split) else InputError
+            raise kind(f"{text}: none of the {len(pool)} {what} falls into the {split} split; change the shares or add files")
         return part
 
     def _shares(self, what: str, split: str) -> bool:
@@ -200,21 +207,45 @@ class FolderData:
         """Return the function from a name to what the picture shows; a background shows itself."""
         return self._layout.identity if what == "foregrounds" else str
 
-    def _take_out(self, pool: dict[str, tuple[Path, ...]], others: Files, what: str, split: str) -> None:
+    def _take_out(self, pool: dict[str, tuple[Path, ...]], find: Callable[[Place], Files], what: str, split: str) -> None:
         """Remove what another split shows from the pool; where the training split has a place of its own, refuse it instead."""
-        shown, theirs = self._shown(what), dict[str, set[Path]]()
-        for name, files in others.items():
-            theirs.setdefault(shown(name), set()).add(files[0])
-        paths = {files[0] for files in others.values()}  # another pattern gives the same file another name
-        keys = ("foreground", "alpha") if what == "foregrounds" else ("background",)
-        one_place = all(getattr(self._places[split], key) == getattr(self._shared, key) for key in keys)
-        for name, files in list(pool.items()):
-            twins = theirs.get(shown(name), set())
-            if files[0] not in paths and not (twins and (one_place or any(_same_content(files[0], twin) for twin in twins))):
-                continue
+        own, shared = self._places[split], self._shared
+        if own.image is None:
+            keys = ("foreground", "alpha") if what == "foregrounds" else ("background",)
+            others, one_place = find(own), all(getattr(own, key) == getattr(shared, key) for key in keys)
+        elif what == "foregrounds":
+            others = self._finished(own)
+            one_place = own.alpha == (shared.alpha or shared.foreground) or own.image == shared.foreground
+        else:
+            return  # what finished images were laid over is not known
+        taken = shown_elsewhere(pool, others, self._shown(what), one_place)
+        for name, (why, other) in taken.items():
             if self._says(what, "train"):
-                raise InputError(f"{named(files[0])}: shows what the {split} split shows, too; remove it from one of the two")
-            del pool[name]
+                text = f"shows what the {split} split shows, too ({named(other)}, {why})"
+                raise InputError(f"{named(pool[name][0])}: {text}; remove it from one of the two")
+        self._excluded[what, split] = [_reason(pool.pop(name)[0], why, other) for name, (why, other) in taken.items()]
+        if not pool:
+            cure = "give the two splits pictures of their own (data.source.train, data.source.test)"
+            raise InputError(f"data.source.{split}: shows all {len(taken)} {what}, so that none is left to train on; {cure}")
+
+    def _finished(self, place: Place) -> Files:
+        """Return finished images with their mattes; none where they can't be found, which is said when their split is asked for."""
+        with contextlib.suppress(InputError):
+            return self._layout.images(replace(place, trimap=None))
+        return {}
+
+    @property
+    def excluded(self) -> list[str]:
+        """What is not trained on because validation or test show it, in a line for each kind and split."""
+        lines = []
+        for (what, split), taken in self._excluded.items():
+            if taken:
+                some = ", ".join(taken[:MOST_NAMED]) + (f" and {len(taken) - MOST_NAMED} more" if len(taken) > MOST_NAMED else "")
+                verb = "is" if len(taken) == 1 else "are"
+                lines.append(
+                    f"data={self.name}: {len(taken)} of the {what} {verb} not trained on, since the {split} split shows the same: {some}"
+                )
+        return lines
 
     def _checked(self, files: Files, what: str, split: Split) -> Files:
         """Return the items whose files agree with one another; of what is scored, mattes and trimaps are read."""
@@ -248,7 +279,5 @@ class FolderData:
             _log.warning("skipped (%d): %s", len(self.problems), error)
 
 
-def _same_content(one: Path, other: Path) -> bool:
-    if one == other:
-        return True
-    return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
+def _reason(file: Path, why: str, other: Path) -> str:
+    return f"{named(file)} ({why})" if file == other else f"{named(file)} ({why} as {named(other)})"

@@ -7,35 +7,22 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from deepmatte.data.cache import ArrayCache, Arrays, default_folder
-from deepmatte.data.decoded import DecodedFolder, Origin
+from deepmatte.data.decoded import DecodedFolder, KnowsOrigin, Origin
 from deepmatte.data.edges import edge_index
 from deepmatte.data.images import flat_matte, named, read_header
-from deepmatte.data.sources import BackgroundSet, ForegroundSet, HasTrimaps, KnowsForegrounds, KnowsSizes
+from deepmatte.data.sources import BackgroundSet, ForegroundSet, HasAlpha, HasTrimaps, KnowsForegrounds, KnowsSizes
 from deepmatte.errors import InputError
 
 MAPPED_BYTES = 2**30
 """Pictures that a process keeps mapped; mapped pages count as its resident memory, although processes share them."""
 
 Set = TypeVar("Set", bound=Any)
-
-
-@runtime_checkable
-class KnowsOrigin(Protocol):
-    """A set whose items are decoded from files."""
-
-    def origin(self, index: int) -> Origin | None:
-        """Return what an item is decoded from; None if it is not decoded from files."""
-
-
-def origin_of(items: object, index: int) -> Origin | None:
-    """Return what an item of any set is decoded from; None if the set does not know, or it is not decoded from files."""
-    return items.origin(index) if isinstance(items, KnowsOrigin) else None
 
 
 class PictureCache:
@@ -200,6 +187,14 @@ class KeptForegrounds(_Kept[ForegroundSet]):
         """Return colours, uint8 (H, W, 3), and alpha, uint8 or uint16 (H, W), read-only."""
         colours, alpha, _ = self.arrays(index)
         return colours, alpha
+
+    def alpha(self, index: int) -> np.ndarray:
+        """Return alpha alone, uint8 or uint16 (H, W), from the cache where it is there."""
+        key = self.key(index)
+        kept = None if key is None else self.cache.folder.read(key)
+        if kept is not None:
+            return kept[1]
+        return self.items.alpha(index) if isinstance(self.items, HasAlpha) else self.items.load(index)[1]
 
     def edges(self, index: int) -> np.ndarray:
         """Return the matte's `edge_index`."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from deepmatte.data.files import Files, Links, OnError, check_names, find_pictures, refuse
 from deepmatte.data.images import PathLike, named
-from deepmatte.data.splits import listed, read_names
+from deepmatte.data.splits import listed, read_lines
 from deepmatte.errors import InputError
 
 
@@ -116,4 +116,4 @@ class Layout:
         if names is None:
             return found
         path = self.root / names
-        return listed(found, read_names(path, f"data.source.{key}"), path)
+        return listed(found, read_lines(path, f"data.source.{key}"), path)

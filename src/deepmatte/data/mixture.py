@@ -15,6 +15,7 @@ from deepmatte.data.sources import (
     BackgroundSet,
     CompositionSource,
     ForegroundSet,
+    HasAlpha,
     HasDigest,
     HasTrimaps,
     ImageSource,
@@ -90,6 +91,12 @@ class MixedForegrounds(_Joined):
         items = self._sets[part]
         return items.size(place) if isinstance(items, KnowsSizes) else items.load(place)[1].shape
 
+    def alpha(self, index: int) -> np.ndarray:
+        """Return alpha alone, uint8 or uint16 (H, W)."""
+        part, place = self._items[index]
+        items = self._sets[part]
+        return items.alpha(place) if isinstance(items, HasAlpha) else items.load(place)[1]
+
     def trimap(self, index: int) -> np.ndarray | None:
         """Return the trimap that a foreground's source has for it, or None."""
         part, place = self._items[index]
@@ -137,6 +144,11 @@ class Mixture:
     def problems(self) -> list[str]:
         """What the parts have skipped so far."""
         return [problem for source in self.sources.values() for problem in getattr(source, "problems", [])]
+
+    @property
+    def excluded(self) -> list[str]:
+        """What the parts don't train on because their validation or test shows it."""
+        return [line for source in self.sources.values() for line in getattr(source, "excluded", [])]
 
     def prepare(self, splits: Sequence[Split]) -> None:
         """Let the parts prepare themselves."""

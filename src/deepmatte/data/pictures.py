@@ -45,6 +45,10 @@ class Reader:
             pixels, matte = read_image(colours), read_alpha(alpha, self.alpha_from)
         return self._own_colours(pixels, matte), matte
 
+    def alpha(self, colours: Path, alpha: Path | None = None) -> np.ndarray:
+        """Return alpha, uint8 or uint16 (H, W), as `foreground` and `image` do."""
+        return read_cutout(colours)[1] if alpha is None else read_alpha(alpha, self.alpha_from)
+
     def background(self, file: Path) -> tuple[np.ndarray]:
         """Return colours, uint8 (H, W, 3)."""
         return (read_image(file),)
@@ -114,6 +118,10 @@ class FolderForegrounds(FileSet):
         colours, alpha = self._cache.get(files, lambda: self._reader.foreground(*files))
         return colours, alpha
 
+    def alpha(self, index: int) -> np.ndarray:
+        """Return alpha alone, uint8 or uint16 (H, W)."""
+        return self._reader.alpha(*self.files[index][:2])
+
     def trimap(self, index: int) -> np.ndarray | None:
         """Return the given trimap, uint8 0 / 128 / 255 (H, W), or None where there is none."""
         _, *others = self.files[index]
@@ -149,6 +157,10 @@ class FolderImages(FileSet):
     def foreground(self, index: int) -> str:
         """Return the foreground that an image shows: composites of one foreground are not independent."""
         return self._foregrounds[index]
+
+    def alpha(self, index: int) -> np.ndarray:
+        """Return alpha alone, uint8 or uint16 (H, W)."""
+        return self._reader.alpha(*self.files[index][:2])
 
     def load(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return image, uint8 (H, W, 3), trimap, uint8 0 / 128 / 255 (H, W), and alpha, uint8 or uint16 (H, W)."""

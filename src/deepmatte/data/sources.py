@@ -11,7 +11,13 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from deepmatte.errors import InputError
+
 Split = Literal["train", "val", "test"]
+
+
+class NoSplitError(InputError):
+    """A source was not made to have a split, such as a set of photographs to score that has nothing to train on."""
 
 
 @runtime_checkable
@@ -85,6 +91,14 @@ class KnowsEdges(Protocol):
 
     def edges(self, index: int) -> np.ndarray:
         """Return the matte's `deepmatte.data.edges.edge_index`."""
+
+
+@runtime_checkable
+class HasAlpha(Protocol):
+    """A set that can read mattes without their colours."""
+
+    def alpha(self, index: int) -> np.ndarray:
+        """Return alpha, uint8 or uint16 (H, W) with full scale = 1."""
 
 
 @runtime_checkable

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from deepmatte.data.images import named
+from deepmatte.data.images import SUFFIXES, named
 from deepmatte.data.sources import Split
 from deepmatte.errors import InputError
 
@@ -26,6 +27,52 @@ def split_of(name: str, val_fraction: float, test_fraction: float) -> Split:
     if place < test_fraction:
         return "test"
     return "val" if place < test_fraction + val_fraction else "train"
+
+
+def shown_elsewhere(
+    pool: Mapping[str, tuple[Path, ...]], others: Mapping[str, tuple[Path, ...]], shown: Callable[[str], str], one_place: bool
+) -> dict[str, tuple[str, Path]]:
+    """Return the items of ``pool`` that ``others`` show, too: why, and the first file of the other one.
+
+    Two items show the same if they have a picture or matte file in common, or are of one foreground by ``shown``. Foregrounds of equal
+    names in two places are the same only where one of their files is copied, unless ``one_place`` says that both sets are named by the
+    same pattern. Whatever else shows the foreground of such an item shows the same, too.
+    """
+    by_file: dict[tuple[int, Path], Path] = {}
+    twins: dict[str, list[tuple[str, tuple[Path, ...]]]] = {}
+    for name, files in others.items():
+        for place, file in enumerate(_picture_and_matte(files)):
+            by_file.setdefault((place, file), files[0])
+        twins.setdefault(shown(name), []).append((name, files))
+    found: dict[str, tuple[str, Path]] = {}
+    same: dict[str, Path] = {}
+    for name, files in pool.items():
+        pictures = _picture_and_matte(files)
+        places = [place for place, file in enumerate(pictures) if (place, file) in by_file]
+        if places:
+            found[name] = ("same file", "same matte")[places[0]], by_file[places[0], pictures[places[0]]]
+        else:
+            for other, theirs in twins.get(shown(name), []):
+                if one_place or any(map(_same_content, pictures, _picture_and_matte(theirs))):
+                    found[name] = "same name" if name == other else "same foreground", theirs[0]
+                    break
+        if name in found:
+            same.setdefault(shown(name), found[name][1])
+    for name in pool:
+        if name not in found and shown(name) in same:
+            found[name] = "same foreground", same[shown(name)]
+    return found
+
+
+def _picture_and_matte(files: tuple[Path, ...]) -> tuple[Path, Path]:
+    """Return the two files of an item, which are one for backgrounds and for foregrounds with an alpha channel."""
+    return files[0], files[min(1, len(files) - 1)]
+
+
+def _same_content(one: Path, other: Path) -> bool:
+    if one == other:
+        return True
+    return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
 
 
 def identity_rule(pattern: str | None) -> Callable[[str], str]:
@@ -80,28 +127,37 @@ def read_names(path: Path, key: str) -> list[str]:
 
 
 def stem_of(name: str) -> str:
-    """Return a name without folders and suffix.
+    """Return a name without folders and without the suffix of a picture; other dots belong to it.
 
-    >>> stem_of("Other/fg/cat.2.jpg"), stem_of("cat.2.jpg")
-    ('cat.2', 'cat.2')
+    >>> stem_of("Other/fg/cat.2.jpg"), stem_of("cat.2.JPG"), stem_of("x.y.z_0")
+    ('cat.2', 'cat.2', 'x.y.z_0')
     """
-    return PurePosixPath(name.replace("\\", "/")).stem
+    return _without_suffix(name.replace("\\", "/").rpartition("/")[2])
 
 
-def listed(items: Mapping[str, Item], names: Iterable[str], path: Path) -> dict[str, Item]:
-    """Return the items whose last part of the name is in a list.
+def _without_suffix(name: str) -> str:
+    suffix = PurePosixPath(name).suffix
+    return name.removesuffix(suffix) if suffix.lower() in SUFFIXES else name
+
+
+def listed(items: Mapping[str, Item], lines: Iterable[str], path: Path) -> dict[str, Item]:
+    """Return the items of a list: those that a line names in full or, without their folders, by the last part of the name.
 
     Raises:
-        InputError: a name of the list has no item, or two of them.
+        InputError: a line has no item, or two of them.
     """
     by_stem: dict[str, list[str]] = {}
     for name in items:
         by_stem.setdefault(name.rpartition("/")[2], []).append(name)
     chosen = set()
-    for stem in names:
-        found = by_stem.get(stem, [])
+    for line in lines:
+        text = unicodedata.normalize("NFC", line.replace("\\", "/"))
+        whole = [name for name in dict.fromkeys((text, _without_suffix(text))) if name in items]
+        # A list may be of files with a suffix that is none of a picture.
+        stems = (stem_of(text), text.rpartition("/")[2], PurePosixPath(text).stem)
+        found = whole[:1] or next((by_stem[stem] for stem in stems if stem in by_stem), [])
         if len(found) != 1:
             state = "no picture has that name" if not found else f"{found[0]} and {found[1]} both have that name"
-            raise InputError(f"{named(path)}: names {named(stem)}, but {state}; correct the list or the folder")
+            raise InputError(f"{named(path)}: names {named(stem_of(text))}, but {state}; correct the list or the folder")
         chosen.add(found[0])
     return {name: item for name, item in items.items() if name in chosen}
