@@ -11,14 +11,12 @@ from deepmatte.errors import InputError
 from deepmatte.ops.trimap import (
     _kept_off_by_disc,
     _kept_off_by_transform,
-    full_scale,
-    impose_trimap,
     normalise_trimap,
     random_trimap,
     trimap_from_alpha,
     trimap_from_distances,
-    trivial_matte,
 )
+from deepmatte.ops.zones import full_scale, impose_trimap, trivial_matte
 
 
 def ellipse(size: int) -> np.ndarray:

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Generic, Literal, TypeVar, cast
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset, default_collate, get_worker_info
@@ -43,6 +44,10 @@ Key = TypeVar("Key")
 _MOST_WORKERS = 1024
 _MOST_DRAWS = 100
 _log = logging.getLogger(__name__)
+
+# OpenCV's threads don't survive the fork that makes a loader's workers: the first call that wants them would hang there for ever.
+# Samples are made in parallel by workers, not by threads.
+cv2.setNumThreads(1)
 
 
 class SampleError(InputError):

@@ -15,7 +15,7 @@ from deepmatte.data.keeping import origin_of
 from deepmatte.data.parallel import shared, spread
 from deepmatte.data.sources import CompositionSource, ImageSource, OwnBackground, Source, Split
 from deepmatte.errors import InputError
-from deepmatte.ops.trimap import full_scale
+from deepmatte.ops.zones import full_scale
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 

@@ -17,7 +17,6 @@ class MeanIoU(SingleScore):
     """Mean over images of the mean IoU of alpha >= 0.5 and its complement; see ``functional.iou.miou``."""
 
     score = "miou"
-    higher_is_better = True
 
 
 class DatasetIoU(PerImage):

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from deepmatte.errors import InputError
 from deepmatte.metrics.functional.inputs import prepare
-from deepmatte.metrics.functional.matting import DEFAULT_SCORES, SCORES
+from deepmatte.metrics.functional.matting import SCORES
 from deepmatte.metrics.functional.protocols import Protocol, get_protocol
+from deepmatte.metrics.names import DEFAULT_SCORES, METRICS
 from deepmatte.metrics.per_image import PerImage, at_image
 
 
@@ -100,6 +101,10 @@ class SingleScore(MattingMetrics):
     """One score; ``compute`` returns its mean over images as a scalar."""
 
     score: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.higher_is_better = METRICS[cls.score].higher_is_better
 
     def __init__(self, protocol: str | Protocol = "adobe", **kwargs: object) -> None:
         super().__init__(protocol, (self.score,), **kwargs)

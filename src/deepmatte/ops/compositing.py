@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-import numpy as np
-from torch import Tensor
-
-ArrayOrTensor = TypeVar("ArrayOrTensor", Tensor, np.ndarray)
+from deepmatte.ops.zones import ArrayOrTensor
 
 
 def composite(foreground: ArrayOrTensor, background: ArrayOrTensor, alpha: ArrayOrTensor) -> ArrayOrTensor:
@@ -16,6 +11,7 @@ def composite(foreground: ArrayOrTensor, background: ArrayOrTensor, alpha: Array
     Written as ``background + alpha * (foreground - background)`` it would be one multiplication cheaper, but not exact where
     alpha is 1.
 
+    >>> import numpy as np
     >>> float(composite(np.float64(0.75), np.float64(0.1), np.float64(1.0)))
     0.75
     """

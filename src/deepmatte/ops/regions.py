@@ -10,6 +10,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
+from deepmatte.ops.zones import BACKGROUND, FOREGROUND, UNKNOWN
+
 Region: TypeAlias = str
 """One of `REGIONS`; the width of the band in pixels may follow its name, as in ``band:15``."""
 Reduction = Literal["batch", "sample"]
@@ -17,9 +19,6 @@ Per = Literal["region", "image"]
 
 REGIONS: tuple[str, ...] = ("unknown", "known", "foreground", "background", "whole", "band")
 BAND_WIDTH = 10
-
-BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
-"""The three values of a trimap."""
 
 
 def parse_region(region: Region) -> tuple[str, int]:

@@ -10,5 +10,5 @@ def survive_forks() -> None:
 
     It has to be said before the first parallel code is loaded. A choice of the user's, ``NUMBA_THREADING_LAYER``, stays.
     """
-    if numba.config.THREADING_LAYER == "default":
-        numba.config.THREADING_LAYER = "forksafe"
+    if numba.config.THREADING_LAYER == "default":  # type: ignore[attr-defined]  # numba sets its settings by name
+        numba.config.THREADING_LAYER = "forksafe"  # type: ignore[attr-defined]

@@ -1,30 +1,15 @@
-"""Trimaps: made from an alpha matte, brought to the values 0, 128 and 255, and imposed on a prediction."""
+"""Trimaps made from an alpha matte, or read from a picture of three greys. Nothing here imports torch."""
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
 from deepmatte.errors import InputError
-from deepmatte.ops.regions import BACKGROUND, FOREGROUND, UNKNOWN
-
-ArrayOrTensor = TypeVar("ArrayOrTensor", Tensor, np.ndarray)
+from deepmatte.ops.zones import FOREGROUND, UNKNOWN, full_scale
 
 DISC_LIMIT = 20.0
 """Distance in pixels from which the distance transform is faster than an erosion by a disc; both give the same pixels."""
-
-
-def full_scale(alpha: np.ndarray) -> float:
-    """Return the number that stands for alpha = 1 in an array of this type: 255, 65535, or 1 for floats.
-
-    >>> full_scale(np.zeros(1, np.uint16))
-    65535.0
-    """
-    return float(np.iinfo(alpha.dtype).max) if alpha.dtype.kind == "u" else 1.0
 
 
 def trimap_from_alpha(alpha: np.ndarray, erode: int, dilate: int) -> np.ndarray:
@@ -113,26 +98,3 @@ def normalise_trimap(grey: np.ndarray) -> np.ndarray:
     trimap = grey.copy()
     trimap[(grey > 0) & (grey < 255)] = UNKNOWN
     return trimap
-
-
-def trivial_matte(trimap: ArrayOrTensor) -> ArrayOrTensor:
-    """Return the matte that knows only the trimap, float32: 0, 0.5 in the unknown zone, 1.
-
-    >>> trivial_matte(np.array([0, 128, 255], np.uint8)).tolist()
-    [0.0, 0.5, 1.0]
-    """
-    if isinstance(trimap, Tensor):
-        return ((trimap == FOREGROUND).float() + 0.5 * (trimap == UNKNOWN).float()).to(torch.float32)
-    return ((trimap == FOREGROUND) + 0.5 * (trimap == UNKNOWN)).astype(np.float32)
-
-
-def impose_trimap(alpha: ArrayOrTensor, trimap: ArrayOrTensor) -> ArrayOrTensor:
-    """Return ``alpha`` (float, full scale 1) with 0 and 1 in the known zones of the trimap; shapes broadcast, the inputs stay as they are.
-
-    >>> impose_trimap(np.array([0.3, 0.3, 0.3]), np.array([0, 128, 255], np.uint8)).tolist()
-    [0.0, 0.3, 1.0]
-    """
-    if isinstance(alpha, Tensor):
-        return alpha.masked_fill(trimap == BACKGROUND, 0.0).masked_fill(trimap == FOREGROUND, 1.0)
-    known = (trimap == FOREGROUND).astype(alpha.dtype)
-    return np.where(trimap == UNKNOWN, alpha, known)

@@ -26,7 +26,7 @@ from deepmatte.data.trimaps import TrimapRecipe
 from deepmatte.errors import InputError
 from deepmatte.metrics.functional.instances import score_scene
 from deepmatte.ops.layers import class_map, instance_map
-from deepmatte.ops.trimap import impose_trimap
+from deepmatte.ops.zones import impose_trimap
 from deepmatte.prediction import Predictor, predictor_of_run
 from deepmatte.rundir import RunDir, write_text
 from deepmatte.studies.launch import Study

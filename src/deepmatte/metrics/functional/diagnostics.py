@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from deepmatte.metrics.functional.inputs import BACKGROUND, FOREGROUND, Image, Pair, prepare
+from deepmatte.metrics.functional.inputs import Image, Pair, prepare
 from deepmatte.metrics.functional.protocols import Protocol
+from deepmatte.ops.zones import BACKGROUND, FOREGROUND
 
 ALPHA_EDGES = np.arange(21) / 20
 BORDER_EDGES = np.array([0.0, 2, 4, 8, 16, 32, np.inf])

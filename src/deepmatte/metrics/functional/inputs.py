@@ -11,12 +11,10 @@ import numpy as np
 
 from deepmatte.errors import InputError
 from deepmatte.metrics.functional.protocols import Protocol, get_protocol
+from deepmatte.ops.zones import BACKGROUND, FOREGROUND, UNKNOWN, impose_trimap
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-# The values that ops.regions has too; importing them from there would cost a program without networks two seconds for torch.
-BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 
 Image = Union[np.ndarray, "Tensor"]
 """One image (H, W), also with leading axes of size 1: float in [0, 1], uint8, uint16 or bool at full scale; tensors on any device."""
@@ -105,18 +103,6 @@ def quantise(image: Image, name: str = "image", rounding: str = "nearest") -> np
     if image.dtype == np.float64:
         return np.rint(255 * image).astype(np.uint8)
     return cv2.convertScaleAbs(image, alpha=255)  # multiplies and rounds (halves to even) in one pass, in single precision
-
-
-def impose_trimap(prediction: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    """Return a copy of ``prediction`` with 0 in the trimap's background and full opacity in its foreground.
-
-    >>> impose_trimap(np.full((1, 3), 0.5), np.array([[0, 128, 255]], dtype=np.uint8)).tolist()
-    [[0.0, 0.5, 1.0]]
-    """
-    masked = prediction.copy()
-    masked[trimap == BACKGROUND] = 0
-    masked[trimap == FOREGROUND] = 255 if prediction.dtype == np.uint8 else 1
-    return masked
 
 
 def checked_trimap(trimap: Image) -> np.ndarray:

@@ -10,6 +10,7 @@ from deepmatte.metrics.functional.gradient import grad_of
 from deepmatte.metrics.functional.inputs import Image, Pair, prepare
 from deepmatte.metrics.functional.iou import miou_of
 from deepmatte.metrics.functional.protocols import PROTOCOLS, Protocol
+from deepmatte.metrics.names import DEFAULT_SCORES
 
 SCORES: dict[str, Callable[[Pair], float]] = {
     "sad": sad_of,
@@ -20,8 +21,6 @@ SCORES: dict[str, Callable[[Pair], float]] = {
     "miou": miou_of,
 }
 """Every score of a single image, by the word of its column."""
-
-DEFAULT_SCORES = ("sad", "mse", "grad", "conn", "miou")
 
 
 def score_image(

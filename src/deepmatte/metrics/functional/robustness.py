@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from deepmatte.metrics.functional.inputs import UNKNOWN, Image, checked_trimap
-from deepmatte.metrics.functional.matting import DEFAULT_SCORES, score_image
+from deepmatte.metrics.functional.inputs import Image, checked_trimap
+from deepmatte.metrics.functional.matting import score_image
 from deepmatte.metrics.functional.protocols import Protocol
+from deepmatte.metrics.names import DEFAULT_SCORES
+from deepmatte.ops.zones import UNKNOWN
 
 RADII = (0, 2, 5, 10, 20, 40)
 """Radii in pixels at which the curve is drawn."""
