@@ -84,6 +84,10 @@ class MattingData(pl.LightningDataModule):
             StreamSampler(self.samples_per_epoch, self.batch_size, world_size=world_size)
             self.cache.prepare(self._kept, skip=self.on_error == "skip")
 
+    def serves(self, split: str) -> tuple[str, ...]:
+        """Return the batch keys that the samples of a split have."""
+        return (self.train_dataset() if split == "train" else self.eval_dataset(split)).serves
+
     def _layers(self, split: Split) -> tuple[ForegroundSet, BackgroundSet]:
         """Return foregrounds and backgrounds of a split; what is read in every epoch comes from the cache of decoded pictures."""
         assert isinstance(self.source, CompositionSource)

@@ -30,20 +30,6 @@ def test_total_is_the_weighted_sum_in_the_order_of_the_table():
     torch.testing.assert_close(result.terms["alpha"], alpha_loss(prediction(batch), batch, distance="l1"))
 
 
-def test_a_table_fits_a_batch_without_layers_when_all_its_terms_can_be_computed():
-    batch = example_batch()
-    bare = {key: value for key, value in batch.items() if key not in ("foreground", "background", "composite")}
-    for config in ({"alpha": {"weight": 1}}, {"alpha": {"weight": 1}, "composition": {"weight": 0}}, {"composition": {"weight": 1}}):
-        table = LossTable(config)
-        assert table.fits(batch)
-        if table.fits(bare):
-            table(prediction(batch), bare)
-        else:
-            with pytest.raises(InputError, match="composition loss needs batch"):
-                table(prediction(batch), bare)
-    assert not LossTable({"own": {"term": "loss_own:never_loss", "weight": 1}}, ["loss_own"]).fits(bare)
-
-
 def test_a_term_of_weight_zero_is_never_computed():
     batch = example_batch()
     config = {"alpha": {"weight": 1}, "off": {"term": "loss_own:never_loss", "weight": 0}}
@@ -67,6 +53,83 @@ def test_a_users_own_function_works_like_a_term():
     config = {"mine": {"term": "loss_own:square_loss", "weight": 3, "power": 2}}
     total = LossTable(config, allowed_modules=["loss_own"])(prediction(batch), batch).total
     torch.testing.assert_close(total, 3 * (prediction(batch).alpha - batch["alpha"]).square().mean())
+
+
+@pytest.mark.parametrize(("options", "power"), [({}, 3), ({"power": 2}, 2)])
+def test_options_of_an_own_term_need_not_be_keyword_only(options, power):
+    batch = example_batch()
+    table = LossTable({"cubic": {"term": "loss_own:cubic", "weight": 1, **options}}, allowed_modules=["loss_own"])
+    expected = (prediction(batch).alpha - batch["alpha"]).abs().pow(power).mean()
+    torch.testing.assert_close(table(prediction(batch), batch).total, expected)
+
+
+# ---- what terms read -----------------------------------------------------------------------------------------------------
+
+PHOTOGRAPHS = ("image", "alpha", "trimap", "name", "index")
+"""What is known of photographs over their own backgrounds."""
+
+
+class Recorded(dict):
+    """A batch that remembers which of its keys were read."""
+
+    def __init__(self, batch):
+        super().__init__(batch)
+        self.read = set()
+
+    def __getitem__(self, key):
+        self.read.add(key)
+        return super().__getitem__(key)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_term_reads_what_it_declares_and_nothing_else(name):
+    read = set()
+    for options in ({}, {"edge_scale": 1.0}):  # the one option that makes a term read more
+        if set(options) <= set(LOSSES[name].defaults):
+            batch = Recorded(example_batch())
+            LOSSES[name].function(prediction(batch), batch, **options)
+            read |= batch.read
+    assert read == set(LOSSES[name].reads)
+
+
+def test_data_without_layers_is_refused_before_training_by_terms_that_read_them():
+    LossTable({"alpha": {"weight": 1}, "composition": {"weight": 0}}).check(PHOTOGRAPHS)
+    for name, config in {
+        "composition": {"alpha": {"weight": 1}, "composition": {"weight": 1}},
+        "over": {"over": {"term": "composition", "weight": 1}},
+        "mine": {"mine": {"term": "loss_own:colour_loss", "weight": 1, "scale": 2}},
+    }.items():
+        table = LossTable(config, ["loss_own"])
+        table.check(example_batch())
+        with pytest.raises(
+            InputError, match=rf"^loss\.{name} reads foreground.* which the training data does not have: set loss\.{name}\."
+        ):
+            table.check(PHOTOGRAPHS)
+
+
+def test_a_table_fits_the_batches_that_it_can_be_computed_on():
+    batch = example_batch()
+    bare = {key: batch[key] for key in PHOTOGRAPHS}
+    for config, computable in (
+        ({"alpha": {"weight": 1}, "composition": {"weight": 0}}, True),
+        ({"composition": {"weight": 1}}, False),
+        ({"mine": {"term": "loss_own:square_loss", "weight": 1}}, True),
+        ({"mine": {"term": "loss_own:colour_loss", "weight": 1, "scale": 2}}, False),
+    ):
+        table = LossTable(config, ["loss_own"])
+        assert table.fits(batch)
+        assert table.fits(bare) is computable
+        assert torch.isfinite(table(prediction(batch), bare if computable else batch).total)
+
+
+def test_a_key_that_an_own_term_reads_undeclared_is_named_where_it_is_missing():
+    batch = example_batch()
+    table = LossTable({"mine": {"term": "loss_own:undeclared_loss", "weight": 1}}, ["loss_own"])
+    assert torch.isfinite(table(prediction(batch), batch).total)
+    with pytest.raises(InputError, match="^loss.mine reads foreground, which this batch does not have: set loss.mine.weight=0"):
+        table(prediction(batch), {key: batch[key] for key in PHOTOGRAPHS})
+    with pytest.raises(KeyError, match="3"):  # a fault of the function itself keeps its traceback
+        LossTable({"mine": {"term": "loss_own:faulty_loss", "weight": 1}}, ["loss_own"])(prediction(batch), batch)
 
 
 # ---- what is refused -----------------------------------------------------------------------------------------------------
@@ -114,6 +177,15 @@ BAD = {
         "loss.mine.term='os:system': module os is not allowed; allowed are loss_own",
     ),
     "function not there": ({"mine": {"term": "loss_own:none", "weight": 1}}, "loss.mine.term='loss_own:none' can't be imported"),
+    "own option of the wrong kind": (
+        {"mine": {"term": "loss_own:cubic", "weight": 1, "power": "three"}},
+        "loss.mine.power='three' is not a number",
+    ),
+    "own option missing": ({"mine": {"term": "loss_own:colour_loss", "weight": 1}}, "loss.mine.scale is missing"),
+    "own option unknown": (
+        {"mine": {"term": "loss_own:cubic", "weight": 1, "pwr": 2}},
+        "loss.mine.pwr is no option of this term: choose among weight, term, power",
+    ),
     "no function": ({"mine": {"term": "loss_own:not_a_function", "weight": 1}}, "make it a function"),
 }
 
@@ -138,7 +210,7 @@ def test_bad_tensors_are_one_line_that_names_them():
         table(Matte(255 * batch["alpha"]), batch)
     with pytest.raises(InputError, match=r"batch\['alpha'\] goes from -1 to 0"):
         table(Matte(batch["alpha"]), {**batch, "alpha": batch["alpha"] - 1})
-    with pytest.raises(InputError, match=r"needs batch\['foreground'\]"):
+    with pytest.raises(InputError, match="loss.composition reads foreground, which this batch does not have"):
         LossTable({"composition": {"weight": 1}})(Matte(batch["alpha"]), {key: batch[key] for key in ("alpha", "trimap")})
 
 

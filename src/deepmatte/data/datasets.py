@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, default_collate, get_worker_info
 
-from deepmatte.batch import Batch
+from deepmatte.batch import LAYERS, Batch
 from deepmatte.data.composition import Composition
 from deepmatte.data.images import named
 from deepmatte.data.keeping import origin_of
@@ -61,7 +61,12 @@ class SampleError(InputError):
 
 
 class MattingDataset(Dataset[Sample], Generic[Key]):
-    """What the datasets share: identity for results, one record for each sample, and errors of one line."""
+    """What the datasets share: identity for results, one record for each sample, and errors of one line.
+
+    ``serves`` are the batch keys of their samples.
+    """
+
+    serves: tuple[str, ...] = ("image", "alpha", "trimap", "name", "index")
 
     def __init__(self, name: str, version: str, split: Split) -> None:
         self.name, self.version, self.split = name, version, split
@@ -99,6 +104,8 @@ class _Composites(MattingDataset[Key]):
         self.foregrounds, self.backgrounds, self.composition = foregrounds, backgrounds, composition
         if isinstance(backgrounds, OwnBackground):
             composition.check_uncomposited()
+        else:
+            self.serves = (*self.serves, *LAYERS)
 
     def _cutout(self, index: int) -> Cutout:
         items = self.foregrounds

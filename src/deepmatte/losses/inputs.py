@@ -45,14 +45,6 @@ def logit_of(matte: Matte) -> Tensor:
     return torch.logit(matte.alpha + (clamped - matte.alpha.detach()))
 
 
-def layers_of(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Return foreground, background and composite, each (N, 3, H, W), which only composited data has."""
-    missing = [key for key in ("foreground", "background", "composite") if key not in batch]
-    if missing:
-        raise InputError(f"the composition loss needs batch['{missing[0]}'], which this data has not: set loss.composition.weight=0")
-    return batch["foreground"], batch["background"], batch["composite"]
-
-
 def prepare(matte: Matte, batch: Batch) -> tuple[Matte, Batch]:
     """Check a step's tensors and lift half precision to single; float64 stays.
 

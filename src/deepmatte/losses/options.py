@@ -32,15 +32,25 @@ class Range:
 Positive = Annotated[float, Range(0, above=True)]
 NonNegative = Annotated[float, Range(0)]
 Fraction = Annotated[float, Range(0, 1)]
+REQUIRED = inspect.Parameter.empty
+"""Stands for the default of an option that has none."""
+
 NumLevels = Annotated[int, Range(1, 16)]
 Form = Literal["proper", "textbook"]
 Distance = Literal["charbonnier", "l1", "l2"]
 
 
 def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the options of a term, which are its keyword-only arguments, with their defaults."""
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    """Return the options of a term, which are its arguments after ``matte`` and ``batch``, with their defaults.
+
+    An option without a default has `REQUIRED` in its place.
+
+    >>> defaults_of(lambda matte, batch, power=3.0, *, region="unknown": ...)
+    {'power': 3.0, 'region': 'unknown'}
+    """
+    options = list(inspect.signature(function).parameters.values())[2:]
+    named = [p for p in options if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    return {p.name: p.default for p in named}
 
 
 def check_options(key: str, function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,16 +62,26 @@ def check_options(key: str, function: Callable[..., Any], options: Mapping[str, 
     known = defaults_of(function)
     for name in options:
         if name not in known:
-            raise InputError(f"{key}.{name} is no option of this term: choose among weight, term, {', '.join(known)}")
+            raise InputError(f"{key}.{name} is no option of this term: choose among {', '.join(('weight', 'term', *known))}")
     try:
         hints = get_type_hints(function, include_extras=True)
     except NameError:  # a user's own function, annotated with names that only a type checker imports
         hints = {}
+    for name, default in known.items():
+        if default is REQUIRED and name not in options:
+            raise InputError(f"{key}.{name} is missing: this term has no default for it")
     for name, value in options.items():
-        complaint = _complaint(value, hints.get(name, Any)) if name != "region" else _region_complaint(value)
+        complaint = _complaint(value, hints.get(name, _hint_of(known[name]))) if name != "region" else _region_complaint(value)
         if complaint:
             raise InputError(f"{key}.{name}={value!r} {complaint}")
     return {**known, **options}
+
+
+def _hint_of(default: Any) -> Any:
+    """Return the type of an option without annotation, as far as its default tells: a number may be any number."""
+    if default is REQUIRED or default is None:
+        return Any
+    return float if type(default) is int else type(default)
 
 
 def _region_complaint(value: Any) -> str | None:

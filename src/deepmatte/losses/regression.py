@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
-from deepmatte.losses.inputs import layers_of, mask_of, mattes
+from deepmatte.losses.inputs import mask_of, mattes
 from deepmatte.losses.options import Distance, NumLevels, Positive
 from deepmatte.ops.compositing import composite
 from deepmatte.ops.filters import SOBEL_SLOPE, SOBEL_SMOOTH, Border, amplitude, gaussian_taps, gradients
@@ -79,8 +79,7 @@ def composition_loss(
     tensor(1.0000e-06)
     """
     predicted, _ = mattes(matte, batch)
-    foreground, background, image = layers_of(batch)
-    error = composite(foreground, background, predicted) - image
+    error = composite(batch["foreground"], batch["background"], predicted) - batch["composite"]
     return masked_mean(distance_of(error, distance, eps), mask_of(batch, region), reduction, per)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, get_args
@@ -11,18 +11,18 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from deepmatte.batch import Batch, Matte
+from deepmatte.batch import LAYERS, Batch, Matte
 from deepmatte.errors import InputError
 from deepmatte.losses.balance import cosines, gradient_products
 from deepmatte.losses.classification import bce_loss, focal_loss
 from deepmatte.losses.inputs import prepare
 from deepmatte.losses.lovasz import lovasz_loss
+from deepmatte.losses.metric_losses import grad_metric_loss
 from deepmatte.losses.options import check_options, defaults_of
 from deepmatte.losses.overlap import dice_loss, jaccard_loss, tversky_loss
 from deepmatte.losses.regression import alpha_loss, composition_loss, gradient_loss, laplacian_loss
 from deepmatte.losses.regularisers import gradient_penalty_loss, smoothness_loss
 from deepmatte.losses.schedule import Schedule, first_gap, parse_weight
-from deepmatte.losses.surrogates import grad_metric_loss
 
 Loss = Callable[..., Tensor]
 Kind = Literal["regression", "regulariser", "classification", "overlap", "surrogate"]
@@ -30,10 +30,11 @@ Kind = Literal["regression", "regulariser", "classification", "overlap", "surrog
 
 @dataclass(frozen=True)
 class Term:
-    """A loss function ``(matte, batch, **options) -> scalar`` and what kind it is of."""
+    """A loss function ``(matte, batch, **options) -> scalar``, its kind, and the batch keys that it reads."""
 
     function: Loss
     kind: Kind
+    reads: tuple[str, ...] = ("alpha", "trimap")
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -43,10 +44,10 @@ class Term:
 
 LOSSES: dict[str, Term] = {
     "alpha": Term(alpha_loss, "regression"),
-    "composition": Term(composition_loss, "regression"),
+    "composition": Term(composition_loss, "regression", reads=("alpha", "trimap", *LAYERS)),
     "gradient": Term(gradient_loss, "regression"),
     "laplacian": Term(laplacian_loss, "regression"),
-    "smoothness": Term(smoothness_loss, "regulariser"),
+    "smoothness": Term(smoothness_loss, "regulariser", reads=("alpha", "trimap", "image")),
     "gradient_penalty": Term(gradient_penalty_loss, "regulariser"),
     "bce": Term(bce_loss, "classification"),
     "focal": Term(focal_loss, "classification"),
@@ -57,6 +58,9 @@ LOSSES: dict[str, Term] = {
     "grad_metric": Term(grad_metric_loss, "surrogate"),
 }
 """Every term by its one word: the key in the configuration, the function without ``_loss``, the logged column."""
+
+OWN_READS = ("image", "alpha", "trimap")
+"""What a user's own function is taken to read where it has no attribute ``reads``: the keys that all data has."""
 
 SHARED: dict[str, Any] = {"balance": "none", "balance_steps": 50, "log_cosines": False}
 """Keys of the table that belong to no term."""
@@ -69,7 +73,25 @@ class Row:
     name: str
     function: Loss
     kind: Kind
+    reads: tuple[str, ...]
     weight: Schedule
+
+    def __call__(self, matte: Matte, batch: Batch) -> Tensor:
+        """Return the term's value, a scalar; InputError names a key that the batch lacks."""
+        try:
+            return self.function(matte, batch)
+        except KeyError as error:
+            key = error.args[0] if error.args else None
+            if not isinstance(key, str) or key in batch:
+                raise
+            raise InputError(self.lacks([key], "this batch")) from error
+
+    def lacks(self, keys: Sequence[str], place: str) -> str:
+        """Return the message that ``place`` does not have ``keys``, which the term reads."""
+        return (
+            f"loss.{self.name} reads {', '.join(keys)}, which {place} does not have: "
+            f"set loss.{self.name}.weight=0, or choose data that has {'it' if len(keys) == 1 else 'them'}"
+        )
 
 
 @dataclass
@@ -128,16 +150,30 @@ class LossTable(nn.Module):
         weights = self.weights_at(progress)
         with torch.autocast(matte.alpha.device.type, enabled=False):
             full, batch = prepare(matte, batch)
-            terms = {row.name: row.function(full, batch) for row in self.rows if row.name in weights}
+            terms = {row.name: row(full, batch) for row in self.rows if row.name in weights}
             found = self._compare(terms, full, batch) if torch.is_grad_enabled() and full.alpha.requires_grad else {}
             factors = {name: self._factor(name) for name in terms}
             total = sum((weights[name] * factors[name] * value for name, value in terms.items()), 0 * full.alpha.sum())
         return LossResult(total, terms, weights, factors, found)
 
+    def check(self, served: Collection[str], place: str = "the training data") -> None:
+        """Refuse data that a term can't be computed on, before any training.
+
+        Args:
+            served: the batch keys that the data has.
+            place: what to call the data in the message.
+
+        Raises:
+            InputError: a term whose weight is not 0 reads another key; the message names both.
+        """
+        for row in self.rows:
+            missing = [key for key in row.reads if key not in served]
+            if missing:
+                raise InputError(row.lacks(missing, place))
+
     def fits(self, batch: Batch) -> bool:
-        """Return whether all terms can be computed: composition, and what may ask for them too, needs the layers of composited data."""
-        content = [term.function for name, term in LOSSES.items() if name != "composition"]
-        return "foreground" in batch or all(getattr(row.function, "func", None) in content for row in self.rows)
+        """Return whether the batch has every key that a term reads."""
+        return all(key in batch for row in self.rows for key in row.reads)
 
     def weights_at(self, progress: float) -> dict[str, float]:
         """Return the weights of the terms that are on at ``progress``."""
@@ -154,14 +190,14 @@ class LossTable(nn.Module):
     def _compare(self, terms: dict[str, Tensor], matte: Matte, batch: Batch) -> dict[str, Tensor]:
         """Calibrate the terms that are still within their first steps, and return the cosines if they are asked for."""
         steps = {name: self.names.index(name) for name in terms} if self.balance == "gradient" else {}
-        young = [name for name, line in steps.items() if self.calibration[line, 0] < self.balance_steps]
-        if not young and not self.log_cosines:
+        uncalibrated = [name for name, line in steps.items() if self.calibration[line, 0] < self.balance_steps]
+        if not uncalibrated and not self.log_cosines:
             return {}
-        unit = [alpha_loss(matte, batch, distance="l1")] if young else []
+        unit = [alpha_loss(matte, batch, distance="l1")] if uncalibrated else []
         products = gradient_products([*terms.values(), *unit], matte)
         norms = products.diagonal().sqrt()
         for position, name in enumerate(terms):
-            if name in young:
+            if name in uncalibrated:
                 self.calibration[steps[name]] += torch.stack([torch.ones_like(norms[-1]), norms[-1], norms[position]])
         return cosines(list(terms), products) if self.log_cosines else {}
 
@@ -190,7 +226,7 @@ def _row(name: str, section: Any, allowed_modules: Sequence[str]) -> Row:
     options = dict(section)
     weight = parse_weight(f"{key}.weight", options.pop("weight", 0))
     term = _term(f"{key}.term", options.pop("term", name), allowed_modules)
-    return Row(name, partial(term.function, **check_options(key, term.function, options)), term.kind, weight)
+    return Row(name, partial(term.function, **check_options(key, term.function, options)), term.kind, term.reads, weight)
 
 
 def _term(key: str, name: str, allowed_modules: Sequence[str]) -> Term:
@@ -209,7 +245,7 @@ def _term(key: str, name: str, allowed_modules: Sequence[str]) -> Term:
     kind: Kind = getattr(own, "kind", "regression")
     if not callable(own) or kind not in get_args(Kind):
         raise InputError(f"{key}={name!r}: make it a function whose attribute `kind`, if any, is one of {', '.join(get_args(Kind))}")
-    return Term(own, kind)
+    return Term(own, kind, tuple(getattr(own, "reads", OWN_READS)))
 
 
 def _require_fit(rows: list[Row]) -> None:
