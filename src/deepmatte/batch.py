@@ -8,7 +8,6 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
-
 LAYERS = ("foreground", "background", "composite")
 """The keys that only composited samples have."""
 

@@ -224,7 +224,7 @@ def test_what_needs_layers_refuses_photographs_over_their_own_background(tmp_pat
     batch = next(iter(data_of("aisegment", tmp_path, background="own").train_dataloader()))
     matte = Matte(batch["alpha"])
     assert LossTable({"alpha": {"weight": 1}})(matte, batch).total < 1e-5
-    with pytest.raises(InputError, match="loss.composition reads foreground, which this batch does not have"):
+    with pytest.raises(InputError, match=r"loss\.composition reads foreground, which this batch does not have"):
         LossTable({"composition": {"weight": 1}})(matte, batch)
     for recipe, key in (({"merge": 0.5}, "merge"), ({"shadow": {"probability": 0.1}}, "shadow"), ({"linear_light": True}, "linear_light")):
         with pytest.raises(InputError, match=rf"^composition\.{key}.*data\.background=own"):

@@ -1,6 +1,7 @@
 """Matting metrics: pure functions of one image in ``functional``, torchmetrics classes in the modules of the same names here.
 
-Names are imported on first use, so that scoring files loads no torch, and reading the table of names compiles nothing.
+Names are imported on first use, so that scoring files loads no torch, and reading the table of names compiles
+nothing.
 """
 
 from __future__ import annotations

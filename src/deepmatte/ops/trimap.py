@@ -15,9 +15,9 @@ DISC_LIMIT = 20.0
 def trimap_from_alpha(alpha: np.ndarray, erode: int, dilate: int) -> np.ndarray:
     """Return the trimap (H, W), uint8 0 / 128 / 255, of a matte (H, W) in uint8, uint16 or float.
 
-    The opaque zone (alpha = 1 exactly) is eroded by an ellipse of ``erode`` pixels across, and alpha > 0 is dilated by one of
-    ``dilate`` pixels, independently, as Deep Image Matting does. 1 leaves the zone as it is. The border of the picture adds
-    no unknown pixels: what lies beyond it counts as known.
+    The opaque zone (alpha = 1 exactly) is eroded by an ellipse of ``erode`` pixels across, and alpha > 0 is
+    dilated by one of ``dilate`` pixels, independently, as Deep Image Matting does. 1 leaves the zone as it
+    is. The border of the picture adds no unknown pixels: what lies beyond it counts as known.
 
     >>> trimap_from_alpha(np.array([[0, 0, 0, 9, 255, 255, 255]], np.uint8), erode=1, dilate=3)
     array([[  0,   0, 128, 128, 255, 255, 255]], dtype=uint8)
@@ -31,18 +31,22 @@ def trimap_from_alpha(alpha: np.ndarray, erode: int, dilate: int) -> np.ndarray:
 def trimap_from_distances(alpha: np.ndarray, erode: float, dilate: float) -> np.ndarray:
     """Return the trimap of a matte whose unknown zone reaches ``erode`` pixels into the opaque zone and ``dilate`` into the clear one.
 
-    Distances are Euclidean and exact: a pixel stays known if no pixel of another kind is that near to it. The arguments, the border
-    and the result are otherwise those of `trimap_from_alpha`; 0 leaves a zone as it is.
+    Distances are Euclidean and exact: a pixel stays known if no pixel of another kind is that near to it. The
+    arguments, the border and the result are otherwise those of `trimap_from_alpha`; 0 leaves a zone as it is.
 
     >>> trimap_from_distances(np.array([[0, 0, 0, 9, 255, 255, 255]], np.uint8), erode=1, dilate=2.5)
     array([[  0, 128, 128, 128, 128, 255, 255]], dtype=uint8)
     """
     if erode < 0 or dilate < 0:
         raise ValueError(f"distances of a trimap are at least 0, not {erode} and {dilate}")
-    return _of_zones(_kept_off(_mask(alpha >= full_scale(alpha)), erode), _kept_off(_mask(alpha <= 0), dilate))
+    return _of_zones(
+        _kept_off(_mask(alpha >= full_scale(alpha)), erode), _kept_off(_mask(alpha <= 0), dilate)
+    )
 
 
-def random_trimap(alpha: np.ndarray, erode: tuple[int, int], dilate: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+def random_trimap(
+    alpha: np.ndarray, erode: tuple[int, int], dilate: tuple[int, int], rng: np.random.Generator
+) -> np.ndarray:
     """Return `trimap_from_alpha` with two kernel sizes drawn independently and uniformly from the inclusive ranges."""
     sizes = [int(rng.integers(low, high, endpoint=True)) for low, high in (erode, dilate)]
     return trimap_from_alpha(alpha, *sizes)
@@ -65,7 +69,9 @@ def _eroded(mask: np.ndarray, size: int) -> np.ndarray:
 
 def _kept_off(mask: np.ndarray, distance: float) -> np.ndarray:
     """Return what of a zone (uint8 0 / 1) is farther than ``distance`` from everything else, by whichever equal way is faster."""
-    return _kept_off_by_disc(mask, distance) if distance < DISC_LIMIT else _kept_off_by_transform(mask, distance)
+    return (
+        _kept_off_by_disc(mask, distance) if distance < DISC_LIMIT else _kept_off_by_transform(mask, distance)
+    )
 
 
 def _kept_off_by_disc(mask: np.ndarray, distance: float) -> np.ndarray:
@@ -75,7 +81,8 @@ def _kept_off_by_disc(mask: np.ndarray, distance: float) -> np.ndarray:
 
 
 def _kept_off_by_transform(mask: np.ndarray, distance: float) -> np.ndarray:
-    # Squared distances of pixels are whole numbers; half a number more keeps the root's rounding out of the comparison.
+    # Squared distances of pixels are whole numbers; half a number more keeps the root's rounding out of the
+    # comparison.
     nearest = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return (nearest > np.float32(np.sqrt(np.floor(distance**2) + 0.5))).view(np.uint8)
 
@@ -92,7 +99,9 @@ def normalise_trimap(grey: np.ndarray) -> np.ndarray:
     others = np.flatnonzero(np.bincount(grey.ravel(), minlength=256)[1:255]) + 1
     if len(others) > 1:
         listed = ", ".join(map(str, others[:4])) + (", …" if len(others) > 4 else "")
-        raise InputError(f"a trimap has the values 0, 128 and 255, this one also {listed}; save it without smoothing or compression")
+        raise InputError(
+            f"a trimap has the values 0, 128 and 255, this one also {listed}; save it without smoothing or compression"
+        )
     if len(others) == 1 and not 32 <= others[0] <= 223:
         raise InputError(f"a trimap has the values 0, 128 and 255; what {others[0]} means here can't be told")
     trimap = grey.copy()

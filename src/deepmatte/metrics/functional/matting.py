@@ -32,8 +32,8 @@ def score_image(
 ) -> dict[str, float]:
     """Return the scores of one image: sad, grad, conn / 1000, mse and mad x 1000, miou in [0, 1].
 
-    An image without pixels in the protocol's region has sad, mse, mad, grad and conn 0: there was nothing to get wrong. Whoever
-    averages should say how many such images there were (``MattingMetrics`` does).
+    An image without pixels in the protocol's region has sad, mse, mad, grad and conn 0: there was nothing to
+    get wrong. Whoever averages should say how many such images there were (``MattingMetrics`` does).
 
     >>> import numpy as np
     >>> score_image(np.eye(9), np.eye(9), np.full((9, 9), 128, np.uint8))
@@ -43,7 +43,9 @@ def score_image(
     return {name: SCORES[name](pair) for name in scores}
 
 
-def cross_tabulate(prediction: Image, alpha: Image, trimap: Image, scores: Sequence[str] = tuple(SCORES)) -> dict[str, dict[str, float]]:
+def cross_tabulate(
+    prediction: Image, alpha: Image, trimap: Image, scores: Sequence[str] = tuple(SCORES)
+) -> dict[str, dict[str, float]]:
     """Return the scores of one prediction under every protocol: what a published number may have meant.
 
     >>> import numpy as np

@@ -42,8 +42,9 @@ def robustness_curve(
 ) -> list[dict[str, float]]:
     """Return one row a radius: ``radius`` in pixels, ``unknown`` (the fraction of the image), and the scores.
 
-    ``predict`` maps a trimap (H, W) uint8 to a matte for the image at hand. It is given the widened trimap, and the scores are
-    taken over the widened zone: a method that recovers the known zone exactly keeps its SAD at every radius.
+    ``predict`` maps a trimap (H, W) uint8 to a matte for the image at hand. It is given the widened trimap,
+    and the scores are taken over the widened zone: a method that recovers the known zone exactly keeps its
+    SAD at every radius.
 
     >>> trimap = np.full((9, 9), 128, np.uint8); trimap[:3] = 0
     >>> [row["sad"] for row in robustness_curve(lambda t: (t == 128) * 0.2, np.zeros((9, 9)), trimap, (0, 1), scores=["sad"])]
