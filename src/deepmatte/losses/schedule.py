@@ -75,19 +75,12 @@ def parse_weight(key: str, value: Any) -> Schedule:
     for name in levels:
         if name not in value:
             raise InputError(f"{key}.{name} is missing: a {kind} schedule needs {' and '.join(levels)}")
-    begin, until = (
-        _number(f"{key}.from", value.get("from", 0.0)),
-        _number(f"{key}.until", value.get("until", 1.0)),
-    )
+    begin = _number(f"{key}.from", value.get("from", 0.0))
+    until = _number(f"{key}.until", value.get("until", 1.0))
     if not 0 <= begin < until <= 1:
         raise InputError(f"{key} runs from {begin:g} until {until:g}: expected 0 <= from < until <= 1")
-    return Schedule(
-        kind,
-        _number(f"{key}.{levels[0]}", value[levels[0]]),
-        _number(f"{key}.{levels[-1]}", value[levels[-1]]),
-        begin,
-        until,
-    )
+    start, end = (_number(f"{key}.{name}", value[name]) for name in (levels[0], levels[-1]))
+    return Schedule(kind, start, end, begin, until)
 
 
 def _number(key: str, value: Any) -> float:
