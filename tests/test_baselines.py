@@ -21,7 +21,7 @@ from deepmatte.data import MattingDataset, collate
 from deepmatte.errors import InputError
 from deepmatte.evaluation import evaluate
 from deepmatte.metrics import score_image
-from deepmatte.ops.trimap import impose_trimap
+from deepmatte.ops.zones import impose_trimap
 
 
 class Examples(MattingDataset[int]):

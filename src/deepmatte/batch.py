@@ -8,6 +8,9 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
+LAYERS = ("foreground", "background", "composite")
+"""The keys that only composited samples have."""
+
 
 class Batch(TypedDict, total=False):
     """N samples of one size; colours are (N, 3, H, W) and alpha is (N, 1, H, W), all float in [0, 1].

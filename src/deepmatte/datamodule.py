@@ -98,6 +98,10 @@ class MattingData(pl.LightningDataModule):
         dataset = self.train_dataset() if split == "train" else self.eval_dataset(split)
         return dataset.images if isinstance(dataset, ImageDataset) else dataset.foregrounds
 
+    def serves(self, split: str) -> tuple[str, ...]:
+        """Return the batch keys that the samples of a split have."""
+        return (self.train_dataset() if split == "train" else self.eval_dataset(split)).serves
+
     def _layers(self, split: Split) -> tuple[ForegroundSet, BackgroundSet]:
         """Return foregrounds and backgrounds of a split; what is read in every epoch comes from the cache of decoded pictures."""
         assert isinstance(self.source, CompositionSource)

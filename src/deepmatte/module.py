@@ -20,7 +20,7 @@ from deepmatte.losses import LossTable
 from deepmatte.metrics import PROTOCOLS, MattingDiagnostics, MattingMetrics
 from deepmatte.metrics.functional.robustness import widen_unknown
 from deepmatte.models import MattingModel
-from deepmatte.ops.trimap import impose_trimap, trivial_matte
+from deepmatte.ops.zones import impose_trimap, trivial_matte
 
 STATISTICS = ("running_mean", "running_var")
 """Ends of the names of what batch normalisation has learned of a process's own share of the batches."""

@@ -21,9 +21,8 @@ from deepmatte.models import MattingModel
 from deepmatte.module import load_weights
 from deepmatte.ops.compositing import composite
 from deepmatte.ops.foreground import estimate_foreground
-from deepmatte.ops.regions import UNKNOWN
 from deepmatte.ops.tiling import tiled
-from deepmatte.ops.trimap import impose_trimap, trivial_matte
+from deepmatte.ops.zones import UNKNOWN, impose_trimap, trivial_matte
 from deepmatte.rundir import RunDir
 from deepmatte.scoring import model_of_run
 

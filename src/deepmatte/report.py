@@ -10,8 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-METRICS = ("sad", "mse", "grad", "conn", "miou")
-UNITS = {"sad": "/1000", "mse": "x1000", "grad": "/1000", "conn": "/1000", "miou": ""}
+from deepmatte.metrics.names import DEFAULT_SCORES, titled
 
 
 def summary(path: Path, result: Mapping[str, Any]) -> Group:
@@ -21,12 +20,14 @@ def summary(path: Path, result: Mapping[str, Any]) -> Group:
     title = f"{dataset['name']} {dataset['version']}, {split}: {dataset['num_images']} images, protocol {result['protocol']}"
     table = Table(title=title, title_justify="left")
     table.add_column("matte")
-    for metric in METRICS:
-        table.add_column(f"{metric} {UNITS[metric]}".strip(), justify="right")
+    for metric in DEFAULT_SCORES:
+        table.add_column(titled(metric), justify="right")
     scores = result["scores"]
     for label, prefix in ((result.get("method", "network"), split), ("trivial (unknown = 0.5)", f"trivial/{split}")):
-        table.add_row(label, *(f"{scores[f'{prefix}/{metric}']:.4g}" if f"{prefix}/{metric}" in scores else "-" for metric in METRICS))
-    ratios = [_ratio(scores, split, metric) for metric in METRICS]
+        table.add_row(
+            label, *(f"{scores[f'{prefix}/{metric}']:.4g}" if f"{prefix}/{metric}" in scores else "-" for metric in DEFAULT_SCORES)
+        )
+    ratios = [_ratio(scores, split, metric) for metric in DEFAULT_SCORES]
     table.add_row("ratio", *ratios, style="dim")
     lines = [f"pictures    {path / 'pictures'}"]
     if (path / "checkpoints" / "best.ckpt").exists():

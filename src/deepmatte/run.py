@@ -90,12 +90,20 @@ class _Job:
         self._module(self.stages[0])
         world_size = build.build_trainer(config, logger=False, enable_checkpointing=False, enable_progress_bar=False).world_size
         self.data.check(splits=("train", "val", "test"), world_size=world_size)
+        self._check_losses()
         earlier, self.world_size = {} if config.force else run.result() or {}, world_size
         self.stages_done: list[str] = list(earlier.get("stages_done", []))
         self.earlier_cost: dict[str, float] = {} if config.force else run.progress().get("cost", {})
         self.first_report: tuple[float, float] | None = None
         self.resumes = run.last_checkpoint.exists() and not config.force
         self.loggers: list[Logger] = []
+
+    def _check_losses(self) -> None:
+        """Refuse losses that the data can't serve; on validation data they matter only as the objective."""
+        for losses in self.losses.values():
+            losses.check(self.data.serves("train"))
+            if self.config.objective == "val/loss":
+                losses.check(self.data.serves("val"), "the validation data")
 
     def begin(self, overrides: list[str]) -> None:
         """Say in ``result.json`` that the run is on its way."""

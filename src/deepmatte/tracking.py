@@ -11,6 +11,7 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from deepmatte.config import config_hash, label
+from deepmatte.metrics.names import DEFAULT_SCORES, higher_is_better
 from deepmatte.rundir import RunDir
 
 STEP = "trainer/global_step"
@@ -50,9 +51,8 @@ class Tracker:
     @rank_zero_only
     def _define_metrics(self) -> None:
         run = self.loggers[0].experiment
-        for metric in ("sad", "mse", "grad", "conn"):
-            run.define_metric(f"val/{metric}", step_metric=STEP, summary="min")
-        run.define_metric("val/miou", step_metric=STEP, summary="max")
+        for metric in DEFAULT_SCORES:
+            run.define_metric(f"val/{metric}", step_metric=STEP, summary="max" if higher_is_better(metric) else "min")
 
     @rank_zero_only
     def finish(self, directory: Path, result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], pictures: Path) -> None:

@@ -20,7 +20,7 @@ from deepmatte.config import conf_dir
 from deepmatte.data.images import read_alpha, read_image, read_trimap
 from deepmatte.errors import InputError
 from deepmatte.metrics import score_image
-from deepmatte.ops.trimap import impose_trimap
+from deepmatte.ops.zones import impose_trimap
 
 SOLVERS = (ClosedForm, KNN, LearningBased, RandomWalk)
 

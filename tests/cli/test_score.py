@@ -1,5 +1,7 @@
 import csv
 import json
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -143,3 +145,9 @@ def test_bad_files_are_named_in_one_line_and_nothing_is_written(folder, fault, p
 def test_an_output_that_cannot_be_written_is_refused_before_scoring(folder):
     with pytest.raises(InputError, match=r"nowhere/out.json: is a folder, or lies in a folder that does not exist"):
         main(arguments(folder, "--json", f"{folder}/nowhere/out.json"))
+
+
+def test_scoring_loads_no_torch(folder):
+    script = "import sys; from deepmatte.cli.main import call; call('score', sys.argv[1:]); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script, *arguments(folder, "--processes", "2", "--json", f"{folder}/out.json")], check=True)
+    assert json.loads((folder / "out.json").read_text())["num_images"] == 3

@@ -208,6 +208,14 @@ def test_photographs_over_their_own_background_are_trained_on_as_they_are(tmp_pa
             np.testing.assert_array_equal((planes * 255).round().to(torch.uint8).permute(1, 2, 0), expected)
 
 
+@pytest.mark.parametrize("keys", [{}, {"background": "own"}])
+def test_datasets_serve_the_keys_that_their_samples_have(keys: dict, tmp_path: Path) -> None:
+    data = data_of("aisegment", tmp_path, **keys)
+    data.check(["train", "val"])
+    assert set(data.serves("train")) == set(next(iter(data.train_dataloader())))
+    assert set(data.serves("val")) == set(next(iter(data.val_dataloader())))
+
+
 def test_what_needs_layers_refuses_photographs_over_their_own_background(tmp_path: Path) -> None:
     from deepmatte.batch import Matte
     from deepmatte.data import FolderData
@@ -216,7 +224,7 @@ def test_what_needs_layers_refuses_photographs_over_their_own_background(tmp_pat
     batch = next(iter(data_of("aisegment", tmp_path, background="own").train_dataloader()))
     matte = Matte(batch["alpha"])
     assert LossTable({"alpha": {"weight": 1}})(matte, batch).total < 1e-5
-    with pytest.raises(InputError, match=r"the composition loss needs batch\['foreground'\], which this data has not"):
+    with pytest.raises(InputError, match=r"loss\.composition reads foreground, which this batch does not have"):
         LossTable({"composition": {"weight": 1}})(matte, batch)
     for recipe, key in (({"merge": 0.5}, "merge"), ({"shadow": {"probability": 0.1}}, "shadow"), ({"linear_light": True}, "linear_light")):
         with pytest.raises(InputError, match=rf"^composition\.{key}.*data\.background=own"):

@@ -11,7 +11,8 @@ from PIL import Image
 from deepmatte.cli.data import main
 from deepmatte.data import Composition, CompositionDataset, FolderData, ImageDataset, collate, images
 from deepmatte.data.images import read_alpha, read_header, read_image, read_trimap
-from deepmatte.ops.trimap import trimap_from_alpha, trivial_matte
+from deepmatte.ops.trimap import trimap_from_alpha
+from deepmatte.ops.zones import trivial_matte
 
 JITTER = {"brightness": 0.125, "contrast": 0.125, "saturation": 0.125}
 

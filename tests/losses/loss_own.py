@@ -13,5 +13,24 @@ def wish_loss(matte, batch):
     return matte.alpha.mean()
 
 
+def cubic(matte, batch, power=3.0):
+    return ((matte.alpha - batch["alpha"]).abs() ** power).mean()
+
+
+def colour_loss(matte, batch, scale, *, per="pixel"):
+    return scale * (batch["foreground"] * (matte.alpha - batch["alpha"])).abs().mean()
+
+
+colour_loss.reads = ("alpha", "foreground")
+
+
+def undeclared_loss(matte, batch):
+    return (batch["foreground"] * (matte.alpha - batch["alpha"])).abs().mean()
+
+
+def faulty_loss(matte, batch):
+    return {}[3]
+
+
 wish_loss.kind = "regulariser"
 not_a_function = 3

@@ -60,21 +60,40 @@ def run(config: dict, scale: Tensor, batch: Batch):
 def check(rank: int, world: int, store: str) -> None:
     torch.set_num_threads(1)
     scale = torch.tensor([0.8, 0.3], dtype=torch.float64)
-    configs = [*({"row": {"term": name, "weight": 1, **options}, "alpha": {"weight": 1e-9}} for name, options in CASES), BALANCED]
+    configs = [
+        *(
+            {"row": {"term": name, "weight": 1, **options}, "alpha": {"weight": 1e-9}}
+            for name, options in CASES
+        ),
+        BALANCED,
+    ]
     shares = [share for share, sizes in SHARES.items() if len(sizes) == world]
-    alone = {share: [run(config, scale, joined_batch(share)) for config in configs] for share in shares}  # no process group yet
+    alone = {
+        share: [run(config, scale, joined_batch(share)) for config in configs] for share in shares
+    }  # no process group yet
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
     for share in shares:
         start = sum(SHARES[share][:rank])
-        mine = Batch(**{key: value[start : start + SHARES[share][rank]] for key, value in joined_batch(share).items()})
+        mine = Batch(
+            **{key: value[start : start + SHARES[share][rank]] for key, value in joined_batch(share).items()}
+        )
         for config, (result, gradient) in zip(configs, alone[share], strict=True):
             shared, part = run(config, scale, mine)
             dist.all_reduce(part)  # what DDP does with the gradients of the parameters
-            close = {"rtol": 1e-6 if config is BALANCED else 1e-10, "atol": 1e-13}  # factors are kept in single precision
-            torch.testing.assert_close(shared.total, result.total, **close, msg=lambda text, at=(share, config): f"{at}: {text}")
-            torch.testing.assert_close(part / world, gradient, **close, msg=lambda text, at=(share, config): f"{at}: {text}")
+            close = {
+                "rtol": 1e-6 if config is BALANCED else 1e-10,
+                "atol": 1e-13,
+            }  # factors are kept in single precision
+            torch.testing.assert_close(
+                shared.total, result.total, **close, msg=lambda text, at=(share, config): f"{at}: {text}"
+            )
+            torch.testing.assert_close(
+                part / world, gradient, **close, msg=lambda text, at=(share, config): f"{at}: {text}"
+            )
         assert shared.factors == pytest.approx(result.factors, rel=1e-5)
-        assert {k: float(v) for k, v in shared.cosines.items()} == pytest.approx({k: float(v) for k, v in result.cosines.items()}, abs=1e-5)
+        assert {k: float(v) for k, v in shared.cosines.items()} == pytest.approx(
+            {k: float(v) for k, v in result.cosines.items()}, abs=1e-5
+        )
     if rank == 0:  # validation: processes with different numbers of batches, so no communication
         with torch.no_grad():
             LossTable(BALANCED)(predict(scale, mine), mine)
@@ -83,5 +102,7 @@ def check(rank: int, world: int, store: str) -> None:
 
 @pytest.mark.parametrize("world", [2, 3])
 def test_value_and_gradient_equal_one_process_on_the_joined_batch(world, tmp_path):
-    multiprocessing.set_forkserver_preload(["deepmatte.losses", "pytest"])  # torch is imported once, not by each process
+    multiprocessing.set_forkserver_preload(
+        ["deepmatte.losses", "pytest"]
+    )  # torch is imported once, not by each process
     mp.start_processes(check, args=(world, str(tmp_path / "store")), nprocs=world, start_method="forkserver")

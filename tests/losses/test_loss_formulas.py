@@ -13,7 +13,7 @@ from deepmatte.losses import LOSSES
 @pytest.mark.parametrize("term", ["laplacian", "gradient", "grad_metric"])
 @pytest.mark.parametrize("region", ["unknown", "known", "band:2", "whole"])
 def test_the_edge_of_the_region_makes_no_edge_in_the_error(term, region):
-    """A constant offset has no detail, so it costs nothing; a mask put over the error beforehand would give it some."""
+    """A constant offset has no detail, so it costs nothing; masking the error first would give it some."""
     batch = example_batch(size=40, dtype=torch.float64)
     batch["alpha"] = 0.1 + 0.5 * batch["alpha"]
     assert float(LOSSES[term].function(Matte(batch["alpha"] + 0.3), batch, region=region)) < 1e-12
@@ -25,7 +25,9 @@ def test_smoothness_is_the_mean_step_between_neighbours_that_both_lie_in_the_reg
     generator = torch.Generator().manual_seed(0)
     alpha = torch.rand(2, 1, 5, 6, generator=generator, dtype=torch.float64)
     image = torch.rand(2, 3, 5, 6, generator=generator, dtype=torch.float64)
-    trimap = torch.tensor([0, 128, 128], dtype=torch.uint8)[torch.randint(0, 3, alpha.shape, generator=generator)]
+    trimap = torch.tensor([0, 128, 128], dtype=torch.uint8)[
+        torch.randint(0, 3, alpha.shape, generator=generator)
+    ]
     wanted = 0.0
     for dy, dx in ((0, 1), (1, 0)):
         prices, num_pairs = [], 0
@@ -46,5 +48,7 @@ def test_terms_that_read_single_pixels_see_only_the_region():
     batch = example_batch(dtype=torch.float64)
     inside = batch["trimap"] == 128
     for name in ("alpha", "composition", "bce", "focal", "dice", "jaccard", "tversky", "lovasz"):
-        values = [LOSSES[name].function(Matte(torch.where(inside, 0.4, outside)), batch) for outside in (0.1, 0.9)]
+        values = [
+            LOSSES[name].function(Matte(torch.where(inside, 0.4, outside)), batch) for outside in (0.1, 0.9)
+        ]
         assert float(values[0]) == float(values[1])

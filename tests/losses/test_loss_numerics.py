@@ -37,7 +37,10 @@ def situations(dtype: torch.dtype) -> dict[str, tuple[torch.Tensor, Batch]]:
     plain = example_batch(size=9, dtype=dtype)
     truth = plain["alpha"]
     small = Batch(
-        **{key: value[..., :1, :1] if isinstance(value, torch.Tensor) and value.ndim == 4 else value for key, value in plain.items()}
+        **{
+            key: value[..., :1, :1] if isinstance(value, torch.Tensor) and value.ndim == 4 else value
+            for key, value in plain.items()
+        }
     )
     no_unknown = torch.where(truth >= 0.5, 255, 0).to(torch.uint8)
     one_empty = plain["trimap"].clone()
@@ -58,7 +61,12 @@ def situations(dtype: torch.dtype) -> dict[str, tuple[torch.Tensor, Batch]]:
         "one pixel": (half[..., :1, :1], small),
         "one row": (
             half[..., :1, :],
-            Batch(**{k: v[..., :1, :] if isinstance(v, torch.Tensor) and v.ndim == 4 else v for k, v in plain.items()}),
+            Batch(
+                **{
+                    k: v[..., :1, :] if isinstance(v, torch.Tensor) and v.ndim == 4 else v
+                    for k, v in plain.items()
+                }
+            ),
         ),
         "no sample": (half[:0], Batch(**{key: value[:0] for key, value in plain.items()})),
     }
@@ -85,7 +93,9 @@ def test_value_and_gradient_are_finite_at_the_extremes(case, dtype):
             assert all(gradient.isfinite().all() for gradient in gradients), name
 
 
-@pytest.mark.parametrize("case", [case for case in VARIANTS if case[1].get("region", "unknown") == "unknown"], ids=variant_id)
+@pytest.mark.parametrize(
+    "case", [case for case in VARIANTS if case[1].get("region", "unknown") == "unknown"], ids=variant_id
+)
 def test_empty_region_costs_nothing_and_moves_nothing(case):
     alpha, batch = situations(torch.float32)["empty region"]
     value, gradients = value_and_gradient(case, alpha, batch)
@@ -94,15 +104,26 @@ def test_empty_region_costs_nothing_and_moves_nothing(case):
 
 
 @pytest.mark.parametrize(
-    "case", [c for c in VARIANTS if c[1].get("region", "unknown") not in ("known", "foreground", "whole")], ids=variant_id
+    "case",
+    [c for c in VARIANTS if c[1].get("region", "unknown") not in ("known", "foreground", "whole")],
+    ids=variant_id,
 )
 def test_a_sample_without_region_changes_nothing_for_the_others(case):
     alone = example_batch(num=1, size=9, dtype=torch.float64)
-    empty = {key: torch.zeros_like(value) if isinstance(value, torch.Tensor) else value for key, value in alone.items()}
+    empty = {
+        key: torch.zeros_like(value) if isinstance(value, torch.Tensor) else value
+        for key, value in alone.items()
+    }
     joined = Batch(
-        **{key: torch.cat([value, empty[key]]) if isinstance(value, torch.Tensor) else value * 2 for key, value in alone.items()}
+        **{
+            key: torch.cat([value, empty[key]]) if isinstance(value, torch.Tensor) else value * 2
+            for key, value in alone.items()
+        }
     )
-    value = [LOSSES[case[0]].function(Matte(0.3 + 0.4 * batch["alpha"]), batch, **case[1]) for batch in (alone, joined)]
+    value = [
+        LOSSES[case[0]].function(Matte(0.3 + 0.4 * batch["alpha"]), batch, **case[1])
+        for batch in (alone, joined)
+    ]
     torch.testing.assert_close(value[1], value[0], rtol=1e-12, atol=0)
 
 
@@ -122,7 +143,14 @@ def test_half_precision_under_autocast_gives_the_single_precision_loss_of_the_ro
         assert alpha.grad.isfinite().all()
         assert logit.grad.isfinite().all()
         results.append(result)
-    for name in ("alpha", "composition", "gradient", "laplacian", "dice", "grad_metric"):  # these read no (rounded) logit
+    for name in (
+        "alpha",
+        "composition",
+        "gradient",
+        "laplacian",
+        "dice",
+        "grad_metric",
+    ):  # these read no (rounded) logit
         torch.testing.assert_close(results[0].terms[name], results[1].terms[name], rtol=0, atol=0)
 
 
@@ -132,5 +160,7 @@ def test_single_precision_is_enough_for_a_large_region(term):
     truth, predicted = torch.rand(2, 2, 1, 256, 256, generator=generator, dtype=torch.float64)
     batch = Batch(alpha=truth, trimap=torch.full(truth.shape, 128, dtype=torch.uint8))
     exact = float(LOSSES[term].function(Matte(predicted), batch))
-    single = float(LOSSES[term].function(Matte(predicted.float()), Batch(**{**batch, "alpha": truth.float()})))
+    single = float(
+        LOSSES[term].function(Matte(predicted.float()), Batch(**{**batch, "alpha": truth.float()}))
+    )
     assert single == pytest.approx(exact, rel=1e-5)

@@ -47,13 +47,18 @@ def test_every_term_is_the_preset_of_its_name_or_stands_in_one_if_it_can_not_sta
         if term.kind == "regulariser":
             assert any(section(preset)[name]["weight"] for preset in PRESETS)
         else:
-            assert [row for row, options in section(name).items() if row in LOSSES and options["weight"]] == [name]
+            assert [row for row, options in section(name).items() if row in LOSSES and options["weight"]] == [
+                name
+            ]
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_weights_and_options_are_overridden_on_top_of_any_preset(name):
     changed = section(
-        name, "loss.dice.weight=0.5", "loss.alpha.weight={schedule:cosine,start:0,end:1,until:0.5}", "loss.alpha.region=band:15"
+        name,
+        "loss.dice.weight=0.5",
+        "loss.alpha.weight={schedule:cosine,start:0,end:1,until:0.5}",
+        "loss.alpha.region=band:15",
     )
     weights = LossTable(changed).weights_at(0.25)
     assert weights["dice"] == 0.5
@@ -73,7 +78,9 @@ def test_dim_region_is_its_formula():
     colour = p * batch["foreground"] + (1 - p) * batch["background"] - batch["composite"]
     composition = (colour**2 + 1e-12).sqrt().mean(1, keepdim=True)
     wanted = (w * alpha + (1 - w) * composition).sum() / w.numel()
-    torch.testing.assert_close(LossTable(section("dim_region"))(Matte(p), batch).total, wanted, rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        LossTable(section("dim_region"))(Matte(p), batch).total, wanted, rtol=1e-12, atol=0
+    )
 
 
 def test_alpha_laplacian_is_l1_known_l1_unknown_laplacian_and_composition():
@@ -83,7 +90,9 @@ def test_alpha_laplacian_is_l1_known_l1_unknown_laplacian_and_composition():
 
 def test_page_is_current_and_has_every_term():
     text = (ROOT / "docs" / "losses.md").read_text(encoding="utf-8")
-    assert text == page(ROOT / "tests" / "losses"), "run: python -m deepmatte.losses.page tests/losses > docs/losses.md"
+    assert text == page(ROOT / "tests" / "losses"), (
+        "run: python -m deepmatte.losses.page tests/losses > docs/losses.md"
+    )
     for name in LOSSES:
         assert f"## {name}\n" in text
 

@@ -56,11 +56,13 @@ def name_of(case):
 
 
 def random_batch(seed: int) -> tuple[Batch, torch.Generator]:
-    """Fractional truths between 0.02 and 0.98, mixed trimaps (one sample may have no unknown pixel), random layers."""
+    """Truths in [0.02, 0.98], mixed trimaps (one sample may have no unknown pixel), random layers."""
     generator = torch.Generator().manual_seed(seed)
     shape = (2, 1, 6, 7)
     alpha = 0.02 + 0.96 * torch.rand(shape, generator=generator, dtype=torch.float64)
-    trimap = torch.tensor([0, 128, 128, 255], dtype=torch.uint8)[torch.randint(0, 4, shape, generator=generator)]
+    trimap = torch.tensor([0, 128, 128, 255], dtype=torch.uint8)[
+        torch.randint(0, 4, shape, generator=generator)
+    ]
     foreground, background = torch.rand(2, 2, 3, 6, 7, generator=generator, dtype=torch.float64)
     return Batch(
         alpha=alpha,
@@ -74,7 +76,9 @@ def random_batch(seed: int) -> tuple[Batch, torch.Generator]:
 
 def value_at(case, alpha: Tensor, batch: Batch, with_logit: bool = False) -> Tensor:
     term, options = case
-    return LOSSES[term].function(Matte(alpha, logit=torch.logit(alpha) if with_logit else None), batch, **options)
+    return LOSSES[term].function(
+        Matte(alpha, logit=torch.logit(alpha) if with_logit else None), batch, **options
+    )
 
 
 @pytest.mark.parametrize("case", PROPER, ids=name_of)
@@ -113,13 +117,17 @@ def test_gradient_at_the_truth_is_zero_and_every_small_step_away_costs(case, see
                 assert change > 0
 
 
-@pytest.mark.parametrize("case", PROPER + TEXTBOOK + [("smoothness", {"edge_scale": 5.0}), ("gradient_penalty", {})], ids=name_of)
+@pytest.mark.parametrize(
+    "case", PROPER + TEXTBOOK + [("smoothness", {"edge_scale": 5.0}), ("gradient_penalty", {})], ids=name_of
+)
 def test_gradient_away_from_the_truth_is_the_numerical_one(case):
     batch, generator = random_batch(11)
     away = 0.05 + 0.1 * torch.rand(batch["alpha"].shape, generator=generator, dtype=torch.float64)
     start = torch.where(batch["alpha"] < 0.5, batch["alpha"] + away, batch["alpha"] - away).requires_grad_()
     assert torch.autograd.gradcheck(
-        lambda alpha: value_at(case, alpha, batch, with_logit=case[0] in ("bce", "focal", "lovasz")), start, eps=1e-7
+        lambda alpha: value_at(case, alpha, batch, with_logit=case[0] in ("bce", "focal", "lovasz")),
+        start,
+        eps=1e-7,
     )
 
 
@@ -154,7 +162,11 @@ def test_two_pixels_give_the_values_of_the_reference_table(term, form):
     batch = Batch(alpha=truth, trimap=torch.full(truth.shape, 128, dtype=torch.uint8))
     options = {"form": form} if term == "lovasz" else {"form": form, "smooth": 0}
     found = [
-        float(LOSSES[term].function(Matte(torch.tensor(p, dtype=torch.float64).view(1, 1, 1, 2)), batch, **options))
+        float(
+            LOSSES[term].function(
+                Matte(torch.tensor(p, dtype=torch.float64).view(1, 1, 1, 2)), batch, **options
+            )
+        )
         for p in ((0.8, 0.4), (1.0, 0.0), (0.0, 0.0), (0.9, 0.5))
     ]
     assert found == pytest.approx(TWO_PIXELS[term, form], abs=6e-7)
@@ -171,7 +183,9 @@ def test_focal_of_any_gamma_has_a_finite_gradient_at_the_truth(gamma):
 @pytest.mark.parametrize("true", [0.0, 1.0])
 def test_a_saturated_wrong_pixel_without_logit_still_learns(true):
     alpha = torch.full((1, 1, 1, 1), 1 - true, requires_grad=True)
-    batch = Batch(alpha=torch.full((1, 1, 1, 1), true), trimap=torch.full((1, 1, 1, 1), 128, dtype=torch.uint8))
+    batch = Batch(
+        alpha=torch.full((1, 1, 1, 1), true), trimap=torch.full((1, 1, 1, 1), 128, dtype=torch.uint8)
+    )
     LOSSES["bce"].function(Matte(alpha), batch).backward()
     assert float(alpha.grad.sign()) == 1 - 2 * true
     assert alpha.grad.isfinite().all()

@@ -35,8 +35,14 @@ REGRESSION = {
     "mmagic.comp_mse.mean_unknown": ("composition", {"distance": "l2"}),
     "mmagic.comp_charbonnier.mean": ("composition", {"region": "whole"}),
     "mmagic.comp_charbonnier.mean_unknown": ("composition", {}),
-    "mmagic.gradient.mean": ("gradient", {"region": "whole", "filter": "sobel", "compare": "components", "border": "zeros"}),
-    "mmagic.gradient.mean_unknown": ("gradient", {"filter": "sobel", "compare": "components", "border": "zeros"}),
+    "mmagic.gradient.mean": (
+        "gradient",
+        {"region": "whole", "filter": "sobel", "compare": "components", "border": "zeros"},
+    ),
+    "mmagic.gradient.mean_unknown": (
+        "gradient",
+        {"filter": "sobel", "compare": "components", "border": "zeros"},
+    ),
     "gca.grad.all": ("gradient", {"region": "whole", "filter": "sobel", "border": "zeros"}),
     "gca.grad.unknown": ("gradient", {"filter": "sobel", "border": "zeros"}),
     "rvm.laplacian": ("laplacian", {"region": "whole"}),
@@ -47,10 +53,22 @@ SCALED = {  # the same formula under another scale
     "mgm.lap.all": ("laplacian", {"region": "whole"}, lambda case: 5),
     "mgm.lap.unknown": ("laplacian", {}, lambda case: 5),
     "vitmatte.unknown_l1": ("alpha", {"distance": "l1"}, lambda case: 512**2 / num_pixels(case)),
-    "vitmatte.known_l1": ("alpha", {"region": "known", "distance": "l1"}, lambda case: 512**2 / num_pixels(case)),
-    "vitmatte.gradient_penalty": ("gradient_penalty", {"border": "zeros"}, lambda case: 512**2 / num_pixels(case)),
+    "vitmatte.known_l1": (
+        "alpha",
+        {"region": "known", "distance": "l1"},
+        lambda case: 512**2 / num_pixels(case),
+    ),
+    "vitmatte.gradient_penalty": (
+        "gradient_penalty",
+        {"border": "zeros"},
+        lambda case: 512**2 / num_pixels(case),
+    ),
     "canonical_f64_float.grad.raw_whole": ("grad_metric", {"region": "whole"}, lambda case: num_pixels(case)),
-    "canonical_f64_float.grad.raw_unknown": ("grad_metric", {}, lambda case: int((case.arrays["trimap"] == 128).sum())),
+    "canonical_f64_float.grad.raw_unknown": (
+        "grad_metric",
+        {},
+        lambda case: int((case.arrays["trimap"] == 128).sum()),
+    ),
 }
 TVERSKY = {"alpha": 0.3, "beta": 0.7}
 CLASSIFICATION = {
@@ -91,7 +109,11 @@ def num_pixels(case: Case) -> int:
 
 
 def image(array) -> Tensor:
-    return torch.from_numpy(array)[None, None] if array.ndim == 2 else torch.from_numpy(array).permute(2, 0, 1)[None]
+    return (
+        torch.from_numpy(array)[None, None]
+        if array.ndim == 2
+        else torch.from_numpy(array).permute(2, 0, 1)[None]
+    )
 
 
 def batch_of(case: Case, hard: bool = False) -> Batch:
@@ -99,7 +121,11 @@ def batch_of(case: Case, hard: bool = False) -> Batch:
     batch = Batch(alpha=(alpha >= 0.5).double() if hard else alpha, trimap=image(case.arrays["trimap"]))
     if case.spec["color"]:
         foreground, background = image(case.arrays["fg"]), image(case.arrays["bg"])
-        batch |= Batch(foreground=foreground, background=background, composite=alpha * foreground + (1 - alpha) * background)
+        batch |= Batch(
+            foreground=foreground,
+            background=background,
+            composite=alpha * foreground + (1 - alpha) * background,
+        )
     return batch
 
 
@@ -115,7 +141,9 @@ def classified(case: Case) -> Matte:
 def compare(name: str, cases: list[Case], compute: Callable[[Case], Tensor | float]) -> None:
     num = 0
     for case in cases:
-        wanted = float(case.values[name]) if name in case.values and case.values[name] != "error" else math.nan
+        wanted = (
+            float(case.values[name]) if name in case.values and case.values[name] != "error" else math.nan
+        )
         if not math.isnan(wanted):  # the source raised, or divided by an empty region
             num += 1
             assert float(compute(case)) == pytest.approx(wanted, rel=1e-6, abs=1e-12), case.name
@@ -133,7 +161,11 @@ def test_regression_term_gives_the_published_value(name):
 def test_term_gives_the_published_value_under_the_published_scale(name):
     term, options, scale = SCALED[name]
     cases = [case for case in CASES.values() if term != "composition" or case.spec["color"]]
-    compare(name, cases, lambda case: scale(case) * LOSSES[term].function(predicted(case), batch_of(case), **options))
+    compare(
+        name,
+        cases,
+        lambda case: scale(case) * LOSSES[term].function(predicted(case), batch_of(case), **options),
+    )
 
 
 @pytest.mark.parametrize("target", ["frac", "hard"])
@@ -141,9 +173,17 @@ def test_term_gives_the_published_value_under_the_published_scale(name):
 def test_classification_or_overlap_term_gives_the_published_value(name, target):
     term, options = CLASSIFICATION[name]
     # For an empty truth smp sets its overlap losses to 0 by hand.
-    cases = [case for case in CASES.values() if batch_of(case, target == "hard")["alpha"].sum() > 0 or not name.startswith("smp")]
+    cases = [
+        case
+        for case in CASES.values()
+        if batch_of(case, target == "hard")["alpha"].sum() > 0 or not name.startswith("smp")
+    ]
     options = {"region": "whole", **options}
-    compare(f"{name}.{target}", cases, lambda case: LOSSES[term].function(classified(case), batch_of(case, target == "hard"), **options))
+    compare(
+        f"{name}.{target}",
+        cases,
+        lambda case: LOSSES[term].function(classified(case), batch_of(case, target == "hard"), **options),
+    )
 
 
 @pytest.mark.parametrize("name", LOVASZ)
@@ -152,7 +192,9 @@ def test_lovasz_gives_the_published_value(name):
     compare(
         name,
         list(CASES.values()),
-        lambda case: LOSSES["lovasz"].function(classified(case), batch_of(case, hard), region="whole", **LOVASZ[name]),
+        lambda case: LOSSES["lovasz"].function(
+            classified(case), batch_of(case, hard), region="whole", **LOVASZ[name]
+        ),
     )
 
 
@@ -167,8 +209,14 @@ BATCH = {
     ("smp.dice.hard", "hard"): ("dice", {"region": "whole", "smooth": 0}),
     ("jdt.dice.mIoUI.frac", "frac"): ("dice", {"region": "whole", "smooth": 0, "reduction": "sample"}),
     ("jdt.jaccard.mIoUI.hard", "hard"): ("jaccard", {"region": "whole", "smooth": 0, "reduction": "sample"}),
-    ("berman.lovasz_hinge.per_image_True", "hard"): ("lovasz", {"region": "whole", "form": "textbook", "reduction": "sample"}),
-    ("berman.lovasz_hinge.per_image_False", "hard"): ("lovasz", {"region": "whole", "form": "textbook", "reduction": "batch"}),
+    ("berman.lovasz_hinge.per_image_True", "hard"): (
+        "lovasz",
+        {"region": "whole", "form": "textbook", "reduction": "sample"},
+    ),
+    ("berman.lovasz_hinge.per_image_False", "hard"): (
+        "lovasz",
+        {"region": "whole", "form": "textbook", "reduction": "batch"},
+    ),
 }
 
 
@@ -180,5 +228,7 @@ def test_reduction_over_a_batch_gives_the_published_value(name, target):
     parts = [batch_of(case, target == "hard") for case in cases]
     batch = Batch(**{key: torch.cat([part[key] for part in parts]) for key in ("alpha", "trimap")})
     mattes = [classified(case) if target else predicted(case) for case in cases]
-    matte = Matte(torch.cat([m.alpha for m in mattes]), logit=torch.cat([m.logit for m in mattes]) if target else None)
+    matte = Matte(
+        torch.cat([m.alpha for m in mattes]), logit=torch.cat([m.logit for m in mattes]) if target else None
+    )
     assert float(LOSSES[term].function(matte, batch, **options)) == pytest.approx(entry["value"], rel=1e-6)

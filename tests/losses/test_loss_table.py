@@ -1,4 +1,4 @@
-"""The table: what it computes, what it refuses, schedules, own terms, the common scale."""
+"""The table: values, refusals, schedules, own terms, the common scale."""
 
 from __future__ import annotations
 
@@ -23,25 +23,13 @@ def prediction(batch):
 
 def test_total_is_the_weighted_sum_in_the_order_of_the_table():
     batch = example_batch()
-    result = LossTable({"dice": {"weight": 0.25}, "alpha": {"weight": 2, "distance": "l1"}, "bce": {"weight": 0}})(prediction(batch), batch)
+    result = LossTable(
+        {"dice": {"weight": 0.25}, "alpha": {"weight": 2, "distance": "l1"}, "bce": {"weight": 0}}
+    )(prediction(batch), batch)
     assert list(result.terms) == ["alpha", "dice"]
     assert result.weights == {"alpha": 2, "dice": 0.25}
     torch.testing.assert_close(result.total, 2 * result.terms["alpha"] + 0.25 * result.terms["dice"])
     torch.testing.assert_close(result.terms["alpha"], alpha_loss(prediction(batch), batch, distance="l1"))
-
-
-def test_a_table_fits_a_batch_without_layers_when_all_its_terms_can_be_computed():
-    batch = example_batch()
-    bare = {key: value for key, value in batch.items() if key not in ("foreground", "background", "composite")}
-    for config in ({"alpha": {"weight": 1}}, {"alpha": {"weight": 1}, "composition": {"weight": 0}}, {"composition": {"weight": 1}}):
-        table = LossTable(config)
-        assert table.fits(batch)
-        if table.fits(bare):
-            table(prediction(batch), bare)
-        else:
-            with pytest.raises(InputError, match="composition loss needs batch"):
-                table(prediction(batch), bare)
-    assert not LossTable({"own": {"term": "loss_own:never_loss", "weight": 1}}, ["loss_own"]).fits(bare)
 
 
 def test_a_term_of_weight_zero_is_never_computed():
@@ -56,7 +44,10 @@ def test_a_term_of_weight_zero_is_never_computed():
 
 def test_a_term_may_stand_twice_under_two_names():
     batch = example_batch()
-    config = {"alpha": {"weight": 1, "distance": "l1"}, "alpha_known": {"term": "alpha", "weight": 1, "distance": "l1", "region": "known"}}
+    config = {
+        "alpha": {"weight": 1, "distance": "l1"},
+        "alpha_known": {"term": "alpha", "weight": 1, "distance": "l1", "region": "known"},
+    }
     result = LossTable(config)(prediction(batch), batch)
     assert list(result.terms) == ["alpha", "alpha_known"]
     assert result.terms["alpha"] != result.terms["alpha_known"]
@@ -69,52 +60,197 @@ def test_a_users_own_function_works_like_a_term():
     torch.testing.assert_close(total, 3 * (prediction(batch).alpha - batch["alpha"]).square().mean())
 
 
-# ---- what is refused -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("options", "power"), [({}, 3), ({"power": 2}, 2)])
+def test_options_of_an_own_term_need_not_be_keyword_only(options, power):
+    batch = example_batch()
+    table = LossTable(
+        {"cubic": {"term": "loss_own:cubic", "weight": 1, **options}}, allowed_modules=["loss_own"]
+    )
+    expected = (prediction(batch).alpha - batch["alpha"]).abs().pow(power).mean()
+    torch.testing.assert_close(table(prediction(batch), batch).total, expected)
+
+
+# ---- what terms read ---------------------------------------------------------------------------------------
+
+PHOTOGRAPHS = ("image", "alpha", "trimap", "name", "index")
+"""What is known of photographs over their own backgrounds."""
+
+
+class Recorded(dict):
+    """A batch that remembers which of its keys were read."""
+
+    def __init__(self, batch):
+        super().__init__(batch)
+        self.read = set()
+
+    def __getitem__(self, key):
+        self.read.add(key)
+        return super().__getitem__(key)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_term_reads_what_it_declares_and_nothing_else(name):
+    read = set()
+    for options in ({}, {"edge_scale": 1.0}):  # the one option that makes a term read more
+        if set(options) <= set(LOSSES[name].defaults):
+            batch = Recorded(example_batch())
+            LOSSES[name].function(prediction(batch), batch, **options)
+            read |= batch.read
+    assert read == set(LOSSES[name].reads)
+
+
+def test_data_without_layers_is_refused_before_training_by_terms_that_read_them():
+    LossTable({"alpha": {"weight": 1}, "composition": {"weight": 0}}).check(PHOTOGRAPHS)
+    for name, config in {
+        "composition": {"alpha": {"weight": 1}, "composition": {"weight": 1}},
+        "over": {"over": {"term": "composition", "weight": 1}},
+        "mine": {"mine": {"term": "loss_own:colour_loss", "weight": 1, "scale": 2}},
+    }.items():
+        table = LossTable(config, ["loss_own"])
+        table.check(example_batch())
+        refusal = (
+            rf"^loss\.{name} reads foreground.* which the training data does not have: set loss\.{name}\."
+        )
+        with pytest.raises(InputError, match=refusal):
+            table.check(PHOTOGRAPHS)
+
+
+def test_a_table_fits_the_batches_that_it_can_be_computed_on():
+    batch = example_batch()
+    bare = {key: batch[key] for key in PHOTOGRAPHS}
+    for config, computable in (
+        ({"alpha": {"weight": 1}, "composition": {"weight": 0}}, True),
+        ({"composition": {"weight": 1}}, False),
+        ({"mine": {"term": "loss_own:square_loss", "weight": 1}}, True),
+        ({"mine": {"term": "loss_own:colour_loss", "weight": 1, "scale": 2}}, False),
+    ):
+        table = LossTable(config, ["loss_own"])
+        assert table.fits(batch)
+        assert table.fits(bare) is computable
+        assert torch.isfinite(table(prediction(batch), bare if computable else batch).total)
+
+
+def test_a_key_that_an_own_term_reads_undeclared_is_named_where_it_is_missing():
+    batch = example_batch()
+    table = LossTable({"mine": {"term": "loss_own:undeclared_loss", "weight": 1}}, ["loss_own"])
+    assert torch.isfinite(table(prediction(batch), batch).total)
+    with pytest.raises(
+        InputError,
+        match=r"^loss\.mine reads foreground, which this batch does not have: set loss\.mine\.weight=0",
+    ):
+        table(prediction(batch), {key: batch[key] for key in PHOTOGRAPHS})
+    with pytest.raises(KeyError, match="3"):  # a fault of the function itself keeps its traceback
+        LossTable({"mine": {"term": "loss_own:faulty_loss", "weight": 1}}, ["loss_own"])(
+            prediction(batch), batch
+        )
+
+
+# ---- what is refused ---------------------------------------------------------------------------------------
 
 BAD = {
-    "unknown term": ({"dize": {"weight": 1}}, "loss.dize is no loss: choose among alpha, composition,"),
+    "unknown term": ({"dize": {"weight": 1}}, "loss.dize: unknown loss; choose among alpha, composition,"),
     "unknown option": (
         {"alpha": {"weight": 1, "gamma": 2}},
-        "loss.alpha.gamma is no option of this term: choose among weight, term, region",
+        "loss.alpha.gamma: this term has no such option; choose among weight, term, region",
     ),
-    "option of the wrong kind": ({"alpha": {"weight": 1, "eps": "small"}}, "loss.alpha.eps='small' is not a number"),
+    "option of the wrong kind": (
+        {"alpha": {"weight": 1, "eps": "small"}},
+        "loss.alpha.eps='small' is not a number",
+    ),
     "option out of range": ({"tversky": {"weight": 1, "alpha": -1}}, "loss.tversky.alpha=-1 is not >= 0"),
     "no levels": ({"laplacian": {"weight": 1, "levels": 0}}, "loss.laplacian.levels=0 is not >= 1 and <= 16"),
-    "balance out of range": ({"focal": {"weight": 1, "balance": 2.0}}, "loss.focal.balance=2.0 is not >= 0 and <= 1 or is not null"),
-    "unknown form": ({"dice": {"weight": 1, "form": "soft"}}, "loss.dice.form='soft' is none of proper, textbook"),
-    "unknown region": ({"alpha": {"weight": 1, "region": "edge"}}, "loss.alpha.region='edge' is none of unknown, known"),
-    "band of no width": ({"alpha": {"weight": 1, "region": "band:0"}}, "loss.alpha.region='band:0' is none of unknown"),
-    "negative weight": ({"alpha": {"weight": -1}}, "loss.alpha.weight=-1: give a finite number >= 0"),
-    "weight that is a word": ({"alpha": {"weight": "one"}}, "loss.alpha.weight='one': give a finite number >= 0"),
-    "infinite weight": ({"alpha": {"weight": float("inf")}}, "loss.alpha.weight=inf: give a finite number >= 0"),
+    "balance out of range": (
+        {"focal": {"weight": 1, "balance": 2.0}},
+        "loss.focal.balance=2.0 is not >= 0 and <= 1 or is not null",
+    ),
+    "unknown form": (
+        {"dice": {"weight": 1, "form": "soft"}},
+        "loss.dice.form='soft' is none of proper, textbook",
+    ),
+    "unknown region": (
+        {"alpha": {"weight": 1, "region": "edge"}},
+        "loss.alpha.region='edge' is none of unknown, known",
+    ),
+    "band of no width": (
+        {"alpha": {"weight": 1, "region": "band:0"}},
+        "loss.alpha.region='band:0' is none of unknown",
+    ),
+    "negative weight": ({"alpha": {"weight": -1}}, "loss.alpha.weight=-1: expected a finite number >= 0"),
+    "weight that is a word": (
+        {"alpha": {"weight": "one"}},
+        "loss.alpha.weight='one': expected a finite number >= 0",
+    ),
+    "infinite weight": (
+        {"alpha": {"weight": float("inf")}},
+        "loss.alpha.weight=inf: expected a finite number >= 0",
+    ),
     "all zero": ({"alpha": {"weight": 0}}, "all loss weights are 0: set one"),
     "nothing": ({}, "all loss weights are 0"),
     "regularisers alone": (
         {"smoothness": {"weight": 1}, "gradient_penalty": {"weight": 1}},
-        "loss.smoothness, loss.gradient_penalty: a reg",
+        "loss.smoothness, loss.gradient_penalty: regularisers alone",
     ),
-    "own regulariser alone": ({"own": {"weight": 1, "term": "loss_own:wish_loss"}}, "loss.own: a regulariser alone"),
+    "own regulariser alone": (
+        {"own": {"weight": 1, "term": "loss_own:wish_loss"}},
+        "loss.own: regularisers alone",
+    ),
     "regulariser alone later": (
-        {"smoothness": {"weight": 1}, "alpha": {"weight": {"schedule": "constant", "value": 1, "until": 0.5}}},
-        "from 0.5 to 1 of the run no term but a regulariser is on",
+        {
+            "smoothness": {"weight": 1},
+            "alpha": {"weight": {"schedule": "constant", "value": 1, "until": 0.5}},
+        },
+        "from 0.5 to 1 of the run only regularisers are on",
     ),
     "schedule outside the run": (
         {"alpha": {"weight": {"schedule": "linear", "start": 0, "end": 1, "until": 1.5}}},
-        "loss.alpha.weight goes from 0 until 1.5: a schedule lies within the run",
+        "loss.alpha.weight runs from 0 until 1.5: expected 0 <= from",
     ),
-    "unknown schedule": ({"alpha": {"weight": {"schedule": "step", "start": 0}}}, "loss.alpha.weight.schedule='step' is none of constant"),
-    "key of another schedule": ({"alpha": {"weight": {"schedule": "linear", "value": 1}}}, "loss.alpha.weight.value is no key of a linear"),
-    "schedule without end": ({"alpha": {"weight": {"schedule": "linear", "start": 1}}}, "loss.alpha.weight.end is missing"),
+    "unknown schedule": (
+        {"alpha": {"weight": {"schedule": "step", "start": 0}}},
+        "loss.alpha.weight.schedule='step': choose among constant",
+    ),
+    "key of another schedule": (
+        {"alpha": {"weight": {"schedule": "linear", "value": 1}}},
+        "loss.alpha.weight.value: a linear schedule has no such key",
+    ),
+    "schedule without end": (
+        {"alpha": {"weight": {"schedule": "linear", "start": 1}}},
+        "loss.alpha.weight.end is missing",
+    ),
     "number instead of a row": ({"alpha": 1}, "loss.alpha=1: write loss.alpha.weight=1"),
-    "unknown balance": ({"balance": "mean", "alpha": {"weight": 1}}, "loss.balance='mean' is none of none, gradient"),
-    "no balance steps": ({"balance_steps": 0, "alpha": {"weight": 1}}, "loss.balance_steps=0: give a number of steps >= 1"),
-    "unknown row term": ({"mine": {"term": "alfa", "weight": 1}}, "loss.mine.term='alfa' is no loss"),
+    "unknown balance": (
+        {"balance": "mean", "alpha": {"weight": 1}},
+        "loss.balance='mean': choose none or gradient",
+    ),
+    "no balance steps": (
+        {"balance_steps": 0, "alpha": {"weight": 1}},
+        "loss.balance_steps=0: expected a number of steps, at least 1",
+    ),
+    "unknown row term": (
+        {"mine": {"term": "alfa", "weight": 1}},
+        "loss.mine.term='alfa': choose among alpha",
+    ),
     "module not allowed": (
         {"mine": {"term": "os:system", "weight": 1}},
         "loss.mine.term='os:system': module os is not allowed; allowed are loss_own",
     ),
-    "function not there": ({"mine": {"term": "loss_own:none", "weight": 1}}, "loss.mine.term='loss_own:none' can't be imported"),
-    "no function": ({"mine": {"term": "loss_own:not_a_function", "weight": 1}}, "make it a function"),
+    "function not there": (
+        {"mine": {"term": "loss_own:none", "weight": 1}},
+        "loss.mine.term='loss_own:none': can't be imported",
+    ),
+    "own option of the wrong kind": (
+        {"mine": {"term": "loss_own:cubic", "weight": 1, "power": "three"}},
+        "loss.mine.power='three' is not a number",
+    ),
+    "own option missing": (
+        {"mine": {"term": "loss_own:colour_loss", "weight": 1}},
+        "loss.mine.scale is missing",
+    ),
+    "own option unknown": (
+        {"mine": {"term": "loss_own:cubic", "weight": 1, "pwr": 2}},
+        "loss.mine.pwr: this term has no such option; choose among weight, term, power",
+    ),
+    "no function": ({"mine": {"term": "loss_own:not_a_function", "weight": 1}}, "expected a function"),
 }
 
 
@@ -130,16 +266,22 @@ def test_bad_configuration_is_one_line_that_names_the_key(case):
 def test_bad_tensors_are_one_line_that_names_them():
     batch = example_batch()
     table = LossTable({"alpha": {"weight": 1}})
-    with pytest.raises(InputError, match=r"predicted alpha has shape \(2, 1, 16, 16\), batch\['alpha'\] \(2, 1, 32, 32\)"):
+    with pytest.raises(
+        InputError, match=r"predicted alpha has shape \(2, 1, 16, 16\), batch\['alpha'\] \(2, 1, 32, 32\)"
+    ):
         table(Matte(batch["alpha"][..., ::2, ::2]), batch)
     with pytest.raises(InputError, match=r"'trimap' has shape \(2, 1, 16, 32\)"):
         table(Matte(batch["alpha"]), {**batch, "trimap": batch["trimap"][..., ::2, :]})
-    with pytest.raises(InputError, match=r"predicted alpha goes from 0 to 255: bring it into \[0, 1\]"):
+    with pytest.raises(InputError, match=r"predicted alpha has values from 0 to 255: scale it to \[0, 1\]"):
         table(Matte(255 * batch["alpha"]), batch)
-    with pytest.raises(InputError, match=r"batch\['alpha'\] goes from -1 to 0"):
+    with pytest.raises(InputError, match=r"batch\['alpha'\] has values from -1 to 0"):
         table(Matte(batch["alpha"]), {**batch, "alpha": batch["alpha"] - 1})
-    with pytest.raises(InputError, match=r"needs batch\['foreground'\]"):
-        LossTable({"composition": {"weight": 1}})(Matte(batch["alpha"]), {key: batch[key] for key in ("alpha", "trimap")})
+    with pytest.raises(
+        InputError, match=r"loss\.composition reads foreground, which this batch does not have"
+    ):
+        LossTable({"composition": {"weight": 1}})(
+            Matte(batch["alpha"]), {key: batch[key] for key in ("alpha", "trimap")}
+        )
 
 
 def test_a_nan_reaches_the_total_so_that_the_run_can_name_the_samples():
@@ -150,7 +292,7 @@ def test_a_nan_reaches_the_total_so_that_the_run_can_name_the_samples():
     assert LossTable({"alpha": {"weight": 1}})(Matte(broken), batch).total.isnan()
 
 
-# ---- schedules -----------------------------------------------------------------------------------------------------------
+# ---- schedules ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -172,15 +314,23 @@ def test_schedule_gives_the_weight_at_the_progress_of_the_run(weight, expected):
 def test_total_is_differentiable_where_a_schedule_starts_at_zero():
     batch = example_batch()
     matte = prediction(batch)
-    result = LossTable({"alpha": {"weight": {"schedule": "linear", "start": 0, "end": 1}}})(matte, batch, progress=0.0)
+    result = LossTable({"alpha": {"weight": {"schedule": "linear", "start": 0, "end": 1}}})(
+        matte, batch, progress=0.0
+    )
     result.total.backward()
     assert result.terms == {}
     assert not matte.alpha.grad.any()
 
 
-# ---- the common scale ----------------------------------------------------------------------------------------------------
+# ---- the common scale --------------------------------------------------------------------------------------
 
-BALANCED = {"balance": "gradient", "balance_steps": 2, "composition": {"weight": 0.5}, "dice": {"weight": 0.5}, "bce": {"weight": 1}}
+BALANCED = {
+    "balance": "gradient",
+    "balance_steps": 2,
+    "composition": {"weight": 0.5},
+    "dice": {"weight": 0.5},
+    "bce": {"weight": 1},
+}
 
 
 def gradient_norm(value, root):
@@ -193,9 +343,12 @@ def test_balanced_terms_pull_with_equal_force_and_as_strongly_as_plain_l1():
     result = LossTable(BALANCED)(matte, batch)
     unit = gradient_norm(alpha_loss(matte, batch, distance="l1"), matte.alpha)
     for name in ("composition", "dice", "bce"):
-        assert result.factors[name] * gradient_norm(result.terms[name], matte.alpha) == pytest.approx(unit, rel=1e-5)
+        assert result.factors[name] * gradient_norm(result.terms[name], matte.alpha) == pytest.approx(
+            unit, rel=1e-5
+        )
     torch.testing.assert_close(
-        result.total, sum(result.weights[name] * result.factors[name] * value for name, value in result.terms.items())
+        result.total,
+        sum(result.weights[name] * result.factors[name] * value for name, value in result.terms.items()),
     )
 
 
@@ -212,12 +365,16 @@ def test_balance_and_cosines_do_not_depend_on_how_the_model_wires_logit_and_alph
     batch = example_batch()
     raw = torch.logit((0.1 + 0.7 * batch["alpha"]).clamp(0.01, 0.99)).requires_grad_()
     chained = Matte(torch.sigmoid(raw), logit=raw)
-    siblings = Matte(torch.sigmoid(raw)[..., :32, :32], logit=raw[..., :32, :32])  # alpha does not hang on the cropped logit
+    siblings = Matte(
+        torch.sigmoid(raw)[..., :32, :32], logit=raw[..., :32, :32]
+    )  # alpha does not hang on the cropped logit
     config = {**BALANCED, "log_cosines": True}
     first, second = (LossTable(config)(matte, batch) for matte in (chained, siblings))
     assert first.factors == pytest.approx(second.factors)
     assert all(factor != 1 for factor in second.factors.values())
-    assert {k: float(v) for k, v in first.cosines.items()} == pytest.approx({k: float(v) for k, v in second.cosines.items()})
+    assert {k: float(v) for k, v in first.cosines.items()} == pytest.approx(
+        {k: float(v) for k, v in second.cosines.items()}
+    )
 
 
 def test_factors_freeze_after_the_first_steps_and_live_in_the_state_dict():
@@ -229,7 +386,9 @@ def test_factors_freeze_after_the_first_steps_and_live_in_the_state_dict():
     other.load_state_dict(table.state_dict())
     assert other(prediction(batches[0]), batches[0]).factors == factors[3]
     with torch.no_grad():
-        assert LossTable(BALANCED)(prediction(batches[0]), batches[0]).factors == dict.fromkeys(factors[0], 1.0)
+        assert LossTable(BALANCED)(prediction(batches[0]), batches[0]).factors == dict.fromkeys(
+            factors[0], 1.0
+        )
 
 
 def test_without_balance_nothing_is_kept_in_the_checkpoint_and_factors_are_one():
@@ -242,12 +401,19 @@ def test_without_balance_nothing_is_kept_in_the_checkpoint_and_factors_are_one()
 def test_cosines_are_those_of_the_gradients_at_the_prediction():
     batch = example_batch()
     matte = prediction(batch)
-    result = LossTable({"log_cosines": True, "alpha": {"weight": 1}, "dice": {"weight": 1}, "smoothness": {"weight": 1}})(matte, batch)
-    gradients = {name: torch.autograd.grad(value, matte.alpha, retain_graph=True)[0].flatten() for name, value in result.terms.items()}
+    result = LossTable(
+        {"log_cosines": True, "alpha": {"weight": 1}, "dice": {"weight": 1}, "smoothness": {"weight": 1}}
+    )(matte, batch)
+    gradients = {
+        name: torch.autograd.grad(value, matte.alpha, retain_graph=True)[0].flatten()
+        for name, value in result.terms.items()
+    }
     assert list(result.cosines) == ["alpha_vs_smoothness", "alpha_vs_dice", "smoothness_vs_dice"]
     for pair, cosine in result.cosines.items():
         first, second = pair.split("_vs_")
-        assert float(cosine) == pytest.approx(float(torch.cosine_similarity(gradients[first], gradients[second], dim=0)), abs=1e-5)
+        assert float(cosine) == pytest.approx(
+            float(torch.cosine_similarity(gradients[first], gradients[second], dim=0)), abs=1e-5
+        )
 
 
 def test_every_term_says_formula_source_aim_properness_use_and_cost():

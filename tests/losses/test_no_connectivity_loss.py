@@ -1,4 +1,4 @@
-"""Why no connectivity term is shipped: the metric's derivative is zero where foreground is missing, and only there."""
+"""Why no connectivity term is shipped: the derivative of Conn is 0 exactly where foreground is missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def matte(core: int, rest: int) -> np.ndarray:
 def test_conn_does_not_move_with_missing_foreground_between_two_thresholds(value):
     before, after = (conn(matte(255, value + step), matte(255, 255), UNKNOWN) for step in (0, 1))
     assert before == after > 0
-    assert sad(matte(255, value + 1), matte(255, 255), UNKNOWN) < sad(matte(255, value), matte(255, 255), UNKNOWN)
+    assert sad(matte(255, value + 1), matte(255, 255), UNKNOWN) < sad(
+        matte(255, value), matte(255, 255), UNKNOWN
+    )
 
 
 @pytest.mark.parametrize("value", [55, 105, 156, 207, 232])

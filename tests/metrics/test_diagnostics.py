@@ -75,14 +75,18 @@ def test_reliability_equals_scikit_learn():
 def test_calibration_error_of_a_constant_bias_is_the_bias():
     truth = np.linspace(0, 0.8, 400).reshape(20, 20)
     trimap = np.full((20, 20), 128, np.uint8)
-    assert calibration_error(diagnose(truth + 0.15, truth, trimap, "float")["predicted"]) == pytest.approx(0.15, rel=1e-9)
+    assert calibration_error(diagnose(truth + 0.15, truth, trimap, "float")["predicted"]) == pytest.approx(
+        0.15, rel=1e-9
+    )
     assert calibration_error(diagnose(truth, truth, trimap, "float")["predicted"]) == 0
 
 
 def test_tables_of_images_add_up_to_that_of_the_dataset():
     metric = MattingDiagnostics()
     for index, name in ((3, "P01"), (1, "P05"), (3, "P01")):
-        metric.update(*(torch.from_numpy(image)[None, None] for image in images(CASES[name])), torch.tensor([index]))
+        metric.update(
+            *(torch.from_numpy(image)[None, None] for image in images(CASES[name])), torch.tensor([index])
+        )
     one, two = diagnose(*images(CASES["P05"])), diagnose(*images(CASES["P01"]))
     for name, table in metric.compute().items():
         joined = one[name] + two[name]
@@ -97,7 +101,12 @@ def test_figure_has_a_curve_for_each_run_in_each_panel():
     tables = diagnose(*images(CASES["P05"]))
     figure = diagnostics_figure({"alpha": tables, "alpha + dice": tables})
     assert isinstance(figure, Figure)
-    assert [len(axis.lines) for axis in figure.axes] == [2, 2, 2, 3]  # the reliability diagram has its diagonal
+    assert [len(axis.lines) for axis in figure.axes] == [
+        2,
+        2,
+        2,
+        3,
+    ]  # the reliability diagram has its diagonal
     assert figure.axes[0].get_legend_handles_labels()[1] == ["alpha", "alpha + dice"]
 
 
@@ -117,8 +126,12 @@ def test_robustness_curve_is_flat_for_a_method_that_recovers_the_known_zone_and_
     alpha, trimap = CASES["P10"].arrays["alpha"], CASES["P10"].arrays["trimap"]
     wrong_inside = np.where(trimap == 128, 0.5, alpha)
     steady = robustness_curve(lambda given: wrong_inside, alpha, trimap, radii=(0, 3, 8))
-    trivial = robustness_curve(lambda given: np.where(given == 128, 0.5, given / 255), alpha, trimap, radii=(0, 3, 8))
-    assert [row["sad"] for row in steady] == pytest.approx([score_image(wrong_inside, alpha, trimap)["sad"]] * 3)
+    trivial = robustness_curve(
+        lambda given: np.where(given == 128, 0.5, given / 255), alpha, trimap, radii=(0, 3, 8)
+    )
+    assert [row["sad"] for row in steady] == pytest.approx(
+        [score_image(wrong_inside, alpha, trimap)["sad"]] * 3
+    )
     assert trivial[0]["sad"] < trivial[1]["sad"] < trivial[2]["sad"]
     for row in trivial:  # every unknown pixel of a hard matte is wrong by one half (128 or 127 levels of 255)
         assert row["sad"] == pytest.approx(row["unknown"] * alpha.size / 2000, rel=0.005)

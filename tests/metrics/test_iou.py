@@ -22,9 +22,13 @@ def flat(case, label):
 def test_binary_iou_equals_scikit_learn_at_every_threshold(case, threshold):
     pair = prepare(case.arrays["pred_u8"], case.arrays["alpha_u8"], None, "whole")
     true, predicted = flat(case, lambda image: image / 255 >= threshold)
-    assert np.array_equal(binary_confusion(pair, threshold), confusion_matrix(true, predicted, labels=[False, True]))
+    assert np.array_equal(
+        binary_confusion(pair, threshold), confusion_matrix(true, predicted, labels=[False, True])
+    )
     present = np.unique(np.concatenate([true, predicted]))
-    assert miou_of(pair, threshold) == pytest.approx(jaccard_score(true, predicted, labels=present, average="macro"))
+    assert miou_of(pair, threshold) == pytest.approx(
+        jaccard_score(true, predicted, labels=present, average="macro")
+    )
 
 
 @every_case
@@ -34,7 +38,9 @@ def test_three_class_iou_equals_scikit_learn(case):
     confusion = three_class_confusion(pair)
     assert np.array_equal(confusion, confusion_matrix(true, predicted, labels=[0, 1, 2]))
     present = np.unique(np.concatenate([true, predicted]))
-    assert mean_iou(confusion) == pytest.approx(jaccard_score(true, predicted, labels=present, average="macro"))
+    assert mean_iou(confusion) == pytest.approx(
+        jaccard_score(true, predicted, labels=present, average="macro")
+    )
 
 
 def test_label_map_iou_equals_scikit_learn_and_counts_images_once():
@@ -55,10 +61,15 @@ def test_a_dataset_s_iou_comes_from_one_confusion_matrix():
     metric = MatteIoU(classes=3)
     names = ("P01", "P10", "P06")
     for index, name in enumerate(names):
-        images = [torch.from_numpy(CASES[name].arrays[key])[None, None] for key in ("pred_u8", "alpha_u8", "trimap")]
+        images = [
+            torch.from_numpy(CASES[name].arrays[key])[None, None] for key in ("pred_u8", "alpha_u8", "trimap")
+        ]
         metric.update(*images, torch.tensor([index]))
     pixels = [
-        np.concatenate(part) for part in zip(*(flat(CASES[n], lambda image: np.digitize(image, [1, 255])) for n in names), strict=True)
+        np.concatenate(part)
+        for part in zip(
+            *(flat(CASES[n], lambda image: np.digitize(image, [1, 255])) for n in names), strict=True
+        )
     ]
     assert np.allclose(metric.compute()["iou"], jaccard_score(*pixels, average=None), rtol=1e-12)
 

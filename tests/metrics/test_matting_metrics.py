@@ -13,7 +13,9 @@ def tensors(name, kind="u8"):
     """Return prediction, alpha and trimap of a case as batches of one."""
     suffix = "_u8" if kind == "u8" else ""
     a = CASES[name].arrays
-    return tuple(torch.from_numpy(a[key])[None, None] for key in ("pred" + suffix, "alpha" + suffix, "trimap"))
+    return tuple(
+        torch.from_numpy(a[key])[None, None] for key in ("pred" + suffix, "alpha" + suffix, "trimap")
+    )
 
 
 def test_images_of_different_sizes_are_averaged_and_kept_by_index():
@@ -23,7 +25,9 @@ def test_images_of_different_sizes_are_averaged_and_kept_by_index():
     expected = {index: score_image(*tensors(name)) for index, name in ((2, "P05"), (4, "P14"), (7, "P01"))}
     assert metric.per_image() == [{"index": index, **scores} for index, scores in expected.items()]
     for name, value in metric.compute().items():
-        assert float(value) == pytest.approx(np.mean([scores[name] for scores in expected.values()]), rel=1e-14)
+        assert float(value) == pytest.approx(
+            np.mean([scores[name] for scores in expected.values()]), rel=1e-14
+        )
     assert metric.num_images == 3
 
 
@@ -53,7 +57,9 @@ def test_images_without_an_index_all_count():
     metric.update(0.5 * batch["alpha"], batch["alpha"], batch["trimap"])
     metric.update(batch["alpha"], batch["alpha"], batch["trimap"])
     assert metric.num_images == 0
-    assert float(metric.compute()["sad"]) == pytest.approx(score_image(0.5 * batch["alpha"], batch["alpha"], batch["trimap"])["sad"] / 2)
+    assert float(metric.compute()["sad"]) == pytest.approx(
+        score_image(0.5 * batch["alpha"], batch["alpha"], batch["trimap"])["sad"] / 2
+    )
     assert metric.num_images == 2
 
 
@@ -61,7 +67,9 @@ def test_images_without_unknown_pixels_count_with_no_error_and_are_reported():
     metric = MattingMetrics()
     metric.update(*tensors("P09"), torch.tensor([0]))
     metric.update(*tensors("P01"), torch.tensor([1]))
-    assert float(metric.compute()["mse"]) == pytest.approx(1000 * CASES["P01"].value("dim_matlab.mse.raw_unknown") / 2, rel=2e-6)
+    assert float(metric.compute()["mse"]) == pytest.approx(
+        1000 * CASES["P01"].value("dim_matlab.mse.raw_unknown") / 2, rel=2e-6
+    )
     assert metric.num_images_without_unknown == 1
 
 
@@ -111,7 +119,9 @@ def test_each_score_has_a_class_of_its_own(name, score):
     metric = getattr(metrics, name)(protocol="adobe_masked")
     for case in ("P03", "P14"):
         metric.update(*tensors(case, "float"))
-    expected = [score_image(*tensors(case, "float"), "adobe_masked", (score,))[score] for case in ("P03", "P14")]
+    expected = [
+        score_image(*tensors(case, "float"), "adobe_masked", (score,))[score] for case in ("P03", "P14")
+    ]
     assert float(metric.compute()) == pytest.approx(np.mean(expected), rel=1e-14)
 
 
@@ -120,7 +130,10 @@ def test_dtssd_equals_published_values_per_clip():
     metric, unknown = metrics.DTSSD(), metrics.DTSSD("adobe")
     for name in ("P01", "P02"):
         a, case = CASES[name].arrays, CASES[name]
-        clips = [torch.from_numpy(np.stack([a[f"{key}_prev_u8"], a[f"{key}_u8"]]))[:, None] for key in ("pred", "alpha")]
+        clips = [
+            torch.from_numpy(np.stack([a[f"{key}_prev_u8"], a[f"{key}_u8"]]))[:, None]
+            for key in ("pred", "alpha")
+        ]
         trimap = torch.from_numpy(np.stack([a["trimap"]] * 2))[:, None]
         metric.update(*clips)
         unknown.update(*clips, trimap)
@@ -128,7 +141,9 @@ def test_dtssd_equals_published_values_per_clip():
         one = metrics.DTSSD()
         one.update(*clips)
         assert float(one.compute()) == pytest.approx(case.value("rvm.dtssd.u8"), rel=1e-5)
-        tcvom = case.value("tcvom.dtssd.u8") / np.sqrt((a["trimap"] == 128).sum())  # it sums where others average
+        tcvom = case.value("tcvom.dtssd.u8") / np.sqrt(
+            (a["trimap"] == 128).sum()
+        )  # it sums where others average
         assert tcvom == pytest.approx(values[-1][1], rel=1e-5)
     assert float(metric.compute()) == pytest.approx(100 * np.mean([row[0] for row in values]), rel=1e-9)
     assert float(unknown.compute()) == pytest.approx(100 * np.mean([row[1] for row in values]), rel=1e-9)
@@ -156,13 +171,17 @@ def test_a_clip_needs_two_frames_of_one_size():
 def test_foreground_error_counts_visible_pixels_only():
     a = CASES["P01"].arrays
     truth, alpha = torch.from_numpy(a["fg"]).permute(2, 0, 1)[None], torch.from_numpy(a["alpha"])[None, None]
-    prediction = torch.where(alpha > 0.5 / 255, truth.round(decimals=2), 1 - truth)  # far off where nothing shows
+    prediction = torch.where(
+        alpha > 0.5 / 255, truth.round(decimals=2), 1 - truth
+    )  # far off where nothing shows
     metric = metrics.ForegroundError()
     metric.update(prediction, truth, alpha)
     rounded = [np.rint(255 * colours.numpy()[0]) / 255 for colours in (prediction, truth)]
     difference = (rounded[0] - rounded[1])[:, a["alpha_u8"] > 0]
     assert float(metric.compute()["foreground_mse"]) == pytest.approx(1000 * (difference**2).mean(), rel=1e-9)
-    assert float(metric.compute()["foreground_mad"]) == pytest.approx(1000 * np.abs(difference).mean(), rel=1e-9)
+    assert float(metric.compute()["foreground_mad"]) == pytest.approx(
+        1000 * np.abs(difference).mean(), rel=1e-9
+    )
 
 
 def test_foregrounds_of_another_size_are_refused():

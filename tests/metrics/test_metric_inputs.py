@@ -40,7 +40,11 @@ def test_bad_input_is_refused_in_one_line(prediction, alpha, trimap, message):
 
 def test_bad_tensors_are_refused_too():
     with pytest.raises(InputError, match="not finite"):
-        score_image(torch.full((1, 6, 8), torch.nan), torch.zeros(1, 6, 8), torch.full((1, 6, 8), 128, dtype=torch.uint8))
+        score_image(
+            torch.full((1, 6, 8), torch.nan),
+            torch.zeros(1, 6, 8),
+            torch.full((1, 6, 8), 128, dtype=torch.uint8),
+        )
 
 
 @pytest.mark.parametrize("protocol", ["adobe", "adobe_masked", "float", "gca"])
@@ -51,7 +55,15 @@ def test_tensors_and_arrays_give_the_same_numbers(dtype, protocol):
     prediction, alpha = (torch.from_numpy(a[name + suffix]).to(dtype) for name in ("pred", "alpha"))
     trimap = torch.from_numpy(a["trimap"])
     as_arrays = score_image(prediction.numpy(), alpha.numpy(), trimap.numpy(), protocol)
-    assert score_image(prediction[None, None].requires_grad_(dtype.is_floating_point), alpha[None], trimap[None], protocol) == as_arrays
+    assert (
+        score_image(
+            prediction[None, None].requires_grad_(dtype.is_floating_point),
+            alpha[None],
+            trimap[None],
+            protocol,
+        )
+        == as_arrays
+    )
 
 
 def test_half_precision_predictions_are_read():
@@ -87,9 +99,13 @@ def test_rounding_on_a_gpu_equals_rounding_on_the_cpu(dtype, rounding, monkeypat
 def test_16_bit_and_boolean_mattes_have_their_own_full_scale():
     a = CASES["P01"].arrays
     deep = np.round(a["pred"] * 65535).astype(np.uint16)
-    assert score_image(deep, a["alpha"], a["trimap"], "float") == score_image(deep / 65535, a["alpha"], a["trimap"], "float")
+    assert score_image(deep, a["alpha"], a["trimap"], "float") == score_image(
+        deep / 65535, a["alpha"], a["trimap"], "float"
+    )
     hard = a["pred"] >= 0.5
-    assert score_image(hard, a["alpha"], a["trimap"]) == score_image(hard.astype(np.float64), a["alpha"], a["trimap"])
+    assert score_image(hard, a["alpha"], a["trimap"]) == score_image(
+        hard.astype(np.float64), a["alpha"], a["trimap"]
+    )
 
 
 def test_views_that_are_not_contiguous_are_read_rightly():
@@ -112,7 +128,9 @@ def test_the_trimap_s_values_are_those_of_the_house():
 
 
 def test_an_unknown_protocol_names_the_valid_ones():
-    with pytest.raises(ValueError, match="'matlab' is none of adobe, adobe_masked, whole, float, mmagic, gca"):
+    with pytest.raises(
+        ValueError, match="'matlab' is none of adobe, adobe_masked, whole, float, mmagic, gca"
+    ):
         score_image(GOOD, GOOD, TRIMAP, "matlab")
 
 

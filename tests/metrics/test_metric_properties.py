@@ -14,7 +14,9 @@ every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 def scores_of(case, protocol="adobe", transform=lambda image: image, swap=False):
     prediction, alpha, trimap = (transform(case.arrays[name]) for name in ("pred_u8", "alpha_u8", "trimap"))
-    return score_image(*((alpha, prediction) if swap else (prediction, alpha)), trimap, protocol, tuple(SCORES))
+    return score_image(
+        *((alpha, prediction) if swap else (prediction, alpha)), trimap, protocol, tuple(SCORES)
+    )
 
 
 @every_case
@@ -34,7 +36,9 @@ def test_raw_scores_do_not_tell_prediction_from_truth(case, protocol):
     assert scores_of(case, protocol, swap=True) == pytest.approx(scores_of(case, protocol), rel=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != "P13"])  # P13 has two components of exactly equal size
+@pytest.mark.parametrize(
+    "name", [name for name in CASES if name != "P13"]
+)  # P13 has two components of exactly equal size
 @pytest.mark.parametrize("transform", [np.flipud, np.fliplr, np.transpose])
 def test_flips_and_transposition_change_nothing(name, transform):
     case = CASES[name]
@@ -53,7 +57,10 @@ def test_at_exact_ties_of_component_size_conn_depends_on_the_orientation():
 @every_case
 def test_differences_grow_with_a_growing_error(case):
     a = case.arrays
-    mixed = [score_image(a["alpha"] + t * (a["pred"] - a["alpha"]), a["alpha"], a["trimap"], "float", ERRORS[:3]) for t in (0.2, 0.5, 1)]
+    mixed = [
+        score_image(a["alpha"] + t * (a["pred"] - a["alpha"]), a["alpha"], a["trimap"], "float", ERRORS[:3])
+        for t in (0.2, 0.5, 1)
+    ]
     for name in ERRORS[:3]:
         values = [row[name] for row in mixed]
         assert values == sorted(values)
@@ -70,15 +77,21 @@ def test_grad_and_conn_equal_the_textbook_on_any_8_bit_image(data, shape):
     prediction, alpha = (data.draw(arrays(np.uint8, shape, elements=values)) for _ in range(2))
     trimap = data.draw(arrays(np.uint8, shape, elements=st.sampled_from([0, 128, 255])))
     measured = score_image(prediction, alpha, trimap, "adobe", ("grad", "conn"))
-    assert 1000 * measured["grad"] == pytest.approx(textbook.grad(prediction, alpha, mask=trimap == 128), rel=1e-9, abs=1e-12)
-    assert 1000 * measured["conn"] == pytest.approx(textbook.conn(prediction, alpha, mask=trimap == 128), rel=1e-9, abs=1e-12)
+    assert 1000 * measured["grad"] == pytest.approx(
+        textbook.grad(prediction, alpha, mask=trimap == 128), rel=1e-9, abs=1e-12
+    )
+    assert 1000 * measured["conn"] == pytest.approx(
+        textbook.conn(prediction, alpha, mask=trimap == 128), rel=1e-9, abs=1e-12
+    )
 
 
 @every_case
 def test_masking_is_imposing_the_trimap_before_a_raw_comparison(case):
     a = case.arrays
     imposed = np.where(a["trimap"] == 128, a["pred_u8"], a["trimap"])
-    assert scores_of(case, "adobe_masked") == score_image(imposed, a["alpha_u8"], a["trimap"], "adobe", tuple(SCORES))
+    assert scores_of(case, "adobe_masked") == score_image(
+        imposed, a["alpha_u8"], a["trimap"], "adobe", tuple(SCORES)
+    )
 
 
 def test_an_image_without_unknown_pixels_has_no_error_but_an_iou():

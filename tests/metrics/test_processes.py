@@ -71,4 +71,7 @@ def test_two_processes_equal_one_with_uneven_counts_padding_and_an_idle_rank(tmp
 
 @pytest.mark.slow
 def test_three_processes_equal_one(tmp_path):
-    check([([0, 3, 6], [1, 4], [2, 5]), ([0, 3, 6], [1, 4, 0], [2, 5, 1]), ([5], [], [0, 1, 2, 3, 4, 6])], tmp_path)
+    check(
+        [([0, 3, 6], [1, 4], [2, 5]), ([0, 3, 6], [1, 4, 0], [2, 5, 1]), ([5], [], [0, 1, 2, 3, 4, 6])],
+        tmp_path,
+    )

@@ -6,8 +6,21 @@ from reference_cases import CASES
 
 from deepmatte.metrics.functional import PROTOCOLS, cross_tabulate, score_image
 
-FACTOR = {"sad": 1, "mse": 1e-3, "mad": 1e-3, "grad": 1, "conn": 1, "miou": 1}  # our unit of mse and mad is a thousandth
-SUM = {"sad": 1, "mse": 1e-3, "mad": 1e-3, "grad": 1e3, "conn": 1e3}  # the catalogue's grad and conn are not divided by 1000
+FACTOR = {
+    "sad": 1,
+    "mse": 1e-3,
+    "mad": 1e-3,
+    "grad": 1,
+    "conn": 1,
+    "miou": 1,
+}  # our unit of mse and mad is a thousandth
+SUM = {
+    "sad": 1,
+    "mse": 1e-3,
+    "mad": 1e-3,
+    "grad": 1e3,
+    "conn": 1e3,
+}  # the catalogue's grad and conn are not divided by 1000
 UNIT_SAD = {**SUM, "sad": 1e3}
 
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -55,7 +68,13 @@ def test_float_protocol_equals_the_definition_on_unrounded_mattes(case, region):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_float_mattes_are_rounded_to_8_bit_under_adobe(case, dtype):
     a = case.arrays
-    measured = score_image(a["pred"].astype(dtype), a["alpha"].astype(dtype), a["trimap"], "adobe", ("sad", "mse", "grad", "conn"))
+    measured = score_image(
+        a["pred"].astype(dtype),
+        a["alpha"].astype(dtype),
+        a["trimap"],
+        "adobe",
+        ("sad", "mse", "grad", "conn"),
+    )
     assert_scores(measured, case, "canonical_f64.{}.raw_unknown", SUM, rtol=1e-9)
 
 
@@ -79,7 +98,9 @@ def test_gca_protocol_reproduces_its_python_code(case, prediction):
 def test_whole_protocol_reproduces_robust_video_matting(case):
     a = case.arrays
     measured = score_image(a["pred_u8"], a["alpha_u8"], None, "whole", ("mad", "mse", "grad", "conn"))
-    assert_scores(measured, case, "rvm.{}.u8", {**FACTOR, "mad": 1, "mse": 1}, rtol=2e-6, atol=1e-9)  # it computes in float32
+    assert_scores(
+        measured, case, "rvm.{}.u8", {**FACTOR, "mad": 1, "mse": 1}, rtol=2e-6, atol=1e-9
+    )  # it computes in float32
     # P3M's errors are plain means of 8-bit mattes over the whole image.
     errors = score_image(a["pred_u8"], a["alpha_u8"], None, "whole", ("sad", "mse", "mad"))
     assert_scores(errors, case, "p3m.{}.whole", FACTOR, rtol=1e-9)
@@ -87,7 +108,9 @@ def test_whole_protocol_reproduces_robust_video_matting(case):
 
 def test_cross_table_shows_the_0_6_threshold_and_the_competing_background():
     a = CASES["P12"].arrays
-    conn = {name: row["conn"] for name, row in cross_tabulate(a["pred_u8"], a["alpha_u8"], a["trimap"]).items()}
+    conn = {
+        name: row["conn"] for name, row in cross_tabulate(a["pred_u8"], a["alpha_u8"], a["trimap"]).items()
+    }
     case = CASES["P12"]
     assert conn["adobe_masked"] == pytest.approx(case.value("canonical_f64.conn.masked_unknown") / 1e3)
     assert conn["mmagic"] == pytest.approx(case.value("mmagic.conn"))
@@ -103,7 +126,8 @@ def test_the_published_example_of_a_large_image():
     hair = np.where((distance > 330) & (distance < 470), 0.35 * (0.5 + 0.5 * np.sin(x / 3.3 + y / 11)), 0)
     waves = 0.8 * hair * np.sin(x / 50) ** 2 + 0.03 * np.sin(x / 5) * np.cos(y / 7)
     alpha, prediction = (
-        np.where(f <= 0, 0, np.where(f >= 1, 1, (np.floor(f * 4096) + 0.5) / 4096)) for f in (s + hair, 0.95 * s + 0.02 + waves)
+        np.where(f <= 0, 0, np.where(f >= 1, 1, (np.floor(f * 4096) + 0.5) / 4096))
+        for f in (s + hair, 0.95 * s + 0.02 + waves)
     )
     trimap = np.where(s > 1.1, 255, np.where(s < -0.9, 0, 128)).astype(np.uint8)
     table = cross_tabulate(prediction, alpha, trimap, ("sad", "mse", "grad", "conn"))

@@ -8,7 +8,9 @@ from scipy import ndimage
 from deepmatte.ops.components import nested_components
 
 NUM_LEVELS = 4
-level_images = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=14), elements=st.integers(0, NUM_LEVELS))
+level_images = arrays(
+    np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=14), elements=st.integers(0, NUM_LEVELS)
+)
 
 
 def labelled_anew(levels, tie):
@@ -40,7 +42,9 @@ def test_one_pass_equals_labelling_at_every_threshold(levels, tie):
 def test_large_noise_near_percolation_equals_labelling(tie, density):
     """Around 59 % a square lattice percolates: components of all sizes and shapes."""
     noise = np.random.default_rng(0).random((230, 310))
-    levels = np.searchsorted([1 - density, 1 - density / 2, 1 - density / 4, 1 - density / 9], noise).astype(np.uint8)
+    levels = np.searchsorted([1 - density, 1 - density / 2, 1 - density / 4, 1 - density / 9], noise).astype(
+        np.uint8
+    )
     steps, sizes = nested_components(levels, NUM_LEVELS, tie)
     expected_steps, expected_sizes = labelled_anew(levels, tie)
     assert np.array_equal(steps, expected_steps)

@@ -47,5 +47,7 @@ def test_alpha_broadcasts_over_colours_for_arrays_and_tensors():
 
 def test_derivative_by_alpha_is_the_difference_of_the_layers():
     alpha = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
-    composite(torch.tensor(0.9, dtype=torch.float64), torch.tensor(0.2, dtype=torch.float64), alpha).backward()
+    composite(
+        torch.tensor(0.9, dtype=torch.float64), torch.tensor(0.2, dtype=torch.float64), alpha
+    ).backward()
     assert abs(alpha.grad.item() - 0.7) < 1e-15

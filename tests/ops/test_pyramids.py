@@ -21,7 +21,8 @@ def test_finest_level_is_the_picture_less_opencvs_pyramid(size):
     image = picture(*size)
     halved = cv2.pyrDown(image, borderType=cv2.BORDER_REFLECT_101)
     detail = laplacian_pyramid(torch.from_numpy(image)[None, None], 1)[0][0, 0].numpy()
-    # OpenCV's doubling mirrors differently at the border, so the doubling is written out here as zeros and a blur.
+    # OpenCV's doubling mirrors differently at the border, so the doubling is written out here as zeros and a
+    # blur.
     doubled = np.zeros(size)
     doubled[::2, ::2] = 4 * halved
     for axis in (0, 1):
@@ -34,5 +35,7 @@ def test_constant_has_no_detail_and_the_pyramid_is_linear(size):
     first, second = (torch.from_numpy(picture(*size))[None, None] + shift for shift in (0, 1))
     for level in laplacian_pyramid(torch.full_like(first, 0.3), 5):
         assert level.abs().max() < 1e-15
-    for a, b, both in zip(*(laplacian_pyramid(x, 4) for x in (first, second, first - 2 * second)), strict=True):
+    for a, b, both in zip(
+        *(laplacian_pyramid(x, 4) for x in (first, second, first - 2 * second)), strict=True
+    ):
         torch.testing.assert_close(a - 2 * b, both)

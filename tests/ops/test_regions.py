@@ -12,7 +12,15 @@ import torch.multiprocessing as mp
 from scipy.ndimage import distance_transform_cdt
 
 from deepmatte.batch import example_batch
-from deepmatte.ops.regions import REGIONS, global_gather, global_sum, masked_mean, parse_region, ratio, region_mask
+from deepmatte.ops.regions import (
+    REGIONS,
+    global_gather,
+    global_sum,
+    masked_mean,
+    parse_region,
+    ratio,
+    region_mask,
+)
 
 
 def values_and_mask(seed: int = 0):
@@ -48,9 +56,15 @@ def test_means_equal_numpys_masked_means():
     values, mask = values_and_mask()
     hidden = np.ma.array(values.numpy(), mask=~mask.expand_as(values).numpy())
     assert float(masked_mean(values, mask)) == pytest.approx(float(hidden.mean()))
-    assert float(masked_mean(values, mask, "sample")) == pytest.approx(np.mean([float(hidden[i].mean()) for i in (0, 2)]))
-    assert float(masked_mean(values, mask, per="image")) == pytest.approx(float(hidden.sum()) / values.numel())
-    assert float(masked_mean(values, mask, "sample", "image")) == pytest.approx(float(hidden.sum()) / values.numel())
+    assert float(masked_mean(values, mask, "sample")) == pytest.approx(
+        np.mean([float(hidden[i].mean()) for i in (0, 2)])
+    )
+    assert float(masked_mean(values, mask, per="image")) == pytest.approx(
+        float(hidden.sum()) / values.numel()
+    )
+    assert float(masked_mean(values, mask, "sample", "image")) == pytest.approx(
+        float(hidden.sum()) / values.numel()
+    )
     assert float(masked_mean(values, None)) == pytest.approx(float(values.mean()))
 
 
@@ -79,8 +93,12 @@ def test_ratio_counts_every_pixel_alike_or_every_sample_alike():
 
 def check_processes(rank: int, world: int, store: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
-    own = torch.arange(rank, dtype=torch.float64).mul(2).add(10 * rank).requires_grad_()  # rank 0 holds nothing
-    joined = torch.cat([torch.arange(r, dtype=torch.float64).mul(2).add(10 * r) for r in range(world)]).requires_grad_()
+    own = (
+        torch.arange(rank, dtype=torch.float64).mul(2).add(10 * rank).requires_grad_()
+    )  # rank 0 holds nothing
+    joined = torch.cat(
+        [torch.arange(r, dtype=torch.float64).mul(2).add(10 * r) for r in range(world)]
+    ).requires_grad_()
     start = sum(range(rank))
     for shared, alone in [
         (global_sum(own.square().sum()).sqrt(), joined.square().sum().sqrt()),
@@ -89,7 +107,9 @@ def check_processes(rank: int, world: int, store: str) -> None:
         torch.testing.assert_close(shared, alone)
         (gradient,) = torch.autograd.grad(shared, own)
         (wanted,) = torch.autograd.grad(alone, joined)
-        torch.testing.assert_close(gradient / world, wanted[start : start + rank])  # DDP averages over the processes
+        torch.testing.assert_close(
+            gradient / world, wanted[start : start + rank]
+        )  # DDP averages over the processes
     with torch.no_grad():
         if rank == 0:  # no communication without gradients: it would wait for the others for ever
             assert global_sum(torch.ones(1)).item() == 1
@@ -99,4 +119,6 @@ def check_processes(rank: int, world: int, store: str) -> None:
 
 def test_global_sum_and_gather_equal_one_process_with_uneven_and_empty_ranks(tmp_path):
     multiprocessing.set_forkserver_preload(["deepmatte.losses", "pytest", "scipy.ndimage"])
-    mp.start_processes(check_processes, args=(3, str(tmp_path / "store")), nprocs=3, start_method="forkserver")
+    mp.start_processes(
+        check_processes, args=(3, str(tmp_path / "store")), nprocs=3, start_method="forkserver"
+    )

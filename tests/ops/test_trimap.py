@@ -11,14 +11,12 @@ from deepmatte.errors import InputError
 from deepmatte.ops.trimap import (
     _kept_off_by_disc,
     _kept_off_by_transform,
-    full_scale,
-    impose_trimap,
     normalise_trimap,
     random_trimap,
     trimap_from_alpha,
     trimap_from_distances,
-    trivial_matte,
 )
+from deepmatte.ops.zones import full_scale, impose_trimap, trivial_matte
 
 
 def ellipse(size: int) -> np.ndarray:
@@ -33,7 +31,11 @@ def soft_disc(dtype=np.uint8, side: int = 64) -> np.ndarray:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    alpha=arrays(np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 24)), elements=st.sampled_from([0, 1, 100, 254, 255])),
+    alpha=arrays(
+        np.uint8,
+        st.tuples(st.integers(1, 24), st.integers(1, 24)),
+        elements=st.sampled_from([0, 1, 100, 254, 255]),
+    ),
     erode=st.integers(1, 13),
     dilate=st.integers(1, 13),
 )
@@ -152,7 +154,11 @@ def test_gradient_of_an_imposed_trimap_is_zero_where_known():
 
 @settings(max_examples=80, deadline=None)
 @given(
-    alpha=arrays(np.uint8, st.tuples(st.integers(1, 30), st.integers(1, 30)), elements=st.sampled_from([0, 0, 0, 100, 255, 255, 255])),
+    alpha=arrays(
+        np.uint8,
+        st.tuples(st.integers(1, 30), st.integers(1, 30)),
+        elements=st.sampled_from([0, 0, 0, 100, 255, 255, 255]),
+    ),
     erode=st.floats(0, 25),
     dilate=st.integers(0, 25),
 )
@@ -166,7 +172,11 @@ def test_zones_by_distances_equal_scipys_erosions_by_discs(alpha, erode, dilate)
 
 @settings(max_examples=60, deadline=None)
 @given(
-    mask=arrays(np.uint8, st.tuples(st.integers(1, 60), st.integers(1, 60)), elements=st.sampled_from([0, 1, 1, 1, 1, 1])),
+    mask=arrays(
+        np.uint8,
+        st.tuples(st.integers(1, 60), st.integers(1, 60)),
+        elements=st.sampled_from([0, 1, 1, 1, 1, 1]),
+    ),
     square=st.integers(0, 900),
     more=st.sampled_from([1e-9, 0.5, 1 - 1e-9]),
 )

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from deepmatte.classical.method import ALIKE, ClassicalMethod, check_option, nothing_known, warn
-from deepmatte.ops.regions import BACKGROUND, FOREGROUND
+from deepmatte.ops.zones import BACKGROUND, FOREGROUND
 
 Colour = Literal["lab", "rgb"]
 Output = Literal["soft", "hard"]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from deepmatte.classical.method import ClassicalMethod, check_option, nothing_known, warn, warn_of_alike_zones
-from deepmatte.ops.regions import BACKGROUND, FOREGROUND
+from deepmatte.ops.zones import BACKGROUND, FOREGROUND
 
 
 @dataclass(frozen=True)

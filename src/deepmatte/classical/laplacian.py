@@ -13,9 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from deepmatte.classical.method import ClassicalMethod, check_option, nothing_known, warn, warn_of_alike_zones
-from deepmatte.ops.regions import BACKGROUND, FOREGROUND
 from deepmatte.ops.threads import survive_forks
-from deepmatte.ops.trimap import trivial_matte
+from deepmatte.ops.zones import BACKGROUND, FOREGROUND, trivial_matte
 
 
 @dataclass(frozen=True)

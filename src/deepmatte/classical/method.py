@@ -11,8 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from deepmatte.errors import InputError
-from deepmatte.ops.regions import BACKGROUND, FOREGROUND, UNKNOWN
-from deepmatte.ops.trimap import trivial_matte
+from deepmatte.ops.zones import BACKGROUND, FOREGROUND, UNKNOWN, trivial_matte
 
 ROUNDING = 1e-4
 """By so much a colour may leave [0, 1], as composites of floats do."""

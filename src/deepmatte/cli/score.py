@@ -15,12 +15,12 @@ import numpy as np
 
 from deepmatte.errors import InputError
 from deepmatte.files import check_folder, write_text
-from deepmatte.metrics.functional import DEFAULT_SCORES, METRICS_VERSION, PROTOCOLS, SCORES, score_image
+from deepmatte.metrics.functional import METRICS_VERSION, PROTOCOLS, SCORES, score_image
+from deepmatte.metrics.names import DEFAULT_SCORES, higher_is_better, titled
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-UNITS = {"sad": "/1000", "mse": "x1000", "mad": "x1000", "grad": "/1000", "conn": "/1000"}
 ALL = "all"
 MOST_ROWS = 20
 """More images than this, and the table shows the worst ten alone."""
@@ -145,8 +145,9 @@ def score_job(job: Job) -> Scored:
 def read_any_trimap(path: Path) -> tuple[np.ndarray, int | None]:
     """Return a trimap of 0, 128 and 255, one without unknown pixels too, and the grey that stood for unknown."""
     from deepmatte.data.images import named, read_alpha
-    from deepmatte.metrics.functional.inputs import UNKNOWN, quantise
+    from deepmatte.metrics.functional.inputs import quantise
     from deepmatte.ops.trimap import normalise_trimap
+    from deepmatte.ops.zones import UNKNOWN
 
     grey = quantise(read_alpha(path))
     try:
@@ -202,7 +203,7 @@ def image_table(record: dict[str, Any]) -> Table:
     title = f"protocol {record['protocol']}, {len(images)} images"
     if len(images) > MOST_ROWS:
         title += f", the ten worst by {names[0]}"
-        images = sorted(images, key=lambda image: image[names[0]], reverse=names[0] != "miou")[:10]
+        images = sorted(images, key=lambda image: image[names[0]], reverse=not higher_is_better(names[0]))[:10]
     table = _table(title, "image", names)
     for image in images:
         table.add_row(image["image"], *(f"{image[name]:.5g}" for name in names))
@@ -226,5 +227,5 @@ def _table(title: str, first: str, names: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column(first)
     for name in names:
-        table.add_column(f"{name} {UNITS.get(name, '')}".strip(), justify="right")
+        table.add_column(titled(name), justify="right")
     return table

@@ -1,54 +1,74 @@
 """Data: sources of layers or finished images, the recipe that composes samples, datasets and samplers.
 
-The way is source -> dataset (with a `Composition`) -> sampler and `collate` -> `deepmatte.batch.Batch`. A source is named by a file in
-``conf/data/``; a new one needs no more than the methods of a protocol in `deepmatte.data.sources`.
+Data flow: source -> dataset (with a `Composition`) -> sampler and `collate` -> `deepmatte.batch.Batch`. A source is named by a file
+in ``conf/data/``; a new one needs only the methods of a protocol in `deepmatte.data.sources`.
+
+Names are imported on first use: reading files (`deepmatte score`) loads no torch.
 """
 
-import cv2
+from __future__ import annotations
 
-from deepmatte.data.composition import Composition
-from deepmatte.data.datasets import (
-    CompositionDataset,
-    FixedCompositionDataset,
-    ImageDataset,
-    MattingDataset,
-    SampleError,
-    collate,
-)
-from deepmatte.data.folder import FolderData
-from deepmatte.data.images import read_alpha, read_cutout, read_image, read_trimap, write_png
-from deepmatte.data.keeping import PictureCache
-from deepmatte.data.mixture import Mixture
-from deepmatte.data.samplers import EvalSampler, StreamSampler
-from deepmatte.data.sources import BackgroundSet, CompositionSource, ForegroundSet, ImageSet, ImageSource, Source, Split
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "BackgroundSet",
-    "Composition",
-    "CompositionDataset",
-    "CompositionSource",
-    "EvalSampler",
-    "FixedCompositionDataset",
-    "FolderData",
-    "ForegroundSet",
-    "ImageDataset",
-    "ImageSet",
-    "ImageSource",
-    "MattingDataset",
-    "Mixture",
-    "PictureCache",
-    "SampleError",
-    "Source",
-    "Split",
-    "StreamSampler",
-    "collate",
-    "read_alpha",
-    "read_cutout",
-    "read_image",
-    "read_trimap",
-    "write_png",
-]
+if TYPE_CHECKING:
+    from deepmatte.data.composition import Composition as Composition
+    from deepmatte.data.datasets import CompositionDataset as CompositionDataset
+    from deepmatte.data.datasets import FixedCompositionDataset as FixedCompositionDataset
+    from deepmatte.data.datasets import ImageDataset as ImageDataset
+    from deepmatte.data.datasets import MattingDataset as MattingDataset
+    from deepmatte.data.datasets import SampleError as SampleError
+    from deepmatte.data.datasets import collate as collate
+    from deepmatte.data.folder import FolderData as FolderData
+    from deepmatte.data.images import read_alpha as read_alpha
+    from deepmatte.data.images import read_cutout as read_cutout
+    from deepmatte.data.images import read_image as read_image
+    from deepmatte.data.images import read_trimap as read_trimap
+    from deepmatte.data.images import write_png as write_png
+    from deepmatte.data.keeping import PictureCache as PictureCache
+    from deepmatte.data.mixture import Mixture as Mixture
+    from deepmatte.data.samplers import EvalSampler as EvalSampler
+    from deepmatte.data.samplers import StreamSampler as StreamSampler
+    from deepmatte.data.sources import BackgroundSet as BackgroundSet
+    from deepmatte.data.sources import CompositionSource as CompositionSource
+    from deepmatte.data.sources import ForegroundSet as ForegroundSet
+    from deepmatte.data.sources import ImageSet as ImageSet
+    from deepmatte.data.sources import ImageSource as ImageSource
+    from deepmatte.data.sources import Source as Source
+    from deepmatte.data.sources import Split as Split
 
-# OpenCV's threads don't survive the fork that makes a loader's workers: the first call that wants them would hang there for ever.
-# Samples are made in parallel by workers, not by threads.
-cv2.setNumThreads(1)
+_HOMES = {
+    "BackgroundSet": "deepmatte.data.sources",
+    "Composition": "deepmatte.data.composition",
+    "CompositionDataset": "deepmatte.data.datasets",
+    "CompositionSource": "deepmatte.data.sources",
+    "EvalSampler": "deepmatte.data.samplers",
+    "FixedCompositionDataset": "deepmatte.data.datasets",
+    "FolderData": "deepmatte.data.folder",
+    "ForegroundSet": "deepmatte.data.sources",
+    "ImageDataset": "deepmatte.data.datasets",
+    "ImageSet": "deepmatte.data.sources",
+    "ImageSource": "deepmatte.data.sources",
+    "MattingDataset": "deepmatte.data.datasets",
+    "Mixture": "deepmatte.data.mixture",
+    "PictureCache": "deepmatte.data.keeping",
+    "SampleError": "deepmatte.data.datasets",
+    "Source": "deepmatte.data.sources",
+    "Split": "deepmatte.data.sources",
+    "StreamSampler": "deepmatte.data.samplers",
+    "collate": "deepmatte.data.datasets",
+    "read_alpha": "deepmatte.data.images",
+    "read_cutout": "deepmatte.data.images",
+    "read_image": "deepmatte.data.images",
+    "read_trimap": "deepmatte.data.images",
+    "write_png": "deepmatte.data.images",
+}
+"""The module of each public name."""
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -18,7 +18,7 @@ from deepmatte.data.shadow import Shadow
 from deepmatte.data.trimaps import GIVEN, TrimapRecipe
 from deepmatte.data.views import INTERPOLATIONS, Affine, Cutout, union, warped
 from deepmatte.errors import InputError
-from deepmatte.ops.regions import UNKNOWN
+from deepmatte.ops.zones import UNKNOWN
 
 Layers = dict[str, Tensor]
 

@@ -13,11 +13,12 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Generic, Literal, TypeVar, cast
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset, default_collate, get_worker_info
 
-from deepmatte.batch import Batch
+from deepmatte.batch import LAYERS, Batch
 from deepmatte.data.composition import Composition
 from deepmatte.data.decoded import origin_of
 from deepmatte.data.images import named
@@ -44,6 +45,10 @@ _MOST_WORKERS = 1024
 _MOST_DRAWS = 100
 _log = logging.getLogger(__name__)
 
+# OpenCV's threads don't survive the fork that makes a loader's workers: the first call that wants them would hang there for ever.
+# Samples are made in parallel by workers, not by threads.
+cv2.setNumThreads(1)
+
 
 class SampleError(InputError):
     """An `InputError` met while a sample was read, whose message stays one line on its way out of a worker process.
@@ -56,7 +61,12 @@ class SampleError(InputError):
 
 
 class MattingDataset(Dataset[Sample], Generic[Key]):
-    """What the datasets share: identity for results, one record for each sample, and errors of one line."""
+    """What the datasets share: identity for results, one record for each sample, and errors of one line.
+
+    ``serves`` are the batch keys of their samples.
+    """
+
+    serves: tuple[str, ...] = ("image", "alpha", "trimap", "name", "index")
 
     def __init__(self, name: str, version: str, split: Split) -> None:
         self.name, self.version, self.split = name, version, split
@@ -94,6 +104,8 @@ class _Composites(MattingDataset[Key]):
         self.foregrounds, self.backgrounds, self.composition = foregrounds, backgrounds, composition
         if isinstance(backgrounds, OwnBackground):
             composition.check_uncomposited()
+        else:
+            self.serves = (*self.serves, *LAYERS)
 
     def _cutout(self, index: int) -> Cutout:
         items = self.foregrounds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from deepmatte.ops.trimap import full_scale
+from deepmatte.ops.zones import full_scale
 
 
 def edge_index(alpha: np.ndarray) -> np.ndarray:

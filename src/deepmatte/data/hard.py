@@ -8,7 +8,7 @@ import numpy as np
 
 from deepmatte.data.composition import Composition, Layers
 from deepmatte.data.views import Cutout
-from deepmatte.ops.trimap import full_scale
+from deepmatte.ops.zones import full_scale
 
 
 class HardComposition(Composition):

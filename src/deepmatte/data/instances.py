@@ -14,7 +14,7 @@ from deepmatte.data.sources import BackgroundSet, ForegroundSet
 from deepmatte.data.trimaps import TrimapRecipe
 from deepmatte.errors import InputError
 from deepmatte.ops.layers import instance_map, layered, visible_alphas
-from deepmatte.ops.trimap import full_scale
+from deepmatte.ops.zones import full_scale
 
 MOST_FOREGROUNDS = 64
 """The first so many foregrounds of a source play in scenes; each of them is looked at once."""

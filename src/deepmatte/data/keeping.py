@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import cv2
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
@@ -278,6 +279,7 @@ def _build(jobs: Sequence[tuple[_Kept[Any], int]], skip: bool, progress: bool) -
     from rich.progress import Progress
 
     workers = min(os.cpu_count() or 1, 8) if len(jobs) >= 8 else 0
+    cv2.setNumThreads(1)  # a pool of threads would not survive the fork
     loader = DataLoader(_Jobs(jobs), batch_size=None, num_workers=workers)
     with Progress(console=Console(stderr=True), disable=not progress) as bar:
         task = bar.add_task("decoding pictures (once)", total=len(jobs))

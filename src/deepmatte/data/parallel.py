@@ -70,6 +70,7 @@ def spread(
                 yield function(job)
                 progress.update(bar, advance=size)
         return
+    cv2.setNumThreads(1)  # a pool of threads would not survive the fork
     context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
     with ProcessPoolExecutor(processes, context, _start_worker, (common,)) as pool:
         waiting: deque[Future[Result]] = deque()

@@ -12,8 +12,8 @@ from deepmatte.data.cache import ArrayCache
 from deepmatte.data.files import Files, FileSet
 from deepmatte.data.images import AlphaFrom, flat_matte, read_alpha, read_cutout, read_header, read_image, read_trimap
 from deepmatte.errors import InputError
-from deepmatte.ops.regions import UNKNOWN
-from deepmatte.ops.trimap import full_scale, trimap_from_alpha
+from deepmatte.ops.trimap import trimap_from_alpha
+from deepmatte.ops.zones import UNKNOWN, full_scale
 
 
 @dataclass(frozen=True)

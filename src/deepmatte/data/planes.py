@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from deepmatte.ops.compiled import njit
-from deepmatte.ops.trimap import full_scale
+from deepmatte.ops.zones import full_scale
 
 
 def to_tensor(pixels: np.ndarray) -> Tensor:

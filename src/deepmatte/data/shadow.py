@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from deepmatte.errors import InputError
-from deepmatte.ops.trimap import full_scale
+from deepmatte.ops.zones import full_scale
 
 
 @dataclass(frozen=True)

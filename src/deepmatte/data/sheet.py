@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from deepmatte.data.datasets import Sample
 from deepmatte.errors import InputError
-from deepmatte.ops.trimap import full_scale
+from deepmatte.ops.zones import full_scale
 
 CELL = 192
 _MARGIN, _LINE = 6, 16

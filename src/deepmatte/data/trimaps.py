@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from deepmatte.errors import InputError
-from deepmatte.ops.regions import BACKGROUND, FOREGROUND, UNKNOWN
-from deepmatte.ops.trimap import full_scale, random_trimap, trimap_from_distances
+from deepmatte.ops.trimap import random_trimap, trimap_from_distances
+from deepmatte.ops.zones import BACKGROUND, FOREGROUND, UNKNOWN, full_scale
 
 KINDS = ("kernels", "distances", "given")
 

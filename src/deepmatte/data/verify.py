@@ -18,7 +18,7 @@ from deepmatte.data.leaks import find_leaks, scored_apart
 from deepmatte.data.parallel import shared, spread
 from deepmatte.data.sources import CompositionSource, ImageSource, NoSplitError, OwnBackground, Source, Split
 from deepmatte.errors import InputError
-from deepmatte.ops.trimap import full_scale
+from deepmatte.ops.zones import full_scale
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 

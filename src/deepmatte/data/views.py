@@ -11,8 +11,7 @@ import numpy as np
 from deepmatte.data.resize import Window, resize
 from deepmatte.data.trimaps import covered
 from deepmatte.errors import InputError
-from deepmatte.ops.regions import BACKGROUND, FOREGROUND, UNKNOWN
-from deepmatte.ops.trimap import full_scale
+from deepmatte.ops.zones import BACKGROUND, FOREGROUND, UNKNOWN, full_scale
 
 INTERPOLATIONS = {
     "nearest": cv2.INTER_NEAREST,

@@ -1,4 +1,4 @@
-"""A common scale: factors that make the gradients of all terms equally long, and the cosines between them."""
+"""A common scale for terms: gradients of equal norm, and the cosines between them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from deepmatte.ops.regions import world_size
 
 
 def gradient_products(values: list[Tensor], matte: Matte) -> Tensor:
-    """Return the scalar products (K, K) of the gradients of K terms at the prediction, summed over the global batch.
+    """Return the inner products (K, K) of the gradients of K terms at the prediction, over the global batch.
 
-    ``matte`` has to be the one that `prepare` returned and the terms were computed of. Where there is a logit z the gradient is
-    that at z, by the chain rule with alpha = sigmoid(z), however the model has wired the two; else that at alpha.
+    ``matte`` has to be the one that `prepare` returned and the terms were computed of. Where there is a logit
+    z the gradient is that at z, by the chain rule with alpha = sigmoid(z), however the model has wired the
+    two; else that at alpha.
     """
     rows = torch.stack([_gradient(value, matte).flatten() for value in values]).float()
     products = rows @ rows.T
@@ -34,7 +35,7 @@ def _gradient(value: Tensor, matte: Matte) -> Tensor:
 
 
 def _partial(value: Tensor, root: Tensor) -> Tensor:
-    """Return the derivative of ``value`` by ``root``; zeros where it does not depend on it."""
+    """Return the derivative of ``value`` with respect to ``root``; zeros if it does not depend on it."""
     if not (value.requires_grad and root.requires_grad):
         return torch.zeros_like(root)
     (gradient,) = torch.autograd.grad(value, root, retain_graph=True, allow_unused=True)
@@ -42,7 +43,7 @@ def _partial(value: Tensor, root: Tensor) -> Tensor:
 
 
 def cosines(names: list[str], products: Tensor) -> dict[str, Tensor]:
-    """Return the cosine between each two terms' gradients: 1 they agree, 0 they are strangers, -1 they fight.
+    """Return the cosine between the gradients of each pair of terms: 1 agree, 0 unrelated, -1 oppose.
 
     >>> cosines(["alpha", "dice"], torch.tensor([[4.0, 1.0], [1.0, 1.0]]))
     {'alpha_vs_dice': tensor(0.5000)}

@@ -1,4 +1,4 @@
-"""Cross-entropy terms on the continuous target: alpha is read as the probability of foreground."""
+"""Cross-entropy terms for a continuous target: alpha as the probability of foreground."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deepmatte.losses.options import Form, Fraction, NonNegative, Positive
 from deepmatte.ops.regions import Per, Reduction, Region, global_sum, masked_mean
 
 AUTO_LIMIT = 100.0
-"""`positive_weight: auto` stays between 1/100 and 100, also for an empty or a full matte."""
+"""`positive_weight: auto` stays within [1/100, 100], even for an empty or a full matte."""
 
 
 def bce_loss(
@@ -29,20 +29,22 @@ def bce_loss(
 ) -> Tensor:
     """Binary cross-entropy with a positive weight w.
 
-    Formula: proper: mean of (1 + (w - 1) t) (-t log p - (1 - t) log(1 - p)); textbook: mean of -w t log p - (1 - t) log(1 - p).
-    `positive_weight: auto` is w = sum(1 - t) / sum(t) over the global region, kept in [1/100, 100]. The logit is used where the
-    model gives one, else that of alpha clamped to [1e-6, 1 - 1e-6].
-    Source: textbook as `pos_weight` of torch's binary_cross_entropy_with_logits; proper: each pixel's whole entropy is weighted.
-    Optimises: the likelihood of alpha as a probability; its gradient at the logit is p - t, which never vanishes early.
-    Proper: yes. The textbook form is least at p = w t / (w t + 1 - t), which for w != 1 is not t. Its value at the truth is the
-    entropy of t, not 0.
+    Formula: proper: mean of (1 + (w - 1) t) (-t log p - (1 - t) log(1 - p)); textbook: mean of -w t log p -
+    (1 - t) log(1 - p). `positive_weight: auto` is w = sum(1 - t) / sum(t) over the global region, kept in
+    [1/100, 100]. The logit is the model's if it gives one, else that of alpha clamped to [1e-6, 1 - 1e-6].
+    Source: textbook as `pos_weight` of torch's binary_cross_entropy_with_logits; proper: the entire
+    entropy of each pixel is weighted.
+    Optimises: the likelihood of alpha as a probability; its gradient at the logit, p - t, does not
+    vanish while p is wrong.
+    Proper: yes. The textbook form has its minimum at p = w t / (w t + 1 - t), which for w != 1 is not t. Its
+    value at the truth is the entropy of t, not 0.
     Use: for fast early learning, beside an overlap term (preset `bce_dice`).
     Cost: as alpha.
 
     >>> from deepmatte.batch import example_batch
     >>> batch = example_batch(size=8)
     >>> half = Matte(torch.full_like(batch["alpha"], 0.5))
-    >>> bce_loss(half, batch)  # log 2, whatever the truth is
+    >>> bce_loss(half, batch)  # log 2, whatever the truth
     tensor(0.6931)
     """
     _, true = mattes(matte, batch)
@@ -50,7 +52,8 @@ def bce_loss(
     weight = _positive_weight(true, mask) if positive_weight == "auto" else positive_weight
     logit = logit_of(matte)
     if form == "textbook":
-        price = F.binary_cross_entropy_with_logits(logit, true, reduction="none", pos_weight=torch.as_tensor(weight).to(logit))
+        positive = torch.as_tensor(weight).to(logit)
+        price = F.binary_cross_entropy_with_logits(logit, true, reduction="none", pos_weight=positive)
     else:
         weights = None if isinstance(weight, (int, float)) and weight == 1 else 1 + (weight - 1) * true
         price = F.binary_cross_entropy_with_logits(logit, true, weights, reduction="none")
@@ -61,7 +64,8 @@ def _positive_weight(true: Tensor, mask: Tensor | None) -> Tensor:
     """Return sum(1 - t) / sum(t) over the region of the global batch, between 1/100 and 100."""
     inside = torch.ones_like(true) if mask is None else mask.to(true.dtype)
     positive, num = global_sum(torch.stack([(inside * true).sum(), inside.sum()]))
-    return ((num - positive) / positive.clamp(min=torch.finfo(true.dtype).tiny)).clamp(1 / AUTO_LIMIT, AUTO_LIMIT)
+    odds = (num - positive) / positive.clamp(min=torch.finfo(true.dtype).tiny)
+    return odds.clamp(1 / AUTO_LIMIT, AUTO_LIMIT)
 
 
 def focal_loss(
@@ -75,15 +79,17 @@ def focal_loss(
     gamma: NonNegative = 2.0,
     balance: Fraction | None = None,
 ) -> Tensor:
-    """Cross-entropy that gives little weight to what is nearly right.
+    """Cross-entropy that down-weights pixels that are nearly right.
 
-    Formula: mean of b(t) f BCE(p, t), b(t) = a t + (1 - a)(1 - t) with a = `balance` (null: b = 1). proper: f = |t - p|^gamma;
-    textbook: f = (1 - q)^gamma with q = p t + (1 - p)(1 - t); exponential: the same with q = exp(-BCE).
-    Source: Lin et al., ICCV 2017; textbook as in torchvision, exponential as in segmentation-models-pytorch; proper: the quality
-    focal loss of Li et al., NeurIPS 2020.
-    Optimises: the pixels that are still wrong; what is nearly right no longer counts.
-    Proper: proper yes, exponential yes. The textbook form is pulled towards 0 or 1: it is not stationary at p = t.
-    Use: where few pixels are hard, beside an overlap term (preset `focal_dice`).
+    Formula: mean of b(t) f BCE(p, t), b(t) = a t + (1 - a)(1 - t) with a = `balance` (null: b = 1). proper: f
+    = |t - p|^gamma; textbook: f = (1 - q)^gamma with q = p t + (1 - p)(1 - t); exponential: the same with q =
+    exp(-BCE).
+    Source: Lin et al., ICCV 2017; textbook as in torchvision, exponential as in segmentation-models-pytorch;
+    proper: the quality focal loss of Li et al., NeurIPS 2020.
+    Optimises: the pixels that are still wrong; those nearly right hardly count.
+    Proper: proper yes, exponential yes. The textbook form is pulled towards 0 or 1: it is not stationary at p
+    = t.
+    Use: if few pixels are hard, beside an overlap term (preset `focal_dice`).
     Cost: about 2x alpha.
 
     >>> from deepmatte.batch import example_batch

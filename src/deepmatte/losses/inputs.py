@@ -1,4 +1,4 @@
-"""What every term reads: the two mattes, the logit, the colour layers, the region; checked, and in at least single precision."""
+"""What terms read: the two mattes, the logit and the region, checked, in at least single precision."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ from deepmatte.errors import InputError
 from deepmatte.ops.regions import Region, region_mask
 
 LOGIT_CLAMP = 1e-6
-"""How close to 0 and 1 a prediction without a logit may come before its logit is taken."""
+"""Bound on a prediction's distance from 0 and 1 where its logit has to be computed."""
 ROUNDING = 1e-6
 
 
 def mattes(matte: Matte, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return predicted and true alpha (N, 1, H, W), or raise where their shapes differ (they would silently broadcast)."""
+    """Return predicted and true alpha (N, 1, H, W).
+
+    Raises:
+        InputError: the shapes differ; they would silently broadcast.
+    """
     predicted, true = matte.alpha, batch["alpha"]
     if predicted.shape != true.shape:
-        raise InputError(f"the predicted alpha has shape {tuple(predicted.shape)}, batch['alpha'] {tuple(true.shape)}: make them equal")
+        shapes = f"{tuple(predicted.shape)}, batch['alpha'] {tuple(true.shape)}"
+        raise InputError(f"the predicted alpha has shape {shapes}: make them equal")
     return predicted, true
 
 
@@ -33,8 +38,8 @@ def mask_of(batch: Batch, region: Region) -> Tensor | None:
 def logit_of(matte: Matte) -> Tensor:
     """Return the logit of the prediction (N, 1, H, W).
 
-    Without one it is taken of alpha, clamped to [1e-6, 1 - 1e-6]. The clamp holds for the value alone: the gradient passes,
-    so that a pixel that has saturated on the wrong side still learns.
+    Without one it is taken of alpha, clamped to [1e-6, 1 - 1e-6]. The clamp holds for the value alone: the
+    gradient passes, so that a pixel that has saturated on the wrong side still learns.
 
     >>> logit_of(Matte(torch.tensor([0.0, 0.5])))
     tensor([-13.8155,   0.0000])
@@ -45,41 +50,41 @@ def logit_of(matte: Matte) -> Tensor:
     return torch.logit(matte.alpha + (clamped - matte.alpha.detach()))
 
 
-def layers_of(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Return foreground, background and composite, each (N, 3, H, W), which only composited data has."""
-    missing = [key for key in ("foreground", "background", "composite") if key not in batch]
-    if missing:
-        raise InputError(f"the composition loss needs batch['{missing[0]}'], which this data has not: set loss.composition.weight=0")
-    return batch["foreground"], batch["background"], batch["composite"]
-
-
 def prepare(matte: Matte, batch: Batch) -> tuple[Matte, Batch]:
-    """Check a step's tensors and lift half precision to single; float64 stays.
+    """Check the tensors of a step and convert half precision to single; float64 stays.
 
     Raises:
-        InputError: shapes differ, or an alpha leaves [0, 1]. A NaN passes, since the loss then shows it with the samples' names.
+        InputError: shapes differ, or an alpha is outside [0, 1]. NaN passes: the loss then reports it with
+            the names of the samples.
     """
     shape = tuple(mattes(matte, batch)[0].shape)
     if len(shape) != 4 or shape[1] != 1:
         raise InputError(f"alpha has shape {shape}: make it (N, 1, H, W)")
     for key, tensor in [("logit", matte.logit), *batch.items()]:
-        if isinstance(tensor, Tensor) and tensor.ndim == 4 and (tensor.shape[0], *tensor.shape[2:]) != (shape[0], *shape[2:]):
-            raise InputError(f"'{key}' has shape {tuple(tensor.shape)}, alpha {shape}: make them equal in N, H and W")
+        if (
+            isinstance(tensor, Tensor)
+            and tensor.ndim == 4
+            and (tensor.shape[0], *tensor.shape[2:]) != (shape[0], *shape[2:])
+        ):
+            raise InputError(
+                f"'{key}' has shape {tuple(tensor.shape)}, alpha {shape}: make them equal in N, H and W"
+            )
     for name, alpha in [("the predicted alpha", matte.alpha.detach()), ("batch['alpha']", batch["alpha"])]:
         low, high = (float(end) for end in alpha.aminmax()) if alpha.numel() else (0.0, 1.0)
         if low < -ROUNDING or high > 1 + ROUNDING:
-            raise InputError(f"{name} goes from {low:.6g} to {high:.6g}: bring it into [0, 1] (8-bit mattes are divided by 255)")
+            span = f"from {low:.6g} to {high:.6g}"
+            raise InputError(f"{name} has values {span}: scale it to [0, 1] (8-bit mattes by 1/255)")
     logit = None if matte.logit is None else branch(matte.logit)
     lifted = {key: lift(value) if isinstance(value, Tensor) else value for key, value in batch.items()}
     return replace(matte, alpha=branch(matte.alpha), logit=logit), cast(Batch, lifted)
 
 
 def lift(tensor: Tensor) -> Tensor:
-    """Return half-precision tensors in single precision, all others as they are."""
+    """Return a half-precision tensor in single precision, any other as it is."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def branch(prediction: Tensor) -> Tensor:
-    """Return ``prediction`` lifted, as a new node of the graph: gradients at alpha and at the logit then stay apart."""
+    """Return ``prediction`` lifted, as a new node of the graph, which separates the two gradients."""
     lifted = lift(prediction)
     return lifted.view_as(lifted)

@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
-from deepmatte.losses.inputs import layers_of, mask_of, mattes
+from deepmatte.losses.inputs import mask_of, mattes
 from deepmatte.losses.options import Distance, NumLevels, Positive
 from deepmatte.ops.compositing import composite
 from deepmatte.ops.filters import SOBEL_SLOPE, SOBEL_SMOOTH, Border, amplitude, gaussian_taps, gradients
@@ -18,7 +18,7 @@ Filter = Literal["gaussian", "sobel"]
 
 
 def distance_of(error: Tensor, distance: Distance, eps: float) -> Tensor:
-    """Return the size of each error: ``sqrt(error^2 + eps^2)`` (Charbonnier), ``|error|`` or ``error^2``."""
+    """Return the magnitude of each error: ``sqrt(error^2 + eps^2)``, ``|error|`` or ``error^2``."""
     if distance == "l1":
         return error.abs()
     if distance == "l2":
@@ -38,11 +38,12 @@ def alpha_loss(
 ) -> Tensor:
     """Distance between predicted and true alpha: the alpha-prediction loss of Deep Image Matting.
 
-    Formula: mean over the region of sqrt((p - t)^2 + eps^2); with `distance: l1` |p - t|, with `l2` (p - t)^2.
+    Formula: mean over the region of sqrt((p - t)^2 + eps^2); with `distance: l1` |p - t|, with `l2` (p -
+    t)^2.
     Source: Xu et al., Deep Image Matting, CVPR 2017, eq. 1 (there 1e-12 = eps^2).
     Optimises: SAD (charbonnier, l1) or MSE (l2) of the region, divided by its number of pixels.
     Proper: yes, strictly; under uncertainty l1 asks for the median of alpha and l2 for its mean.
-    Use: always; the other terms are measured by what they add to it.
+    Use: always; other terms are judged by what they add to it.
     Cost: the unit: less than 1/1000 of a training step of `model=dim` (`benchmarks/losses.py --presets`).
 
     >>> from deepmatte.batch import example_batch
@@ -64,23 +65,25 @@ def composition_loss(
     distance: Distance = "charbonnier",
     eps: Positive = 1e-6,
 ) -> Tensor:
-    """Distance between the image and its re-composition from the true colours and the predicted alpha.
+    """Distance between the image and its recomposition from the true colours and the predicted alpha.
 
-    Formula: mean over the region and the three channels of sqrt((p F + (1 - p) B - C)^2 + eps^2), colours in [0, 1].
+    Formula: mean over the region and the three channels of sqrt((p F + (1 - p) B - C)^2 + eps^2), colours in
+    [0, 1].
     Source: Xu et al., Deep Image Matting, CVPR 2017, eq. 2.
-    Optimises: the visible error of the composite: alpha errors weigh by |F - B| and cost nothing where the colours agree.
+    Optimises: the visible error of the composite: alpha errors are weighted by |F - B| and cost nothing
+    where the colours agree.
     Proper: yes; strictly so where foreground and background differ in colour.
-    Use: beside `alpha` (preset `dim`). Peers scale it differently at equal weight: 1x here, 6x and 13x elsewhere.
+    Use: beside `alpha` (preset `dim`). Peers scale it differently at equal weight: 1x here, 6x and 13x
+    elsewhere.
     Cost: about 6x alpha (three channels and two layers).
 
     >>> from deepmatte.batch import example_batch
     >>> batch = example_batch(size=8)
-    >>> composition_loss(Matte(batch["alpha"]), batch)  # the true matte re-composes exactly
+    >>> composition_loss(Matte(batch["alpha"]), batch)  # the true matte recomposes exactly
     tensor(1.0000e-06)
     """
     predicted, _ = mattes(matte, batch)
-    foreground, background, image = layers_of(batch)
-    error = composite(foreground, background, predicted) - image
+    error = composite(batch["foreground"], batch["background"], predicted) - batch["composite"]
     return masked_mean(distance_of(error, distance, eps), mask_of(batch, region), reduction, per)
 
 
@@ -99,11 +102,14 @@ def gradient_loss(
 ) -> Tensor:
     """Distance between the image gradients of predicted and true alpha.
 
-    Formula: mean over the region of |A(p) - A(t)|, A = sqrt(gx^2 + gy^2 + eps^2); with `compare: components` of |gx(p) - gx(t)| +
+    Formula: mean over the region of |A(p) - A(t)|, A = sqrt(gx^2 + gy^2 + eps^2); with `compare: components`
+    of |gx(p) - gx(t)| +
     |gy(p) - gy(t)|. gx and gy are Gaussian derivatives of unit energy, or Sobel's.
-    Source: amplitude with Sobel as in GCA-Matting, components with Sobel as in mmagic (both with `border: zeros`).
+    Source: amplitude with Sobel as in GCA-Matting, components with Sobel as in mmagic (both with `border:
+    zeros`).
     Optimises: the sharpness of edges, and so the Grad metric.
-    Proper: yes, but not alone: zero at the truth, and also at a matte that is off by a constant; amplitude can't see inversion.
+    Proper: yes, but not alone: zero at the truth, and also at a matte that is off by a constant; amplitude
+    is blind to inversion.
     Use: beside `alpha`, for crisp hair.
     Cost: about 6x alpha.
 
@@ -118,7 +124,9 @@ def gradient_loss(
         across, down = gradients(predicted - true, smooth, slope, border)
         error = across.abs() + down.abs()
     else:
-        error = (amplitude(predicted, smooth, slope, border, eps) - amplitude(true, smooth, slope, border, eps)).abs()
+        error = (
+            amplitude(predicted, smooth, slope, border, eps) - amplitude(true, smooth, slope, border, eps)
+        ).abs()
     return masked_mean(error, mask_of(batch, region), reduction, per)
 
 
@@ -133,9 +141,11 @@ def laplacian_loss(
 ) -> Tensor:
     """Distance between the Laplacian pyramids of predicted and true alpha.
 
-    Formula: 1/L sum over levels l < L of 2^l mean |Lap_l(p - t)|; the mean of level l is over the region, of which it sees every
-    2^l-th pixel. The pyramid is made of the whole error and masked afterwards: masking before would draw edges of its own.
-    Source: Hou and Liu, Context-Aware Image Matting, ICCV 2019; kernel, weights and scale as in RVM and ViTMatte.
+    Formula: 1/L sum over levels l < L of 2^l mean |Lap_l(p - t)|; the mean of level l is over the region, of
+    which it sees every 2^l-th pixel. The pyramid is made of the whole error and masked afterwards: masking
+    before would draw edges of its own.
+    Source: Hou and Liu, Context-Aware Image Matting, ICCV 2019; kernel, weights and scale as in RVM and
+    ViTMatte.
     Optimises: errors of all widths, the wide ones with more weight than in l1.
     Proper: yes, but not alone: a constant offset costs nothing.
     Use: beside `alpha`; the modern recipe is the preset `alpha_laplacian`.

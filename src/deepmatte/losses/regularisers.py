@@ -1,4 +1,4 @@
-"""Terms that stand only beside another: they ask for a kind of matte, not for the true one."""
+"""Terms for use beside others only: they favour a kind of matte, not the true one."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def smoothness_loss(
 ) -> Tensor:
     """Total variation of the predicted alpha, edge-aware by option.
 
-    Formula: mean |dx p| exp(-k |dx I|) + mean |dy p| exp(-k |dy I|) over neighbours that both lie in the region; k = `edge_scale`,
-    |dI| the mean over the image's channels. k = 0 is plain total variation.
+    Formula: mean |dx p| exp(-k |dx I|) + mean |dy p| exp(-k |dy I|) over neighbours that are both in the
+    region; k = `edge_scale`, |dI| the mean over the image's channels. k = 0 is plain total variation.
     Source: Rudin, Osher and Fatemi 1992; the weight by image edges as in Godard et al., CVPR 2017.
-    Optimises: few and small steps of alpha, with k > 0 only where the image has none either.
-    Proper: exempt: it never reads the truth, and is least for a constant matte.
+    Optimises: few and small steps of alpha; with k > 0, only where the image has none either.
+    Proper: exempt: it ignores the truth and is minimal for a constant matte.
     Use: against speckle, at a small weight beside another term (preset `alpha_smooth`).
     Cost: about 2x alpha, 5x with the image's edges.
 
@@ -49,7 +49,7 @@ def smoothness_loss(
 
 
 def _pairs(mask: Tensor | None, axis: int) -> Tensor | None:
-    """Return where a pixel and its successor along ``axis`` both lie in the mask."""
+    """Return where a pixel and the next one along ``axis`` are both in the mask."""
     if mask is None:
         return None
     size = mask.shape[axis] - 1
@@ -66,18 +66,19 @@ def gradient_penalty_loss(
     sparsity: NonNegative = 0.01,
     border: Border = "replicate",
 ) -> Tensor:
-    """Difference of the gradients of predicted and true alpha, plus a small price on the predicted gradient itself.
+    """Difference of the gradients of predicted and true alpha, plus a small penalty on the former.
 
-    Formula: mean over the region of |gx(p) - gx(t)| + |gy(p) - gy(t)| + s (|gx(p)| + |gy(p)|), Sobel's gx and gy; s = `sparsity`.
+    Formula: mean over the region of |gx(p) - gx(t)| + |gy(p) - gy(t)| + s (|gx(p)| + |gy(p)|), Sobel's gx and
+    gy; s = `sparsity`.
     Source: Dai et al., CVPR 2022, as in ViTMatte (there with zeros beyond the border, times 262144 / (H W)).
     Optimises: sharp, few edges.
-    Proper: exempt: its second part is not least at the truth, and a constant offset costs nothing.
+    Proper: exempt: its second part is not minimal at the truth, and a constant offset costs nothing.
     Use: at a small weight beside another term (preset `alpha_penalty`).
     Cost: about 8x alpha.
 
     >>> from deepmatte.batch import example_batch
     >>> batch = example_batch(size=8)
-    >>> bool(gradient_penalty_loss(Matte(batch["alpha"]), batch) > 0)  # also at the truth
+    >>> bool(gradient_penalty_loss(Matte(batch["alpha"]), batch) > 0)  # even at the truth
     True
     """
     predicted, true = mattes(matte, batch)

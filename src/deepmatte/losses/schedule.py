@@ -15,10 +15,11 @@ KINDS = ("constant", "linear", "cosine")
 
 @dataclass(frozen=True)
 class Schedule:
-    """A weight as a function of the progress of the run, from 0 (its first step) to 1 (its end).
+    """A weight as a function of the progress of the run, from 0 (first step) to 1 (end).
 
-    ``constant`` is ``start`` between ``begin`` and ``until``, and 0 outside. ``linear`` and ``cosine`` stay at ``start`` before
-    ``begin``, go to ``end`` until ``until``, and stay there; cosine leaves and arrives with slope 0.
+    ``constant`` is ``start`` between ``begin`` and ``until``, and 0 outside. ``linear`` and ``cosine`` stay
+    at ``start`` before ``begin``, go to ``end`` until ``until``, and stay there; cosine leaves and arrives
+    with slope 0.
     """
 
     kind: str
@@ -57,43 +58,51 @@ def parse_weight(key: str, value: Any) -> Schedule:
     Schedule(kind='linear', start=0.0, end=1.0, begin=0.0, until=0.5)
 
     Raises:
-        InputError: a negative weight, an unknown schedule or key, or a schedule that leaves the run.
+        InputError: a negative weight, an unknown schedule or key, or a schedule outside the run.
     """
     if not isinstance(value, Mapping):
         weight = _number(key, value)
         return Schedule("constant", weight, weight)
     kind = value.get("schedule")
     if kind not in KINDS:
-        raise InputError(f"{key}.schedule={kind!r} is none of {', '.join(KINDS)}")
+        raise InputError(f"{key}.schedule={kind!r}: choose among {', '.join(KINDS)}")
     levels = ("value",) if kind == "constant" else ("start", "end")
     allowed = ("schedule", *levels, "from", "until")
     for name in value:
         if name not in allowed:
-            raise InputError(f"{key}.{name} is no key of a {kind} schedule: choose among {', '.join(allowed)}")
+            valid = ", ".join(allowed)
+            raise InputError(f"{key}.{name}: a {kind} schedule has no such key; choose among {valid}")
     for name in levels:
         if name not in value:
             raise InputError(f"{key}.{name} is missing: a {kind} schedule needs {' and '.join(levels)}")
-    begin, until = _number(f"{key}.from", value.get("from", 0.0)), _number(f"{key}.until", value.get("until", 1.0))
+    begin = _number(f"{key}.from", value.get("from", 0.0))
+    until = _number(f"{key}.until", value.get("until", 1.0))
     if not 0 <= begin < until <= 1:
-        raise InputError(f"{key} goes from {begin:g} until {until:g}: a schedule lies within the run, 0 <= from < until <= 1")
-    return Schedule(kind, _number(f"{key}.{levels[0]}", value[levels[0]]), _number(f"{key}.{levels[-1]}", value[levels[-1]]), begin, until)
+        raise InputError(f"{key} runs from {begin:g} until {until:g}: expected 0 <= from < until <= 1")
+    start, end = (_number(f"{key}.{name}", value[name]) for name in (levels[0], levels[-1]))
+    return Schedule(kind, start, end, begin, until)
 
 
 def _number(key: str, value: Any) -> float:
     """Return a finite number >= 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise InputError(f"{key}={value!r}: give a finite number >= 0")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not math.isfinite(value)
+        or value < 0
+    ):
+        raise InputError(f"{key}={value!r}: expected a finite number >= 0")
     return float(value)
 
 
 def first_gap(schedules: list[Schedule]) -> tuple[float, float] | None:
-    """Return the first stretch of the run in which every schedule is 0, or None.
+    """Return the first part of the run in which every schedule is 0, or None.
 
     >>> first_gap([Schedule("constant", 1, 1, until=0.5), Schedule("constant", 1, 1, begin=0.75)])
     (0.5, 0.75)
     """
     ends = sorted({0.0, 1.0, *(s.begin for s in schedules), *(s.until for s in schedules)})
-    for low, high in pairwise(ends):  # no schedule bends between two ends: its middle tells of all
+    for low, high in pairwise(ends):  # between two ends a schedule is 0 throughout or nowhere
         if not any(schedule((low + high) / 2) > 0 for schedule in schedules):
             return low, high
     return None

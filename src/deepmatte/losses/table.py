@@ -1,13 +1,13 @@
-"""One table of all terms, and the weighted sum that a configuration makes of them."""
+"""The weighted sum of terms that a configuration asks for."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,53 +15,15 @@ from torch import Tensor, nn
 from deepmatte.batch import Batch, Matte
 from deepmatte.errors import InputError
 from deepmatte.losses.balance import cosines, gradient_products
-from deepmatte.losses.classification import bce_loss, focal_loss
 from deepmatte.losses.inputs import prepare
-from deepmatte.losses.lovasz import lovasz_loss
-from deepmatte.losses.options import check_options, defaults_of
-from deepmatte.losses.overlap import dice_loss, jaccard_loss, tversky_loss
-from deepmatte.losses.regression import alpha_loss, composition_loss, gradient_loss, laplacian_loss
-from deepmatte.losses.regularisers import gradient_penalty_loss, smoothness_loss
+from deepmatte.losses.options import check_options
+from deepmatte.losses.regression import alpha_loss
 from deepmatte.losses.schedule import Schedule, first_gap, parse_weight
-from deepmatte.losses.surrogates import grad_metric_loss
+from deepmatte.losses.terms import LOSSES, OWN_READS, Kind, Loss, Term
 from deepmatte.trust import is_below
 
-Loss = Callable[..., Tensor]
-Kind = Literal["regression", "regulariser", "classification", "overlap", "surrogate"]
-
-
-@dataclass(frozen=True)
-class Term:
-    """A loss function ``(matte, batch, **options) -> scalar`` and what kind it is of."""
-
-    function: Loss
-    kind: Kind
-
-    @property
-    def defaults(self) -> dict[str, Any]:
-        """The options and their default values."""
-        return defaults_of(self.function)
-
-
-LOSSES: dict[str, Term] = {
-    "alpha": Term(alpha_loss, "regression"),
-    "composition": Term(composition_loss, "regression"),
-    "gradient": Term(gradient_loss, "regression"),
-    "laplacian": Term(laplacian_loss, "regression"),
-    "smoothness": Term(smoothness_loss, "regulariser"),
-    "gradient_penalty": Term(gradient_penalty_loss, "regulariser"),
-    "bce": Term(bce_loss, "classification"),
-    "focal": Term(focal_loss, "classification"),
-    "dice": Term(dice_loss, "overlap"),
-    "jaccard": Term(jaccard_loss, "overlap"),
-    "tversky": Term(tversky_loss, "overlap"),
-    "lovasz": Term(lovasz_loss, "overlap"),
-    "grad_metric": Term(grad_metric_loss, "surrogate"),
-}
-"""Every term by its one word: the key in the configuration, the function without ``_loss``, the logged column."""
-
 SHARED: dict[str, Any] = {"balance": "none", "balance_steps": 50, "log_cosines": False}
-"""Keys of the table that belong to no term."""
+"""Keys of the section that belong to no single term."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +33,38 @@ class Row:
     name: str
     function: Loss
     kind: Kind
+    reads: tuple[str, ...]
     weight: Schedule
+
+    def __call__(self, matte: Matte, batch: Batch) -> Tensor:
+        """Return the term's value, a scalar; InputError names a key that the batch lacks."""
+        try:
+            return self.function(matte, batch)
+        except KeyError as error:
+            key = error.args[0] if error.args else None
+            if not isinstance(key, str) or key in batch:
+                raise
+            raise InputError(self.lacks([key], "this batch")) from error
+
+    def lacks(self, keys: Sequence[str], place: str) -> str:
+        """Return the message that ``place`` does not have ``keys``, which the term reads."""
+        return (
+            f"loss.{self.name} reads {', '.join(keys)}, which {place} does not have: "
+            f"set loss.{self.name}.weight=0, or choose data that has {'it' if len(keys) == 1 else 'them'}"
+        )
 
 
 @dataclass
 class LossResult:
-    """A step's loss. ``terms`` are the unweighted values of the terms that were computed, in the order of the table.
+    """The loss of one step.
 
-    ``total`` is the sum of ``weights[name] * factors[name] * terms[name]``. ``factors`` come from ``balance: gradient`` (else
-    1) and ``cosines`` (``alpha_vs_dice``: …) from ``log_cosines: true`` (else empty, as they are without gradients).
+    Attributes:
+        total: the sum of ``weights[name] * factors[name] * terms[name]``.
+        terms: the unweighted values of the terms that were computed, in the order of the table.
+        weights: their weights at this point of the run.
+        factors: their scales under ``balance: gradient``, else 1.
+        cosines: ``alpha_vs_dice`` and so on under ``log_cosines: true``; empty otherwise, and without
+            gradients.
     """
 
     total: Tensor
@@ -93,14 +78,15 @@ class LossTable(nn.Module):
     """The weighted sum of the terms whose weight is not 0; the others are never computed.
 
     Args:
-        config: the plain-dict form of the ``loss`` section. Each row is ``NAME: {weight: …, options…}``. NAME is a term of
-            `LOSSES`; a row of another name says ``term: NAME``, so that a term can stand twice with different regions, or
-            ``term: module:function`` for a user's own function. The shared keys are those of `SHARED`.
+        config: the ``loss`` section as a plain dict. Each row is ``NAME: {weight: …, options…}``. NAME is a
+            term of `LOSSES`; a row of any other name has ``term: NAME``, to use a term twice, for instance
+            with different regions, or ``term: module:function`` for a user's own function. The shared keys
+            are those of `SHARED`.
         allowed_modules: packages from which a user's own function may be imported.
 
     Raises:
-        InputError: an unknown term or option, a value out of range, a negative weight, a schedule outside the run, all
-            weights zero, or regularisers alone.
+        InputError: an unknown term or option, a value out of range, a negative weight, a schedule outside the
+            run, all weights zero, or regularisers alone.
 
     >>> from deepmatte.batch import example_batch
     >>> table = LossTable({"alpha": {"weight": 0.5, "distance": "l1"}, "composition": {"weight": 0.5}})
@@ -121,8 +107,8 @@ class LossTable(nn.Module):
         self.rows = [row for row in rows if not row.weight.is_zero]
         _require_fit(self.rows)
         if self.balance == "gradient":
-            # One line a row, also for rows that are off, so that stages with other weights have the same state dict:
-            # number of steps, sum of the unit's gradient norms, sum of the term's.
+            # One line for each row, even for rows that are off, so that the state dict is the same for stages
+            # with other weights: number of steps, sum of the unit's gradient norms, sum of the term's.
             self.register_buffer("calibration", torch.zeros(len(rows), 3))
 
     def forward(self, matte: Matte, batch: Batch, progress: float = 0.0) -> LossResult:
@@ -130,16 +116,32 @@ class LossTable(nn.Module):
         weights = self.weights_at(progress)
         with torch.autocast(matte.alpha.device.type, enabled=False):
             full, batch = prepare(matte, batch)
-            terms = {row.name: row.function(full, batch) for row in self.rows if row.name in weights}
-            found = self._compare(terms, full, batch) if torch.is_grad_enabled() and full.alpha.requires_grad else {}
+            terms = {row.name: row(full, batch) for row in self.rows if row.name in weights}
+            learns = torch.is_grad_enabled() and full.alpha.requires_grad
+            found = self._compare(terms, full, batch) if learns else {}
             factors = {name: self._factor(name) for name in terms}
-            total = sum((weights[name] * factors[name] * value for name, value in terms.items()), 0 * full.alpha.sum())
+            weighted = (weights[name] * factors[name] * value for name, value in terms.items())
+            total = sum(weighted, 0 * full.alpha.sum())
         return LossResult(total, terms, weights, factors, found)
 
+    def check(self, served: Collection[str], place: str = "the training data") -> None:
+        """Refuse data that a term can't be computed on, before any training.
+
+        Args:
+            served: the batch keys that the data has.
+            place: what to call the data in the message.
+
+        Raises:
+            InputError: a term whose weight is not 0 reads another key; the message names both.
+        """
+        for row in self.rows:
+            missing = [key for key in row.reads if key not in served]
+            if missing:
+                raise InputError(row.lacks(missing, place))
+
     def fits(self, batch: Batch) -> bool:
-        """Return whether all terms can be computed: composition, and what may ask for them too, needs the layers of composited data."""
-        content = [term.function for name, term in LOSSES.items() if name != "composition"]
-        return "foreground" in batch or all(getattr(row.function, "func", None) in content for row in self.rows)
+        """Return whether the batch has every key that a term reads."""
+        return all(key in batch for row in self.rows for key in row.reads)
 
     def weights_at(self, progress: float) -> dict[str, float]:
         """Return the weights of the terms that are on at ``progress``."""
@@ -147,36 +149,41 @@ class LossTable(nn.Module):
         return {name: weight for name, weight in weights.items() if weight > 0}
 
     def _factor(self, name: str) -> float:
-        """Return the factor that brings a term's gradient to the length of the unit's; 1 where nothing is known yet."""
+        """Return the factor that scales a term's gradient to the norm of the unit's, 1 before calibration."""
         if self.balance == "none":
             return 1.0
         _, unit, norm = self.calibration[self.names.index(name)].tolist()
         return unit / norm if norm > 0 and unit > 0 else 1.0
 
     def _compare(self, terms: dict[str, Tensor], matte: Matte, batch: Batch) -> dict[str, Tensor]:
-        """Calibrate the terms that are still within their first steps, and return the cosines if they are asked for."""
-        steps = {name: self.names.index(name) for name in terms} if self.balance == "gradient" else {}
-        young = [name for name, line in steps.items() if self.calibration[line, 0] < self.balance_steps]
-        if not young and not self.log_cosines:
+        """Calibrate terms in their first steps, and return the cosines where they are logged."""
+        lines = {name: self.names.index(name) for name in terms} if self.balance == "gradient" else {}
+        uncalibrated = [
+            name for name, line in lines.items() if self.calibration[line, 0] < self.balance_steps
+        ]
+        if not uncalibrated and not self.log_cosines:
             return {}
-        unit = [alpha_loss(matte, batch, distance="l1")] if young else []
+        unit = [alpha_loss(matte, batch, distance="l1")] if uncalibrated else []
         products = gradient_products([*terms.values(), *unit], matte)
         norms = products.diagonal().sqrt()
         for position, name in enumerate(terms):
-            if name in young:
-                self.calibration[steps[name]] += torch.stack([torch.ones_like(norms[-1]), norms[-1], norms[position]])
+            if name in uncalibrated:
+                step = torch.stack([torch.ones_like(norms[-1]), norms[-1], norms[position]])
+                self.calibration[lines[name]] += step
         return cosines(list(terms), products) if self.log_cosines else {}
 
 
 def _read(config: Mapping[str, Any], allowed_modules: Sequence[str]) -> tuple[dict[str, Any], list[Row]]:
-    """Split the section into its shared keys, completed, and its rows in the order of `LOSSES`, a user's own at the end."""
+    """Split the section into shared keys, with defaults, and rows in the order of `LOSSES`, own last."""
     shared = {**SHARED, **{key: value for key, value in config.items() if key in SHARED}}
     if shared["balance"] not in ("none", "gradient"):
-        raise InputError(f"loss.balance={shared['balance']!r} is none of none, gradient")
+        raise InputError(f"loss.balance={shared['balance']!r}: choose none or gradient")
     if type(shared["balance_steps"]) is not int or shared["balance_steps"] < 1:
-        raise InputError(f"loss.balance_steps={shared['balance_steps']!r}: give a number of steps >= 1")
+        raise InputError(
+            f"loss.balance_steps={shared['balance_steps']!r}: expected a number of steps, at least 1"
+        )
     if type(shared["log_cosines"]) is not bool:
-        raise InputError(f"loss.log_cosines={shared['log_cosines']!r} is neither true nor false")
+        raise InputError(f"loss.log_cosines={shared['log_cosines']!r}: expected true or false")
     order = {name: place for place, name in enumerate(LOSSES)}
     names = sorted((key for key in config if key not in SHARED), key=lambda key: order.get(key, len(order)))
     return shared, [_row(name, config[name], allowed_modules) for name in names]
@@ -186,13 +193,15 @@ def _row(name: str, section: Any, allowed_modules: Sequence[str]) -> Row:
     """Read and check one row."""
     key = f"loss.{name}"
     if name not in LOSSES and not (isinstance(section, Mapping) and "term" in section):
-        raise InputError(f"{key} is no loss: choose among {', '.join(LOSSES)}; shared keys are {', '.join(SHARED)}")
+        keys = f"{', '.join(LOSSES)} and the shared keys {', '.join(SHARED)}"
+        raise InputError(f"{key}: unknown loss; choose among {keys}")
     if not isinstance(section, Mapping):
         raise InputError(f"{key}={section!r}: write {key}.weight={section!r}")
     options = dict(section)
     weight = parse_weight(f"{key}.weight", options.pop("weight", 0))
     term = _term(f"{key}.term", options.pop("term", name), allowed_modules)
-    return Row(name, partial(term.function, **check_options(key, term.function, options)), term.kind, weight)
+    function = partial(term.function, **check_options(key, term.function, options))
+    return Row(name, function, term.kind, term.reads, weight)
 
 
 def _term(key: str, name: str, allowed_modules: Sequence[str]) -> Term:
@@ -201,19 +210,25 @@ def _term(key: str, name: str, allowed_modules: Sequence[str]) -> Term:
         return LOSSES[name]
     module, colon, function = str(name).partition(":")
     if not colon:
-        raise InputError(f"{key}={name!r} is no loss: choose among {', '.join(LOSSES)}, or give module:function")
+        raise InputError(f"{key}={name!r}: choose among {', '.join(LOSSES)}, or give module:function")
     if not is_below(module, allowed_modules):
-        raise InputError(f"{key}={name!r}: module {module} is not allowed; allowed are {', '.join(allowed_modules) or 'none'}")
+        allowed = ", ".join(allowed_modules) or "none"
+        raise InputError(f"{key}={name!r}: module {module} is not allowed; allowed are {allowed}")
     try:
         own = getattr(importlib.import_module(module), function)
     except Exception as error:  # a user's module may fail in any way
-        raise InputError(f"{key}={name!r} can't be imported: {error}") from error
+        raise InputError(f"{key}={name!r}: can't be imported ({error})") from error
     kind: Kind = getattr(own, "kind", "regression")
     if not callable(own) or kind not in get_args(Kind):
-        raise InputError(f"{key}={name!r}: make it a function whose attribute `kind`, if any, is one of {', '.join(get_args(Kind))}")
+        kinds = ", ".join(get_args(Kind))
+        raise InputError(
+            f"{key}={name!r}: expected a function whose attribute `kind`, if any, is one of {kinds}"
+        )
     if not _is_loss(own, allowed_modules):
-        raise InputError(f"{key}={name!r}: is no loss; define it in {module} as {function}(matte, batch, *, options)")
-    return Term(own, kind)
+        raise InputError(
+            f"{key}={name!r}: is no loss; define it in {module} as {function}(matte, batch, *, options)"
+        )
+    return Term(own, kind, tuple(getattr(own, "reads", OWN_READS)))
 
 
 def _is_loss(own: Callable[..., Any], packages: Sequence[str]) -> bool:
@@ -224,13 +239,16 @@ def _is_loss(own: Callable[..., Any], packages: Sequence[str]) -> bool:
 
 
 def _require_fit(rows: list[Row]) -> None:
-    """Refuse a table that nothing, or only regularisers, would pull towards the truth at some time of the run."""
+    """Refuse a table in which, at some point of the run, no term but regularisers is on."""
     if not rows:
-        raise InputError("all loss weights are 0: set one, for instance loss.alpha.weight=1")
+        raise InputError("all loss weights are 0: set one, such as loss.alpha.weight=1")
     fits = [row for row in rows if row.kind != "regulariser"]
     if not fits:
         names = ", ".join(f"loss.{row.name}" for row in rows)
-        raise InputError(f"{names}: a regulariser alone does not ask for the true matte; set loss.alpha.weight=1 beside it")
+        raise InputError(
+            f"{names}: regularisers alone don't learn the true matte; add loss.alpha.weight=1, say"
+        )
     gap = first_gap([row.weight for row in fits])
     if gap:
-        raise InputError(f"loss weights: from {gap[0]:g} to {gap[1]:g} of the run no term but a regulariser is on; widen a schedule")
+        span = f"from {gap[0]:g} to {gap[1]:g} of the run"
+        raise InputError(f"loss weights: {span} only regularisers are on; widen the schedule of another term")

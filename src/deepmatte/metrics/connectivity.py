@@ -16,4 +16,3 @@ class Connectivity(SingleScore):
     """
 
     score = "conn"
-    higher_is_better = False

@@ -49,13 +49,18 @@ class MattingDiagnostics(PerImage):
                 tables = diagnose(prediction[i], alpha[i], trimap[i], self.protocol)
             except InputError as error:
                 raise at_image(error, i, index) from None
-            rows.append(np.concatenate([getattr(tables[name], field) for name in EDGES for field in FIELDS]).tolist())
+            rows.append(
+                np.concatenate([getattr(tables[name], field) for name in EDGES for field in FIELDS]).tolist()
+            )
         self.append(rows, index)
 
     def compute(self) -> dict[str, Table]:
         """Return the tables of all images of all processes together."""
         indices, rows = self.gathered()
-        self._per_image = [{"index": index, **_columns(_tables(row))} for index, row in zip(indices, rows.numpy(), strict=True)]
+        self._per_image = [
+            {"index": index, **_columns(_tables(row))}
+            for index, row in zip(indices, rows.numpy(), strict=True)
+        ]
         return _tables(rows.sum(0).numpy())
 
     def per_image(self) -> list[dict[str, float]]:
@@ -88,17 +93,24 @@ def _columns(tables: dict[str, Table]) -> dict[str, float]:
 def diagnostics_figure(tables: Mapping[str, Mapping[str, Table]]) -> Figure:
     """Return a figure of four panels, one curve a run: the error by alpha, border distance and width, and the reliability diagram.
 
-    ``tables`` maps a run's label to what ``MattingDiagnostics.compute`` returned. Needs matplotlib; opens no window.
+    ``tables`` maps a run's label to what ``MattingDiagnostics.compute`` returned. Needs matplotlib; opens no
+    window.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 7), layout="constrained")
     axes = figure.subplots(2, 2).ravel()
-    titles = {"alpha": "true alpha", "border": "pixels from the trimap's border", "width": "width of the unknown zone, pixels"}
+    titles = {
+        "alpha": "true alpha",
+        "border": "pixels from the trimap's border",
+        "width": "width of the unknown zone, pixels",
+    }
     for label, run in tables.items():
         for axis, name in zip(axes, titles, strict=False):
             axis.plot(_places(run[name]), run[name].mean("error"), marker=".", label=label)
-        axes[3].plot(run["predicted"].mean("predicted"), run["predicted"].mean("true"), marker=".", label=label)
+        axes[3].plot(
+            run["predicted"].mean("predicted"), run["predicted"].mean("true"), marker=".", label=label
+        )
     for axis, (name, title) in zip(axes, titles.items(), strict=False):
         axis.set(xlabel=title, ylabel="mean |prediction - alpha|", ylim=(0, None))
         _bin_labels(axis, EDGES[name])
@@ -116,14 +128,17 @@ def _places(table: Table) -> np.ndarray:
 
 def _bin_labels(axis: Axes, edges: np.ndarray) -> None:
     if not np.isfinite(edges[-1]):
-        labels = [f"{low:g} to {high:g}" if np.isfinite(high) else f"from {low:g}" for low, high in pairwise(edges)]
+        labels = [
+            f"{low:g} to {high:g}" if np.isfinite(high) else f"from {low:g}" for low, high in pairwise(edges)
+        ]
         axis.set_xticks(range(len(labels)), labels)
 
 
 def robustness_figure(curves: Mapping[str, Sequence[Mapping[str, float]]], score: str = "sad") -> Figure:
     """Return a figure of ``score`` against the radius by which the unknown zone was widened, one curve a run.
 
-    ``curves`` maps a run's label to the rows of ``robustness_curve``, or to their means over images. Needs matplotlib.
+    ``curves`` maps a run's label to the rows of ``robustness_curve``, or to their means over images. Needs
+    matplotlib.
     """
     from matplotlib.figure import Figure
 

@@ -9,18 +9,15 @@ class SumOfAbsoluteDifferences(SingleScore):
     """SAD / 1000, mean over images; see ``functional.difference.sad``."""
 
     score = "sad"
-    higher_is_better = False
 
 
 class MeanSquaredError(SingleScore):
     """MSE x 1000, mean over images; see ``functional.difference.mse``."""
 
     score = "mse"
-    higher_is_better = False
 
 
 class MeanAbsoluteDifference(SingleScore):
     """MAD x 1000, mean over images; see ``functional.difference.mad``."""
 
     score = "mad"
-    higher_is_better = False

@@ -17,12 +17,19 @@ class ForegroundError(PerImage):
     def __init__(self, **kwargs: object) -> None:
         super().__init__(width=2, **kwargs)
 
-    def update(self, prediction: Tensor, foreground: Tensor, alpha: Tensor, index: Tensor | None = None) -> None:
+    def update(
+        self, prediction: Tensor, foreground: Tensor, alpha: Tensor, index: Tensor | None = None
+    ) -> None:
         """Score a batch of colours (N, 3, H, W) where alpha (N, 1, H, W) > 0; float in [0, 1] or uint8."""
         rows = []
         for i in range(len(prediction)):
             try:
-                rows.append([measure(prediction[i], foreground[i], alpha[i]) for measure in (foreground_mse, foreground_mad)])
+                rows.append(
+                    [
+                        measure(prediction[i], foreground[i], alpha[i])
+                        for measure in (foreground_mse, foreground_mad)
+                    ]
+                )
             except InputError as error:
                 raise at_image(error, i, index) from None
         self.append(rows, index)

@@ -9,4 +9,3 @@ class GradientError(SingleScore):
     """Grad / 1000, mean over images; see ``functional.gradient.grad``."""
 
     score = "grad"
-    higher_is_better = False

@@ -7,7 +7,13 @@ from torch import Tensor
 
 from deepmatte.errors import InputError
 from deepmatte.metrics.functional.inputs import prepare
-from deepmatte.metrics.functional.iou import binary_confusion, iou_per_class, label_confusion, mean_iou, three_class_confusion
+from deepmatte.metrics.functional.iou import (
+    binary_confusion,
+    iou_per_class,
+    label_confusion,
+    mean_iou,
+    three_class_confusion,
+)
 from deepmatte.metrics.functional.protocols import Protocol, get_protocol
 from deepmatte.metrics.matting import SingleScore
 from deepmatte.metrics.per_image import PerImage, at_image
@@ -17,7 +23,6 @@ class MeanIoU(SingleScore):
     """Mean over images of the mean IoU of alpha >= 0.5 and its complement; see ``functional.iou.miou``."""
 
     score = "miou"
-    higher_is_better = True
 
 
 class DatasetIoU(PerImage):
@@ -48,13 +53,17 @@ class MatteIoU(DatasetIoU):
         kwargs: passed on to ``torchmetrics.Metric``.
     """
 
-    def __init__(self, classes: int = 3, threshold: float = 0.5, protocol: str | Protocol = "adobe", **kwargs: object) -> None:
+    def __init__(
+        self, classes: int = 3, threshold: float = 0.5, protocol: str | Protocol = "adobe", **kwargs: object
+    ) -> None:
         if classes not in (2, 3):
             raise ValueError(f"a matte has 2 or 3 classes, not {classes}")
         super().__init__(classes, **kwargs)
         self.threshold, self.protocol = threshold, get_protocol(protocol)
 
-    def update(self, prediction: Tensor, alpha: Tensor, trimap: Tensor | None = None, index: Tensor | None = None) -> None:
+    def update(
+        self, prediction: Tensor, alpha: Tensor, trimap: Tensor | None = None, index: Tensor | None = None
+    ) -> None:
         """Count the pixels of a batch; arguments as in ``MattingMetrics.update``."""
         rows = []
         for i in range(len(prediction)):
@@ -62,7 +71,11 @@ class MatteIoU(DatasetIoU):
                 pair = prepare(prediction[i], alpha[i], None if trimap is None else trimap[i], self.protocol)
             except InputError as error:
                 raise at_image(error, i, index) from None
-            confusion = three_class_confusion(pair) if self.num_classes == 3 else binary_confusion(pair, self.threshold)
+            confusion = (
+                three_class_confusion(pair)
+                if self.num_classes == 3
+                else binary_confusion(pair, self.threshold)
+            )
             rows.append(confusion.ravel().tolist())
         self.append(rows, index)
 

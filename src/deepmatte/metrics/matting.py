@@ -9,16 +9,18 @@ from torch import Tensor
 
 from deepmatte.errors import InputError
 from deepmatte.metrics.functional.inputs import prepare
-from deepmatte.metrics.functional.matting import DEFAULT_SCORES, SCORES
+from deepmatte.metrics.functional.matting import SCORES
 from deepmatte.metrics.functional.protocols import Protocol, get_protocol
+from deepmatte.metrics.names import DEFAULT_SCORES, METRICS
 from deepmatte.metrics.per_image import PerImage, at_image
 
 
 class MattingMetrics(PerImage):
     """Mean over images of the matting scores, with the images' own scores kept.
 
-    Units: sad, grad, conn / 1000, mse and mad x 1000, miou in [0, 1]. An image without pixels in the protocol's region counts
-    with 0 errors, so it never makes a mean NaN; ``num_images_without_unknown`` says how many there were.
+    Units: sad, grad, conn / 1000, mse and mad x 1000, miou in [0, 1]. An image without pixels in the
+    protocol's region counts with 0 errors, so it never makes a mean NaN; ``num_images_without_unknown`` says
+    how many there were.
 
     Args:
         protocol: name of the protocol or a ``Protocol``.
@@ -33,7 +35,9 @@ class MattingMetrics(PerImage):
     {'sad': 0.0, 'mse': 0.0, 'grad': 0.0, 'conn': 0.0, 'miou': 1.0}
     """
 
-    def __init__(self, protocol: str | Protocol = "adobe", scores: Sequence[str] = DEFAULT_SCORES, **kwargs: object) -> None:
+    def __init__(
+        self, protocol: str | Protocol = "adobe", scores: Sequence[str] = DEFAULT_SCORES, **kwargs: object
+    ) -> None:
         unknown = [name for name in scores if name not in SCORES]
         if unknown:
             raise ValueError(f"score '{unknown[0]}' is none of {', '.join(SCORES)}")
@@ -42,11 +46,14 @@ class MattingMetrics(PerImage):
         self._per_image: list[dict[str, float]] = []
         self._num_without_unknown = 0
 
-    def update(self, prediction: Tensor, alpha: Tensor, trimap: Tensor | None = None, index: Tensor | None = None) -> None:
+    def update(
+        self, prediction: Tensor, alpha: Tensor, trimap: Tensor | None = None, index: Tensor | None = None
+    ) -> None:
         """Score a batch.
 
         Args:
-            prediction: (N, 1, H, W) float in [0, 1] or uint8, on any device; also a sequence of N images of different sizes.
+            prediction: (N, 1, H, W) float in [0, 1] or uint8, on any device; also a sequence of N images of
+                different sizes.
             alpha: the same of the truth.
             trimap: (N, 1, H, W) uint8 of 0, 128, 255; None only under a protocol that reads none.
             index: (N,) dataset indices >= 0. Without them no image is taken for a repetition of another.
@@ -67,7 +74,8 @@ class MattingMetrics(PerImage):
         """Return the means over all images of all processes as float64 scalars."""
         indices, rows = self.gathered()
         self._per_image = [
-            {"index": index, **dict(zip(self.scores, row, strict=True))} for index, row in zip(indices, rows[:, 1:].tolist(), strict=True)
+            {"index": index, **dict(zip(self.scores, row, strict=True))}
+            for index, row in zip(indices, rows[:, 1:].tolist(), strict=True)
         ]
         self._num_without_unknown = int((rows[:, 0] == 0).sum())
         return dict(zip(self.scores, rows[:, 1:].mean(0), strict=True))
@@ -100,6 +108,10 @@ class SingleScore(MattingMetrics):
     """One score; ``compute`` returns its mean over images as a scalar."""
 
     score: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.higher_is_better = METRICS[cls.score].higher_is_better
 
     def __init__(self, protocol: str | Protocol = "adobe", **kwargs: object) -> None:
         super().__init__(protocol, (self.score,), **kwargs)

@@ -18,9 +18,10 @@ UNNUMBERED = -1
 class PerImage(Metric):
     """Rows of ``width`` numbers, one an image, by dataset index.
 
-    A distributed sampler repeats some images to even out the ranks; gathered by index, each counts once, and sums run in the
-    order of the indices. So a result is the same on one process and on many, to the last digit, also with uneven numbers or on a
-    rank that has seen nothing. ``compute`` is a collective call, to be made on every rank.
+    A distributed sampler repeats some images to even out the ranks; gathered by index, each counts once, and
+    sums run in the order of the indices. So a result is the same on one process and on many, to the last
+    digit, also with uneven numbers or on a rank that has seen nothing. ``compute`` is a collective call, to
+    be made on every rank.
     """
 
     is_differentiable = False
@@ -30,7 +31,8 @@ class PerImage(Metric):
     def __init__(self, width: int, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.width = width
-        # One flat float64 vector: that is what torchmetrics makes of an empty list when a rank has nothing to send.
+        # One flat float64 vector: that is what torchmetrics makes of an empty list when a rank has nothing to
+        # send.
         self.set_dtype(torch.float64)
         self.add_state("records", default=[], dist_reduce_fx="cat")
 
@@ -46,7 +48,9 @@ class PerImage(Metric):
         Raises:
             InputError: no process has seen an image.
         """
-        records = dim_zero_cat(self.records).cpu() if len(self.records) else torch.zeros(0, dtype=torch.float64)
+        records = (
+            dim_zero_cat(self.records).cpu() if len(self.records) else torch.zeros(0, dtype=torch.float64)
+        )
         rows = records.view(-1, 1 + self.width)
         rows = rows[rows[:, 0].argsort(stable=True)]
         fresh = torch.ones(len(rows), dtype=torch.bool)
@@ -58,4 +62,6 @@ class PerImage(Metric):
 
 def at_image(error: InputError, i: int, index: Tensor | None) -> InputError:
     """Return ``error`` with the image in front: its dataset index, or its place in the batch."""
-    return InputError(f"image {i} of the batch: {error}" if index is None else f"image with index {int(index[i])}: {error}")
+    return InputError(
+        f"image {i} of the batch: {error}" if index is None else f"image with index {int(index[i])}: {error}"
+    )

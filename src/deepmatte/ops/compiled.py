@@ -34,7 +34,9 @@ def _find_cache() -> None:
         place = Path(tempfile.gettempdir())
     except FileNotFoundError:
         return  # nothing can be written anywhere
-    folder = own_folder([place / f"deepmatte-numba-{os.geteuid()}"]) or Path(tempfile.mkdtemp(prefix="deepmatte-numba-"))
+    folder = own_folder([place / f"deepmatte-numba-{os.geteuid()}"]) or Path(
+        tempfile.mkdtemp(prefix="deepmatte-numba-")
+    )
     numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
 
 

@@ -1,13 +1,14 @@
 """Largest connected components at all thresholds of a level image in one pass.
 
-Labelling anew at each of ten thresholds is what makes the connectivity error slow. Here the image is cut once into horizontal
-runs of equal level, and the runs are merged into the tree of all components at all thresholds (a max-tree, built by the
-merging of Wilkinson et al. 2008, "Concurrent computation of attribute filters on shared memory parallel machines"). The tree
-knows the size of every component, so the largest one at each threshold is read off.
+Labelling anew at each of ten thresholds is what makes the connectivity error slow. Here the image is cut once
+into horizontal runs of equal level, and the runs are merged into the tree of all components at all thresholds
+(a max-tree, built by the merging of Wilkinson et al. 2008, "Concurrent computation of attribute filters on
+shared memory parallel machines"). The tree knows the size of every component, so the largest one at each
+threshold is read off.
 
-numba compiles the kernels at their first use on a machine (about five seconds), keeps them in its cache on disk and loads them from
-there in every later process (0.3 s). They start no threads and release the interpreter lock, so they are safe in forked and
-spawned processes and in threads.
+numba compiles the kernels at their first use on a machine (about five seconds), keeps them in its cache on
+disk and loads them from there in every later process (0.3 s). They start no threads and release the
+interpreter lock, so they are safe in forked and spawned processes and in threads.
 """
 
 from __future__ import annotations
@@ -24,16 +25,19 @@ NONE = -1
 """No parent: the node is the root of its tree."""
 
 
-def nested_components(levels: Array, num_levels: int, tie: Literal["column", "row"] = "column") -> tuple[Array, Array]:
+def nested_components(
+    levels: Array, num_levels: int, tie: Literal["column", "row"] = "column"
+) -> tuple[Array, Array]:
     """Return how long each pixel stays within the largest component while the threshold rises, and the components' sizes.
 
-    ``levels`` (H, W) uint8 says how many of the ``num_levels`` thresholds a pixel passes. Let Omega(i) be the largest 4-connected
-    component of ``levels >= i`` (empty where there is none; of equally large ones that which comes first in column-major
-    order, or row-major with ``tie="row"``). The first result (H, W) uint8 is the greatest k for which the pixel lies in all
-    of Omega(1), ..., Omega(k); the second (num_levels + 1,) int64 has the size of Omega(i) at index i.
+    ``levels`` (H, W) uint8 says how many of the ``num_levels`` thresholds a pixel passes. Let Omega(i) be the
+    largest 4-connected component of ``levels >= i`` (empty where there is none; of equally large ones that
+    which comes first in column-major order, or row-major with ``tie="row"``). The first result (H, W) uint8
+    is the greatest k for which the pixel lies in all of Omega(1), ..., Omega(k); the second (num_levels + 1,)
+    int64 has the size of Omega(i) at index i.
 
-    Takes two bytes a pixel (``levels`` and the result) and 14 bytes a run: together 2.3 bytes a pixel for a matte of 1080x1920 with
-    a ring of hair, 16 at worst, for noise whose neighbours all differ.
+    Takes two bytes a pixel (``levels`` and the result) and 14 bytes a run: together 2.3 bytes a pixel for a
+    matte of 1080x1920 with a ring of hair, 16 at worst, for noise whose neighbours all differ.
 
     >>> nested_components(np.array([[2, 1, 0, 2, 2]], dtype=np.uint8), 2)[0].tolist()  # two pixels each pass level 1, the first wins
     [[1, 1, 0, 0, 0]]
@@ -155,7 +159,13 @@ def _at_threshold(run: int, threshold: int, level: Array, parent: Array) -> int:
 
 @njit(cache=True, nogil=True)
 def _largest(
-    start: Array, level: Array, first_run: Array, parent: Array, area: Array, num_levels: int, column_major: bool
+    start: Array,
+    level: Array,
+    first_run: Array,
+    parent: Array,
+    area: Array,
+    num_levels: int,
+    column_major: bool,
 ) -> tuple[Array, Array]:
     """Return for each threshold the node of the largest component (-1: none) and its size."""
     omega = np.full(num_levels + 1, NONE, np.int32)
@@ -186,11 +196,14 @@ def _largest(
 
 
 @njit(cache=True, nogil=True)
-def _steps(shape: tuple[int, int], start: Array, level: Array, first_run: Array, parent: Array, omega: Array) -> Array:
+def _steps(
+    shape: tuple[int, int], start: Array, level: Array, first_run: Array, parent: Array, omega: Array
+) -> Array:
     """Return for each pixel the greatest k with the pixel in all of Omega(1), ..., Omega(k)."""
     reached = np.zeros(start.size, np.uint8)
     for i in range(1, omega.size):
-        # Omega(i) is connected, so it lies within Omega(i - 1) or wholly outside; outside, nothing is left from here on.
+        # Omega(i) is connected, so it lies within Omega(i - 1) or wholly outside; outside, nothing is left
+        # from here on.
         if omega[i] < 0 or (i > 1 and _at_threshold(omega[i], i - 1, level, parent) != omega[i - 1]):
             break
         reached[omega[i]] = i

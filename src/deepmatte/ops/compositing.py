@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-import numpy as np
-from torch import Tensor
-
-ArrayOrTensor = TypeVar("ArrayOrTensor", Tensor, np.ndarray)
+from deepmatte.ops.zones import ArrayOrTensor
 
 
 def composite(foreground: ArrayOrTensor, background: ArrayOrTensor, alpha: ArrayOrTensor) -> ArrayOrTensor:
     """Return ``alpha * foreground + (1 - alpha) * background``; alpha broadcasts over the colour channels.
 
-    Written as ``background + alpha * (foreground - background)`` it would be one multiplication cheaper, but not exact where
-    alpha is 1.
+    Written as ``background + alpha * (foreground - background)`` it would be one multiplication cheaper, but
+    not exact where alpha is 1.
 
+    >>> import numpy as np
     >>> float(composite(np.float64(0.75), np.float64(0.1), np.float64(1.0)))
     0.75
     """

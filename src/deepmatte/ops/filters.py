@@ -1,7 +1,8 @@
 """Differentiable separable filters of one-channel pictures.
 
-A 1-D filter together with its border rule is a matrix, so a separable filter of a picture X is R X C^T. That suits CPUs,
-which are slow at convolutions with one channel, works for every size down to one pixel, and is exact at the border.
+A 1-D filter together with its border rule is a matrix, so a separable filter of a picture X is R X C^T. That
+suits CPUs, which are slow at convolutions with one channel, works for every size down to one pixel, and is
+exact at the border.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ SOBEL_SMOOTH, SOBEL_SLOPE = (1.0, 2.0, 1.0), (-1.0, 0.0, 1.0)
 def filter_array(taps: tuple[float, ...], size: int, border: Border = "replicate") -> np.ndarray:
     """Return the (size, size) matrix that correlates a signal with an odd number of ``taps``.
 
-    ``replicate`` repeats the last value beyond the border, ``reflect`` mirrors without repeating it, ``zeros`` adds zeros.
+    ``replicate`` repeats the last value beyond the border, ``reflect`` mirrors without repeating it,
+    ``zeros`` adds zeros.
 
     >>> filter_array((-1.0, 0.0, 1.0), 3) @ [0.0, 1.0, 5.0]
     array([1., 5., 4.])
@@ -35,12 +37,16 @@ def filter_array(taps: tuple[float, ...], size: int, border: Border = "replicate
 
 
 @lru_cache(maxsize=64)
-def filter_matrix(taps: tuple[float, ...], size: int, border: Border, dtype: torch.dtype, device: torch.device) -> Tensor:
+def filter_matrix(
+    taps: tuple[float, ...], size: int, border: Border, dtype: torch.dtype, device: torch.device
+) -> Tensor:
     """Return `filter_array` as a tensor; kept, since every step asks for the same few."""
     return torch.as_tensor(filter_array(taps, size, border), dtype=dtype, device=device)
 
 
-def gradients(picture: Tensor, smooth: tuple[float, ...], slope: tuple[float, ...], border: Border = "replicate") -> tuple[Tensor, Tensor]:
+def gradients(
+    picture: Tensor, smooth: tuple[float, ...], slope: tuple[float, ...], border: Border = "replicate"
+) -> tuple[Tensor, Tensor]:
     """Return the horizontal and the vertical derivative of ``picture`` (N, 1, H, W).
 
     ``slope`` is applied along the direction of the derivative and ``smooth`` across it, both by correlation.
@@ -52,7 +58,9 @@ def gradients(picture: Tensor, smooth: tuple[float, ...], slope: tuple[float, ..
     return across, down
 
 
-def amplitude(picture: Tensor, smooth: tuple[float, ...], slope: tuple[float, ...], border: Border, eps: float) -> Tensor:
+def amplitude(
+    picture: Tensor, smooth: tuple[float, ...], slope: tuple[float, ...], border: Border, eps: float
+) -> Tensor:
     """Return the length sqrt(gx^2 + gy^2 + eps^2) of the gradient; ``eps`` keeps its derivative finite where it is flat."""
     across, down = gradients(picture, smooth, slope, border)
     return (across.square() + down.square() + eps**2).sqrt()
@@ -62,8 +70,8 @@ def amplitude(picture: Tensor, smooth: tuple[float, ...], slope: tuple[float, ..
 def gaussian_taps(sigma: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return smoothing and differentiating taps whose outer product has unit energy (sum of squares 1).
 
-    The half-size is that of the Grad metric, where the Gaussian has fallen to 0.01: ceil(sigma sqrt(-2 ln(0.01 sqrt(2 pi) sigma))),
-    and at least 1.
+    The half-size is that of the Grad metric, where the Gaussian has fallen to 0.01: ceil(sigma sqrt(-2
+    ln(0.01 sqrt(2 pi) sigma))), and at least 1.
 
     >>> [len(taps) for taps in gaussian_taps(1.4)]
     [9, 9]

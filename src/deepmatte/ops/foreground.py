@@ -18,8 +18,9 @@ from deepmatte.ops.threads import survive_forks
 def estimate_foreground(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Return foreground colours (H, W, 3), float32 in [0, 1], of an image (H, W, 3) and alpha (H, W), both in [0, 1].
 
-    Multi-level estimation (Germer, Uelwer, Conrad, Harmeling 2020) by pymatting; where alpha is 1 the colours are the
-    image's own, as the matting equation demands. Where alpha is 0 they continue those of the neighbourhood.
+    Multi-level estimation (Germer, Uelwer, Conrad, Harmeling 2020) by pymatting; where alpha is 1 the colours
+    are the image's own, as the matting equation demands. Where alpha is 0 they continue those of the
+    neighbourhood.
 
     >>> estimate_foreground(np.full((2, 2, 3), 0.25), np.ones((2, 2))).ravel()[0]
     np.float32(0.25)
@@ -41,7 +42,8 @@ def estimator() -> Callable[..., np.ndarray]:
     """Return pymatting's ``estimate_foreground_ml``; compiled at the first call on a machine, which takes some ten seconds.
 
     ``import pymatting`` compiles its alpha solvers too. Empty packages that know only the paths stand in for
-    pymatting's own while the one module is imported, under its real name: compiled code and later imports are the usual ones.
+    pymatting's own while the one module is imported, under its real name: compiled code and later imports are
+    the usual ones.
     """
     survive_forks()
     name = "pymatting.foreground.estimate_foreground_ml"

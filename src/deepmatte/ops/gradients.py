@@ -1,7 +1,7 @@
 """Gaussian-derivative gradients in double precision, computed only where they are asked for.
 
-As in ``ops.components``, numba compiles the kernels once on a machine (about two seconds) and keeps them on disk; no threads, no
-interpreter lock.
+As in ``ops.components``, numba compiles the kernels once on a machine (about two seconds) and keeps them on
+disk; no threads, no interpreter lock.
 """
 
 from __future__ import annotations
@@ -34,23 +34,29 @@ def gaussian_derivative_taps() -> tuple[Array, Array]:
     return smooth / np.linalg.norm(smooth), slope / np.linalg.norm(slope)
 
 
-# Constants of the compiled code: the taps at 0, 1, ..., 4; the smoothing ones are even, the differentiating ones odd.
+# Constants of the compiled code: the taps at 0, 1, ..., 4; the smoothing ones are even, the differentiating
+# ones odd.
 S0, S1, S2, S3, S4 = (float(tap) for tap in gaussian_derivative_taps()[0][HALF:])
 D1, D2, D3, D4 = (float(tap) for tap in gaussian_derivative_taps()[1][HALF + 1 :])
 
 
-def squared_gradient_difference(first: Array, second: Array, mask: Array, scales: tuple[float, float]) -> float:
+def squared_gradient_difference(
+    first: Array, second: Array, mask: Array, scales: tuple[float, float]
+) -> float:
     """Return the sum over ``mask`` of (s1 |grad first| - s2 |grad second|)^2, the border replicated.
 
-    ``first`` and ``second`` are (H, W) of one dtype (uint8 or float64), ``mask`` is (H, W) with non-zero where pixels count,
-    ``scales`` are s1 and s2. The filter is linear and blind to constants, so a min-max normalisation is a scale alone.
+    ``first`` and ``second`` are (H, W) of one dtype (uint8 or float64), ``mask`` is (H, W) with non-zero
+    where pixels count, ``scales`` are s1 and s2. The filter is linear and blind to constants, so a min-max
+    normalisation is a scale alone.
 
     >>> step = np.tile(np.array([0, 1], dtype=np.uint8), (2, 1))
     >>> squared_gradient_difference(step, step, np.ones((2, 2), np.uint8), (1.0, 1.0))
     0.0
     """
     first, second = np.ascontiguousarray(first), np.ascontiguousarray(second)
-    return float(_sum_over_mask(first, second, np.ascontiguousarray(mask).view(np.uint8), scales[0], scales[1]))
+    return float(
+        _sum_over_mask(first, second, np.ascontiguousarray(mask).view(np.uint8), scales[0], scales[1])
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -93,16 +99,32 @@ def _filter_columns(
 def _filter_rows(s: Array, d: Array, amplitude: Array) -> None:
     """Filter the buffers horizontally and return the length of the gradient; they are longer by ``HALF`` at each end."""
     n = amplitude.size
-    s1, s2, s3, s5, s6, s7, s8 = s[1 : n + 1], s[2 : n + 2], s[3 : n + 3], s[5 : n + 5], s[6 : n + 6], s[7 : n + 7], s[8 : n + 8]
+    s1, s2, s3, s5, s6, s7, s8 = (
+        s[1 : n + 1],
+        s[2 : n + 2],
+        s[3 : n + 3],
+        s[5 : n + 5],
+        s[6 : n + 6],
+        s[7 : n + 7],
+        s[8 : n + 8],
+    )
     d1, d2, d3, d4, d5, d6, d7, d8 = d[1:], d[2:], d[3:], d[4:], d[5:], d[6:], d[7:], d[8:]
     for x in range(n):
         across = D1 * (s5[x] - s3[x]) + D2 * (s6[x] - s2[x]) + D3 * (s7[x] - s1[x]) + D4 * (s8[x] - s[x])
-        down = S0 * d4[x] + S1 * (d5[x] + d3[x]) + S2 * (d6[x] + d2[x]) + S3 * (d7[x] + d1[x]) + S4 * (d8[x] + d[x])
+        down = (
+            S0 * d4[x]
+            + S1 * (d5[x] + d3[x])
+            + S2 * (d6[x] + d2[x])
+            + S3 * (d7[x] + d1[x])
+            + S4 * (d8[x] + d[x])
+        )
         amplitude[x] = math.sqrt(across * across + down * down)
 
 
 @njit(cache=True, nogil=True)
-def _amplitude(image: Array, y: int, x0: int, x1: int, smoothed: Array, sloped: Array, amplitude: Array) -> None:
+def _amplitude(
+    image: Array, y: int, x0: int, x1: int, smoothed: Array, sloped: Array, amplitude: Array
+) -> None:
     """Write the length of the gradient at row ``y``, columns [x0, x1) to the beginning of ``amplitude``."""
     height, width = image.shape
     low, high = max(x0 - HALF, 0), min(x1 + HALF, width)
@@ -126,7 +148,8 @@ def _amplitude(image: Array, y: int, x0: int, x1: int, smoothed: Array, sloped: 
     _filter_rows(smoothed[:size], sloped[:size], amplitude[: x1 - x0])
 
 
-# Without contraction (fused multiply-add would round one product and not the other), so that equal mattes give exactly 0.
+# Without contraction (fused multiply-add would round one product and not the other), so that equal mattes
+# give exactly 0.
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
 def _sum_over_mask(first: Array, second: Array, mask: Array, scale1: float, scale2: float) -> float:
     height, width = mask.shape

@@ -12,7 +12,8 @@ from deepmatte.errors import InputError
 def visible_alphas(alphas: np.ndarray) -> np.ndarray:
     """Return what each object contributes to the picture, alpha_i times the product of 1 - alpha_j over the objects before it.
 
-    ``alphas`` is (K, H, W) in [0, 1], the front object first; so is the result, whose sum over the objects is at most 1.
+    ``alphas`` is (K, H, W) in [0, 1], the front object first; so is the result, whose sum over the objects is
+    at most 1.
 
     >>> visible_alphas(np.array([0.5, 1.0, 1.0]).reshape(3, 1, 1)).ravel().tolist()
     [0.5, 0.5, 0.0]
@@ -34,8 +35,9 @@ def layered(colours: np.ndarray, visible: np.ndarray, background: np.ndarray) ->
 def instance_map(visible: np.ndarray) -> np.ndarray:
     """Return the (H, W) map of who covers most of a pixel: 0 for the background, k + 1 for object k.
 
-    ``visible`` is (K, H, W). The background has what the objects leave of 1; where their alphas were predicted one by one they may
-    exceed it, and it has nothing. Of equals the first one counts, the background before all.
+    ``visible`` is (K, H, W). The background has what the objects leave of 1; where their alphas were
+    predicted one by one they may exceed it, and it has nothing. Of equals the first one counts, the
+    background before all.
 
     >>> instance_map(np.array([[0.2, 0.5, 0.4], [0.3, 0.1, 0.9]]).reshape(2, 1, 3)).tolist()
     [[0, 1, 2]]
@@ -46,7 +48,8 @@ def instance_map(visible: np.ndarray) -> np.ndarray:
 def class_map(visible: np.ndarray, classes: Sequence[int]) -> np.ndarray:
     """Return the (H, W) map of the class that covers most of a pixel: 0 for the background, else one of ``classes``.
 
-    The alphas of objects of one class are added up first, so two halves of a pixel that belong to two of them are one whole.
+    The alphas of objects of one class are added up first, so two halves of a pixel that belong to two of them
+    are one whole.
 
     Args:
         visible: (K, H, W).
@@ -56,7 +59,9 @@ def class_map(visible: np.ndarray, classes: Sequence[int]) -> np.ndarray:
     ([[4]], [[0]])
     """
     if len(classes) != len(visible) or min(classes, default=0) < 1:
-        raise InputError(f"{len(visible)} objects have the classes {list(classes)}: give each of them one, 1 or more")
+        raise InputError(
+            f"{len(visible)} objects have the classes {list(classes)}: give each of them one, 1 or more"
+        )
     labels = sorted(set(classes))
     sums = np.stack([visible[np.array(classes) == label].sum(0) for label in labels])
     return np.array([0, *labels])[np.argmax(_with_background(sums), 0)]

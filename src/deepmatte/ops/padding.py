@@ -9,7 +9,8 @@ from torch import Tensor
 def pad_to_multiple(values: Tensor, multiple: int) -> Tensor:
     """Reflect-pad (N, C, H, W) at the right and the bottom until both sides are multiples of ``multiple``.
 
-    A side that is shorter than its padding is reflected repeatedly, and a side of one pixel is repeated, so every size works.
+    A side that is shorter than its padding is reflected repeatedly, and a side of one pixel is repeated, so
+    every size works.
 
     >>> import torch
     >>> pad_to_multiple(torch.arange(3.0).reshape(1, 1, 1, 3), 4).shape

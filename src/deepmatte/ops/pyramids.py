@@ -18,16 +18,21 @@ def _matrices(size: int, dtype: torch.dtype, device: torch.device) -> tuple[Tens
         halve, double = np.ones((1, 1)), np.ones((1, 1))
     else:
         blur = filter_array(BINOMIAL, size, "reflect")
-        halve, double = blur[::2], 2 * blur[:, ::2]  # doubling puts zeros between the values and blurs them with gain 2
-    return torch.as_tensor(halve, dtype=dtype, device=device), torch.as_tensor(double, dtype=dtype, device=device)
+        halve, double = (
+            blur[::2],
+            2 * blur[:, ::2],
+        )  # doubling puts zeros between the values and blurs them with gain 2
+    return torch.as_tensor(halve, dtype=dtype, device=device), torch.as_tensor(
+        double, dtype=dtype, device=device
+    )
 
 
 def laplacian_pyramid(picture: Tensor, num_levels: int) -> list[Tensor]:
     """Return the band-pass levels of ``picture`` (N, C, H, W), the finest first, without the low-pass residual.
 
-    Each level is the picture less its blurred, halved and doubled copy (binomial 1 4 6 4 1, reflected border). An odd last row or
-    column is left out of its level and the coarser ones, so level l is (H >> l, W >> l) rounded down to even numbers. The
-    pyramid ends early when one pixel is left.
+    Each level is the picture less its blurred, halved and doubled copy (binomial 1 4 6 4 1, reflected
+    border). An odd last row or column is left out of its level and the coarser ones, so level l is (H >> l, W
+    >> l) rounded down to even numbers. The pyramid ends early when one pixel is left.
 
     >>> [tuple(level.shape[-2:]) for level in laplacian_pyramid(torch.zeros(1, 1, 9, 12), 5)]
     [(8, 12), (4, 6), (2, 2), (1, 1)]

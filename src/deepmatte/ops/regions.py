@@ -10,6 +10,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
+from deepmatte.ops.zones import BACKGROUND, FOREGROUND, UNKNOWN
+
 Region: TypeAlias = str
 """One of `REGIONS`; the width of the band in pixels may follow its name, as in ``band:15``."""
 Reduction = Literal["batch", "sample"]
@@ -17,9 +19,6 @@ Per = Literal["region", "image"]
 
 REGIONS: tuple[str, ...] = ("unknown", "known", "foreground", "background", "whole", "band")
 BAND_WIDTH = 10
-
-BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
-"""The three values of a trimap."""
 
 
 def parse_region(region: Region) -> tuple[str, int]:
@@ -73,7 +72,8 @@ class _GlobalSum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        # What follows the sum is the same on every rank, so is its gradient; DDP divides by the world size afterwards.
+        # What follows the sum is the same on every rank, so is its gradient; DDP divides by the world size
+        # afterwards.
         return grad * dist.get_world_size()
 
 
@@ -87,7 +87,9 @@ class _GlobalGather(torch.autograd.Function):
         lengths = [torch.zeros_like(length) for _ in range(world)]
         dist.all_gather(lengths, length)
         sizes = [int(n) for n in lengths]
-        padded = local.new_zeros(max(sizes), *local.shape[1:])  # processes may hold different numbers of rows, or none
+        padded = local.new_zeros(
+            max(sizes), *local.shape[1:]
+        )  # processes may hold different numbers of rows, or none
         padded[: local.shape[0]] = local
         parts = [torch.empty_like(padded) for _ in range(world)]
         dist.all_gather(parts, padded)
@@ -109,9 +111,9 @@ def world_size() -> int:
 def global_sum(local: Tensor) -> Tensor:
     """Return the sum of ``local`` over all processes; the identity in one process and where gradients are off.
 
-    Value and gradient of a loss made of such sums equal those of one process on the joined batch, under DDP's averaging.
-    Every rank has to call it equally often, also for an empty region. Validation runs without gradients and with uneven
-    numbers of images, so there it must not, and does not, communicate.
+    Value and gradient of a loss made of such sums equal those of one process on the joined batch, under DDP's
+    averaging. Every rank has to call it equally often, also for an empty region. Validation runs without
+    gradients and with uneven numbers of images, so there it must not, and does not, communicate.
     """
     return _GlobalSum.apply(local) if world_size() > 1 else local
 
@@ -127,8 +129,8 @@ def global_gather(local: Tensor) -> Tensor:
 def ratio(sums: Tensor, counts: Tensor, reduction: Reduction = "batch") -> Tensor:
     """Divide the sums of N samples (N,) by their counts (N,): one mean of the global batch, or the mean of the samples' means.
 
-    ``sample`` averages over the samples whose count is not 0. Where there is nothing to count the sum has to be 0, and so is the
-    result.
+    ``sample`` averages over the samples whose count is not 0. Where there is nothing to count the sum has to
+    be 0, and so is the result.
 
     >>> sums, counts = torch.tensor([6.0, 1.0, 0.0]), torch.tensor([2.0, 1.0, 0.0])
     >>> float(ratio(sums, counts)), float(ratio(sums, counts, "sample"))
@@ -140,13 +142,15 @@ def ratio(sums: Tensor, counts: Tensor, reduction: Reduction = "batch") -> Tenso
     return total / count.clamp(min=1)
 
 
-def masked_mean(values: Tensor, mask: Tensor | None, reduction: Reduction = "batch", per: Per = "region") -> Tensor:
+def masked_mean(
+    values: Tensor, mask: Tensor | None, reduction: Reduction = "batch", per: Per = "region"
+) -> Tensor:
     """Return the mean of ``values`` (N, C, H, W) over the pixels of ``mask`` (N, 1, H, W) and all C channels.
 
-    ``batch`` divides the sum over the global batch by its number of pixels; ``sample`` averages the means of the samples
-    whose mask is not empty. ``per="image"`` divides by the pixels of the whole image instead of those of the mask, so that
-    terms over different regions share one denominator. No mask is the whole image. An empty mask gives 0 with a zero
-    gradient. Values outside the mask have no influence, even if not finite.
+    ``batch`` divides the sum over the global batch by its number of pixels; ``sample`` averages the means of
+    the samples whose mask is not empty. ``per="image"`` divides by the pixels of the whole image instead of
+    those of the mask, so that terms over different regions share one denominator. No mask is the whole image.
+    An empty mask gives 0 with a zero gradient. Values outside the mask have no influence, even if not finite.
 
     >>> masked_mean(torch.tensor([[[[1.0, 3.0, torch.nan]]]]), torch.tensor([[[[True, True, False]]]]))
     tensor(2.)

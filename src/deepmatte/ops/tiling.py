@@ -8,27 +8,33 @@ import torch
 from torch import Tensor
 
 
-def tiled(function: Callable[..., Tensor], *pictures: Tensor, tile: int, overlap: int, multiple: int = 32) -> Tensor:
+def tiled(
+    function: Callable[..., Tensor], *pictures: Tensor, tile: int, overlap: int, multiple: int = 32
+) -> Tensor:
     """Return ``function(*pictures)``, computed on overlapping squares.
 
-    Pictures are (N, C, H, W) of one height and width, and the function keeps both. Within an overlap the outer quarters belong to
-    one tile alone, and the half between them goes over linearly. So the result is that for the whole picture if no output depends
-    on inputs more than a quarter of the overlap away. A function that looks further loses what lies beyond its tile: the result is
-    another one then, yet without seams.
+    Pictures are (N, C, H, W) of one height and width, and the function keeps both. Within an overlap the
+    outer quarters belong to one tile alone, and the half between them goes over linearly. So the result is
+    that for the whole picture if no output depends on inputs more than a quarter of the overlap away. A
+    function that looks further loses what lies beyond its tile: the result is another one then, yet without
+    seams.
 
     Args:
         function: what maps tiles to a tile.
         pictures: its arguments.
         tile: side of a square in pixels.
         overlap: what neighbouring squares have in common at least, in pixels; less than ``tile``.
-        multiple: tiles start at its multiples, so that a network which pools sees the grid that it sees in the whole picture.
+        multiple: tiles start at its multiples, so that a network which pools sees the grid that it sees in
+            the whole picture.
 
     >>> picture = torch.rand(1, 1, 50, 70)
     >>> torch.allclose(tiled(torch.sqrt, picture, tile=32, overlap=8, multiple=4), picture.sqrt())
     True
     """
     if not 0 <= overlap < tile or tile % multiple or overlap % multiple:
-        raise ValueError(f"tile {tile} and overlap {overlap} have to be multiples of {multiple}, and the overlap less than the tile")
+        raise ValueError(
+            f"tile {tile} and overlap {overlap} have to be multiples of {multiple}, and the overlap less than the tile"
+        )
     height, width = pictures[0].shape[-2:]
     total = weights = torch.zeros(())
     for top in starts(height, tile, overlap, multiple):
@@ -67,5 +73,9 @@ def ramp(start: int, length: int, whole: int, overlap: int) -> Tensor:
     """
     position = torch.arange(length) + 0.5
     rise = torch.ones(length) if start == 0 else (position - overlap / 4) / max(overlap / 2, 0.5)
-    fall = torch.ones(length) if start + length == whole else (length - position - overlap / 4) / max(overlap / 2, 0.5)
+    fall = (
+        torch.ones(length)
+        if start + length == whole
+        else (length - position - overlap / 4) / max(overlap / 2, 0.5)
+    )
     return torch.minimum(rise, fall).clamp(0, 1)

@@ -1,38 +1,23 @@
-"""Trimaps: made from an alpha matte, brought to the values 0, 128 and 255, and imposed on a prediction."""
+"""Trimaps made from an alpha matte, or read from a picture of three greys. Nothing here imports torch."""
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
 from deepmatte.errors import InputError
-from deepmatte.ops.regions import BACKGROUND, FOREGROUND, UNKNOWN
-
-ArrayOrTensor = TypeVar("ArrayOrTensor", Tensor, np.ndarray)
+from deepmatte.ops.zones import FOREGROUND, UNKNOWN, full_scale
 
 DISC_LIMIT = 20.0
 """Distance in pixels from which the distance transform is faster than an erosion by a disc; both give the same pixels."""
 
 
-def full_scale(alpha: np.ndarray) -> float:
-    """Return the number that stands for alpha = 1 in an array of this type: 255, 65535, or 1 for floats.
-
-    >>> full_scale(np.zeros(1, np.uint16))
-    65535.0
-    """
-    return float(np.iinfo(alpha.dtype).max) if alpha.dtype.kind == "u" else 1.0
-
-
 def trimap_from_alpha(alpha: np.ndarray, erode: int, dilate: int) -> np.ndarray:
     """Return the trimap (H, W), uint8 0 / 128 / 255, of a matte (H, W) in uint8, uint16 or float.
 
-    The opaque zone (alpha = 1 exactly) is eroded by an ellipse of ``erode`` pixels across, and alpha > 0 is dilated by one of
-    ``dilate`` pixels, independently, as Deep Image Matting does. 1 leaves the zone as it is. The border of the picture adds
-    no unknown pixels: what lies beyond it counts as known.
+    The opaque zone (alpha = 1 exactly) is eroded by an ellipse of ``erode`` pixels across, and alpha > 0 is
+    dilated by one of ``dilate`` pixels, independently, as Deep Image Matting does. 1 leaves the zone as it
+    is. The border of the picture adds no unknown pixels: what lies beyond it counts as known.
 
     >>> trimap_from_alpha(np.array([[0, 0, 0, 9, 255, 255, 255]], np.uint8), erode=1, dilate=3)
     array([[  0,   0, 128, 128, 255, 255, 255]], dtype=uint8)
@@ -46,18 +31,22 @@ def trimap_from_alpha(alpha: np.ndarray, erode: int, dilate: int) -> np.ndarray:
 def trimap_from_distances(alpha: np.ndarray, erode: float, dilate: float) -> np.ndarray:
     """Return the trimap of a matte whose unknown zone reaches ``erode`` pixels into the opaque zone and ``dilate`` into the clear one.
 
-    Distances are Euclidean and exact: a pixel stays known if no pixel of another kind is that near to it. The arguments, the border
-    and the result are otherwise those of `trimap_from_alpha`; 0 leaves a zone as it is.
+    Distances are Euclidean and exact: a pixel stays known if no pixel of another kind is that near to it. The
+    arguments, the border and the result are otherwise those of `trimap_from_alpha`; 0 leaves a zone as it is.
 
     >>> trimap_from_distances(np.array([[0, 0, 0, 9, 255, 255, 255]], np.uint8), erode=1, dilate=2.5)
     array([[  0, 128, 128, 128, 128, 255, 255]], dtype=uint8)
     """
     if erode < 0 or dilate < 0:
         raise ValueError(f"distances of a trimap are at least 0, not {erode} and {dilate}")
-    return _of_zones(_kept_off(_mask(alpha >= full_scale(alpha)), erode), _kept_off(_mask(alpha <= 0), dilate))
+    return _of_zones(
+        _kept_off(_mask(alpha >= full_scale(alpha)), erode), _kept_off(_mask(alpha <= 0), dilate)
+    )
 
 
-def random_trimap(alpha: np.ndarray, erode: tuple[int, int], dilate: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+def random_trimap(
+    alpha: np.ndarray, erode: tuple[int, int], dilate: tuple[int, int], rng: np.random.Generator
+) -> np.ndarray:
     """Return `trimap_from_alpha` with two kernel sizes drawn independently and uniformly from the inclusive ranges."""
     sizes = [int(rng.integers(low, high, endpoint=True)) for low, high in (erode, dilate)]
     return trimap_from_alpha(alpha, *sizes)
@@ -80,7 +69,9 @@ def _eroded(mask: np.ndarray, size: int) -> np.ndarray:
 
 def _kept_off(mask: np.ndarray, distance: float) -> np.ndarray:
     """Return what of a zone (uint8 0 / 1) is farther than ``distance`` from everything else, by whichever equal way is faster."""
-    return _kept_off_by_disc(mask, distance) if distance < DISC_LIMIT else _kept_off_by_transform(mask, distance)
+    return (
+        _kept_off_by_disc(mask, distance) if distance < DISC_LIMIT else _kept_off_by_transform(mask, distance)
+    )
 
 
 def _kept_off_by_disc(mask: np.ndarray, distance: float) -> np.ndarray:
@@ -90,7 +81,8 @@ def _kept_off_by_disc(mask: np.ndarray, distance: float) -> np.ndarray:
 
 
 def _kept_off_by_transform(mask: np.ndarray, distance: float) -> np.ndarray:
-    # Squared distances of pixels are whole numbers; half a number more keeps the root's rounding out of the comparison.
+    # Squared distances of pixels are whole numbers; half a number more keeps the root's rounding out of the
+    # comparison.
     nearest = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return (nearest > np.float32(np.sqrt(np.floor(distance**2) + 0.5))).view(np.uint8)
 
@@ -107,32 +99,11 @@ def normalise_trimap(grey: np.ndarray) -> np.ndarray:
     others = np.flatnonzero(np.bincount(grey.ravel(), minlength=256)[1:255]) + 1
     if len(others) > 1:
         listed = ", ".join(map(str, others[:4])) + (", …" if len(others) > 4 else "")
-        raise InputError(f"a trimap has the values 0, 128 and 255, this one also {listed}; save it without smoothing or compression")
+        raise InputError(
+            f"a trimap has the values 0, 128 and 255, this one also {listed}; save it without smoothing or compression"
+        )
     if len(others) == 1 and not 32 <= others[0] <= 223:
         raise InputError(f"a trimap has the values 0, 128 and 255; what {others[0]} means here can't be told")
     trimap = grey.copy()
     trimap[(grey > 0) & (grey < 255)] = UNKNOWN
     return trimap
-
-
-def trivial_matte(trimap: ArrayOrTensor) -> ArrayOrTensor:
-    """Return the matte that knows only the trimap, float32: 0, 0.5 in the unknown zone, 1.
-
-    >>> trivial_matte(np.array([0, 128, 255], np.uint8)).tolist()
-    [0.0, 0.5, 1.0]
-    """
-    if isinstance(trimap, Tensor):
-        return ((trimap == FOREGROUND).float() + 0.5 * (trimap == UNKNOWN).float()).to(torch.float32)
-    return ((trimap == FOREGROUND) + 0.5 * (trimap == UNKNOWN)).astype(np.float32)
-
-
-def impose_trimap(alpha: ArrayOrTensor, trimap: ArrayOrTensor) -> ArrayOrTensor:
-    """Return ``alpha`` (float, full scale 1) with 0 and 1 in the known zones of the trimap; shapes broadcast, the inputs stay as they are.
-
-    >>> impose_trimap(np.array([0.3, 0.3, 0.3]), np.array([0, 128, 255], np.uint8)).tolist()
-    [0.0, 0.3, 1.0]
-    """
-    if isinstance(alpha, Tensor):
-        return alpha.masked_fill(trimap == BACKGROUND, 0.0).masked_fill(trimap == FOREGROUND, 1.0)
-    known = (trimap == FOREGROUND).astype(alpha.dtype)
-    return np.where(trimap == UNKNOWN, alpha, known)

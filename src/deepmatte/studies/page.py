@@ -19,6 +19,7 @@ from deepmatte.compare.page import cell, render_markdown
 from deepmatte.compare.records import Run
 from deepmatte.compare.table import number
 from deepmatte.files import write_bytes, write_text
+from deepmatte.metrics.names import DEFAULT_SCORES
 from deepmatte.rundir import RunDir
 from deepmatte.studies.beside import learned_nothing, methods_section, pairs_section, remarks
 from deepmatte.studies.figures import loss_figure, loss_table, sheet
@@ -26,7 +27,6 @@ from deepmatte.studies.kinds import failures, kinds_table
 from deepmatte.studies.launch import Study, header
 from deepmatte.studies.scene_page import picture, section
 
-METRICS = ("sad", "mse", "grad", "conn", "miou")
 DRAWINGS = ("scores", "effects", "interactions", "curves")
 """Figures of the comparison that the page shows."""
 
@@ -121,11 +121,11 @@ def methods_table(records: Sequence[dict[str, Any]]) -> str:
             continue
         lines += [
             "",
-            f"| without a network, {mode}{_zones(chosen)} | {' | '.join(METRICS)} | pictures with a remark |",
-            "|---|" + "---:|" * (len(METRICS) + 1),
+            f"| without a network, {mode}{_zones(chosen)} | {' | '.join(DEFAULT_SCORES)} | pictures with a remark |",
+            "|---|" + "---:|" * (len(DEFAULT_SCORES) + 1),
         ]
         for record in chosen:
-            scores = " | ".join(number(record["scores"][f"test/{metric}"]) for metric in METRICS)
+            scores = " | ".join(number(record["scores"][f"test/{metric}"]) for metric in DEFAULT_SCORES)
             lines.append(f"| {cell(record['method'])} | {scores} | {len(record['notes'])} |")
     return "\n".join(lines[1:])
 

@@ -27,7 +27,7 @@ from deepmatte.errors import InputError
 from deepmatte.files import write_text
 from deepmatte.metrics.functional.instances import score_scene
 from deepmatte.ops.layers import class_map, instance_map
-from deepmatte.ops.trimap import impose_trimap
+from deepmatte.ops.zones import impose_trimap
 from deepmatte.prediction import Predictor, predictor_of_run
 from deepmatte.rundir import RunDir
 from deepmatte.studies.launch import Study

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from deepmatte.errors import InputError
 from deepmatte.locks import Lock, acquire, holder
-from deepmatte.report import METRICS
+from deepmatte.metrics.names import DEFAULT_SCORES
 
 STUDY_FILE, RESULTS_FILE = "study.db", "optimization_results.yaml"
 COSTS = ("seconds", "device_seconds", "peak_memory_mb", "steps")
@@ -66,7 +66,7 @@ def check_objectives(config: DictConfig) -> None:
             f"{len(names)} objective(s) ({', '.join(names)}), but hydra.sweeper.direction has {len(directions)}; "
             "hydra/sweeper=tpe is for one, hydra/sweeper=pareto for two: sweep.objectives=[val/sad,cost/seconds]"
         )
-    known = [f"{split}/{metric}" for split in ("val", "test") for metric in METRICS] + [f"cost/{cost}" for cost in COSTS]
+    known = [f"{split}/{metric}" for split in ("val", "test") for metric in DEFAULT_SCORES] + [f"cost/{cost}" for cost in COSTS]
     for name in names:
         if name not in [*known, "val/loss"]:
             raise InputError(f"sweep.objectives, objective: no run has {name}; give one of {', '.join(known)}")

@@ -6,10 +6,11 @@ from deepmatte.metrics.functional.difference import mad, mse, sad
 from deepmatte.metrics.functional.foreground import foreground_mad, foreground_mse
 from deepmatte.metrics.functional.gradient import grad
 from deepmatte.metrics.functional.iou import iou_per_class, label_confusion, mean_iou, miou
-from deepmatte.metrics.functional.matting import DEFAULT_SCORES, SCORES, cross_tabulate, score_image
+from deepmatte.metrics.functional.matting import SCORES, cross_tabulate, score_image
 from deepmatte.metrics.functional.protocols import METRICS_VERSION, PROTOCOLS, Protocol
 from deepmatte.metrics.functional.robustness import robustness_curve, widen_unknown
 from deepmatte.metrics.functional.temporal import dtssd
+from deepmatte.metrics.names import DEFAULT_SCORES
 
 __all__ = [
     "DEFAULT_SCORES",

@@ -14,12 +14,15 @@ THETA = 0.15
 """Differences to the connected level below this do not count."""
 
 
-def conn(prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe") -> float:
+def conn(
+    prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe"
+) -> float:
     """Return the sum over the protocol's region of |phi(prediction) - phi(alpha)|, divided by 1000.
 
-    With Omega(i) the largest 4-connected component of the pixels where both mattes are >= i / 10, a pixel's connected level
-    l is k / 10 for the greatest k such that it lies in all of Omega(1), ..., Omega(k); phi(v) = 1 - d [d >= 0.15] with
-    d = v - l. Components are those of the whole image, not of the region. Runs on the CPU alone.
+    With Omega(i) the largest 4-connected component of the pixels where both mattes are >= i / 10, a pixel's
+    connected level l is k / 10 for the greatest k such that it lies in all of Omega(1), ..., Omega(k); phi(v)
+    = 1 - d [d >= 0.15] with d = v - l. Components are those of the whole image, not of the region. Runs on
+    the CPU alone.
 
     >>> conn(np.eye(12), np.eye(12), protocol="whole")
     0.0
@@ -61,8 +64,9 @@ def _count_passed(values: np.ndarray, thresholds: tuple[float, ...]) -> np.ndarr
 def _let_background_compete(steps: np.ndarray, sizes: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Return the steps that result where the pixels below a threshold count as a component of it.
 
-    They grow with the threshold while the others shrink: from the first threshold at which they are the largest they stay so.
-    There the pixels above the threshold drop out, and those below that are left so far are never touched again.
+    They grow with the threshold while the others shrink: from the first threshold at which they are the
+    largest they stay so. There the pixels above the threshold drop out, and those below that are left so far
+    are never touched again.
     """
     below = np.cumsum(np.bincount(levels.ravel(), minlength=sizes.size))
     wins = next((i for i in range(1, sizes.size) if below[i - 1] >= sizes[i]), None)
@@ -83,7 +87,9 @@ def _sum_8bit(pair: Pair, steps: np.ndarray) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _sum_over_mask(prediction: np.ndarray, alpha: np.ndarray, steps: np.ndarray, table: np.ndarray, mask: np.ndarray) -> float:
+def _sum_over_mask(
+    prediction: np.ndarray, alpha: np.ndarray, steps: np.ndarray, table: np.ndarray, mask: np.ndarray
+) -> float:
     total = 0.0
     for y in range(mask.shape[0]):
         for x in range(mask.shape[1]):

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from deepmatte.metrics.functional.inputs import BACKGROUND, FOREGROUND, Image, Pair, prepare
+from deepmatte.metrics.functional.inputs import Image, Pair, prepare
 from deepmatte.metrics.functional.protocols import Protocol
+from deepmatte.ops.zones import BACKGROUND, FOREGROUND
 
 ALPHA_EDGES = np.arange(21) / 20
 BORDER_EDGES = np.array([0.0, 2, 4, 8, 16, 32, np.inf])
@@ -23,8 +24,8 @@ PREDICTED_EDGES = np.arange(11) / 10
 class Table:
     """Sums over the pixels of each bin; bin i is [edges[i], edges[i + 1]), the last one closed.
 
-    ``name`` is what the bins are of, ``num_pixels`` (B,) counts, ``error`` (B,) sums |prediction - alpha|, ``predicted`` (B,)
-    and ``true`` (B,) sum the mattes themselves.
+    ``name`` is what the bins are of, ``num_pixels`` (B,) counts, ``error`` (B,) sums |prediction - alpha|,
+    ``predicted`` (B,) and ``true`` (B,) sum the mattes themselves.
     """
 
     name: str
@@ -36,7 +37,10 @@ class Table:
 
     def __add__(self, other: Table) -> Table:
         """Return the table of both images together."""
-        sums = (getattr(self, field) + getattr(other, field) for field in ("num_pixels", "error", "predicted", "true"))
+        sums = (
+            getattr(self, field) + getattr(other, field)
+            for field in ("num_pixels", "error", "predicted", "true")
+        )
         return Table(self.name, self.edges, *sums)
 
     def mean(self, field: str) -> np.ndarray:
@@ -50,15 +54,17 @@ class Table:
         return {f"sad_{self.name}_{low:g}_{high:g}": float(error) / 1000 for low, high, error in bins}
 
 
-def diagnose(prediction: Image, alpha: Image, trimap: Image, protocol: str | Protocol = "adobe") -> dict[str, Table]:
+def diagnose(
+    prediction: Image, alpha: Image, trimap: Image, protocol: str | Protocol = "adobe"
+) -> dict[str, Table]:
     """Return the tables ``alpha``, ``border``, ``width`` and ``predicted`` of one image over the protocol's region.
 
     The bins are of:
 
     - ``alpha``: bins of the true alpha, 0 to 0.05 up to 0.95 to 1;
     - ``border``: pixels from the nearest known pixel, so that those beside the border have distance 1;
-    - ``width``: distance to the nearest background plus distance to the nearest foreground, minus 1: across a band of n pixels it
-      is n everywhere. Infinite where the trimap lacks one of the two;
+    - ``width``: distance to the nearest background plus distance to the nearest foreground, minus 1: across a
+      band of n pixels it is n everywhere. Infinite where the trimap lacks one of the two;
     - ``predicted``: bins of the predicted alpha, whose mean truth makes the reliability diagram.
 
     >>> trimap = np.array([[0, 128, 128, 128, 255]], dtype=np.uint8)
@@ -78,11 +84,16 @@ def diagnose(prediction: Image, alpha: Image, trimap: Image, protocol: str | Pro
     return {name: _table(name, edges, values, predicted, true) for name, (edges, values) in positions.items()}
 
 
-def _table(name: str, edges: np.ndarray, values: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> Table:
+def _table(
+    name: str, edges: np.ndarray, values: np.ndarray, predicted: np.ndarray, true: np.ndarray
+) -> Table:
     """Sum over bins; a value within rounding of an edge belongs to the bin above it."""
     num_bins = len(edges) - 1
     bins = np.searchsorted(edges[1:-1] - 1e-9, values, side="right")
-    sums = (np.bincount(bins, weights, minlength=num_bins) for weights in (np.abs(predicted - true), predicted, true))
+    sums = (
+        np.bincount(bins, weights, minlength=num_bins)
+        for weights in (np.abs(predicted - true), predicted, true)
+    )
     return Table(name, edges, np.bincount(bins, minlength=num_bins), *sums)
 
 

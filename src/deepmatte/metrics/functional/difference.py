@@ -9,7 +9,9 @@ from deepmatte.metrics.functional.inputs import Image, Pair, prepare
 from deepmatte.metrics.functional.protocols import Protocol
 
 
-def sad(prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe") -> float:
+def sad(
+    prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe"
+) -> float:
     """Return the sum of |prediction - alpha| over the protocol's region, divided by 1000. 0 for an empty region.
 
     >>> sad(np.full((10, 10), 0.2), np.zeros((10, 10)), protocol="whole")
@@ -18,7 +20,9 @@ def sad(prediction: Image, alpha: Image, trimap: Image | None = None, protocol: 
     return sad_of(prepare(prediction, alpha, trimap, protocol))
 
 
-def mse(prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe") -> float:
+def mse(
+    prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe"
+) -> float:
     """Return the mean of (prediction - alpha)^2 over the protocol's region, times 1000. 0 for an empty region.
 
     >>> mse(np.full((10, 10), 0.2), np.zeros((10, 10)), protocol="whole")
@@ -27,7 +31,9 @@ def mse(prediction: Image, alpha: Image, trimap: Image | None = None, protocol: 
     return mse_of(prepare(prediction, alpha, trimap, protocol))
 
 
-def mad(prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe") -> float:
+def mad(
+    prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe"
+) -> float:
     """Return the mean of |prediction - alpha| over the protocol's region, times 1000. 0 for an empty region."""
     return mad_of(prepare(prediction, alpha, trimap, protocol))
 

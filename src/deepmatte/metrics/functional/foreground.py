@@ -11,7 +11,8 @@ from deepmatte.metrics.functional.inputs import Image, quantise
 def foreground_mse(prediction: Image, foreground: Image, alpha: Image) -> float:
     """Return the mean of (prediction - foreground)^2 over the visible pixels (alpha > 0) and three channels, times 1000.
 
-    Colours are (3, H, W), uint8 or float in [0, 1]; all three inputs are rounded to 8 bit, as files would be. 0 where nothing is visible.
+    Colours are (3, H, W), uint8 or float in [0, 1]; all three inputs are rounded to 8 bit, as files would be.
+    0 where nothing is visible.
 
     >>> foreground_mse(np.full((3, 2, 2), 0.2), np.zeros((3, 2, 2)), np.ones((2, 2)))
     40.0
@@ -28,11 +29,16 @@ def foreground_mad(prediction: Image, foreground: Image, alpha: Image) -> float:
 
 def _visible_difference(prediction: Image, foreground: Image, alpha: Image) -> np.ndarray:
     """Return the differences of the 8-bit colours, (3, number of visible pixels) int64."""
-    colours = [_colour(image, name) for image, name in ((prediction, "predicted foreground"), (foreground, "foreground"))]
+    colours = [
+        _colour(image, name)
+        for image, name in ((prediction, "predicted foreground"), (foreground, "foreground"))
+    ]
     visible = quantise(alpha, "alpha") > 0
     for name, colour in zip(("predicted foreground", "foreground"), colours, strict=True):
         if colour.shape[1:] != visible.shape:
-            raise InputError(f"{name} has the shape {colour.shape}, alpha {visible.shape}: they must be of one size")
+            raise InputError(
+                f"{name} has the shape {colour.shape}, alpha {visible.shape}: they must be of one size"
+            )
     return colours[0][:, visible].astype(np.int64) - colours[1][:, visible]
 
 

@@ -9,12 +9,14 @@ from deepmatte.metrics.functional.protocols import Protocol
 from deepmatte.ops.gradients import squared_gradient_difference
 
 
-def grad(prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe") -> float:
+def grad(
+    prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe"
+) -> float:
     """Return the sum over the protocol's region of (|grad prediction| - |grad alpha|)^2, divided by 1000.
 
-    The gradient is taken with 9x9 Gaussian derivatives of sigma 1.4 and unit energy, borders replicated, after each matte was
-    stretched to [0, 1] over the whole image (a constant matte has no gradient); the filter sees the prediction outside the
-    region too. The measure is blind to inversion.
+    The gradient is taken with 9x9 Gaussian derivatives of sigma 1.4 and unit energy, borders replicated,
+    after each matte was stretched to [0, 1] over the whole image (a constant matte has no gradient); the
+    filter sees the prediction outside the region too. The measure is blind to inversion.
 
     >>> grad(np.eye(12), 1 - np.eye(12), protocol="whole") < 1e-12
     True

@@ -11,12 +11,10 @@ import numpy as np
 
 from deepmatte.errors import InputError
 from deepmatte.metrics.functional.protocols import Protocol, get_protocol
+from deepmatte.ops.zones import BACKGROUND, FOREGROUND, UNKNOWN, impose_trimap
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-# The values that ops.regions has too; importing them from there would cost a program without networks two seconds for torch.
-BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 
 Image = Union[np.ndarray, "Tensor"]
 """One image (H, W), also with leading axes of size 1: float in [0, 1], uint8, uint16 or bool at full scale; tensors on any device."""
@@ -54,11 +52,14 @@ class Pair:
         return int(np.count_nonzero(self.mask))
 
 
-def prepare(prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe") -> Pair:
+def prepare(
+    prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe"
+) -> Pair:
     """Check the three images and bring them into the form in which ``protocol`` compares them.
 
-    Tensors are rounded on their own device, so that one byte a pixel travels to the host; the metrics run there, because
-    labelling components has no GPU counterpart and exact integer sums give everybody the same digits. Nothing given is changed.
+    Tensors are rounded on their own device, so that one byte a pixel travels to the host; the metrics run
+    there, because labelling components has no GPU counterpart and exact integer sums give everybody the same
+    digits. Nothing given is changed.
 
     Args:
         prediction: the predicted matte.
@@ -67,19 +68,28 @@ def prepare(prediction: Image, alpha: Image, trimap: Image | None = None, protoc
         protocol: name or object.
 
     Raises:
-        InputError: sizes differ, values are outside their range or not finite, the trimap has other values or is missing.
+        InputError: sizes differ, values are outside their range or not finite, the trimap has other values or
+            is missing.
     """
     protocol = get_protocol(protocol)
     needs_trimap = protocol.masked or "unknown" in (protocol.region, protocol.error_region)
     if trimap is None and needs_trimap:
-        raise InputError(f"trimap is missing: protocol {protocol.name} needs one; give a trimap or use protocol whole")
+        raise InputError(
+            f"trimap is missing: protocol {protocol.name} needs one; give a trimap or use protocol whole"
+        )
     trimap = None if trimap is None else checked_trimap(trimap)
     exact = protocol.rounding == "none"
-    predicted = _unit_float(prediction, "prediction") if exact else quantise(prediction, "prediction", protocol.rounding)
+    predicted = (
+        _unit_float(prediction, "prediction")
+        if exact
+        else quantise(prediction, "prediction", protocol.rounding)
+    )
     truth = _unit_float(alpha, "alpha") if exact else quantise(alpha, "alpha")
     for name, image in (("alpha", truth), ("trimap", trimap)):
         if image is not None and image.shape != predicted.shape:
-            raise InputError(f"{name} is {_size(image)} but the prediction is {_size(predicted)} pixels: they must be of one size")
+            raise InputError(
+                f"{name} is {_size(image)} but the prediction is {_size(predicted)} pixels: they must be of one size"
+            )
     if protocol.masked and trimap is not None:
         predicted = impose_trimap(predicted, trimap)
     return Pair(predicted, truth, trimap, protocol)
@@ -104,19 +114,9 @@ def quantise(image: Image, name: str = "image", rounding: str = "nearest") -> np
         return (image * image.dtype.type(255)).astype(np.uint8)
     if image.dtype == np.float64:
         return np.rint(255 * image).astype(np.uint8)
-    return cv2.convertScaleAbs(image, alpha=255)  # multiplies and rounds (halves to even) in one pass, in single precision
-
-
-def impose_trimap(prediction: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    """Return a copy of ``prediction`` with 0 in the trimap's background and full opacity in its foreground.
-
-    >>> impose_trimap(np.full((1, 3), 0.5), np.array([[0, 128, 255]], dtype=np.uint8)).tolist()
-    [[0.0, 0.5, 1.0]]
-    """
-    masked = prediction.copy()
-    masked[trimap == BACKGROUND] = 0
-    masked[trimap == FOREGROUND] = 255 if prediction.dtype == np.uint8 else 1
-    return masked
+    return cv2.convertScaleAbs(
+        image, alpha=255
+    )  # multiplies and rounds (halves to even) in one pass, in single precision
 
 
 def checked_trimap(trimap: Image) -> np.ndarray:
@@ -124,10 +124,16 @@ def checked_trimap(trimap: Image) -> np.ndarray:
     trimap = _plane(trimap, "trimap")
     array = trimap if isinstance(trimap, np.ndarray) else trimap.cpu().numpy()
     if array.dtype != np.uint8:
-        raise InputError(f"trimap has values of type {array.dtype}: give uint8 with 0 (background), 128 (unknown), 255 (foreground)")
+        raise InputError(
+            f"trimap has values of type {array.dtype}: give uint8 with 0 (background), 128 (unknown), 255 (foreground)"
+        )
     if sum(np.count_nonzero(array == value) for value in (BACKGROUND, UNKNOWN, FOREGROUND)) != array.size:
-        other = next(value for value in np.unique(array).tolist() if value not in (BACKGROUND, UNKNOWN, FOREGROUND))
-        raise InputError(f"trimap has the value {other}: only 0 (background), 128 (unknown) and 255 (foreground) are known")
+        other = next(
+            value for value in np.unique(array).tolist() if value not in (BACKGROUND, UNKNOWN, FOREGROUND)
+        )
+        raise InputError(
+            f"trimap has the value {other}: only 0 (background), 128 (unknown) and 255 (foreground) are known"
+        )
     return array
 
 
@@ -150,7 +156,9 @@ def _plane(image: Image, name: str) -> Image:
         image = image / 65535
     shape = tuple(image.shape)
     if len(shape) < 2 or any(side != 1 for side in shape[:-2]) or 0 in shape:
-        raise InputError(f"{name} has the shape {shape}: give one image (H, W), such as one sample of a batch")
+        raise InputError(
+            f"{name} has the shape {shape}: give one image (H, W), such as one sample of a batch"
+        )
     return image.reshape(shape[-2:])
 
 
@@ -173,7 +181,9 @@ def _check_range(image: Image, name: str) -> None:
     if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError(f"{name} has values that are not finite (NaN or infinity)")
     if low < 0 or high > 1:
-        raise InputError(f"{name} has values from {low:.6g} to {high:.6g}: give float in [0, 1] or uint8 in 0..255")
+        raise InputError(
+            f"{name} has values from {low:.6g} to {high:.6g}: give float in [0, 1] or uint8 in 0..255"
+        )
 
 
 def _size(image: np.ndarray) -> str:

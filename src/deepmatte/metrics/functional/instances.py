@@ -56,14 +56,18 @@ def score_scene(
     """
     if not predicted.shape == true.shape == trimaps.shape or len(classes) != len(true):
         shapes = f"{predicted.shape}, {true.shape} and {trimaps.shape}"
-        raise InputError(f"predicted and true alphas and trimaps have the shapes {shapes} for {len(classes)} objects: make them equal")
-    maps = [instance_map(alphas) for alphas in (predicted, true)]
+        raise InputError(
+            f"predicted and true alphas and trimaps have the shapes {shapes} for {len(classes)} objects: make them equal"
+        )
+    found, wanted = instance_map(predicted), instance_map(true)
     class_of = np.array([0, *classes])
-    wrong_object = (maps[0] != maps[1]) & (class_of[maps[0]] == class_of[maps[1]])
+    wrong_object = (found != wanted) & (class_of[found] == class_of[wanted])
     return SceneScores(
-        confusion=label_confusion(*(class_map(alphas, classes) for alphas in (predicted, true)), num_classes + 1),
-        iou=iou_per_class(label_confusion(*maps, len(classes) + 1))[1:],
-        sad=np.array([sad(*layers, protocol=protocol) for layers in zip(predicted, true, trimaps, strict=True)]),
-        objects=int(np.count_nonzero(maps[1])),
+        confusion=label_confusion(class_map(predicted, classes), class_map(true, classes), num_classes + 1),
+        iou=iou_per_class(label_confusion(found, wanted, len(classes) + 1))[1:],
+        sad=np.array(
+            [sad(*layers, protocol=protocol) for layers in zip(predicted, true, trimaps, strict=True)]
+        ),
+        objects=int(np.count_nonzero(wanted)),
         strayed=int(np.count_nonzero(wrong_object)),
     )

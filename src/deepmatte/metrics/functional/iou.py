@@ -11,7 +11,9 @@ from deepmatte.metrics.functional.inputs import Image, Pair, prepare
 from deepmatte.metrics.functional.protocols import Protocol
 
 
-def miou(prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe") -> float:
+def miou(
+    prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe"
+) -> float:
     """Return the mean IoU of alpha >= 0.5 and its complement over the whole image, whatever the protocol's region.
 
     >>> miou(np.array([[0.0, 0.6, 1.0, 1.0]]), np.array([[0.0, 0.0, 1.0, 1.0]]), protocol="whole")  # (1/2 + 2/3) / 2
@@ -44,7 +46,9 @@ def three_class_confusion(pair: Pair) -> np.ndarray:
     return label_confusion(predicted, true, 3)
 
 
-def label_confusion(prediction: np.ndarray, truth: np.ndarray, num_classes: int, ignore: int | None = None) -> np.ndarray:
+def label_confusion(
+    prediction: np.ndarray, truth: np.ndarray, num_classes: int, ignore: int | None = None
+) -> np.ndarray:
     """Return the (C, C) confusion matrix of two integer label maps of one shape, rows true and columns predicted.
 
     Args:
@@ -60,12 +64,18 @@ def label_confusion(prediction: np.ndarray, truth: np.ndarray, num_classes: int,
     [[1, 1], [0, 1]]
     """
     if prediction.shape != truth.shape:
-        raise InputError(f"label maps have the shapes {prediction.shape} and {truth.shape}: they must be of one size")
+        raise InputError(
+            f"label maps have the shapes {prediction.shape} and {truth.shape}: they must be of one size"
+        )
     if ignore is not None:
         prediction, truth = prediction[truth != ignore], truth[truth != ignore]
     for name, labels in (("prediction", prediction), ("truth", truth)):
-        if labels.dtype.kind not in "iub" or (labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes):
-            raise InputError(f"label map of the {name} has values that are not classes: give integers in 0..{num_classes - 1}")
+        if labels.dtype.kind not in "iub" or (
+            labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes
+        ):
+            raise InputError(
+                f"label map of the {name} has values that are not classes: give integers in 0..{num_classes - 1}"
+            )
     joint = truth.astype(np.int64).ravel() * num_classes + prediction.ravel()
     return np.bincount(joint, minlength=num_classes**2).reshape(num_classes, num_classes)
 

@@ -10,6 +10,7 @@ from deepmatte.metrics.functional.gradient import grad_of
 from deepmatte.metrics.functional.inputs import Image, Pair, prepare
 from deepmatte.metrics.functional.iou import miou_of
 from deepmatte.metrics.functional.protocols import PROTOCOLS, Protocol
+from deepmatte.metrics.names import DEFAULT_SCORES
 
 SCORES: dict[str, Callable[[Pair], float]] = {
     "sad": sad_of,
@@ -21,8 +22,6 @@ SCORES: dict[str, Callable[[Pair], float]] = {
 }
 """Every score of a single image, by the word of its column."""
 
-DEFAULT_SCORES = ("sad", "mse", "grad", "conn", "miou")
-
 
 def score_image(
     prediction: Image,
@@ -33,8 +32,8 @@ def score_image(
 ) -> dict[str, float]:
     """Return the scores of one image: sad, grad, conn / 1000, mse and mad x 1000, miou in [0, 1].
 
-    An image without pixels in the protocol's region has sad, mse, mad, grad and conn 0: there was nothing to get wrong. Whoever
-    averages should say how many such images there were (``MattingMetrics`` does).
+    An image without pixels in the protocol's region has sad, mse, mad, grad and conn 0: there was nothing to
+    get wrong. Whoever averages should say how many such images there were (``MattingMetrics`` does).
 
     >>> import numpy as np
     >>> score_image(np.eye(9), np.eye(9), np.full((9, 9), 128, np.uint8))
@@ -44,7 +43,9 @@ def score_image(
     return {name: SCORES[name](pair) for name in scores}
 
 
-def cross_tabulate(prediction: Image, alpha: Image, trimap: Image, scores: Sequence[str] = tuple(SCORES)) -> dict[str, dict[str, float]]:
+def cross_tabulate(
+    prediction: Image, alpha: Image, trimap: Image, scores: Sequence[str] = tuple(SCORES)
+) -> dict[str, dict[str, float]]:
     """Return the scores of one prediction under every protocol: what a published number may have meant.
 
     >>> import numpy as np

@@ -19,21 +19,25 @@ ARANGE_THRESHOLDS = tuple(float(t) for t in np.arange(0, 1.1, 0.1)[1:])
 class Protocol:
     """How a prediction is compared with the truth.
 
-    Units are the same under every protocol: sad, grad and conn are sums / 1000, mse and mad are means x 1000, miou is in [0, 1].
+    Units are the same under every protocol: sad, grad and conn are sums / 1000, mse and mad are means x 1000,
+    miou is in [0, 1].
 
     Attributes:
         name: the key in ``PROTOCOLS``, written into every results file.
         description: one line for tables and help.
-        rounding: how a float prediction becomes 8-bit: ``nearest`` (halves to even), ``truncate``, or ``none`` (computed in
-            double precision). The truth is rounded to the nearest unless ``none``. Input that is 8-bit already stays as it is.
+        rounding: how a float prediction becomes 8-bit: ``nearest`` (halves to even), ``truncate``, or
+            ``none`` (computed in double precision). The truth is rounded to the nearest unless ``none``.
+            Input that is 8-bit already stays as it is.
         masked: whether the known zones of the trimap are imposed on the prediction first.
         region: the pixels that count: ``unknown`` (trimap == 128) or ``whole``.
-        error_region: the pixels over which the errors of sad, mse and mad are summed; mse and mad still divide by the number of
-            pixels of ``region``.
+        error_region: the pixels over which the errors of sad, mse and mad are summed; mse and mad still
+            divide by the number of pixels of ``region``.
         min_max: whether Grad stretches each matte to [0, 1] over the whole image (Matlab's mat2gray).
         thresholds: the ten levels of Conn.
-        tie: which of two equally large components Conn keeps: the one that comes first by ``column`` (Matlab) or by ``row``.
-        background_competes: whether Conn's largest "component" may be the background, as where its label 0 is counted with the rest.
+        tie: which of two equally large components Conn keeps: the one that comes first by ``column`` (Matlab)
+            or by ``row``.
+        background_competes: whether Conn's largest "component" may be the background, as where its label 0 is
+            counted with the rest.
     """
 
     name: str
@@ -51,10 +55,21 @@ class Protocol:
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
-        Protocol("adobe", "the Matlab evaluation of Deep Image Matting as it is called: 8-bit, raw prediction, unknown zone"),
-        Protocol("adobe_masked", "the same with the trimap's known zones imposed on the prediction first", masked=True),
         Protocol(
-            "whole", "every pixel counts, no trimap needed (Robust Video Matting, P3M)", region="whole", error_region="whole", tie="row"
+            "adobe",
+            "the Matlab evaluation of Deep Image Matting as it is called: 8-bit, raw prediction, unknown zone",
+        ),
+        Protocol(
+            "adobe_masked",
+            "the same with the trimap's known zones imposed on the prediction first",
+            masked=True,
+        ),
+        Protocol(
+            "whole",
+            "every pixel counts, no trimap needed (Robust Video Matting, P3M)",
+            region="whole",
+            error_region="whole",
+            tie="row",
         ),
         Protocol("float", "adobe without rounding to 8 bit, in double precision", rounding="none"),
         Protocol(

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from deepmatte.metrics.functional.inputs import UNKNOWN, Image, checked_trimap
-from deepmatte.metrics.functional.matting import DEFAULT_SCORES, score_image
+from deepmatte.metrics.functional.inputs import Image, checked_trimap
+from deepmatte.metrics.functional.matting import score_image
 from deepmatte.metrics.functional.protocols import Protocol
+from deepmatte.metrics.names import DEFAULT_SCORES
+from deepmatte.ops.zones import UNKNOWN
 
 RADII = (0, 2, 5, 10, 20, 40)
 """Radii in pixels at which the curve is drawn."""
@@ -40,8 +42,9 @@ def robustness_curve(
 ) -> list[dict[str, float]]:
     """Return one row a radius: ``radius`` in pixels, ``unknown`` (the fraction of the image), and the scores.
 
-    ``predict`` maps a trimap (H, W) uint8 to a matte for the image at hand. It is given the widened trimap, and the scores are
-    taken over the widened zone: a method that recovers the known zone exactly keeps its SAD at every radius.
+    ``predict`` maps a trimap (H, W) uint8 to a matte for the image at hand. It is given the widened trimap,
+    and the scores are taken over the widened zone: a method that recovers the known zone exactly keeps its
+    SAD at every radius.
 
     >>> trimap = np.full((9, 9), 128, np.uint8); trimap[:3] = 0
     >>> [row["sad"] for row in robustness_curve(lambda t: (t == 128) * 0.2, np.zeros((9, 9)), trimap, (0, 1), scores=["sad"])]

@@ -13,13 +13,17 @@ from deepmatte.metrics.functional.protocols import Protocol
 
 
 def dtssd(
-    prediction: Sequence[Image], alpha: Sequence[Image], trimap: Sequence[Image] | None = None, protocol: str | Protocol = "whole"
+    prediction: Sequence[Image],
+    alpha: Sequence[Image],
+    trimap: Sequence[Image] | None = None,
+    protocol: str | Protocol = "whole",
 ) -> float:
     """Return 100 times the mean over pairs of frames of the root mean square difference of the changes.
 
-    With p and a the mattes of frames t - 1 and t, one pair has sqrt(mean ((p_t - p_{t-1}) - (a_t - a_{t-1}))^2), the mean over
-    the protocol's region of frame t (0 if that is empty). Robust Video Matting's tables hold this with a 0 counted for the
-    first frame too, (T - 1) / T of it; TCVOM sums where this averages.
+    With p and a the mattes of frames t - 1 and t, one pair has sqrt(mean ((p_t - p_{t-1}) - (a_t -
+    a_{t-1}))^2), the mean over the protocol's region of frame t (0 if that is empty). Robust Video Matting's
+    tables hold this with a 0 counted for the first frame too, (T - 1) / T of it; TCVOM sums where this
+    averages.
 
     Args:
         prediction: T >= 2 frames of one size, (T, H, W) or (T, 1, H, W) or a sequence of images.
@@ -36,8 +40,13 @@ def dtssd(
     """
     num_frames = {len(frames) for frames in (prediction, alpha, trimap) if frames is not None}
     if len(num_frames) != 1 or num_frames == {1} or num_frames == {0}:
-        raise InputError(f"a clip has {sorted(num_frames)} frames: dtSSD needs the same number of each kind, at least 2")
-    frames = [prepare(prediction[t], alpha[t], None if trimap is None else trimap[t], protocol) for t in range(num_frames.pop())]
+        raise InputError(
+            f"a clip has {sorted(num_frames)} frames: dtSSD needs the same number of each kind, at least 2"
+        )
+    frames = [
+        prepare(prediction[t], alpha[t], None if trimap is None else trimap[t], protocol)
+        for t in range(num_frames.pop())
+    ]
     return 100 * float(np.mean([_change_error(before, now) for before, now in pairwise(frames)]))
 
 
@@ -45,6 +54,9 @@ def _change_error(before: Pair, now: Pair) -> float:
     if before.alpha.shape != now.alpha.shape:
         raise InputError("the frames of a clip have different sizes: dtSSD needs one size")
     kind = np.int16 if now.peak == 255 else np.float64
-    error = [image.astype(kind) - previous for image, previous in ((now.prediction, before.prediction), (now.alpha, before.alpha))]
+    error = [
+        image.astype(kind) - previous
+        for image, previous in ((now.prediction, before.prediction), (now.alpha, before.alpha))
+    ]
     difference = (error[0] - error[1])[now.mask != 0].astype(np.float64)
     return float(np.sqrt(np.square(difference).mean())) / now.peak if difference.size else 0.0

@@ -1,4 +1,4 @@
-"""Differentiable stand-ins for the metrics that are reported."""
+"""Metrics as losses: differentiable forms of reported scores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deepmatte.ops.regions import Per, Reduction, Region, masked_mean
 
 SIGMA = 1.4
 EPS = 1e-9
-"""Keeps the derivative of the length finite where the matte is flat; too small to show in the value."""
+"""Keeps the derivative of the magnitude finite where the matte is flat; too small to change the value."""
 
 
 def grad_metric_loss(
@@ -25,14 +25,17 @@ def grad_metric_loss(
     per: Per = "region",
     scale: Positive = 1.0,
 ) -> Tensor:
-    """The Grad metric itself, differentiated: squared differences of gradient lengths.
+    """The Grad metric as a loss: squared differences of gradient magnitudes.
 
-    Formula: `scale` times the mean over the region of (A(p') - A(t'))^2, A the length of the Gaussian gradient (sigma 1.4, 9x9, unit
-    energy, replicated border) and p', t' the mattes stretched to [0, 1] over their whole image. Grad = mean x pixels / 1000.
-    Source: Rhemann et al., CVPR 2009, as in the evaluation code of Deep Image Matting; without its rounding to 8 bit.
+    Formula: `scale` times the mean over the region of (A(p') - A(t'))^2, A the magnitude of the Gaussian
+    gradient (sigma 1.4, 9x9, unit energy, replicated border) and p', t' the mattes stretched to [0, 1] over
+    their whole image. Grad = mean x pixels / 1000.
+    Source: Rhemann et al., CVPR 2009, as in the evaluation code of Deep Image Matting; without its rounding
+    to 8 bit.
     Optimises: Grad.
-    Proper: yes, but not alone: like Grad it can't see a constant offset, a stretch or an inversion.
-    Use: beside `alpha`, to see whether training on Grad buys Grad. `gradient` is the same without square and stretch.
+    Proper: yes, but not alone: like Grad it is blind to a constant offset, a stretch or an inversion.
+    Use: beside `alpha`, to see whether training on Grad improves Grad. `gradient` is the same without square
+    and stretch.
     Cost: about 8x alpha.
 
     >>> from deepmatte.batch import example_batch

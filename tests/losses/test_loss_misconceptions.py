@@ -1,4 +1,4 @@
-"""What is often told wrongly about these losses, put right."""
+"""Common misconceptions about these losses, corrected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ alphas = st.lists(st.floats(0.01, 1), min_size=6, max_size=6)
 
 
 def cost(name, predicted, true, **options):
-    predicted, true = (torch.tensor(values, dtype=torch.float64).view(1, 1, 1, -1) for values in (predicted, true))
+    predicted, true = (
+        torch.tensor(values, dtype=torch.float64).view(1, 1, 1, -1) for values in (predicted, true)
+    )
     batch = Batch(alpha=true, trimap=torch.full(true.shape, 128, dtype=torch.uint8))
     return float(LOSSES[name].function(Matte(predicted), batch, **options))
 
@@ -37,7 +39,9 @@ def test_dice_is_not_the_iou_but_twice_the_iou_over_one_plus_the_iou(predicted, 
 def test_second_term_of_weighted_cross_entropy_has_log_of_one_minus_p():
     weight, p, t = 2.5, 0.9, 0.3
     textbook = -weight * t * math.log(p) - (1 - t) * math.log(1 - p)
-    assert cost("bce", [p], [t], form="textbook", positive_weight=weight) == pytest.approx(textbook, rel=1e-12)
+    assert cost("bce", [p], [t], form="textbook", positive_weight=weight) == pytest.approx(
+        textbook, rel=1e-12
+    )
     proper = (1 + (weight - 1) * t) * (-t * math.log(p) - (1 - t) * math.log(1 - p))
     assert cost("bce", [p], [t], positive_weight=weight) == pytest.approx(proper, rel=1e-12)
 

@@ -1,0 +1,56 @@
+"""The terms: each loss function with its kind and the batch keys that it reads, one line a term."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor
+
+from deepmatte.batch import LAYERS
+from deepmatte.losses.classification import bce_loss, focal_loss
+from deepmatte.losses.lovasz import lovasz_loss
+from deepmatte.losses.metric_losses import grad_metric_loss
+from deepmatte.losses.options import defaults_of
+from deepmatte.losses.overlap import dice_loss, jaccard_loss, tversky_loss
+from deepmatte.losses.regression import alpha_loss, composition_loss, gradient_loss, laplacian_loss
+from deepmatte.losses.regularisers import gradient_penalty_loss, smoothness_loss
+
+Loss = Callable[..., Tensor]
+Kind = Literal["regression", "regulariser", "classification", "overlap", "surrogate"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A loss function ``(matte, batch, **options) -> scalar``, its kind, and the batch keys that it reads."""
+
+    function: Loss
+    kind: Kind
+    reads: tuple[str, ...] = ("alpha", "trimap")
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The options and their default values."""
+        return defaults_of(self.function)
+
+
+LOSSES: dict[str, Term] = {
+    "alpha": Term(alpha_loss, "regression"),
+    "composition": Term(composition_loss, "regression", reads=("alpha", "trimap", *LAYERS)),
+    "gradient": Term(gradient_loss, "regression"),
+    "laplacian": Term(laplacian_loss, "regression"),
+    "smoothness": Term(smoothness_loss, "regulariser", reads=("alpha", "trimap", "image")),
+    "gradient_penalty": Term(gradient_penalty_loss, "regulariser"),
+    "bce": Term(bce_loss, "classification"),
+    "focal": Term(focal_loss, "classification"),
+    "dice": Term(dice_loss, "overlap"),
+    "jaccard": Term(jaccard_loss, "overlap"),
+    "tversky": Term(tversky_loss, "overlap"),
+    "lovasz": Term(lovasz_loss, "overlap"),
+    "grad_metric": Term(grad_metric_loss, "surrogate"),
+}
+"""Every term by name: its key in the configuration, its function without ``_loss`` and its logged column."""
+
+OWN_READS = ("image", "alpha", "trimap")
+"""What a user's own function without the attribute ``reads`` is assumed to read: the keys of all data."""
