@@ -52,7 +52,9 @@ def test_mini_batches_are_those_of_scikit_learn_and_no_tighter_than_a_sample() -
     pixels = features(load_sample_image("china.jpg")[::2, ::2] / 255, "lab", 0)
     sampled, batched = KMeans(fit_pixels=20_000), KMeans(fit_pixels=10**9, mini_batch=4096)
     centres = [method.fit(stratified(pixels, method.fit_pixels, 0), 8) for method in (sampled, batched)]
-    expected = cluster.MiniBatchKMeans(8, batch_size=4096, n_init=3, max_iter=100, random_state=0, compute_labels=False).fit(pixels)
+    expected = cluster.MiniBatchKMeans(
+        8, batch_size=4096, n_init=3, max_iter=100, random_state=0, compute_labels=False
+    ).fit(pixels)
     np.testing.assert_array_equal(centres[1], expected.cluster_centers_)
     by_sample, by_batches = (((pixels[:, None] - found) ** 2).sum(2).min(1).sum() for found in centres)
     assert by_sample < by_batches
@@ -61,7 +63,9 @@ def test_mini_batches_are_those_of_scikit_learn_and_no_tighter_than_a_sample() -
 def test_a_mixture_starts_alike_whether_it_is_fitted_to_a_sample_or_to_all_pixels() -> None:
     """So both end in one maximum of the likelihood: from starts of their own, means of a photograph's mixtures lie 0.1 and more apart."""
     pixels = features(load_sample_image("china.jpg")[::5, ::5] / 255, "lab", 0)
-    sampled, every = (GaussianMixture(fit_pixels=number).fit(pixels, 5).means_ for number in (6000, len(pixels)))
+    sampled, every = (
+        GaussianMixture(fit_pixels=number).fit(pixels, 5).means_ for number in (6000, len(pixels))
+    )
     np.testing.assert_allclose(sampled, every, atol=0.02)
 
 
@@ -71,9 +75,15 @@ def test_responsibilities_are_those_of_bayes() -> None:
     method = GaussianMixture(clusters=2)
     model = method.fit(pixels, 2)
     joint = np.stack(
-        [w * multivariate_normal(m, c).pdf(pixels) for w, m, c in zip(model.weights_, model.means_, model.covariances_, strict=True)], 1
+        [
+            w * multivariate_normal(m, c).pdf(pixels)
+            for w, m, c in zip(model.weights_, model.means_, model.covariances_, strict=True)
+        ],
+        1,
     )
-    np.testing.assert_allclose(method.memberships(model, pixels), joint / joint.sum(1, keepdims=True), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        method.memberships(model, pixels), joint / joint.sum(1, keepdims=True), rtol=1e-9, atol=1e-12
+    )
 
 
 @BOTH
@@ -132,12 +142,27 @@ def hopeless() -> dict[str, tuple[np.ndarray, np.ndarray, dict, str]]:
     return {
         "one colour": (flat, thirds, {}, "nothing to cluster"),
         "one pixel": (flat[:1, :1], np.full((1, 1), 128, np.uint8), {}, "nothing to cluster"),
-        "fewer colours than clusters": (np.where(thirds[..., None] == 0, 0.1, 0.9) * np.ones(3), thirds, {}, "2 distinct pixels"),
+        "fewer colours than clusters": (
+            np.where(thirds[..., None] == 0, 0.1, 0.9) * np.ones(3),
+            thirds,
+            {},
+            "2 distinct pixels",
+        ),
         "no known foreground": (image, np.where(trimap == 255, 128, trimap), {}, "no known foreground"),
         "nothing known": (image, np.full_like(trimap, 128), {}, "no known foreground"),
         "zones of the same colours": (np.tile(np.eye(3), (9, 3, 1)), thirds, {"clusters": 3}, "same colours"),
-        "zones of nearly the same colours": (nearly, thirds[:1].repeat(99, 0), {"clusters": 3}, "nearly the same"),
-        "no cluster in the centre": (np.tile(np.eye(2)[:, [0, 0, 1]], (1, 1, 1)), thirds[:1, 2:4], {"clusters": 2}, "clusters' places"),
+        "zones of nearly the same colours": (
+            nearly,
+            thirds[:1].repeat(99, 0),
+            {"clusters": 3},
+            "nearly the same",
+        ),
+        "no cluster in the centre": (
+            np.tile(np.eye(2)[:, [0, 0, 1]], (1, 1, 1)),
+            thirds[:1, 2:4],
+            {"clusters": 2},
+            "clusters' places",
+        ),
         "no convergence": (image, trimap, {"max_iterations": 1, "clusters": 6}, "its last state"),
     }
 

@@ -14,7 +14,17 @@ import pytest
 from omegaconf import OmegaConf
 from two_colours import disc
 
-from deepmatte.classical import KNN, METHODS, ClosedForm, GrabCut, KMeans, LearningBased, MattingWarning, RandomWalk, Trivial
+from deepmatte.classical import (
+    KNN,
+    METHODS,
+    ClosedForm,
+    GrabCut,
+    KMeans,
+    LearningBased,
+    MattingWarning,
+    RandomWalk,
+    Trivial,
+)
 from deepmatte.classical.method import ClassicalMethod, common_colours
 from deepmatte.config import conf_dir
 from deepmatte.data.images import read_alpha, read_image, read_trimap
@@ -62,11 +72,23 @@ def test_a_trimap_without_unknown_pixels_is_the_matte() -> None:
         (np.zeros((4, 4)), np.full((4, 4), 128, np.uint8), r"\(height, width, 3\)"),
         (np.zeros((4, 4, 3)), np.full((4, 5), 128, np.uint8), "5x4 for a picture of 4x4"),
         (np.zeros((4, 4, 3)), np.full((4, 4), 100, np.uint8), "values 0, 128 and 255"),
-        (np.zeros((4, 4, 3)), np.full((4, 4, 3), 128, np.uint8), r"shape \(height, width\), this one \(4, 4, 3\)"),
+        (
+            np.zeros((4, 4, 3)),
+            np.full((4, 4, 3), 128, np.uint8),
+            r"shape \(height, width\), this one \(4, 4, 3\)",
+        ),
         (np.zeros((4, 4, 3)), None, "needs a trimap"),
-        (np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 128, np.uint8), "this one uint8; divide 8 bit by 255"),
+        (
+            np.zeros((4, 4, 3), np.uint8),
+            np.full((4, 4), 128, np.uint8),
+            "this one uint8; divide 8 bit by 255",
+        ),
         (np.full((4, 4, 3), 1.5), np.full((4, 4), 128, np.uint8), "this one from 1.5 to 1.5"),
-        (np.where(np.eye(4)[..., None] == 1, np.nan, np.ones(3)), np.full((4, 4), 128, np.uint8), "from nan to nan"),
+        (
+            np.where(np.eye(4)[..., None] == 1, np.nan, np.ones(3)),
+            np.full((4, 4), 128, np.uint8),
+            "from nan to nan",
+        ),
         (np.full((4, 4, 3), -np.inf), np.full((4, 4), 128, np.uint8), "from -inf to -inf"),
     ],
 )
@@ -90,9 +112,15 @@ def thirds(size: int = 9) -> np.ndarray:
 
 
 @pytest.mark.parametrize("picture", ["one colour", "the same colours in both zones"])
-@pytest.mark.parametrize("method", [GrabCut(), *(pytest.param(solver(), marks=pytest.mark.slow) for solver in SOLVERS)], ids=str)
+@pytest.mark.parametrize(
+    "method", [GrabCut(), *(pytest.param(solver(), marks=pytest.mark.slow) for solver in SOLVERS)], ids=str
+)
 def test_a_trimap_that_contradicts_the_picture_is_told(method, picture: str) -> None:
-    image = np.full((24, 24, 3), 0.4) if picture == "one colour" else np.tile(np.random.default_rng(0).random((24, 8, 3)), (1, 3, 1))
+    image = (
+        np.full((24, 24, 3), 0.4)
+        if picture == "one colour"
+        else np.tile(np.random.default_rng(0).random((24, 8, 3)), (1, 3, 1))
+    )
     with pytest.warns(MattingWarning, match="known foreground and background have the same colours"):
         alpha = impose_trimap(method(image, thirds(24)), thirds(24))
     assert ((alpha >= 0) & (alpha <= 1)).all()
@@ -110,7 +138,9 @@ def test_the_configuration_states_the_defaults(name: str) -> None:
     config = OmegaConf.to_container(OmegaConf.load(conf_dir() / "method" / f"{name}.yaml"))
     target = config.pop("_target_").rpartition(".")[2]
     assert target == type(METHODS[name]).__name__
-    assert list(config) == [field.name for field in fields(METHODS[name])] or set(config) == {f.name for f in fields(METHODS[name])}
+    assert list(config) == [field.name for field in fields(METHODS[name])] or set(config) == {
+        f.name for f in fields(METHODS[name])
+    }
     assert type(METHODS[name])(**config) == METHODS[name]
 
 
@@ -129,7 +159,10 @@ def test_grabcut_cuts_between_two_colours(trimap_given: bool) -> None:
     [
         (np.zeros((1, 1, 3)), np.full((1, 1), 128, np.uint8)),
         (np.random.default_rng(0).random((9, 9, 3)), np.full((9, 9), 128, np.uint8)),
-        (np.random.default_rng(0).random((9, 9, 3)), np.pad(np.full((7, 7), 128, np.uint8), 1, constant_values=255)),
+        (
+            np.random.default_rng(0).random((9, 9, 3)),
+            np.pad(np.full((7, 7), 128, np.uint8), 1, constant_values=255),
+        ),
     ],
 )
 def test_grabcut_without_background_gives_the_trivial_matte(image, trimap) -> None:
@@ -138,7 +171,10 @@ def test_grabcut_without_background_gives_the_trivial_matte(image, trimap) -> No
 
 
 def test_grabcut_that_finds_no_foreground_says_so() -> None:
-    for method, image in ((GrabCut(trimap=False), np.full((24, 24, 3), 0.4)), (GrabCut(), np.random.default_rng(0).random((24, 24, 3)))):
+    for method, image in (
+        (GrabCut(trimap=False), np.full((24, 24, 3), 0.4)),
+        (GrabCut(), np.random.default_rng(0).random((24, 24, 3))),
+    ):
         with pytest.warns(MattingWarning, match="found no foreground"):
             assert not method(image, np.where(thirds(24) == 255, 128, thirds(24)).astype(np.uint8)).any()
 
@@ -196,10 +232,14 @@ def test_a_random_walk_weighs_steps_by_its_sigma(sigma: float) -> None:
     weights = np.zeros((size**2, size**2))
     for down, right in itertools.product((-1, 0, 1), repeat=2):  # a step over the border ends at it
         ends = (np.clip(y + down, 0, size - 1) * size + np.clip(x + right, 0, size - 1)).ravel()
-        np.add.at(weights, (np.arange(size**2), ends), np.exp(-((colours - colours[ends]) ** 2).sum(1) / sigma**2))
+        np.add.at(
+            weights, (np.arange(size**2), ends), np.exp(-((colours - colours[ends]) ** 2).sum(1) / sigma**2)
+        )
     laplacian, unknown = np.diag(weights.sum(1)) - weights, trimap.ravel() == 128
     alpha = (trimap.ravel() == 255).astype(float)
-    alpha[unknown] = np.linalg.solve(laplacian[np.ix_(unknown, unknown)], -laplacian[np.ix_(unknown, ~unknown)] @ alpha[~unknown])
+    alpha[unknown] = np.linalg.solve(
+        laplacian[np.ix_(unknown, unknown)], -laplacian[np.ix_(unknown, ~unknown)] @ alpha[~unknown]
+    )
     found = RandomWalk(sigma=sigma)(image, trimap).ravel()
     np.testing.assert_allclose(found, alpha, atol=2e-3)
 
@@ -232,7 +272,11 @@ def test_photographs_score_as_known(solver, kind: str) -> None:
         image = read_image(next((folder / "image").glob(f"{file.stem}.*"))) / 255
         trimap = read_trimap(folder / f"trimap_{kind}" / file.name)
         alpha = impose_trimap(solver()(image, trimap), trimap)
-        rows.append(list(score_image(alpha, read_alpha(file), trimap, "adobe", ("sad", "mse", "grad", "conn")).values()))
+        rows.append(
+            list(
+                score_image(alpha, read_alpha(file), trimap, "adobe", ("sad", "mse", "grad", "conn")).values()
+            )
+        )
     assert len(rows) == 13
     assert np.mean(rows, axis=0) == pytest.approx(PUBLISHED[solver, kind], rel=0.01)
 

@@ -7,7 +7,9 @@ import numpy as np
 FOREGROUND, BACKGROUND = np.array([0.9, 0.5, 0.2]), np.array([0.1, 0.3, 0.6])
 
 
-def disc(size: int = 48, softness: float = 0.0, noise: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def disc(
+    size: int = 48, softness: float = 0.0, noise: float = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return image (S, S, 3), trimap and alpha (S, S); ``softness`` is the width of the edge, ``noise`` the deviation of colours."""
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     inside = 0.3 * size - np.hypot(x, y)

@@ -66,7 +66,10 @@ def test_trained_refiner_adds_to_the_logit() -> None:
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (33, 70), (64, 64), (17, 200)])
 def test_any_size_comes_back_in_its_size(height: int, width: int, skips: bool) -> None:
     model = DeepImageMatting(width=SMALL, skips=skips)
-    batch = {"image": torch.rand(1, 3, height, width), "trimap": torch.full((1, 1, height, width), 128, dtype=torch.uint8)}
+    batch = {
+        "image": torch.rand(1, 3, height, width),
+        "trimap": torch.full((1, 1, height, width), 128, dtype=torch.uint8),
+    }
     with torch.no_grad():
         matte = model(batch)
     assert matte.alpha.shape == (1, 1, height, width)
@@ -91,7 +94,9 @@ def test_multiples_of_32_are_not_padded() -> None:
     model = DeepImageMatting(width=SMALL)
     batch = example_batch(size=64)
     with torch.no_grad():
-        by_hand = model.encoder_decoder(torch.cat([model.normalise(batch["image"]), batch["trimap"] / 255], 1))
+        by_hand = model.encoder_decoder(
+            torch.cat([model.normalise(batch["image"]), batch["trimap"] / 255], 1)
+        )
         assert torch.equal(model(batch).logit, by_hand)
 
 
@@ -108,7 +113,12 @@ def test_vgg16_weights_are_copied_and_the_trimap_channel_starts_at_zero(tmp_path
     state = vgg16_state()
     torch.save(state, tmp_path / "vgg16.pth")
     model = DeepImageMatting(pretrained=str(tmp_path / "vgg16.pth"))
-    convolutions = [layer for block in model.encoder_decoder.encoder.blocks for layer in block if isinstance(layer, nn.Conv2d)]
+    convolutions = [
+        layer
+        for block in model.encoder_decoder.encoder.blocks
+        for layer in block
+        if isinstance(layer, nn.Conv2d)
+    ]
     weights = [value for key, value in state.items() if key.startswith("features") and key.endswith("weight")]
     assert torch.equal(convolutions[0].weight[:, :3], weights[0])
     assert not convolutions[0].weight[:, 3].any()

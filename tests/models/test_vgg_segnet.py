@@ -21,16 +21,28 @@ def test_parameters_count_as_the_layers_say() -> None:
     def convolution(inputs: int, outputs: int, size: int) -> int:
         return inputs * outputs * size**2 + outputs
 
-    decoder = convolution(512, 512, 1) + convolution(512, 512, 5) + convolution(512, 256, 5) + convolution(256, 128, 5)
+    decoder = (
+        convolution(512, 512, 1)
+        + convolution(512, 512, 5)
+        + convolution(512, 256, 5)
+        + convolution(256, 128, 5)
+    )
     decoder += convolution(128, 64, 5) + convolution(64, 64, 5)
-    expected = convolution(4, 3, 3) + 14_714_688 + decoder + convolution(64, 1, 5)  # VGG-16's 13 convolutions have 14,714,688
+    expected = (
+        convolution(4, 3, 3) + 14_714_688 + decoder + convolution(64, 1, 5)
+    )  # VGG-16's 13 convolutions have 14,714,688
     assert sum(p.numel() for p in VggSegNet().encoder_decoder.parameters()) == expected
 
 
 def test_there_are_four_pools_and_six_decoder_convolutions() -> None:
     net = VggSegNet(width=SMALL).encoder_decoder
     assert len(net.convolutions()) == 13
-    decoder = [module for part in (net.deconv6, net.deconv5, net.deconvs) for module in part.modules() if isinstance(module, nn.Conv2d)]
+    decoder = [
+        module
+        for part in (net.deconv6, net.deconv5, net.deconvs)
+        for module in part.modules()
+        if isinstance(module, nn.Conv2d)
+    ]
     assert [layer.kernel_size[0] for layer in decoder] == [1, 5, 5, 5, 5, 5]
     sizes = []
     net.deconv6.register_forward_hook(lambda module, inputs, output: sizes.append(output.shape[-2:]))
@@ -41,7 +53,10 @@ def test_there_are_four_pools_and_six_decoder_convolutions() -> None:
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (28, 28), (17, 70), (32, 48)])
 def test_any_size_comes_back_in_its_size(height: int, width: int) -> None:
     model = VggSegNet(width=SMALL)
-    batch = {"image": torch.rand(1, 3, height, width), "trimap": torch.full((1, 1, height, width), 128, dtype=torch.uint8)}
+    batch = {
+        "image": torch.rand(1, 3, height, width),
+        "trimap": torch.full((1, 1, height, width), 128, dtype=torch.uint8),
+    }
     with torch.no_grad():
         alpha = model(batch).alpha
     assert alpha.shape == (1, 1, height, width)

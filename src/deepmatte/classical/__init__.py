@@ -1,7 +1,7 @@
 """Methods without a network: each maps an image and its trimap to alpha, on arrays; `METHODS` names them.
 
-A method is a frozen dataclass of its options, and calling it solves one picture. What keeps it from its own way is told by a
-`MattingWarning`, never by a crash.
+A method is a frozen dataclass of its options, and calling it solves one picture. What keeps it from its own
+way is told by a `MattingWarning`, never by a crash.
 """
 
 from __future__ import annotations
@@ -19,7 +19,16 @@ from deepmatte.classical.trivial import Trivial
 
 METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     method.name: method
-    for method in (Trivial(), KMeans(), GaussianMixture(), GrabCut(), ClosedForm(), KNN(), LearningBased(), RandomWalk())
+    for method in (
+        Trivial(),
+        KMeans(),
+        GaussianMixture(),
+        GrabCut(),
+        ClosedForm(),
+        KNN(),
+        LearningBased(),
+        RandomWalk(),
+    )
 }
 """By name, with default options: image (H, W, 3) float64 in [0, 1] and trimap (H, W) uint8 0 / 128 / 255 to alpha (H, W) in [0, 1]."""
 

@@ -23,13 +23,18 @@ class Clustering(ClassicalMethod):
     """Clusters the pixels of one picture and calls some of the clusters foreground.
 
     Args:
-        trimap: let the known zones say which clusters are foreground; false: their place in the picture says it.
-        clusters: how many, or ``auto``: the number in 2..``max_clusters`` that the method's own criterion likes best.
+        trimap: let the known zones say which clusters are foreground; false: their place in the picture says
+            it.
+        clusters: how many, or ``auto``: the number in 2..``max_clusters`` that the method's own criterion
+            likes best.
         max_clusters: the largest number that ``auto`` tries.
         colour: ``lab`` (CIE L*a*b* / 100, where distance is closer to what an eye sees) or ``rgb``.
-        position: weight of a pixel's place beside its colour; at 1 the longer side is as far as black is from white.
-        fit_pixels: so many pixels, which stand for the others (`stratified`), are clustered; all of them are then judged by the clusters.
-        output: ``soft`` alpha from distances or probabilities, or ``hard``: 1 in a foreground cluster, else 0.
+        position: weight of a pixel's place beside its colour; at 1 the longer side is as far as black is from
+            white.
+        fit_pixels: so many pixels, which stand for the others (`stratified`), are clustered; all of them are
+            then judged by the clusters.
+        output: ``soft`` alpha from distances or probabilities, or ``hard``: 1 in a foreground cluster, else
+            0.
         max_iterations: after so many the state that is reached is taken.
         seed: of where clusters start and which pixels stand for the others.
     """
@@ -110,7 +115,9 @@ class Clustering(ClassicalMethod):
         distinct = count_distinct(pixels, wanted + 1)
         possible = min(wanted, distinct)
         if 2 <= possible < wanted and self.clusters != "auto":
-            warn(f"the picture has {distinct} distinct pixels, fewer than {wanted} clusters; {possible} are made")
+            warn(
+                f"the picture has {distinct} distinct pixels, fewer than {wanted} clusters; {possible} are made"
+            )
         if self.clusters != "auto" or possible < 3:
             return possible
         return min(range(2, possible + 1), key=lambda number: self.unfitness(pixels, number))
@@ -148,10 +155,11 @@ def count_distinct(pixels: np.ndarray, enough: int) -> int:
 def foreground_clusters(labels: np.ndarray, centres: np.ndarray, trimap: np.ndarray | None) -> np.ndarray:
     """Say which clusters (K,) are foreground, from the label of every pixel (H, W), the centres (K, D), and the trimap if there is one.
 
-    With a trimap: those that take a larger share of the known foreground than of the known background; a cluster without any known
-    pixel goes with the nearest that has some. Where a trimap can't tell, because it lacks one of the zones or both
-    have the same clusters, a warning says so and the place decides, as without a trimap: foreground is what lies nearer to
-    the centre and touches the border less than clusters do on average.
+    With a trimap: those that take a larger share of the known foreground than of the known background; a
+    cluster without any known pixel goes with the nearest that has some. Where a trimap can't tell, because it
+    lacks one of the zones or both have the same clusters, a warning says so and the place decides, as without
+    a trimap: foreground is what lies nearer to the centre and touches the border less than clusters do on
+    average.
     """
     num = len(centres)
     if trimap is not None:
@@ -160,7 +168,9 @@ def foreground_clusters(labels: np.ndarray, centres: np.ndarray, trimap: np.ndar
             foreground, background = (share / share.sum() for share in shares)
             if not np.array_equal(foreground, background):
                 if np.minimum(foreground, background).sum() > ALIKE:
-                    warn("known foreground and background have nearly the same colours; their small difference decides")
+                    warn(
+                        "known foreground and background have nearly the same colours; their small difference decides"
+                    )
                 return _with_neighbours(foreground > background, foreground + background > 0, centres)
             warn("known foreground and background have the same colours; the clusters' places decide")
         else:
@@ -186,6 +196,8 @@ def _by_place(labels: np.ndarray, num: int) -> np.ndarray:
     lead = np.where(area > 0, central - contact, -1.0)
     foreground = lead > 0
     if not foreground.any():
-        warn("no cluster lies more in the centre than at the border; the most central one is taken for the foreground")
+        warn(
+            "no cluster lies more in the centre than at the border; the most central one is taken for the foreground"
+        )
         foreground[lead.argmax()] = True
     return foreground

@@ -29,8 +29,9 @@ VARIANCE = 1e-5
 class GaussianMixture(Clustering):
     """Scikit-learn's mixture with full covariances; the soft matte is the responsibility of the foreground's components.
 
-    A mixture's likelihood has many maxima, and their mattes differ widely. So several starts are fitted to a few pixels, and the
-    likeliest goes on with ``fit_pixels`` of them. ``clusters: auto`` takes the lowest BIC (Schwarz 1978).
+    A mixture's likelihood has many maxima, and their mattes differ widely. So several starts are fitted to a
+    few pixels, and the likeliest goes on with ``fit_pixels`` of them. ``clusters: auto`` takes the lowest BIC
+    (Schwarz 1978).
 
     Args:
         starts: how many are tried.
@@ -69,11 +70,17 @@ class GaussianMixture(Clustering):
         return model.predict_proba(pixels)
 
     def _fitted(self, pixels: np.ndarray, clusters: int) -> Mixture:
-        few = stratified(pixels, START_PIXELS, self.seed)  # of all pixels: the same start, however many are fitted
+        few = stratified(
+            pixels, START_PIXELS, self.seed
+        )  # of all pixels: the same start, however many are fitted
         starts = (_start(few, clusters, self.seed + number) for number in range(self.starts))
         tried = [self._carried_on(few, start, START_TOLERANCE) for start in starts]
         best = max(tried, key=lambda model: model.lower_bound_)
-        start = {"weights_init": best.weights_, "means_init": best.means_, "precisions_init": best.precisions_}
+        start = {
+            "weights_init": best.weights_,
+            "means_init": best.means_,
+            "precisions_init": best.precisions_,
+        }
         return self._carried_on(stratified(pixels, self.fit_pixels, self.seed), start, self.tolerance)
 
     def _carried_on(self, pixels: np.ndarray, start: dict[str, np.ndarray], tolerance: float) -> Mixture:
@@ -97,6 +104,12 @@ def _start(pixels: np.ndarray, clusters: int, seed: int) -> dict[str, np.ndarray
     precisions = []
     for label, centre in enumerate(found.cluster_centers_):
         spread = (pixels[found.labels_ == label] - centre).astype(np.float64)
-        precisions.append(np.linalg.inv(spread.T @ spread / counts[label] + VARIANCE * np.eye(pixels.shape[1])))
+        precisions.append(
+            np.linalg.inv(spread.T @ spread / counts[label] + VARIANCE * np.eye(pixels.shape[1]))
+        )
     means = found.cluster_centers_.astype(np.float64)
-    return {"weights_init": counts / counts.sum(), "means_init": means, "precisions_init": np.stack(precisions)}
+    return {
+        "weights_init": counts / counts.sum(),
+        "means_init": means,
+        "precisions_init": np.stack(precisions),
+    }

@@ -17,7 +17,8 @@ class GrabCut(ClassicalMethod):
     """OpenCV's GrabCut (Rother, Kolmogorov, Blake 2004), a hard mask.
 
     Args:
-        trimap: hold the known zones fixed, and let the unknown one start as foreground; false: only a frame is background.
+        trimap: hold the known zones fixed, and let the unknown one start as foreground; false: only a frame
+            is background.
         iterations: rounds of fitting the colours and cutting.
         margin: width of the frame as a fraction of each side, where there is no trimap.
         seed: of where the mixtures start.
@@ -55,9 +56,19 @@ class GrabCut(ClassicalMethod):
         cv2.setRNGSeed(self.seed)
         colours = cv2.cvtColor(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8), cv2.COLOR_RGB2BGR)
         try:
-            cv2.grabCut(colours, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), self.iterations, cv2.GC_INIT_WITH_MASK)
+            cv2.grabCut(
+                colours,
+                mask,
+                None,
+                np.zeros((1, 65)),
+                np.zeros((1, 65)),
+                self.iterations,
+                cv2.GC_INIT_WITH_MASK,
+            )
         except cv2.error:
-            warn("GrabCut has too few pixels of foreground or background to start from; alpha is 0.5 where it is not known")
+            warn(
+                "GrabCut has too few pixels of foreground or background to start from; alpha is 0.5 where it is not known"
+            )
             return nothing_known(image, trimap)
         foreground = np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD))
         if not foreground.any():

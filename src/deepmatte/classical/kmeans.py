@@ -20,10 +20,11 @@ STARTS = 3
 class KMeans(Clustering):
     """Scikit-learn's K-means; the soft matte is the fuzzy membership of Bezdek 1981 in the foreground's clusters.
 
-    A pixel at the distances d_k belongs to cluster k with d_k^(-2 / (m - 1)) over the sum of all, m being the ``fuzziness``.
-    Large pictures are clustered by a stratified sample, or, with ``mini_batch``, by mini-batches (Sculley 2010) over ``fit_pixels``.
-    The sample is the default because its clusters are tighter than those of mini-batches over all pixels.
-    ``clusters: auto`` takes the largest mean silhouette (Rousseeuw 1987) of ``silhouette_pixels`` pixels.
+    A pixel at the distances d_k belongs to cluster k with d_k^(-2 / (m - 1)) over the sum of all, m being the
+    ``fuzziness``. Large pictures are clustered by a stratified sample, or, with ``mini_batch``, by
+    mini-batches (Sculley 2010) over ``fit_pixels``. The sample is the default because its clusters are
+    tighter than those of mini-batches over all pixels. ``clusters: auto`` takes the largest mean silhouette
+    (Rousseeuw 1987) of ``silhouette_pixels`` pixels.
 
     Args:
         fuzziness: m > 1; near 1 the matte is nearly hard, larger is softer.
@@ -49,10 +50,17 @@ class KMeans(Clustering):
         from sklearn import cluster
 
         pixels = stratified(pixels, self.fit_pixels, self.seed)
-        options = {"n_clusters": clusters, "n_init": STARTS, "max_iter": self.max_iterations, "random_state": self.seed}
+        options = {
+            "n_clusters": clusters,
+            "n_init": STARTS,
+            "max_iter": self.max_iterations,
+            "random_state": self.seed,
+        }
         batches = 0 < self.mini_batch < len(pixels)
         model = (
-            cluster.MiniBatchKMeans(batch_size=self.mini_batch, compute_labels=False, **options) if batches else cluster.KMeans(**options)
+            cluster.MiniBatchKMeans(batch_size=self.mini_batch, compute_labels=False, **options)
+            if batches
+            else cluster.KMeans(**options)
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what it has to say is said below
@@ -77,7 +85,8 @@ class KMeans(Clustering):
     def memberships(self, model: np.ndarray, pixels: np.ndarray) -> np.ndarray:
         """Return the fuzzy memberships (P, K)."""
         squared = self._squared_distances(model, pixels)
-        # Relative to the nearest centre, lest a power of a tiny number overflow; a pixel on a centre belongs to it alone.
+        # Relative to the nearest centre, lest a power of a tiny number overflow; a pixel on a centre belongs
+        # to it alone.
         nearest = np.maximum(squared.min(1, keepdims=True), 1e-12)
         weights = (np.maximum(squared, 1e-12) / nearest) ** (-1 / (self.fuzziness - 1))
         return weights / weights.sum(1, keepdims=True)

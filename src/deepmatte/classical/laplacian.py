@@ -37,7 +37,13 @@ class LaplacianMatting(ClassicalMethod):
     def __post_init__(self) -> None:
         """Refuse options that can't be."""
         check_option(self.name, "tolerance", self.tolerance, self.tolerance > 0, "a number above 0")
-        check_option(self.name, "max_iterations", self.max_iterations, self.max_iterations >= 1, "a number of at least 1")
+        check_option(
+            self.name,
+            "max_iterations",
+            self.max_iterations,
+            self.max_iterations >= 1,
+            "a number of at least 1",
+        )
 
     @property
     def window(self) -> int:
@@ -57,21 +63,32 @@ class LaplacianMatting(ClassicalMethod):
         """Return alpha (H, W)."""
         assert trimap is not None
         if not ((trimap == FOREGROUND).any() and (trimap == BACKGROUND).any()):
-            warn("the trimap has no known foreground or no known background to start from; alpha is 0.5 where it is not known")
+            warn(
+                "the trimap has no known foreground or no known background to start from; alpha is 0.5 where it is not known"
+            )
             return nothing_known(image, trimap)
         if min(image.shape[:2]) < self.window:
-            warn(f"the picture is smaller than the windows of {self.name}, {self.window} pixels; alpha is 0.5 where it is not known")
+            warn(
+                f"the picture is smaller than the windows of {self.name}, {self.window} pixels; alpha is 0.5 where it is not known"
+            )
             return nothing_known(image, trimap)
         warn_of_alike_zones(self.name, image, trimap)
         function, options = self.solver()
         limits = {"rtol": self.tolerance, "maxiter": self.max_iterations}
         zones = trivial_matte(trimap).astype(np.float64)
         try:
-            with redirect_stdout(StringIO()), warnings.catch_warnings():  # it prints that it takes another preconditioner
+            with (
+                redirect_stdout(StringIO()),
+                warnings.catch_warnings(),
+            ):  # it prints that it takes another preconditioner
                 warnings.simplefilter("ignore")  # what it divides by zero ends in an error, or is seen below
-                alpha = function(np.asarray(image, np.float64), zones, laplacian_kwargs=options, cg_kwargs=limits)
+                alpha = function(
+                    np.asarray(image, np.float64), zones, laplacian_kwargs=options, cg_kwargs=limits
+                )
         except (ValueError, IndexError, ZeroDivisionError) as error:
-            warn(f"{self.name} has no solution ({' '.join(str(error).split())[:120]}); alpha is 0.5 where it is not known")
+            warn(
+                f"{self.name} has no solution ({' '.join(str(error).split())[:120]}); alpha is 0.5 where it is not known"
+            )
             return nothing_known(image, trimap)
         if not np.isfinite(alpha).all():
             warn(f"{self.name} has no finite solution; alpha is 0.5 where it is not known")
@@ -126,7 +143,11 @@ class KNN(LaplacianMatting):
         for key in ("neighbours", "place_weights"):
             pair = getattr(self, key)
             check_option(
-                self.name, key, pair, len(pair) == 2 and min(pair) > 0, "two numbers above 0: for close and for distant neighbours"
+                self.name,
+                key,
+                pair,
+                len(pair) == 2 and min(pair) > 0,
+                "two numbers above 0: for close and for distant neighbours",
             )
             object.__setattr__(self, key, tuple(pair))
 
@@ -134,7 +155,10 @@ class KNN(LaplacianMatting):
         """Return the solver and its options."""
         from pymatting import estimate_alpha_knn
 
-        return estimate_alpha_knn, {"n_neighbors": list(self.neighbours), "distance_weights": list(self.place_weights)}
+        return estimate_alpha_knn, {
+            "n_neighbors": list(self.neighbours),
+            "distance_weights": list(self.place_weights),
+        }
 
 
 @dataclass(frozen=True)
@@ -169,7 +193,8 @@ class RandomWalk(LaplacianMatting):
     """Random-walk matting (Grady, Schiwietz, Aharon, Westermann 2005): where a walker ends that avoids edges of colour.
 
     Args:
-        sigma: difference of colours at which a step becomes unlikely: its weight is exp(-(difference / sigma)^2).
+        sigma: difference of colours at which a step becomes unlikely: its weight is exp(-(difference /
+            sigma)^2).
         radius: of a step, in pixels.
     """
 
@@ -183,7 +208,8 @@ class RandomWalk(LaplacianMatting):
         from pymatting import estimate_alpha_rw
 
         def function(image: np.ndarray, trimap: np.ndarray, **options: Any) -> np.ndarray:
-            # pymatting's weights are exp(-900 |difference|^2) whatever its `sigma`; colours enter nowhere else, so they are scaled.
+            # pymatting's weights are exp(-900 |difference|^2) whatever its `sigma`; colours enter nowhere
+            # else, so they are scaled.
             return estimate_alpha_rw(image / (30 * self.sigma), trimap, **options)
 
         return function, {"radius": self.radius}

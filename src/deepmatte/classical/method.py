@@ -31,8 +31,9 @@ class MattingWarning(UserWarning):
 class ClassicalMethod:
     """A method without a network: called with a picture and its trimap, it returns a matte.
 
-    Subclasses are frozen dataclasses whose fields are the method's options, and implement `solve`. The result of a call is a
-    function of the arguments and options alone; it starts no threads, so that pictures can be dealt out to processes.
+    Subclasses are frozen dataclasses whose fields are the method's options, and implement `solve`. The result
+    of a call is a function of the arguments and options alone; it starts no threads, so that pictures can be
+    dealt out to processes.
     """
 
     name: ClassVar[str]
@@ -53,15 +54,16 @@ class ClassicalMethod:
     def __call__(self, image: np.ndarray, trimap: np.ndarray | None = None) -> np.ndarray:
         """Return alpha (H, W), float64 in [0, 1].
 
-        Pictures of more than ``max_megapixels`` are solved at a smaller size, and their matte is enlarged. That, and every other
-        way out, is told by a `MattingWarning`.
+        Pictures of more than ``max_megapixels`` are solved at a smaller size, and their matte is enlarged.
+        That, and every other way out, is told by a `MattingWarning`.
 
         Args:
             image: colours (H, W, 3), float in [0, 1].
             trimap: uint8 (H, W) with the values 0, 128 and 255; methods that do not see a trimap do without.
 
         Raises:
-            InputError: the shapes or values are none of these, or the method needs the trimap that is missing.
+            InputError: the shapes or values are none of these, or the method needs the trimap that is
+                missing.
         """
         _check_image(self.name, image)
         trimap = _checked_trimap(self.name, image, trimap) if self.sees_trimap else None
@@ -73,9 +75,13 @@ class ClassicalMethod:
             if shrink == 1:
                 return _legal(self.solve(image, trimap))
             size = max(1, int(width * shrink)), max(1, int(height * shrink))
-            warn(f"{height * width / 1e6:.1f} megapixels are more than {self.name} solves; done at {size[0]}x{size[1]} and enlarged")
+            warn(
+                f"{height * width / 1e6:.1f} megapixels are more than {self.name} solves; done at {size[0]}x{size[1]} and enlarged"
+            )
             small = self.solve(*shrunk(image, trimap, size))
-        return _legal(cv2.resize(np.asarray(small, np.float64), (width, height), interpolation=cv2.INTER_LINEAR))
+        return _legal(
+            cv2.resize(np.asarray(small, np.float64), (width, height), interpolation=cv2.INTER_LINEAR)
+        )
 
     @property
     def label(self) -> str:
@@ -90,7 +96,11 @@ class ClassicalMethod:
 
     def changed_options(self) -> dict[str, object]:
         """Return the options that differ from their defaults."""
-        return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
+        return {
+            field.name: value
+            for field in fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        }
 
 
 def warn(message: str) -> None:
@@ -101,7 +111,9 @@ def warn(message: str) -> None:
 def warn_of_alike_zones(name: str, image: np.ndarray, trimap: np.ndarray) -> None:
     """Warn where the trimap calls the same colours foreground and background, as it does in a picture of one colour."""
     if common_colours(image, trimap) > ALIKE:
-        warn(f"known foreground and background have the same colours, by which {name} can't tell them apart; the place alone decides")
+        warn(
+            f"known foreground and background have the same colours, by which {name} can't tell them apart; the place alone decides"
+        )
 
 
 def common_colours(image: np.ndarray, trimap: np.ndarray) -> float:
@@ -133,13 +145,16 @@ def nothing_known(image: np.ndarray, trimap: np.ndarray | None) -> np.ndarray:
     return trivial_matte(np.full(image.shape[:2], UNKNOWN, np.uint8) if trimap is None else trimap)
 
 
-def shrunk(image: np.ndarray, trimap: np.ndarray | None, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
+def shrunk(
+    image: np.ndarray, trimap: np.ndarray | None, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Return image and trimap at ``size`` (width, height); what is known of only a part of a new pixel is unknown."""
     image = cv2.resize(np.asarray(image, np.float64), size, interpolation=cv2.INTER_AREA)
     if trimap is None:
         return image, None
     foreground, background = (
-        cv2.resize((trimap == value).astype(np.float64), size, interpolation=cv2.INTER_AREA) for value in (FOREGROUND, BACKGROUND)
+        cv2.resize((trimap == value).astype(np.float64), size, interpolation=cv2.INTER_AREA)
+        for value in (FOREGROUND, BACKGROUND)
     )
     small = np.full(foreground.shape, UNKNOWN, np.uint8)
     small[foreground > 1 - 1e-6] = FOREGROUND
@@ -149,12 +164,18 @@ def shrunk(image: np.ndarray, trimap: np.ndarray | None, size: tuple[int, int]) 
 
 def _check_image(method: str, image: np.ndarray) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise InputError(f"method={method}: a picture has the shape (height, width, 3), this one {image.shape}")
+        raise InputError(
+            f"method={method}: a picture has the shape (height, width, 3), this one {image.shape}"
+        )
     if not np.issubdtype(image.dtype, np.floating):
-        raise InputError(f"method={method}: a picture has floats in [0, 1], this one {image.dtype}; divide 8 bit by 255")
+        raise InputError(
+            f"method={method}: a picture has floats in [0, 1], this one {image.dtype}; divide 8 bit by 255"
+        )
     least, most = float(image.min()), float(image.max())
     if not (least >= -ROUNDING and most <= 1 + ROUNDING):  # NaN is neither
-        raise InputError(f"method={method}: a picture has colours in [0, 1], this one from {least:.4g} to {most:.4g}; scale or repair it")
+        raise InputError(
+            f"method={method}: a picture has colours in [0, 1], this one from {least:.4g} to {most:.4g}; scale or repair it"
+        )
 
 
 def _checked_trimap(method: str, image: np.ndarray, trimap: np.ndarray | None) -> np.ndarray:
@@ -162,7 +183,9 @@ def _checked_trimap(method: str, image: np.ndarray, trimap: np.ndarray | None) -
         raise InputError(f"method={method}: needs a trimap; give one, or take a method that does without")
     if trimap.shape != image.shape[:2]:
         if trimap.ndim != 2:
-            raise InputError(f"method={method}: a trimap has the shape (height, width), this one {trimap.shape}")
+            raise InputError(
+                f"method={method}: a trimap has the shape (height, width), this one {trimap.shape}"
+            )
         sizes = f"{trimap.shape[1]}x{trimap.shape[0]} for a picture of {image.shape[1]}x{image.shape[0]}"
         raise InputError(f"method={method}: a trimap has the size of its picture, this one {sizes}")
     if not np.isin(trimap, (BACKGROUND, UNKNOWN, FOREGROUND)).all():

@@ -11,9 +11,9 @@ BITS = 8
 def stratified(pixels: np.ndarray, num: int, seed: int) -> np.ndarray:
     """Return up to ``num`` of the pixels (P, D), drawn without repetition, whose features are spread as those of all are.
 
-    The pixels are put in the order of a space-filling curve, cut into ``num`` stretches of equal length, and one pixel is drawn from
-    each. Like features lie side by side on the curve, so each kind of pixel is drawn in its share; a plain draw errs
-    by the square root of the number (stratified sampling, Cochran 1977).
+    The pixels are put in the order of a space-filling curve, cut into ``num`` stretches of equal length, and
+    one pixel is drawn from each. Like features lie side by side on the curve, so each kind of pixel is drawn
+    in its share; a plain draw errs by the square root of the number (stratified sampling, Cochran 1977).
 
     >>> stratified(np.array([[0.0]] * 6 + [[1.0]] * 3), 3, seed=0).ravel().tolist()
     [0.0, 0.0, 1.0]

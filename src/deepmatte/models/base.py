@@ -16,8 +16,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class MattingModel(nn.Module):
     """A network that maps a batch to a matte.
 
-    ``reads`` are the batch keys that `forward` looks at. ``parts`` are names of submodules: what a training stage can let
-    learn or hold still. Colours arrive in [0, 1]; the model normalises them itself.
+    ``reads`` are the batch keys that `forward` looks at. ``parts`` are names of submodules: what a training
+    stage can let learn or hold still. Colours arrive in [0, 1]; the model normalises them itself.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("image", "trimap")

@@ -23,7 +23,11 @@ class Encoder(nn.Module):
         for block in blocks:
             layers: list[nn.Module] = []
             for out in block:
-                layers += [nn.Conv2d(channels, out, 3, padding=1), *normalisation(norm, out), nn.ReLU(inplace=True)]
+                layers += [
+                    nn.Conv2d(channels, out, 3, padding=1),
+                    *normalisation(norm, out),
+                    nn.ReLU(inplace=True),
+                ]
                 channels = out
             self.blocks.append(nn.Sequential(*layers))
         self.conv6 = nn.Conv2d(channels, channels, 1)
@@ -49,7 +53,8 @@ class Decoder(nn.Module):
 
     def __init__(self, blocks: Blocks, norm: Norm, skips: bool) -> None:
         super().__init__()
-        # After unpooling with the indices of pool k the channels are those of block k; they leave with those of block k - 1.
+        # After unpooling with the indices of pool k the channels are those of block k; they leave with those
+        # of block k - 1.
         inputs = [block[-1] for block in reversed(blocks)]
         outputs = [*inputs[1:], inputs[-1]]
         self.skips = skips
@@ -91,10 +96,14 @@ class DeepImageMatting(RefinedMatting):
 
     Args:
         width: factor of all channel counts; 1 is VGG-16.
-        norm: ``none`` as published, or ``batch`` or ``group`` normalisation after each convolution of encoder and decoder.
-        skips: the decoder also sees the encoder's features of each level, by 3x3 convolutions; False as published.
-        channels_last: keep activations with the channels innermost; measure which is faster for your width and device.
-        pretrained: ``imagenet``, the path of torchvision's VGG-16 weights, or None for random weights; needs ``width=1``.
+        norm: ``none`` as published, or ``batch`` or ``group`` normalisation after each convolution of encoder
+            and decoder.
+        skips: the decoder also sees the encoder's features of each level, by 3x3 convolutions; False as
+            published.
+        channels_last: keep activations with the channels innermost; measure which is faster for your width
+            and device.
+        pretrained: ``imagenet``, the path of torchvision's VGG-16 weights, or None for random weights; needs
+            ``width=1``.
 
     >>> sum(p.numel() for p in DeepImageMatting().parameters())
     26276802
@@ -103,14 +112,24 @@ class DeepImageMatting(RefinedMatting):
     multiple: ClassVar[int] = 32
 
     def __init__(
-        self, width: float = 1.0, norm: Norm = "none", skips: bool = False, channels_last: bool = False, pretrained: str | None = None
+        self,
+        width: float = 1.0,
+        norm: Norm = "none",
+        skips: bool = False,
+        channels_last: bool = False,
+        pretrained: str | None = None,
     ) -> None:
         super().__init__()
         blocks = vgg16_blocks(width)
         self.encoder_decoder: EncoderDecoder = EncoderDecoder(blocks, norm, skips)
         self.refiner = Refiner(blocks[0][-1])
         deconvs = [deconv[0] for deconv in self.encoder_decoder.decoder.deconvs]
-        self.initialise(((deconv, deconv.in_channels // (2 if skips else 1)) for deconv in deconvs), channels_last)
+        self.initialise(
+            ((deconv, deconv.in_channels // (2 if skips else 1)) for deconv in deconvs), channels_last
+        )
         if pretrained is not None:
             encoder = self.encoder_decoder.encoder
-            load_vgg16([layer for block in encoder.blocks for layer in block if isinstance(layer, nn.Conv2d)], read_vgg16(pretrained))
+            load_vgg16(
+                [layer for block in encoder.blocks for layer in block if isinstance(layer, nn.Conv2d)],
+                read_vgg16(pretrained),
+            )

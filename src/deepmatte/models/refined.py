@@ -19,8 +19,8 @@ Norm = Literal["none", "batch", "group"]
 def normalisation(norm: Norm, channels: int) -> list[nn.Module]:
     """Return what stands between a convolution and its ReLU: nothing, as published, or a normalisation.
 
-    ``batch`` learns fastest, but sees only its own process's share of a batch; ``group`` depends on neither, but on the size of
-    the picture: what it learned on crops holds less well for whole photographs.
+    ``batch`` learns fastest, but sees only its own process's share of a batch; ``group`` depends on neither,
+    but on the size of the picture: what it learned on crops holds less well for whole photographs.
     """
     if norm not in get_args(Norm):
         raise InputError(f"model.norm={norm}: choose one of {', '.join(get_args(Norm))}")
@@ -55,7 +55,8 @@ class Refiner(nn.Module):
 class RefinedMatting(MattingModel):
     """An encoder-decoder on image and trimap that gives a logit, and the refiner on top of it.
 
-    A subclass sets ``encoder_decoder`` and ``refiner`` and calls `initialise`; ``multiple`` is what its sides have to be divisible by.
+    A subclass sets ``encoder_decoder`` and ``refiner`` and calls `initialise`; ``multiple`` is what its sides
+    have to be divisible by.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("encoder_decoder", "refiner")
@@ -73,7 +74,8 @@ class RefinedMatting(MattingModel):
                 nn.init.zeros_(module.bias)
         with torch.no_grad():
             for convolution, inputs in unpooled:
-                # Three of four inputs after max-unpooling are zero: without this factor the signal would fade level by level.
+                # Three of four inputs after max-unpooling are zero: without this factor the signal would fade
+                # level by level.
                 convolution.weight[:, :inputs].mul_(2.0)
         nn.init.zeros_(self.refiner.convs[-1].weight)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -84,7 +86,9 @@ class RefinedMatting(MattingModel):
         height, width = batch["image"].shape[-2:]
         image = pad_to_multiple(self.normalise(batch["image"]), self.multiple)
         trimap = pad_to_multiple(batch["trimap"].to(image.dtype) / 255, self.multiple)
-        logit = self.encoder_decoder(torch.cat([image, trimap], 1).contiguous(memory_format=self.memory_format))
+        logit = self.encoder_decoder(
+            torch.cat([image, trimap], 1).contiguous(memory_format=self.memory_format)
+        )
         coarse = probability(logit)
         if refine:
             logit = logit + self.refiner(image, coarse)

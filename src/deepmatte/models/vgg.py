@@ -41,17 +41,21 @@ def read_vgg16(source: str) -> Mapping[str, Tensor]:
     try:
         return torch.load(source, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"model.pretrained={source}: not a readable PyTorch state dict; give torchvision's vgg16-397923af.pth") from error
+        raise InputError(
+            f"model.pretrained={source}: not a readable PyTorch state dict; give torchvision's vgg16-397923af.pth"
+        ) from error
 
 
 @torch.no_grad()
 def load_vgg16(convolutions: Sequence[nn.Conv2d], state: Mapping[str, Tensor]) -> None:
     """Copy the 13 convolutions ``features.*`` of ``state`` into ``convolutions``.
 
-    The first one may have more input channels than the three colours: the weights of the others become zero, so that at the
-    start the network sees what VGG saw (the trimap's influence is learned).
+    The first one may have more input channels than the three colours: the weights of the others become zero,
+    so that at the start the network sees what VGG saw (the trimap's influence is learned).
     """
-    keys = sorted({int(key.split(".")[1]) for key in state if key.startswith("features.") and key.endswith(".weight")})
+    keys = sorted(
+        {int(key.split(".")[1]) for key in state if key.startswith("features.") and key.endswith(".weight")}
+    )
     if len(keys) != len(convolutions):
         found = f"the file has {len(keys)} convolutions `features.*`, VGG-16 has {len(convolutions)}"
         raise InputError(f"model.pretrained: {found}; give vgg16 without batch norm")
@@ -60,7 +64,9 @@ def load_vgg16(convolutions: Sequence[nn.Conv2d], state: Mapping[str, Tensor]) -
         kept = weight.shape[1]
         if convolution.weight[:, :kept].shape != weight.shape:
             shapes = f"{tuple(weight.shape)} in the file, {tuple(convolution.weight.shape)} in the model"
-            raise InputError(f"model.pretrained: features.{key}.weight is {shapes}; ImageNet weights need model.width=1")
+            raise InputError(
+                f"model.pretrained: features.{key}.weight is {shapes}; ImageNet weights need model.width=1"
+            )
         convolution.weight.zero_()
         convolution.weight[:, :kept] = weight
         assert convolution.bias is not None

@@ -14,9 +14,9 @@ from deepmatte.models.vgg import Blocks, load_vgg16, read_vgg16, vgg16_blocks
 class SegNet(nn.Module):
     """(N, 4, H, W) to a logit (N, 1, H, W); H and W are multiples of 16.
 
-    A 3x3 convolution makes three channels of colours and trimap. VGG-16's 13 convolutions follow, with a max-pool after each of
-    the first four blocks. The decoder has six convolutions, deconv6 1x1 and deconv5 to deconv1 5x5, and undoes the pools before
-    the last four of them. A 5x5 convolution predicts alpha.
+    A 3x3 convolution makes three channels of colours and trimap. VGG-16's 13 convolutions follow, with a
+    max-pool after each of the first four blocks. The decoder has six convolutions, deconv6 1x1 and deconv5 to
+    deconv1 5x5, and undoes the pools before the last four of them. A 5x5 convolution predicts alpha.
     """
 
     def __init__(self, blocks: Blocks, norm: Norm) -> None:
@@ -30,13 +30,18 @@ class SegNet(nn.Module):
         channels = 3
         self.blocks = nn.ModuleList()
         for block in blocks:
-            self.blocks.append(nn.Sequential(*(layer(i, o, 3) for i, o in zip((channels, *block), block, strict=False))))
+            self.blocks.append(
+                nn.Sequential(*(layer(i, o, 3) for i, o in zip((channels, *block), block, strict=False)))
+            )
             channels = block[-1]
         self.deconv6 = layer(channels, channels, 1)
-        # After the unpooling of level k the channels are those of block k; they leave with those of block k - 1.
+        # After the unpooling of level k the channels are those of block k; they leave with those of block k -
+        # 1.
         levels = [block[-1] for block in reversed(blocks[:-1])]
         self.deconv5 = layer(channels, levels[0], 5)
-        self.deconvs = nn.ModuleList(layer(i, o, 5) for i, o in zip(levels, [*levels[1:], levels[-1]], strict=True))
+        self.deconvs = nn.ModuleList(
+            layer(i, o, 5) for i, o in zip(levels, [*levels[1:], levels[-1]], strict=True)
+        )
         self.alpha = nn.Conv2d(levels[-1], 1, 5, padding=2)
 
     def convolutions(self) -> list[nn.Conv2d]:
@@ -63,8 +68,9 @@ class VggSegNet(RefinedMatting):
         width: factor of all channel counts but the three that enter VGG; 1 is VGG-16.
         norm: ``none``, or ``batch`` or ``group`` normalisation after each convolution of encoder and decoder.
         channels_last: keep activations with the channels innermost.
-        pretrained: ``imagenet``, the path of torchvision's VGG-16 weights, or None for random weights; needs ``width=1``. The entry
-            then hands the colours through, so that at the start VGG sees what it was trained on.
+        pretrained: ``imagenet``, the path of torchvision's VGG-16 weights, or None for random weights; needs
+            ``width=1``. The entry then hands the colours through, so that at the start VGG sees what it was
+            trained on.
 
     >>> sum(p.numel() for p in VggSegNet().encoder_decoder.parameters())
     25936880
@@ -72,7 +78,13 @@ class VggSegNet(RefinedMatting):
 
     multiple: ClassVar[int] = 16
 
-    def __init__(self, width: float = 1.0, norm: Norm = "none", channels_last: bool = False, pretrained: str | None = None) -> None:
+    def __init__(
+        self,
+        width: float = 1.0,
+        norm: Norm = "none",
+        channels_last: bool = False,
+        pretrained: str | None = None,
+    ) -> None:
         super().__init__()
         blocks = vgg16_blocks(width)
         self.encoder_decoder: SegNet = SegNet(blocks, norm)

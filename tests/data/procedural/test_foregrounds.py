@@ -49,7 +49,9 @@ def test_an_object_of_one_colour_has_that_colour_everywhere():
     alpha = np.zeros((40, 40))
     alpha[10:20, 12:30], alpha[9, 12:30] = 1, 0.3
     tint = np.array([0.8, 0.5, 0.1])
-    np.testing.assert_allclose(spread(alpha[..., None] * tint, alpha), np.broadcast_to(tint, (40, 40, 3)), atol=1e-9)
+    np.testing.assert_allclose(
+        spread(alpha[..., None] * tint, alpha), np.broadcast_to(tint, (40, 40, 3)), atol=1e-9
+    )
 
 
 def test_lens_blur_keeps_the_matting_equation():

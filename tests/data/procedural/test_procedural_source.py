@@ -59,7 +59,12 @@ def test_configuration_names_the_arguments_and_their_defaults():
     assert target == "deepmatte.data.procedural.ProceduralData"
     default = ProceduralData()
     made = ProceduralData(**config)
-    assert (made.num, made.seed, made.size, made.store.folder) == (default.num, default.seed, default.size, default.store.folder)
+    assert (made.num, made.seed, made.size, made.store.folder) == (
+        default.num,
+        default.seed,
+        default.size,
+        default.store.folder,
+    )
 
 
 def test_a_sample_depends_on_seed_split_and_index_alone(data, tmp_path):
@@ -80,7 +85,12 @@ def test_splits_share_no_foreground_no_background_and_no_name(data):
 
 def test_arrays_are_as_announced(data):
     colour, alpha = data.foregrounds("test").load(0)
-    assert (colour.shape, alpha.shape, colour.dtype, alpha.dtype) == ((64, 64, 3), (64, 64), np.uint8, np.uint8)
+    assert (colour.shape, alpha.shape, colour.dtype, alpha.dtype) == (
+        (64, 64, 3),
+        (64, 64),
+        np.uint8,
+        np.uint8,
+    )
     assert data.backgrounds("test").load(0).shape == (64, 64, 3)
     assert data.foregrounds("test").category(0) == "hair"
     assert data.foregrounds("test").names[0] == "hair_test_0000"
@@ -100,9 +110,13 @@ def test_a_damaged_file_is_drawn_anew(data, damage):
 def test_two_processes_that_prepare_at_once_share_one_folder(data, tmp_path):
     code = "import sys; from deepmatte.data.procedural import ProceduralData as P; print(P(0, 64, 3, 1, 1, sys.argv[1]).digest())"
     command = [sys.executable, "-c", code, str(tmp_path)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
     outputs = [process.communicate(timeout=120) for process in both]
-    assert [out.strip() for out, _ in outputs] == [ProceduralData(0, 64, 3, 1, 1, data.store.folder.parent).digest()] * 2, outputs
+    assert [out.strip() for out, _ in outputs] == [
+        ProceduralData(0, 64, 3, 1, 1, data.store.folder.parent).digest()
+    ] * 2, outputs
     files = [path.name for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 10
     assert all(name.endswith(".planes") and not name.startswith(".") for name in files)
@@ -117,7 +131,11 @@ def test_nothing_is_drawn_twice(data, monkeypatch):
 
 @pytest.mark.parametrize(
     ("arguments", "word"),
-    [({"size": 32}, "data.source.size"), ({"num_val": 0}, "data.source.num_val"), ({"seed": -1}, "data.source.seed")],
+    [
+        ({"size": 32}, "data.source.size"),
+        ({"num_val": 0}, "data.source.num_val"),
+        ({"seed": -1}, "data.source.seed"),
+    ],
 )
 def test_impossible_arguments_are_named(arguments, word):
     with pytest.raises(InputError, match=word):

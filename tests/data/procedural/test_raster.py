@@ -48,7 +48,9 @@ def test_sum_of_signed_coverage_is_the_shoelace_area_inside_the_window(corners):
     cover = polygon_coverage(points + 5, 30, 30)  # the whole polygon lies in the window
     x, y = points.T
     shoelace = 0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)
-    assert abs(cover.sum()) == pytest.approx(abs(shoelace), abs=30 * len(points) * 1e-6)  # 1e-6 for each edge in each row
+    assert abs(cover.sum()) == pytest.approx(
+        abs(shoelace), abs=30 * len(points) * 1e-6
+    )  # 1e-6 for each edge in each row
 
 
 def test_polygon_cut_by_the_border_equals_the_window_of_the_whole():

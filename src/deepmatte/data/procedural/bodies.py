@@ -31,7 +31,9 @@ class Body(NamedTuple):
         return np.clip(self.depth + 0.5, 0, 1)
 
 
-def blob(rng: Generator, size: int, centre: tuple[float, float], radii: tuple[float, float], wobble: float = 0.15) -> Body:
+def blob(
+    rng: Generator, size: int, centre: tuple[float, float], radii: tuple[float, float], wobble: float = 0.15
+) -> Body:
     """Return an ellipse with an irregular outline; ``centre`` and ``radii`` are (x, y) as fractions of ``size``."""
     half = size // 2  # the field is smooth: it is drawn at half the size
     y, x = (np.indices((half, half)) + 0.5) / half
@@ -51,7 +53,9 @@ def union(*bodies: Body) -> Body:
 def from_implicit(field: Array) -> Body:
     """Return the body where ``field`` > 0; its depth is the field over its slope at the edge, the distance transform farther away."""
     inside = (field > 0).astype(np.uint8)
-    signed = cv2.distanceTransform(inside, cv2.DIST_L2, 5).astype(np.float64) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+    signed = cv2.distanceTransform(inside, cv2.DIST_L2, 5).astype(np.float64) - cv2.distanceTransform(
+        1 - inside, cv2.DIST_L2, 5
+    )
     gy, gx = np.gradient(field)
     near = np.clip(field / np.maximum(np.hypot(gx, gy), 1e-9), -3, 3)
     depth = np.where(np.abs(signed) < 2.5, near, signed)
@@ -65,7 +69,9 @@ def roundness(body: Body, light: Array, thickness: float) -> Array:
     lean = np.clip(1 - body.depth / thickness, 0, 1) ** 1.5
     normal = np.stack([body.outward[..., 0] * lean, body.outward[..., 1] * lean], -1)
     upright = np.sqrt(np.maximum(1 - (normal**2).sum(-1), 0.05))
-    return 0.45 + 0.75 * np.maximum(normal[..., 0] * light[0] + normal[..., 1] * light[1] + upright * light[2], 0)
+    return 0.45 + 0.75 * np.maximum(
+        normal[..., 0] * light[0] + normal[..., 1] * light[1] + upright * light[2], 0
+    )
 
 
 def sample(rng: Generator, weight: Array, num: int) -> Array:
@@ -112,7 +118,11 @@ def post(rng: Generator, canvas: Canvas, start: Array, end: Array, width: float,
     y, x = np.indices((size, size)) + 0.5
     length = (x - start[0]) * along[0] + (y - start[1]) * along[1]
     across = (y - start[1]) * along[0] - (x - start[0]) * along[1]
-    inside = np.clip(np.minimum(width / 2 - np.abs(across), np.minimum(length, np.hypot(*(end - start)) - length)) + 0.5, 0, 1)
+    inside = np.clip(
+        np.minimum(width / 2 - np.abs(across), np.minimum(length, np.hypot(*(end - start)) - length)) + 0.5,
+        0,
+        1,
+    )
     stretch = (1.0, 6.0) if abs(along[0]) > abs(along[1]) else (6.0, 1.0)
     bend = np.sqrt(np.maximum(1 - np.minimum(np.abs(2 * across / width), 1) ** 2, 0))
     shade = 0.35 + 0.75 * bend - rng.uniform(-0.3, 0.3) * across / width

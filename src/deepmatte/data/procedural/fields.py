@@ -1,6 +1,7 @@
 """Random fields, palettes, light and colour: what every renderer draws from.
 
-Pixels are computed in double precision throughout, so that the quantised result does not depend on the machine's vector unit.
+Pixels are computed in double precision throughout, so that the quantised result does not depend on the
+machine's vector unit.
 """
 
 from __future__ import annotations
@@ -15,18 +16,50 @@ from scipy import ndimage
 Array = NDArray[np.float64]
 
 _NATURAL = (
-    *("1c1817", "34261e", "543a28", "795234", "9e7046", "c49c68", "dec49a", "ece2d0", "682c18", "964824", "5c5854", "8c8882"),
-    *("bab6b0", "e2e0dc", "3e4a26", "607036", "8a9656", "2c3e38", "5c7896", "96b2cc", "3a4c68", "aa4c3a", "cc8a6e", "b2a088"),
+    *(
+        "1c1817",
+        "34261e",
+        "543a28",
+        "795234",
+        "9e7046",
+        "c49c68",
+        "dec49a",
+        "ece2d0",
+        "682c18",
+        "964824",
+        "5c5854",
+        "8c8882",
+    ),
+    *(
+        "bab6b0",
+        "e2e0dc",
+        "3e4a26",
+        "607036",
+        "8a9656",
+        "2c3e38",
+        "5c7896",
+        "96b2cc",
+        "3a4c68",
+        "aa4c3a",
+        "cc8a6e",
+        "b2a088",
+    ),
 )
 NATURAL = np.array([[int(code[c : c + 2], 16) for c in (0, 2, 4)] for code in _NATURAL], np.float64) / 255
 """Colours (K, 3) of hair, fur, wood, stone, leaves, sky, brick and skin in sRGB."""
 
 
-def fractal(rng: Generator, size: int, beta: float = 2.0, stretch: tuple[float, float] = (1.0, 1.0), cutoff: float = 0.0) -> Array:
+def fractal(
+    rng: Generator,
+    size: int,
+    beta: float = 2.0,
+    stretch: tuple[float, float] = (1.0, 1.0),
+    cutoff: float = 0.0,
+) -> Array:
     """Return Gaussian noise (H, W) whose power falls as 1/f^beta, of mean 0 and standard deviation 1.
 
-    ``stretch`` (y, x) > 1 lengthens the grain along that axis; frequencies below ``cutoff`` (cycles per picture) are left out.
-    Natural photographs have beta of about 2 (Field 1987).
+    ``stretch`` (y, x) > 1 lengthens the grain along that axis; frequencies below ``cutoff`` (cycles per
+    picture) are left out. Natural photographs have beta of about 2 (Field 1987).
     """
     if beta >= 3 and not cutoff and size >= 128:  # nothing is left of the highest frequencies
         half = fractal(rng, size // 2, beta, stretch)
@@ -57,13 +90,19 @@ def warp(image: Array, dy: Array, dx: Array, mode: str = "reflect") -> Array:
 
 def blur(image: Array, sigma: float) -> Array:
     """Gaussian blur of an (H, W) or (H, W, C) array in double precision."""
-    return image if sigma <= 0 else cv2.GaussianBlur(image, (0, 0), float(sigma), borderType=cv2.BORDER_REFLECT_101)
+    return (
+        image
+        if sigma <= 0
+        else cv2.GaussianBlur(image, (0, 0), float(sigma), borderType=cv2.BORDER_REFLECT_101)
+    )
 
 
 def natural_palette(rng: Generator, num: int = 5) -> Array:
     """Return ``num`` related colours (num, 3), from dark to light, as an object or a scene of one kind has them."""
     anchor = NATURAL[rng.integers(len(NATURAL))]
-    others = NATURAL[np.argsort(np.abs(NATURAL - anchor).sum(1).round(6), kind="stable")[rng.integers(0, 12, num)]]
+    others = NATURAL[
+        np.argsort(np.abs(NATURAL - anchor).sum(1).round(6), kind="stable")[rng.integers(0, 12, num)]
+    ]
     mixed = anchor + (others - anchor) * rng.uniform(0.2, 1.0, (num, 1)) + rng.normal(0, 0.03, (num, 3))
     mixed *= np.linspace(0.6, 1.3, num)[:, None]
     return sorted_by_luma(np.clip(mixed, 0.02, 0.97))
@@ -76,13 +115,17 @@ def sorted_by_luma(colours: Array) -> Array:
 
 def luma(colours: Array) -> Array:
     """Return the luma (...) of colours (..., 3), with the weights of Rec. 601."""
-    return 0.299 * colours[..., 0] + 0.587 * colours[..., 1] + 0.114 * colours[..., 2]  # no BLAS: the same on every machine
+    return (
+        0.299 * colours[..., 0] + 0.587 * colours[..., 1] + 0.114 * colours[..., 2]
+    )  # no BLAS: the same on every machine
 
 
 def one_hue(palette: Array) -> Array:
     """Return the palette (K, 3) with its colours drawn towards their common hue, as the tones of one coat of hair are."""
     grey = luma(palette)[:, None]
-    return np.clip(grey + 0.35 * (palette - grey) + 0.65 * (palette - grey).mean(0) * grey / grey.mean(), 0, 1)
+    return np.clip(
+        grey + 0.35 * (palette - grey) + 0.65 * (palette - grey).mean(0) * grey / grey.mean(), 0, 1
+    )
 
 
 def ramp(palette: Array, position: Array) -> Array:
@@ -94,7 +137,10 @@ def ramp(palette: Array, position: Array) -> Array:
 
 def textured(rng: Generator, size: int, palette: Array, beta: float | None = None) -> Array:
     """Return a mottled material (H, W, 3) in the colours of ``palette``: coarse patches, fine grain, a tinge of colour noise."""
-    position = unit(0.7 * fractal(rng, size, beta or rng.uniform(1.6, 2.8)) + 0.25 * fractal(rng, size, 1.0, cutoff=size / 40))
+    position = unit(
+        0.7 * fractal(rng, size, beta or rng.uniform(1.6, 2.8))
+        + 0.25 * fractal(rng, size, 1.0, cutoff=size / 40)
+    )
     tinge = 0.03 * np.stack([fractal(rng, size, 2.0) for _ in range(3)], -1)
     return np.clip(ramp(palette, position) + tinge, 0, 1)
 
@@ -118,7 +164,9 @@ def grain(rng: Generator, image: Array, strength: float) -> Array:
     """Return ``image`` (H, W, 3) with sensor-like noise: stronger in luma than in chroma, slightly correlated."""
     height, width = image.shape[:2]
     noise = blur(rng.standard_normal((height, width)), 0.6) * 1.8
-    chroma = cv2.resize(rng.standard_normal((height // 2, width // 2, 3)), (width, height), interpolation=cv2.INTER_LINEAR)
+    chroma = cv2.resize(
+        rng.standard_normal((height // 2, width // 2, 3)), (width, height), interpolation=cv2.INTER_LINEAR
+    )
     amplitude = strength * (0.5 + 0.7 * np.sqrt(luma(image)))
     return np.clip(image + amplitude[..., None] * (noise[..., None] + 0.5 * chroma), 0, 1)
 
@@ -126,7 +174,8 @@ def grain(rng: Generator, image: Array, strength: float) -> Array:
 def spread(premultiplied: Array, alpha: Array) -> Array:
     """Return the colour (H, W, 3) that is ``premultiplied / alpha`` where alpha > 0 and fades smoothly into its neighbours' elsewhere.
 
-    Resizing or compositing the result gives no dark fringes. Works from a pyramid of area averages, coarse to fine.
+    Resizing or compositing the result gives no dark fringes. Works from a pyramid of area averages, coarse to
+    fine.
     """
     height, width = alpha.shape
     weight = np.where(alpha > 1e-4, alpha, 0.0)
@@ -134,7 +183,10 @@ def spread(premultiplied: Array, alpha: Array) -> Array:
         return premultiplied / np.maximum(alpha, 1e-4)[..., None]
     colour = np.where(weight[..., None] > 0, premultiplied, 0.0)
     half = ((width + 1) // 2, (height + 1) // 2)
-    coarse = spread(cv2.resize(colour, half, interpolation=cv2.INTER_AREA), cv2.resize(weight, half, interpolation=cv2.INTER_AREA))
+    coarse = spread(
+        cv2.resize(colour, half, interpolation=cv2.INTER_AREA),
+        cv2.resize(weight, half, interpolation=cv2.INTER_AREA),
+    )
     coarse = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     known = (weight > 0)[..., None]
     return np.where(known, premultiplied / np.maximum(alpha, 1e-4)[..., None], coarse)

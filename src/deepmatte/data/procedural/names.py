@@ -38,7 +38,11 @@ def is_photograph(index: int) -> bool:
 
 def background_kind(split: str, index: int) -> str:
     """Return the photograph or the kind of scene that background number ``index`` of ``split`` shows."""
-    return photographs.kind(split, index // 2) if is_photograph(index) else SCENE_NAMES[(index // 2) % len(SCENE_NAMES)]
+    return (
+        photographs.kind(split, index // 2)
+        if is_photograph(index)
+        else SCENE_NAMES[(index // 2) % len(SCENE_NAMES)]
+    )
 
 
 def foreground_name(split: str, index: int) -> str:

@@ -78,8 +78,14 @@ def _solid(rng: Generator, size: int, palette: Array) -> Canvas:
         cover = body.coverage
         if rng.random() < 0.4:
             cover = cover * (1 - blob(rng, size, centre, tuple(rng.uniform(0.05, 0.1, 2)), 0.2).coverage)
-        surface = cloth(rng, size, palette) if rng.random() < 0.4 else swirl(rng, textured(rng, size, palette), 6 * k)
-        canvas.over(np.clip(surface * roundness(body, light, rng.uniform(40, 120) * k)[..., None], 0, 1), cover)
+        surface = (
+            cloth(rng, size, palette)
+            if rng.random() < 0.4
+            else swirl(rng, textured(rng, size, palette), 6 * k)
+        )
+        canvas.over(
+            np.clip(surface * roundness(body, light, rng.uniform(40, 120) * k)[..., None], 0, 1), cover
+        )
     return canvas
 
 
@@ -91,7 +97,10 @@ def twigs(rng: Generator, size: int, palette: Array, num: int = 5) -> Canvas:
     for _ in range(num):
         start = np.array([rng.uniform(0.1, 0.9), 1.02]) * size
         heading = -np.pi / 2 + rng.normal(0, 0.4) + np.cumsum(rng.normal(0, 0.07, 24))
-        path = start + np.cumsum(np.stack([np.cos(heading), np.sin(heading)], -1), 0) * rng.uniform(220, 430) * k / 24
+        path = (
+            start
+            + np.cumsum(np.stack([np.cos(heading), np.sin(heading)], -1), 0) * rng.uniform(220, 430) * k / 24
+        )
         bark = np.clip(ramp(palette, 0.3 + 0.3 * rng.random(24))[None] * 0.8, 0, 1)
         canvas.strands(path[None], (np.linspace(rng.uniform(3, 7), 1.0, 24) * k)[None], bark)
         for at in rng.integers(4, 24, rng.integers(14, 30)):
@@ -100,13 +109,20 @@ def twigs(rng: Generator, size: int, palette: Array, num: int = 5) -> Canvas:
     return canvas
 
 
-def _leaf(rng: Generator, canvas: Canvas, root: Array, angle: float, length: float, surface: Array, palette: Array) -> None:
+def _leaf(
+    rng: Generator, canvas: Canvas, root: Array, angle: float, length: float, surface: Array, palette: Array
+) -> None:
     """Paint a pointed leaf with a lighter and a darker half and its midrib."""
     s = np.linspace(0, 1, 14)
     bend = angle + rng.normal(0, 0.5) * (s - 0.3)
     rib = root + np.cumsum(np.stack([np.cos(bend), np.sin(bend)], -1), 0) * length / len(s)
     normal = np.stack([-np.sin(bend), np.cos(bend)], -1)
-    half = length * rng.uniform(0.12, 0.3) * np.sin(np.pi * s**0.8)[:, None] * (1 + 0.06 * np.sin(s * rng.uniform(20, 60)))[:, None]
+    half = (
+        length
+        * rng.uniform(0.12, 0.3)
+        * np.sin(np.pi * s**0.8)[:, None]
+        * (1 + 0.06 * np.sin(s * rng.uniform(20, 60)))[:, None]
+    )
     tone = rng.uniform(0.6, 1.25)
     for side, shade in ((1, 1.1), (-1, 0.85)):
         edge = np.concatenate([rib, (rib + side * half * normal * rng.uniform(0.7, 1.1))[::-1]])

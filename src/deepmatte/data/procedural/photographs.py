@@ -1,9 +1,10 @@
 """Backgrounds cut from the photographs inside the scikit-image and scikit-learn wheels; nothing is downloaded.
 
-A photograph belongs to one split only, so that crops of it can't leak from training into a test. Licences, as the two packages
-state them: astronaut (NASA) and hubble_deep_field (NASA) public domain; rocket (SpaceX) released into the public domain; chelsea
-(Stefan van der Walt) and coffee (Rachel Michetti) CC0; brick, grass, gravel (CC0 Textures) CC0; china (danielbuechele, Flickr)
-and flower (vultilion, Flickr) CC BY 2.0. deepmatte contains none of the files: it reads them where pip has put them.
+A photograph belongs to one split only, so that crops of it can't leak from training into a test. Licences, as
+the two packages state them: astronaut (NASA) and hubble_deep_field (NASA) public domain; rocket (SpaceX)
+released into the public domain; chelsea (Stefan van der Walt) and coffee (Rachel Michetti) CC0; brick, grass,
+gravel (CC0 Textures) CC0; china (danielbuechele, Flickr) and flower (vultilion, Flickr) CC BY 2.0. deepmatte
+contains none of the files: it reads them where pip has put them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ from deepmatte.data.procedural.fields import Array, luma, natural_palette, ramp,
 from deepmatte.errors import InputError
 
 PHOTOGRAPHS = {
-    "train": ("astronaut.png", "coffee.png", "chelsea.png", "brick.png", "hubble_deep_field.jpg", "grass.png"),
+    "train": (
+        "astronaut.png",
+        "coffee.png",
+        "chelsea.png",
+        "brick.png",
+        "hubble_deep_field.jpg",
+        "grass.png",
+    ),
     "val": ("rocket.jpg", "gravel.png"),
     "test": ("china.jpg", "flower.jpg"),
 }
@@ -37,7 +45,9 @@ def photograph(name: str) -> Array:
     path = Path(spec.origin).parent / folder / name if spec and spec.origin else Path(name)
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if pixels is None:
-        raise InputError(f"{path}: the photograph that {package} installs is missing or unreadable: reinstall {package}")
+        raise InputError(
+            f"{path}: the photograph that {package} installs is missing or unreadable: reinstall {package}"
+        )
     pixels = pixels.astype(np.float64) / 255
     return pixels[..., 0] if (pixels[..., :1] == pixels).all() else pixels
 

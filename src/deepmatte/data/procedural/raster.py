@@ -1,8 +1,9 @@
 """Exact area coverage of polygons and tapering strands on a pixel grid.
 
-Coordinates are (x, y) in pixels; pixel (i, j) of row i is the unit square [j, j + 1] x [i, i + 1]. A shape's coverage of a pixel
-is the exact area of their intersection (to 1e-6), for widths far below a pixel too. Shapes are painted back to
-front by the "over" operator: where two of them share a pixel, their coverages combine as if independent, 1 - (1 - a)(1 - b).
+Coordinates are (x, y) in pixels; pixel (i, j) of row i is the unit square [j, j + 1] x [i, i + 1]. A shape's
+coverage of a pixel is the exact area of their intersection (to 1e-6), for widths far below a pixel too.
+Shapes are painted back to front by the "over" operator: where two of them share a pixel, their coverages
+combine as if independent, 1 - (1 - a)(1 - b).
 """
 
 from __future__ import annotations
@@ -31,7 +32,14 @@ class Canvas:
     def strands(self, points: Array, widths: Array, colours: Array, opacity: float = 1.0) -> None:
         """Paint N strands in order: ``points`` (N, T, 2), ``widths`` (N, T) in pixels, ``colours`` (N, T, 3)."""
         left, right = outline(points, widths)
-        _paint_strands(left, right, np.ascontiguousarray(colours, np.float64), float(opacity), self.premultiplied, self.alpha)
+        _paint_strands(
+            left,
+            right,
+            np.ascontiguousarray(colours, np.float64),
+            float(opacity),
+            self.premultiplied,
+            self.alpha,
+        )
 
     def polygon(self, points: Array, colour: Array, opacity: float = 1.0, gain: float | Array = 1.0) -> None:
         """Paint one simple polygon (M, 2) in ``gain`` x ``colour``: (3,), or a texture (H, W, 3) of the canvas' size."""
@@ -94,7 +102,8 @@ def _add_edge(xa, ya, xb, yb, cover, top, left, bottom, right):
             t = column + 1.0 - x0
             if t <= 0:
                 continue
-            # The mean over the edge's piece in this row of how much of the pixel lies to its right; a narrow quotient would cancel.
+            # The mean over the edge's piece in this row of how much of the pixel lies to its right; a narrow
+            # quotient would cancel.
             mean = min(t, 1.0) if x1 - x0 < 1e-6 else (_ramp(t) - _ramp(column + 1.0 - x1)) / (x1 - x0)
             cover[row, column] += sign * (y1 - y0) * mean
 
@@ -110,7 +119,12 @@ def _paint_strands(left, right, colours, opacity, premultiplied, alpha):
     for n in range(left.shape[0]):
         count = 0
         for t in range(left.shape[1] - 1):
-            corners[0], corners[1], corners[2], corners[3] = left[n, t], left[n, t + 1], right[n, t + 1], right[n, t]
+            corners[0], corners[1], corners[2], corners[3] = (
+                left[n, t],
+                left[n, t + 1],
+                right[n, t + 1],
+                right[n, t],
+            )
             x0, x1 = max(int(np.floor(corners[:, 0].min())), 0), min(int(np.ceil(corners[:, 0].max())), size)
             y0, y1 = max(int(np.floor(corners[:, 1].min())), 0), min(int(np.ceil(corners[:, 1].max())), size)
             if x1 <= x0 or y1 <= y0:

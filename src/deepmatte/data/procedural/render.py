@@ -52,13 +52,18 @@ def _backdrop(rng: Generator, split: str, index: int, size: int) -> tuple[Array,
 def background_palette(seed: int, split: str, index: int, size: int) -> Array:
     """Return the palette (5, 3) of background number ``index`` without drawing it."""
     rng = generator(seed, split, 1, index)
-    return photographs.palette_of(photographs.crop(rng, split, index // 2, size)) if is_photograph(index) else natural_palette(rng)
+    return (
+        photographs.palette_of(photographs.crop(rng, split, index // 2, size))
+        if is_photograph(index)
+        else natural_palette(rng)
+    )
 
 
 def foreground(seed: int, split: str, index: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return the colours uint8 (H, W, 3) and the alpha uint8 (H, W) of foreground number ``index`` of a split.
 
-    Three foregrounds in ten are camouflaged: they are painted in the colours of the background of the same number.
+    Three foregrounds in ten are camouflaged: they are painted in the colours of the background of the same
+    number.
     """
     rng = generator(seed, split, 0, index)
     palette = natural_palette(rng)

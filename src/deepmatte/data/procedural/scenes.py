@@ -7,7 +7,19 @@ import numpy as np
 from numpy.random import Generator
 
 from deepmatte.data.procedural.bodies import cloth, swirl
-from deepmatte.data.procedural.fields import Array, blur, fractal, grain, natural_palette, ramp, random_light, relief, textured, unit, warp
+from deepmatte.data.procedural.fields import (
+    Array,
+    blur,
+    fractal,
+    grain,
+    natural_palette,
+    ramp,
+    random_light,
+    relief,
+    textured,
+    unit,
+    warp,
+)
 from deepmatte.data.procedural.optics import disc, twigs
 from deepmatte.data.procedural.raster import Canvas
 
@@ -22,7 +34,11 @@ def clutter(rng: Generator, size: int, palette: Array) -> Array:
     for _ in range(220):
         radius = 9 * k / rng.uniform(0.04, 1.0)
         centre, corners = rng.uniform(0, size, 2), rng.integers(3, 40)
-        angle = np.sort(rng.uniform(0, 2 * np.pi, corners)) if corners < 9 else np.linspace(0, 2 * np.pi, corners, endpoint=False)
+        angle = (
+            np.sort(rng.uniform(0, 2 * np.pi, corners))
+            if corners < 9
+            else np.linspace(0, 2 * np.pi, corners, endpoint=False)
+        )
         stretch = rng.uniform(0.35, 1.0)
         spin = rng.uniform(0, np.pi)
         bumps = [rng.normal() / j * np.cos(j * angle + rng.uniform(0, 6)) for j in range(2, 6)]
@@ -50,7 +66,10 @@ def thicket(rng: Generator, size: int, palette: Array) -> Array:
 def _blades(rng: Generator, canvas: Canvas, palette: Array) -> None:
     """Paint blades of grass."""
     num, k, t = 900, canvas.size / 512, np.linspace(0, 1, 6)
-    root = np.stack([rng.uniform(-20 * k, canvas.size + 20 * k, num), np.sort(rng.uniform(0.35, 1.2, num)) * canvas.size], -1)
+    root = np.stack(
+        [rng.uniform(-20 * k, canvas.size + 20 * k, num), np.sort(rng.uniform(0.35, 1.2, num)) * canvas.size],
+        -1,
+    )
     lean = rng.normal(0, 0.35, num)[:, None] * (0.3 + t) + 0.2
     reach = rng.uniform(50, 150, (num, 1)) * k
     points = root[:, None] + np.stack([np.sin(lean) * t * reach, -np.cos(lean) * t * reach], -1)
@@ -88,7 +107,11 @@ def planks(rng: Generator, size: int, palette: Array) -> Array:
     board = np.floor(x / width).astype(int)
     offset = rng.uniform(0, 400, 64)[board % 64]
     bend = fractal(rng, size, 3.2, stretch=(5.0, 1.0))
-    rings = np.sin((x + offset * 3) * rng.uniform(0.1, 0.3) / k + 2.2 * bend + 0.01 * rng.normal(size=64)[board % 64] * y / k)
+    rings = np.sin(
+        (x + offset * 3) * rng.uniform(0.1, 0.3) / k
+        + 2.2 * bend
+        + 0.01 * rng.normal(size=64)[board % 64] * y / k
+    )
     fibre = fractal(rng, size, 1.3, stretch=(14.0, 1.0))
     tone = 0.5 + 0.13 * rings + 0.12 * fibre + 0.12 * rng.normal(size=64)[board % 64]
     joint = np.clip((0.5 - np.abs((x / width) % 1 - 0.5)) * width / (2 * k), 0.25, 1)
@@ -100,8 +123,13 @@ def landscape(rng: Generator, size: int, palette: Array) -> Array:
     """Ridges that fade into the haze under a cloudy sky."""
     y = np.indices((size, size), dtype=np.float64)[0] / size
     sky = natural_palette(rng)[-1] * 0.3 + np.array([0.45, 0.55, 0.68]) * rng.uniform(0.6, 1.1)
-    clouds = unit(warp(fractal(rng, size, 2.8, stretch=(0.7, 1.6)), *(12 * fractal(rng, size, 3.0) for _ in range(2))), 1.6)
-    image = sky * (0.75 + 0.35 * y)[..., None] * (1 - 0.55 * clouds[..., None]) + 0.55 * clouds[..., None] * rng.uniform(0.7, 1.0)
+    clouds = unit(
+        warp(fractal(rng, size, 2.8, stretch=(0.7, 1.6)), *(12 * fractal(rng, size, 3.0) for _ in range(2))),
+        1.6,
+    )
+    image = sky * (0.75 + 0.35 * y)[..., None] * (1 - 0.55 * clouds[..., None]) + 0.55 * clouds[
+        ..., None
+    ] * rng.uniform(0.7, 1.0)
     num = rng.integers(3, 6)
     for n in range(num):
         near = (n + 1) / num
@@ -147,5 +175,7 @@ def photographed(rng: Generator, image: Array) -> Array:
     """Return a background as the camera sees it: two in five out of focus, all a little soft and noisy."""
     scale = image.shape[0] / 512
     if rng.random() < 0.4:
-        image = cv2.filter2D(image, -1, disc(rng.uniform(1.0, 6.0) * scale), borderType=cv2.BORDER_REFLECT_101)
+        image = cv2.filter2D(
+            image, -1, disc(rng.uniform(1.0, 6.0) * scale), borderType=cv2.BORDER_REFLECT_101
+        )
     return grain(rng, np.clip(blur(image, rng.uniform(0.3, 0.7)), 0, 1), rng.uniform(0.004, 0.015))

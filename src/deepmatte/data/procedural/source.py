@@ -67,7 +67,9 @@ class ForegroundSet(_Rendered):
     def load(self, index: int) -> tuple[Pixels, Pixels]:
         """Return the colours uint8 (H, W, 3), defined also where alpha is 0, and alpha uint8 (H, W), 255 = opaque; read-only."""
         planes, num = self.planes(index), self.side**2
-        return planes[: 3 * num].reshape(self.side, self.side, 3), planes[3 * num :].reshape(self.side, self.side)
+        return planes[: 3 * num].reshape(self.side, self.side, 3), planes[3 * num :].reshape(
+            self.side, self.side
+        )
 
     def category(self, index: int) -> str:
         """Return the kind of a foreground: hair, fur, feather, glass and so on."""
@@ -100,7 +102,8 @@ class BackgroundSet(_Rendered):
 class ProceduralData:
     """The embedded benchmark. ``size`` is the side of every picture in pixels; each split has as many backgrounds as foregrounds.
 
-    A sample depends on (version, seed, split, index, size) alone, not on how many there are: a longer split begins with the shorter one.
+    A sample depends on (version, seed, split, index, size) alone, not on how many there are: a longer split
+    begins with the shorter one.
     """
 
     name = "procedural"
@@ -116,13 +119,17 @@ class ProceduralData:
         cache_dir: str | Path | None = None,
     ) -> None:
         if size < 64:
-            raise InputError(f"data.source.size: {size} is too small to draw hair in: give 64 or more (512 is the benchmark)")
+            raise InputError(
+                f"data.source.size: {size} is too small to draw hair in: give 64 or more (512 is the benchmark)"
+            )
         if seed < 0:
             raise InputError(f"data.source.seed: {seed} is negative: give 0 or more")
         self.num = {"train": num_train, "val": num_val, "test": num_test}
         for split, num in self.num.items():
             if num < 1:
-                raise InputError(f"data.source.num_{split}: {num} foregrounds make no {split} split: give 1 or more")
+                raise InputError(
+                    f"data.source.num_{split}: {num} foregrounds make no {split} split: give 1 or more"
+                )
         self.seed, self.size = seed, size
         folder = Path(cache_dir).expanduser() if cache_dir else default_folder("procedural")
         self.store = Store(folder / f"{VERSION}-{seed}-{size}")
@@ -140,12 +147,17 @@ class ProceduralData:
     def digest(self, splits: tuple[str, ...] = SPLITS) -> str:
         """Return the checksum (16 hex digits) of all pixels and names of ``splits``; renders what is missing."""
         self.prepare(splits)
-        return hashlib.sha256("".join(samples.digest() for samples in self._sets(splits)).encode()).hexdigest()[:16]
+        return hashlib.sha256(
+            "".join(samples.digest() for samples in self._sets(splits)).encode()
+        ).hexdigest()[:16]
 
-    def prepare(self, splits: tuple[str, ...] = SPLITS, num_workers: int | None = None, progress: bool = True) -> int:
+    def prepare(
+        self, splits: tuple[str, ...] = SPLITS, num_workers: int | None = None, progress: bool = True
+    ) -> int:
         """Render what the store lacks, showing a progress bar, and return how many samples that were.
 
-        Ctrl-C loses only the samples in work. Processes that prepare at once start at different places, so that they share the work.
+        Ctrl-C loses only the samples in work. Processes that prepare at once start at different places, so
+        that they share the work.
         """
         jobs = [
             (samples, index)

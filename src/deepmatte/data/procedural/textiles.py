@@ -28,7 +28,14 @@ def net(rng: Generator, size: int, palette: Array) -> Layer:
         [[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]]
     )
     bead = np.linspace(-0.9, 0.9, 5)[None, :, None] * width * np.array([1.0, 0.3])
-    _cord(rng, canvas, _sagged(knots, sag)[:, None] + bead, width * 2.0 * np.sqrt(1.02 - np.linspace(-1, 1, 5) ** 2), palette, light)
+    _cord(
+        rng,
+        canvas,
+        _sagged(knots, sag)[:, None] + bead,
+        width * 2.0 * np.sqrt(1.02 - np.linspace(-1, 1, 5) ** 2),
+        palette,
+        light,
+    )
     _trim(rng, canvas, width * 2.2, palette, light)
     beam(rng, canvas, palette)
     return finish(rng, canvas)
@@ -46,24 +53,38 @@ def _sagged(points: Array, sag: Array) -> Array:
     return points + top * (1 - py) + bottom * py
 
 
-def _cord(rng: Generator, canvas: Canvas, points: Array, width: float | Array, palette: Array, light: Array) -> None:
+def _cord(
+    rng: Generator, canvas: Canvas, points: Array, width: float | Array, palette: Array, light: Array
+) -> None:
     """Paint cords (N, T, 2), their colour varying with the twist and the light where they are."""
     num, steps = points.shape[:2]
     x, y = np.clip(points, 0, canvas.size - 1).astype(int).transpose(2, 0, 1)
     twist = 0.5 + 0.2 * rng.normal(size=(num, steps)) + 0.15 * rng.normal(size=(num, 1))
     colours = np.clip(ramp(palette, twist) * light[y, x][..., None], 0, 1)
-    canvas.strands(points, np.broadcast_to(width, (num, steps)) * rng.uniform(0.85, 1.15, (num, steps)), colours)
+    canvas.strands(
+        points, np.broadcast_to(width, (num, steps)) * rng.uniform(0.85, 1.15, (num, steps)), colours
+    )
 
 
 def _trim(rng: Generator, canvas: Canvas, width: float, palette: Array, light: Array) -> None:
     """Cut the canvas to an irregular piece, and sew a rope along its edge."""
     size = canvas.size
-    piece = blob(rng, size, (rng.uniform(0.35, 0.65), rng.uniform(0.35, 0.5)), (rng.uniform(0.26, 0.44), rng.uniform(0.26, 0.44)), 0.25)
+    piece = blob(
+        rng,
+        size,
+        (rng.uniform(0.35, 0.65), rng.uniform(0.35, 0.5)),
+        (rng.uniform(0.26, 0.44), rng.uniform(0.26, 0.44)),
+        0.25,
+    )
     canvas.alpha *= piece.coverage
     canvas.premultiplied *= piece.coverage[..., None]
-    outlines, _ = cv2.findContours((piece.depth > 0).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outlines, _ = cv2.findContours(
+        (piece.depth > 0).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
     path = max(outlines, key=len)[:, 0].astype(np.float64) + 0.5
-    smooth = np.stack([np.convolve(np.pad(path[:, c], 6, mode="wrap"), np.full(13, 1 / 13), "valid") for c in (0, 1)], -1)[::3]
+    smooth = np.stack(
+        [np.convolve(np.pad(path[:, c], 6, mode="wrap"), np.full(13, 1 / 13), "valid") for c in (0, 1)], -1
+    )[::3]
     _cord(rng, canvas, np.concatenate([smooth, smooth[:1]])[None], width, palette, light)
 
 
@@ -81,9 +102,9 @@ def lace(rng: Generator, size: int, palette: Array) -> Layer:
     thread = 0.5 + 0.5 * np.sin(2 * np.pi * (u + 0.4 * v) / (2.9 * k)) * np.sin(2 * np.pi * v / (3.3 * k))
     alpha = np.maximum(stitched * (0.8 + 0.2 * thread), ground * 0.95) * _hem(rng, u, v, size, cell, k)
     shade = relief(2.0 * k * stitched + 0.8 * folds, random_light(rng), 0.7) * (0.82 + 0.25 * thread)
-    colour = (palette[rng.integers(1, 5)] if rng.random() < 0.6 else np.array([0.93, 0.92, 0.88])) * (0.9 + 0.08 * fractal(rng, size, 2.0))[
-        ..., None
-    ]
+    colour = (palette[rng.integers(1, 5)] if rng.random() < 0.6 else np.array([0.93, 0.92, 0.88])) * (
+        0.9 + 0.08 * fractal(rng, size, 2.0)
+    )[..., None]
     canvas.over(np.clip(colour * shade[..., None], 0, 1), np.clip(alpha, 0, 1))
     beam(rng, canvas, palette)
     return finish(rng, canvas)

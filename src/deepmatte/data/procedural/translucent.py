@@ -1,7 +1,8 @@
 """Glass, veils and smoke: partial alpha over large areas.
 
-Glass doesn't refract here: the matting equation has no refraction. What it shows is what the equation can express: absorption, the
-brightening of a thin wall towards its outline (Beer-Lambert along the chord), and reflections of windows and lamps.
+Glass doesn't refract here: the matting equation has no refraction. What it shows is what the equation can
+express: absorption, the brightening of a thin wall towards its outline (Beer-Lambert along the chord), and
+reflections of windows and lamps.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ PROFILES = {
         [0.0, 0.1, 0.25, 0.4, 0.5, 0.53, 0.6, 0.88, 0.93, 0.96, 1.0],
         [0.17, 0.19, 0.21, 0.2, 0.12, 0.03, 0.016, 0.016, 0.04, 0.13, 0.15],
     ),
-    "bottle": ([0.0, 0.06, 0.07, 0.25, 0.38, 0.45, 0.95, 1.0], [0.05, 0.05, 0.04, 0.045, 0.12, 0.14, 0.14, 0.12]),
+    "bottle": (
+        [0.0, 0.06, 0.07, 0.25, 0.38, 0.45, 0.95, 1.0],
+        [0.05, 0.05, 0.04, 0.045, 0.12, 0.14, 0.14, 0.12],
+    ),
     "bulb": ([0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0], [0.02, 0.1, 0.2, 0.24, 0.22, 0.14, 0.06, 0.05]),
 }
 """Radius over height, both as fractions of the vessel's height, from the top."""
@@ -61,7 +65,8 @@ def _vessel(rng: Generator, canvas: Canvas, centre: float, palette: Array) -> No
     streaks = 0.04 * fractal(rng, size, 2.5, stretch=(4.0, 1.0)) * (1 - u**2)
     side = 0.85 + 0.35 * u * rng.choice([-1, 1])
     canvas.over(
-        np.clip(tint * (side + 2 * streaks)[..., None] * (1 - 0.45 * u[..., None] ** 8), 0, 1), np.clip(absorbed + streaks, 0, 0.93) * cover
+        np.clip(tint * (side + 2 * streaks)[..., None] * (1 - 0.45 * u[..., None] ** 8), 0, 1),
+        np.clip(absorbed + streaks, 0, 0.93) * cover,
     )
     _reflections(rng, canvas, u, v, cover)
     _rims(rng, canvas, centre, top, height, radius, tint)
@@ -73,11 +78,15 @@ def _liquid(rng: Generator, canvas: Canvas, u: Array, v: Array, cover: Array, pa
         return
     level = rng.uniform(0.25, 0.6)
     edge = level + 0.018 * np.sqrt(np.maximum(1 - u**2, 0))
-    filled = np.clip((v[:, None] - edge) * canvas.size * 0.7 + 0.5, 0, 1) * np.clip((0.94 - v[:, None]) * canvas.size * 0.7, 0, 1)
+    filled = np.clip((v[:, None] - edge) * canvas.size * 0.7 + 0.5, 0, 1) * np.clip(
+        (0.94 - v[:, None]) * canvas.size * 0.7, 0, 1
+    )
     colour = palette[rng.integers(len(palette))]
     depth = np.sqrt(np.maximum(1 - (0.96 * u) ** 2, 0.02))
     alpha = 1 - (1 - rng.uniform(0.35, 0.8)) ** depth if rng.random() < 0.5 else np.ones_like(depth)
-    canvas.over(np.clip(colour * (0.7 + 0.5 * depth[..., None]), 0, 1), alpha * filled * cover * (np.abs(u) < 0.97))
+    canvas.over(
+        np.clip(colour * (0.7 + 0.5 * depth[..., None]), 0, 1), alpha * filled * cover * (np.abs(u) < 0.97)
+    )
     ring = np.exp(-((((v[:, None] - edge) * canvas.size) / 1.6) ** 2)) * cover
     canvas.over(np.clip(colour * 0.5 + 0.4, 0, 1), 0.6 * ring)
 
@@ -92,17 +101,24 @@ def _reflections(rng: Generator, canvas: Canvas, u: Array, v: Array, cover: Arra
         span = 0.5 * (np.tanh((long - np.abs(v - middle)) / 0.02) + 1)[:, None]
         if rng.random() < 0.4:
             span = span * np.clip(np.abs(v - middle) / 0.012, 0, 1)[:, None] ** 2
-        canvas.over(np.clip(np.array([1.0, 0.99, 0.96]) * rng.uniform(0.85, 1.05), 0, 1), rng.uniform(0.15, 0.85) * band * span * cover)
+        canvas.over(
+            np.clip(np.array([1.0, 0.99, 0.96]) * rng.uniform(0.85, 1.05), 0, 1),
+            rng.uniform(0.15, 0.85) * band * span * cover,
+        )
 
 
-def _rims(rng: Generator, canvas: Canvas, centre: float, top: float, height: float, radius: Array, tint: Array) -> None:
+def _rims(
+    rng: Generator, canvas: Canvas, centre: float, top: float, height: float, radius: Array, tint: Array
+) -> None:
     """Paint the mouth and the foot: ellipses as strands, bright in front."""
     phase = np.linspace(0, 2 * np.pi, 90)
     k = canvas.size / 512
     for y in (top + 2 * k, top + height - 4 * k):
         r = radius[int(np.clip(y + 3, 0, canvas.size - 1))]
         ring = np.stack([centre + r * np.cos(phase), y + rng.uniform(0.05, 0.1) * r * np.sin(phase)], -1)
-        colour = np.clip(tint * 0.6 + 0.5 * (0.5 + 0.5 * np.sin(3 * phase + rng.uniform(0, 6)))[:, None] ** 2, 0, 1)
+        colour = np.clip(
+            tint * 0.6 + 0.5 * (0.5 + 0.5 * np.sin(3 * phase + rng.uniform(0, 6)))[:, None] ** 2, 0, 1
+        )
         canvas.strands(ring[None], np.full((1, 90), rng.uniform(1.5, 3.5) * k), colour[None], opacity=0.75)
 
 
@@ -114,7 +130,9 @@ def veil(rng: Generator, size: int, palette: Array) -> Layer:
         angle = rng.uniform(-0.6, 0.6)
         across = np.cos(angle) * (x - size / 2) + np.sin(angle) * (y - size / 2)
         bent = across + 22 * k * fractal(rng, size, 4.0) + 0.15 * rng.normal() * (y - size / 2)
-        folds = _folds(rng, bent / (rng.uniform(26, 60) * k)) + 0.35 * fractal(rng, size, 3.5, stretch=(3.0, 1.0))
+        folds = _folds(rng, bent / (rng.uniform(26, 60) * k)) + 0.35 * fractal(
+            rng, size, 3.5, stretch=(3.0, 1.0)
+        )
         height = folds * rng.uniform(9, 18) * k
         gy, gx = np.gradient(height)
         lean = np.sqrt(1 + gx**2 + gy**2)
@@ -131,7 +149,11 @@ def veil(rng: Generator, size: int, palette: Array) -> Layer:
 
 def _folds(rng: Generator, phase: Array) -> Array:
     """Return pleats over ``phase``: sums of waves, sharper on the crest."""
-    wave = np.sin(phase + rng.uniform(0, 6)) + 0.5 * np.sin(1.7 * phase + rng.uniform(0, 6)) + 0.25 * np.sin(3.9 * phase)
+    wave = (
+        np.sin(phase + rng.uniform(0, 6))
+        + 0.5 * np.sin(1.7 * phase + rng.uniform(0, 6))
+        + 0.25 * np.sin(3.9 * phase)
+    )
     return wave + 0.3 * np.abs(np.sin(0.8 * phase + rng.uniform(0, 6)))
 
 
@@ -147,14 +169,22 @@ def _drape(rng: Generator, size: int, across: Array, k: float) -> tuple[Array, A
 def smoke(rng: Generator, size: int, palette: Array) -> Layer:
     """Rising smoke or steam: turbulence stretched along a plume, thin enough to see through nearly everywhere."""
     y, x = (np.indices((size, size)) + 0.5) / size
-    path = rng.uniform(0.35, 0.65) + 0.12 * np.sin(y * rng.uniform(2, 6) + rng.uniform(0, 6)) + rng.normal() * 0.15 * (1 - y)
+    path = (
+        rng.uniform(0.35, 0.65)
+        + 0.12 * np.sin(y * rng.uniform(2, 6) + rng.uniform(0, 6))
+        + rng.normal() * 0.15 * (1 - y)
+    )
     wide = rng.uniform(0.05, 0.1) + rng.uniform(0.1, 0.3) * (1 - y) ** rng.uniform(0.7, 1.5)
     plume = np.exp(-(((x - path) / wide) ** 2)) * np.clip((y - 0.02) * 4, 0, 1)
     swirl = 0.05 * size
     billow = fractal(rng, size, 2.9, stretch=(1.4, 1.0))
     billow = warp(billow, swirl * fractal(rng, size, 3.6), swirl * fractal(rng, size, 3.6))
-    wisps = 1 - np.abs(np.tanh(1.4 * warp(fractal(rng, size, 3.0), swirl * billow, swirl * fractal(rng, size, 3.4))))
-    density = np.clip(plume * (0.9 + 0.75 * billow + 0.9 * (wisps - 0.5)) - 0.12, 0, None) * rng.uniform(1.0, 2.6)
+    wisps = 1 - np.abs(
+        np.tanh(1.4 * warp(fractal(rng, size, 3.0), swirl * billow, swirl * fractal(rng, size, 3.4)))
+    )
+    density = np.clip(plume * (0.9 + 0.75 * billow + 0.9 * (wisps - 0.5)) - 0.12, 0, None) * rng.uniform(
+        1.0, 2.6
+    )
     alpha = 1 - np.exp(-density)
     tone = rng.uniform(0.55, 0.95) * np.ones(3) * (1 + 0.15 * (ramp(palette, np.array(0.7)) - 0.5))
     shade = 0.8 + 0.3 * unit(billow - 0.8 * np.roll(billow, 9, 1), 1.5) - 0.15 * density
