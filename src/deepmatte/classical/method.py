@@ -45,7 +45,7 @@ class ClassicalMethod:
         return True
 
     def prepare(self) -> None:
-        """Import what the method needs; called once before forking, so that workers inherit the modules."""
+        """Import what the method needs, up to 3 s: called once before forking, for all workers."""
 
     def solve(self, image: np.ndarray, trimap: np.ndarray | None) -> np.ndarray:
         """Return alpha (H, W) for an image within the size limit; values in the known zones are ignored."""
