@@ -1,4 +1,4 @@
-"""What all methods share, GrabCut, and the solvers of pymatting."""
+"""What all methods share, GrabCut, and pymatting's solvers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,18 @@ import pytest
 from omegaconf import OmegaConf
 from two_colours import disc
 
-from deepmatte.classical import KNN, METHODS, ClosedForm, GrabCut, KMeans, LearningBased, MattingWarning, RandomWalk, Trivial
-from deepmatte.classical.method import ClassicalMethod, common_colours
+from deepmatte.classical import (
+    KNN,
+    METHODS,
+    ClosedForm,
+    GrabCut,
+    KMeans,
+    LearningBased,
+    MattingWarning,
+    RandomWalk,
+    Trivial,
+)
+from deepmatte.classical.method import ClassicalMethod, colour_overlap
 from deepmatte.config import conf_dir
 from deepmatte.data.images import read_alpha, read_image, read_trimap
 from deepmatte.errors import InputError
@@ -25,12 +35,12 @@ from deepmatte.ops.zones import impose_trimap
 SOLVERS = (ClosedForm, KNN, LearningBased, RandomWalk)
 
 
-# ---- what all share ----------------------------------------------------------------------------------------------------
+# ---- shared behaviour --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Red(ClassicalMethod):
-    """Alpha is the red channel; pictures above 100 pixels are too large."""
+    """Alpha is the red channel; images above 100 pixels are too large."""
 
     name: ClassVar[str] = "red"
     max_megapixels: ClassVar[float] = 1e-4
@@ -41,11 +51,11 @@ class Red(ClassicalMethod):
         return image[..., 0]
 
 
-def test_large_pictures_are_solved_smaller_and_said_so() -> None:
-    """A ramp survives shrinking and enlarging, but for the outermost pixels."""
+def test_large_images_are_solved_smaller_with_a_warning() -> None:
+    """A ramp survives shrinking and enlarging, except for the outermost pixels."""
     ramp = np.linspace(0, 1, 40)[None].repeat(20, 0)
     image, trimap = ramp[..., None].repeat(3, 2), np.full(ramp.shape, 128, np.uint8)
-    with pytest.warns(MattingWarning, match="done at 14x7"):
+    with pytest.warns(MattingWarning, match="solved at 14x7"):
         alpha = Red()(image, trimap)
     np.testing.assert_allclose(alpha[:, 3:-3], ramp[:, 3:-3], atol=0.01)
 
@@ -60,49 +70,67 @@ def test_a_trimap_without_unknown_pixels_is_the_matte() -> None:
     ("image", "trimap", "message"),
     [
         (np.zeros((4, 4)), np.full((4, 4), 128, np.uint8), r"\(height, width, 3\)"),
-        (np.zeros((4, 4, 3)), np.full((4, 5), 128, np.uint8), "5x4 for a picture of 4x4"),
-        (np.zeros((4, 4, 3)), np.full((4, 4), 100, np.uint8), "values 0, 128 and 255"),
-        (np.zeros((4, 4, 3)), np.full((4, 4, 3), 128, np.uint8), r"shape \(height, width\), this one \(4, 4, 3\)"),
+        (np.zeros((4, 4, 3)), np.full((4, 5), 128, np.uint8), "5x4, its image 4x4"),
+        (np.zeros((4, 4, 3)), np.full((4, 4), 100, np.uint8), "values other than 0, 128 and 255; convert"),
+        (
+            np.zeros((4, 4, 3)),
+            np.full((4, 4, 3), 128, np.uint8),
+            r"shape \(4, 4, 3\); expected \(height, width\)",
+        ),
         (np.zeros((4, 4, 3)), None, "needs a trimap"),
-        (np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 128, np.uint8), "this one uint8; divide 8 bit by 255"),
-        (np.full((4, 4, 3), 1.5), np.full((4, 4), 128, np.uint8), "this one from 1.5 to 1.5"),
-        (np.where(np.eye(4)[..., None] == 1, np.nan, np.ones(3)), np.full((4, 4), 128, np.uint8), "from nan to nan"),
+        (
+            np.zeros((4, 4, 3), np.uint8),
+            np.full((4, 4), 128, np.uint8),
+            "image is uint8; .* divide 8-bit values by 255",
+        ),
+        (np.full((4, 4, 3), 1.5), np.full((4, 4), 128, np.uint8), "from 1.5 to 1.5; expected"),
+        (
+            np.where(np.eye(4)[..., None] == 1, np.nan, np.ones(3)),
+            np.full((4, 4), 128, np.uint8),
+            "from nan to nan",
+        ),
         (np.full((4, 4, 3), -np.inf), np.full((4, 4), 128, np.uint8), "from -inf to -inf"),
     ],
 )
 @pytest.mark.parametrize("name", METHODS)
-def test_wrong_input_is_refused_in_one_line(name: str, image, trimap, message: str) -> None:
+def test_invalid_input_is_rejected_in_one_line(name: str, image, trimap, message: str) -> None:
     with pytest.raises(InputError, match=f"^method={name}: .*{message}") as error:
         METHODS[name](image, trimap)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("method", [KMeans(trimap=False), GrabCut(trimap=False)])
-def test_without_a_trimap_wrong_pictures_are_refused_too(method) -> None:
+def test_invalid_images_are_rejected_without_a_trimap_too(method) -> None:
     for image in (np.zeros((4, 4)), np.full((4, 4, 3), np.nan), np.full((4, 4, 3), 255.0)):
-        with pytest.raises(InputError, match=f"^method={method.name}: a picture has "):
+        with pytest.raises(InputError, match=f"^method={method.name}: the image has "):
             method(image)
 
 
 def thirds(size: int = 9) -> np.ndarray:
-    """Background, unknown and foreground beside each other."""
+    """Background, unknown and foreground side by side."""
     return np.repeat(np.array([0, 128, 255], np.uint8), size // 3)[None].repeat(size, 0)
 
 
-@pytest.mark.parametrize("picture", ["one colour", "the same colours in both zones"])
-@pytest.mark.parametrize("method", [GrabCut(), *(pytest.param(solver(), marks=pytest.mark.slow) for solver in SOLVERS)], ids=str)
-def test_a_trimap_that_contradicts_the_picture_is_told(method, picture: str) -> None:
-    image = np.full((24, 24, 3), 0.4) if picture == "one colour" else np.tile(np.random.default_rng(0).random((24, 8, 3)), (1, 3, 1))
+@pytest.mark.parametrize("case", ["one colour", "the same colours in both zones"])
+@pytest.mark.parametrize(
+    "method", [GrabCut(), *(pytest.param(solver(), marks=pytest.mark.slow) for solver in SOLVERS)], ids=str
+)
+def test_a_trimap_that_contradicts_the_image_is_reported(method, case: str) -> None:
+    image = (
+        np.full((24, 24, 3), 0.4)
+        if case == "one colour"
+        else np.tile(np.random.default_rng(0).random((24, 8, 3)), (1, 3, 1))
+    )
     with pytest.warns(MattingWarning, match="known foreground and background have the same colours"):
         alpha = impose_trimap(method(image, thirds(24)), thirds(24))
     assert ((alpha >= 0) & (alpha <= 1)).all()
 
 
-def test_colours_in_common_are_counted_by_hand() -> None:
-    """Of three background pixels two are dark, of two foreground pixels one: the smaller shares are 1/2 of dark, and 0 of the rest."""
+def test_colour_overlap_is_that_counted_by_hand() -> None:
+    """Dark pixels: two of three in the background, one of two in the foreground; overlap min(2/3, 1/2)."""
     row = np.array([0.1, 0.1, 0.5, 0.9, 0.1])[None, :, None].repeat(3, 2)
-    assert common_colours(row, np.array([[0, 0, 0, 255, 255]], np.uint8)) == pytest.approx(1 / 2)
-    assert common_colours(row, np.array([[0, 0, 0, 128, 128]], np.uint8)) == 0
+    assert colour_overlap(row, np.array([[0, 0, 0, 255, 255]], np.uint8)) == pytest.approx(1 / 2)
+    assert colour_overlap(row, np.array([[0, 0, 0, 128, 128]], np.uint8)) == 0
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -110,11 +138,13 @@ def test_the_configuration_states_the_defaults(name: str) -> None:
     config = OmegaConf.to_container(OmegaConf.load(conf_dir() / "method" / f"{name}.yaml"))
     target = config.pop("_target_").rpartition(".")[2]
     assert target == type(METHODS[name]).__name__
-    assert list(config) == [field.name for field in fields(METHODS[name])] or set(config) == {f.name for f in fields(METHODS[name])}
+    assert list(config) == [field.name for field in fields(METHODS[name])] or set(config) == {
+        f.name for f in fields(METHODS[name])
+    }
     assert type(METHODS[name])(**config) == METHODS[name]
 
 
-# ---- GrabCut -----------------------------------------------------------------------------------------------------------
+# ---- GrabCut -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("trimap_given", [True, False])
@@ -129,7 +159,10 @@ def test_grabcut_cuts_between_two_colours(trimap_given: bool) -> None:
     [
         (np.zeros((1, 1, 3)), np.full((1, 1), 128, np.uint8)),
         (np.random.default_rng(0).random((9, 9, 3)), np.full((9, 9), 128, np.uint8)),
-        (np.random.default_rng(0).random((9, 9, 3)), np.pad(np.full((7, 7), 128, np.uint8), 1, constant_values=255)),
+        (
+            np.random.default_rng(0).random((9, 9, 3)),
+            np.pad(np.full((7, 7), 128, np.uint8), 1, constant_values=255),
+        ),
     ],
 )
 def test_grabcut_without_background_gives_the_trivial_matte(image, trimap) -> None:
@@ -137,13 +170,16 @@ def test_grabcut_without_background_gives_the_trivial_matte(image, trimap) -> No
         assert np.array_equal(GrabCut()(image, trimap), Trivial()(image, trimap))
 
 
-def test_grabcut_that_finds_no_foreground_says_so() -> None:
-    for method, image in ((GrabCut(trimap=False), np.full((24, 24, 3), 0.4)), (GrabCut(), np.random.default_rng(0).random((24, 24, 3)))):
+def test_grabcut_without_foreground_warns() -> None:
+    for method, image in (
+        (GrabCut(trimap=False), np.full((24, 24, 3), 0.4)),
+        (GrabCut(), np.random.default_rng(0).random((24, 24, 3))),
+    ):
         with pytest.warns(MattingWarning, match="found no foreground"):
             assert not method(image, np.where(thirds(24) == 255, 128, thirds(24)).astype(np.uint8)).any()
 
 
-# ---- the solvers of pymatting ------------------------------------------------------------------------------------------
+# ---- pymatting's solvers -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -156,8 +192,8 @@ def test_without_one_of_the_zones_a_solver_gives_the_trivial_matte(solver, known
 
 @pytest.mark.slow
 @pytest.mark.parametrize("solver", [ClosedForm, LearningBased])
-def test_a_blend_of_two_colours_is_unmixed(solver) -> None:
-    """Where all colours lie on one line, alpha is a linear function of them, which is what both methods assume."""
+def test_a_blend_of_two_colours_is_separated(solver) -> None:
+    """If all colours lie on one line, alpha is linear in them, as both methods assume."""
     image, trimap, alpha = disc(softness=6)
     np.testing.assert_allclose(solver()(image, trimap), alpha, atol=2e-3)
 
@@ -165,21 +201,21 @@ def test_a_blend_of_two_colours_is_unmixed(solver) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("shape", [(1, 2), (2, 2), (3, 3), (1, 40), (12, 12)])
-def test_tiny_and_flat_pictures_give_a_matte(solver, shape: tuple[int, int]) -> None:
+def test_tiny_and_flat_images_give_a_matte(solver, shape: tuple[int, int]) -> None:
     trimap = np.full(shape, 128, np.uint8)
     trimap[0, 0], trimap[-1, -1] = 0, 255
     trimap[0, shape[1] // 2] = 128
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         alpha = solver()(np.full((*shape, 3), 0.4), trimap)
     assert alpha.shape == shape
     assert ((alpha >= 0) & (alpha <= 1)).all()
-    assert {item.category for item in said} == {MattingWarning}  # each of them is hopeless in some way
+    assert {item.category for item in caught} == {MattingWarning}  # each is degenerate in some way
 
 
 @pytest.mark.parametrize("solver", [ClosedForm, LearningBased])
-def test_a_picture_smaller_than_a_window_gives_the_trivial_matte(solver) -> None:
-    """No window, no equation: pymatting's solution would be 0, or 0 / 0."""
+def test_an_image_smaller_than_a_window_gives_the_trivial_matte(solver) -> None:
+    """Without a window there is no equation: pymatting would return 0, or 0 / 0."""
     image, trimap = np.random.default_rng(0).random((2, 6, 3)), thirds(6)[:2]
     with pytest.warns(MattingWarning, match="smaller than the windows of .*, 3 pixels"):
         assert np.array_equal(solver()(image, trimap), Trivial()(image, trimap))
@@ -187,25 +223,29 @@ def test_a_picture_smaller_than_a_window_gives_the_trivial_matte(solver) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sigma", [0.0333, 0.1])
-def test_a_random_walk_weighs_steps_by_its_sigma(sigma: float) -> None:
+def test_sigma_weighs_the_steps_of_a_random_walk(sigma: float) -> None:
     """Oracle: the graph's Laplacian as a dense matrix, solved for the unknown pixels."""
     image, size = 0.05 * np.random.default_rng(0).random((6, 6, 3)), 6
     trimap = np.full((size, size), 128, np.uint8)
     trimap[0, 0], trimap[-1, -1] = 0, 255
     colours, (y, x) = image.reshape(-1, 3), np.mgrid[:size, :size]
     weights = np.zeros((size**2, size**2))
-    for down, right in itertools.product((-1, 0, 1), repeat=2):  # a step over the border ends at it
+    for down, right in itertools.product((-1, 0, 1), repeat=2):  # steps across the border end at it
         ends = (np.clip(y + down, 0, size - 1) * size + np.clip(x + right, 0, size - 1)).ravel()
-        np.add.at(weights, (np.arange(size**2), ends), np.exp(-((colours - colours[ends]) ** 2).sum(1) / sigma**2))
+        np.add.at(
+            weights, (np.arange(size**2), ends), np.exp(-((colours - colours[ends]) ** 2).sum(1) / sigma**2)
+        )
     laplacian, unknown = np.diag(weights.sum(1)) - weights, trimap.ravel() == 128
     alpha = (trimap.ravel() == 255).astype(float)
-    alpha[unknown] = np.linalg.solve(laplacian[np.ix_(unknown, unknown)], -laplacian[np.ix_(unknown, ~unknown)] @ alpha[~unknown])
+    alpha[unknown] = np.linalg.solve(
+        laplacian[np.ix_(unknown, unknown)], -laplacian[np.ix_(unknown, ~unknown)] @ alpha[~unknown]
+    )
     found = RandomWalk(sigma=sigma)(image, trimap).ravel()
     np.testing.assert_allclose(found, alpha, atol=2e-3)
 
 
 @pytest.mark.slow
-def test_conjugate_gradients_that_do_not_converge_are_told() -> None:
+def test_conjugate_gradients_that_do_not_converge_are_reported() -> None:
     image, trimap, _ = disc(noise=0.1)
     with pytest.warns(MattingWarning, match="no solution"):
         assert np.array_equal(KNN(max_iterations=1)(image, trimap), Trivial()(image, trimap))
@@ -220,11 +260,11 @@ PUBLISHED = {
     (LearningBased, "tight"): (4.919, 17.661, 7.232, 4.488),
     (LearningBased, "loose"): (6.103, 15.034, 7.434, 5.432),
 }
-"""SAD, MSE, Grad and Conn of 13 photographs, made by other programs from pymatting's mattes."""
+"""SAD, MSE, Grad and Conn of 13 photographs, computed by other programs from pymatting's mattes."""
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not ROOT, reason="DEEPMATTE_REAL_DATA names no folder of photographs")
+@pytest.mark.skipif(not ROOT, reason="DEEPMATTE_REAL_DATA is not set to a folder of photographs")
 @pytest.mark.parametrize(("solver", "kind"), PUBLISHED)
 def test_photographs_score_as_known(solver, kind: str) -> None:
     folder, rows = Path(str(ROOT)) / "alphamatting", []
@@ -232,12 +272,16 @@ def test_photographs_score_as_known(solver, kind: str) -> None:
         image = read_image(next((folder / "image").glob(f"{file.stem}.*"))) / 255
         trimap = read_trimap(folder / f"trimap_{kind}" / file.name)
         alpha = impose_trimap(solver()(image, trimap), trimap)
-        rows.append(list(score_image(alpha, read_alpha(file), trimap, "adobe", ("sad", "mse", "grad", "conn")).values()))
+        rows.append(
+            list(
+                score_image(alpha, read_alpha(file), trimap, "adobe", ("sad", "mse", "grad", "conn")).values()
+            )
+        )
     assert len(rows) == 13
     assert np.mean(rows, axis=0) == pytest.approx(PUBLISHED[solver, kind], rel=0.01)
 
 
-def test_labels_tell_options_apart() -> None:
+def test_labels_distinguish_options() -> None:
     assert KMeans(clusters="auto", position=0.5).label == "kmeans clusters=auto position=0.5"
     assert KNN(neighbours=[20, 10]).label == "knn"
     assert GrabCut(trimap=False).label == "grabcut trimap-free"

@@ -1,4 +1,4 @@
-"""Pixels that stand for all: shares of colours by closed form, moments against those of a plain draw."""
+"""Stratified sampling: colour shares in closed form, moments against a simple random sample."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deepmatte.classical.sampling import stratified
 
 
 def test_every_colour_is_drawn_in_its_share() -> None:
-    """Colours one after the other on the curve cut it in at most two stretches each that are shared."""
+    """Each colour is one run on the curve, so it shares at most two strata with others."""
     rng = np.random.default_rng(0)
     colours = rng.random((5, 3)).astype(np.float32)
     shares = np.array([0.5, 0.3, 0.15, 0.049, 0.001])
@@ -22,7 +22,7 @@ def test_every_colour_is_drawn_in_its_share() -> None:
     np.testing.assert_array_less(np.abs(counts - 1000 * shares), 2)
 
 
-def test_no_pixel_is_drawn_twice_and_few_are_all_taken() -> None:
+def test_no_pixel_is_drawn_twice_and_a_small_image_is_returned_whole() -> None:
     pixels = np.random.default_rng(0).random((999, 5))
     drawn = stratified(pixels, 500, seed=2)
     assert len(np.unique(drawn, axis=0)) == len(drawn) == 500
@@ -30,8 +30,8 @@ def test_no_pixel_is_drawn_twice_and_few_are_all_taken() -> None:
 
 
 @pytest.mark.parametrize("position", [0.0, 0.5])
-def test_moments_are_nearer_than_those_of_a_plain_draw(position: float) -> None:
-    """Over ten seeds, the mean and the second moments of a photograph's features err by less than half of sigma / sqrt(n)."""
+def test_moments_are_closer_than_those_of_a_simple_random_sample(position: float) -> None:
+    """RMS errors of first and second moments over ten seeds are below half of sigma / sqrt(n)."""
     pixels = features(load_sample_image("china.jpg")[::3, ::3] / 255, "lab", position).astype(np.float64)
     moments = np.hstack([pixels, np.square(pixels)])
     by_chance = moments.std(0) / np.sqrt(2000)

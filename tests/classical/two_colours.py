@@ -1,4 +1,4 @@
-"""A picture whose truth is known: a disc of one colour before another, with a soft edge."""
+"""An image with known alpha: a disc of one colour over another, with a soft edge."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ import numpy as np
 FOREGROUND, BACKGROUND = np.array([0.9, 0.5, 0.2]), np.array([0.1, 0.3, 0.6])
 
 
-def disc(size: int = 48, softness: float = 0.0, noise: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return image (S, S, 3), trimap and alpha (S, S); ``softness`` is the width of the edge, ``noise`` the deviation of colours."""
+def disc(
+    size: int = 48, softness: float = 0.0, noise: float = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return image (S, S, 3), trimap and alpha (S, S).
+
+    ``softness`` is the width of the edge in pixels, ``noise`` the standard deviation of the colours.
+    """
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     inside = 0.3 * size - np.hypot(x, y)
     alpha = (inside > 0).astype(float) if softness == 0 else np.clip(inside / softness + 0.5, 0, 1)

@@ -1,4 +1,4 @@
-"""Deep Image Matting: the published size, identity of the untrained refiner, ImageNet weights, any picture size."""
+"""Deep Image Matting: published size, identity of the untrained refiner, ImageNet weights, any image size."""
 
 from __future__ import annotations
 
@@ -64,9 +64,12 @@ def test_trained_refiner_adds_to_the_logit() -> None:
 
 @pytest.mark.parametrize("skips", [False, True])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (33, 70), (64, 64), (17, 200)])
-def test_any_size_comes_back_in_its_size(height: int, width: int, skips: bool) -> None:
+def test_any_image_size_is_kept(height: int, width: int, skips: bool) -> None:
     model = DeepImageMatting(width=SMALL, skips=skips)
-    batch = {"image": torch.rand(1, 3, height, width), "trimap": torch.full((1, 1, height, width), 128, dtype=torch.uint8)}
+    batch = {
+        "image": torch.rand(1, 3, height, width),
+        "trimap": torch.full((1, 1, height, width), 128, dtype=torch.uint8),
+    }
     with torch.no_grad():
         matte = model(batch)
     assert matte.alpha.shape == (1, 1, height, width)
@@ -74,7 +77,7 @@ def test_any_size_comes_back_in_its_size(height: int, width: int, skips: bool) -
 
 
 def test_only_skips_bring_detail_past_the_deepest_features() -> None:
-    """What deconv6 gives is cut off: without skips nothing of the picture is left in the logit, with them it is."""
+    """With deconv6 zeroed, the logit depends on the image only through skips."""
     torch.manual_seed(0)
     one, other = example_batch(size=64, seed=1), example_batch(size=64, seed=2)
     for skips in (False, True):
@@ -86,17 +89,19 @@ def test_only_skips_bring_detail_past_the_deepest_features() -> None:
 
 
 def test_multiples_of_32_are_not_padded() -> None:
-    """A convolution by hand: the encoder-decoder on the very input gives the model's logit."""
+    """The encoder-decoder applied to the unpadded input gives the model's logit."""
     torch.manual_seed(0)
     model = DeepImageMatting(width=SMALL)
     batch = example_batch(size=64)
     with torch.no_grad():
-        by_hand = model.encoder_decoder(torch.cat([model.normalise(batch["image"]), batch["trimap"] / 255], 1))
+        by_hand = model.encoder_decoder(
+            torch.cat([model.normalise(batch["image"]), batch["trimap"] / 255], 1)
+        )
         assert torch.equal(model(batch).logit, by_hand)
 
 
-def test_unpooling_puts_values_back_where_pooling_took_them() -> None:
-    """With identity convolutions, decoder after encoder keeps each block's maximum in its place and zero elsewhere."""
+def test_unpooling_restores_the_positions_of_pooled_values() -> None:
+    """Each block's maximum returns to its position, with zeros elsewhere."""
     x = torch.rand(1, 2, 8, 8)
     pooled, index = nn.functional.max_pool2d(x, 2, return_indices=True)
     restored = nn.functional.max_unpool2d(pooled, index, 2)
@@ -108,7 +113,8 @@ def test_vgg16_weights_are_copied_and_the_trimap_channel_starts_at_zero(tmp_path
     state = vgg16_state()
     torch.save(state, tmp_path / "vgg16.pth")
     model = DeepImageMatting(pretrained=str(tmp_path / "vgg16.pth"))
-    convolutions = [layer for block in model.encoder_decoder.encoder.blocks for layer in block if isinstance(layer, nn.Conv2d)]
+    blocks = model.encoder_decoder.encoder.blocks
+    convolutions = [layer for block in blocks for layer in block if isinstance(layer, nn.Conv2d)]
     weights = [value for key, value in state.items() if key.startswith("features") and key.endswith("weight")]
     assert torch.equal(convolutions[0].weight[:, :3], weights[0])
     assert not convolutions[0].weight[:, 3].any()
@@ -121,11 +127,11 @@ def test_vgg16_weights_are_copied_and_the_trimap_channel_starts_at_zero(tmp_path
     [
         (lambda folder: folder / "missing.pth", "no such file"),
         (lambda folder: _write(folder / "text.pth", b"hello"), "not a readable PyTorch state dict"),
-        (lambda folder: _save(folder / "half.pth", vgg16_state(width=0.5)), "need model.width=1"),
+        (lambda folder: _save(folder / "half.pth", vgg16_state(width=0.5)), "require model.width=1"),
         (lambda folder: _save(folder / "other.pth", {"features.0.weight": torch.zeros(1)}), "1 convolutions"),
     ],
 )
-def test_unfit_weights_are_refused_in_one_line(tmp_path: Path, make, message: str) -> None:
+def test_unsuitable_weights_are_rejected_in_one_line(tmp_path: Path, make, message: str) -> None:
     with pytest.raises(InputError, match=message) as error:
         DeepImageMatting(pretrained=str(make(tmp_path)))
     assert "\n" not in str(error.value)

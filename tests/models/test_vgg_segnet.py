@@ -1,4 +1,4 @@
-"""The SegNet on VGG-16: its size by hand, unpooling, ImageNet weights, any picture size, gradients everywhere."""
+"""SegNet on VGG-16: its size by hand, ImageNet weights, any image size, gradients everywhere."""
 
 from __future__ import annotations
 
@@ -17,20 +17,32 @@ from deepmatte.models import VggSegNet
 SMALL = 1 / 16
 
 
-def test_parameters_count_as_the_layers_say() -> None:
+def test_the_number_of_parameters_is_that_of_the_layers() -> None:
     def convolution(inputs: int, outputs: int, size: int) -> int:
         return inputs * outputs * size**2 + outputs
 
-    decoder = convolution(512, 512, 1) + convolution(512, 512, 5) + convolution(512, 256, 5) + convolution(256, 128, 5)
+    decoder = (
+        convolution(512, 512, 1)
+        + convolution(512, 512, 5)
+        + convolution(512, 256, 5)
+        + convolution(256, 128, 5)
+    )
     decoder += convolution(128, 64, 5) + convolution(64, 64, 5)
-    expected = convolution(4, 3, 3) + 14_714_688 + decoder + convolution(64, 1, 5)  # VGG-16's 13 convolutions have 14,714,688
+    expected = (
+        convolution(4, 3, 3) + 14_714_688 + decoder + convolution(64, 1, 5)
+    )  # VGG-16's 13 convolutions have 14,714,688
     assert sum(p.numel() for p in VggSegNet().encoder_decoder.parameters()) == expected
 
 
 def test_there_are_four_pools_and_six_decoder_convolutions() -> None:
     net = VggSegNet(width=SMALL).encoder_decoder
     assert len(net.convolutions()) == 13
-    decoder = [module for part in (net.deconv6, net.deconv5, net.deconvs) for module in part.modules() if isinstance(module, nn.Conv2d)]
+    decoder = [
+        module
+        for part in (net.deconv6, net.deconv5, net.deconvs)
+        for module in part.modules()
+        if isinstance(module, nn.Conv2d)
+    ]
     assert [layer.kernel_size[0] for layer in decoder] == [1, 5, 5, 5, 5, 5]
     sizes = []
     net.deconv6.register_forward_hook(lambda module, inputs, output: sizes.append(output.shape[-2:]))
@@ -39,17 +51,20 @@ def test_there_are_four_pools_and_six_decoder_convolutions() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (28, 28), (17, 70), (32, 48)])
-def test_any_size_comes_back_in_its_size(height: int, width: int) -> None:
+def test_any_image_size_is_kept(height: int, width: int) -> None:
     model = VggSegNet(width=SMALL)
-    batch = {"image": torch.rand(1, 3, height, width), "trimap": torch.full((1, 1, height, width), 128, dtype=torch.uint8)}
+    batch = {
+        "image": torch.rand(1, 3, height, width),
+        "trimap": torch.full((1, 1, height, width), 128, dtype=torch.uint8),
+    }
     with torch.no_grad():
         alpha = model(batch).alpha
     assert alpha.shape == (1, 1, height, width)
     assert bool(((alpha >= 0) & (alpha <= 1)).all())
 
 
-def test_pictures_of_28_pixels_are_padded_to_32() -> None:
-    """By hand: mirrored to the next multiple of 16, through the net, cut back."""
+def test_images_of_28_pixels_are_padded_to_32() -> None:
+    """By hand: reflected to the next multiple of 16, through the network, cropped."""
     torch.manual_seed(0)
     model = VggSegNet(width=SMALL)
     batch = example_batch(size=28)
@@ -85,11 +100,11 @@ def test_every_parameter_learns(norm: str) -> None:
     nn.init.normal_(model.refiner.convs[-1].weight, std=0.1)
     (model(batch).alpha - batch["alpha"]).abs().mean().backward()
     silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
-    # Before a batch normalisation a bias has no influence.
+    # A bias has no effect before batch normalisation.
     assert all(norm == "batch" and name.endswith("0.bias") for name in silent), silent
 
 
-def test_a_disc_is_learned_by_heart() -> None:
+def test_two_samples_are_memorised() -> None:
     torch.manual_seed(0)
     model, batch = VggSegNet(width=1 / 16, norm="batch"), example_batch(num=2, size=32)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
@@ -102,6 +117,6 @@ def test_a_disc_is_learned_by_heart() -> None:
     assert loss < 0.1 * constant
 
 
-def test_an_unknown_normalisation_is_refused() -> None:
+def test_an_unknown_normalisation_is_rejected() -> None:
     with pytest.raises(InputError, match=r"model\.norm=layers"):
         VggSegNet(norm="layers")

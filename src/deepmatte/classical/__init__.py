@@ -1,7 +1,7 @@
-"""Methods without a network: each maps an image and its trimap to alpha, on arrays; `METHODS` names them.
+"""Methods without a network: each maps an image and its trimap to alpha, on arrays; `METHODS` lists them.
 
-A method is a frozen dataclass of its options, and calling it solves one picture. What keeps it from its own way is told by a
-`MattingWarning`, never by a crash.
+A method is a frozen dataclass of its options; calling it solves one image. Degenerate images give a defined
+matte and a `MattingWarning`, never a crash.
 """
 
 from __future__ import annotations
@@ -19,9 +19,16 @@ from deepmatte.classical.trivial import Trivial
 
 METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     method.name: method
-    for method in (Trivial(), KMeans(), GaussianMixture(), GrabCut(), ClosedForm(), KNN(), LearningBased(), RandomWalk())
+    for method in (
+        *(Trivial(), KMeans(), GaussianMixture(), GrabCut()),
+        *(ClosedForm(), KNN(), LearningBased(), RandomWalk()),
+    )
 }
-"""By name, with default options: image (H, W, 3) float64 in [0, 1] and trimap (H, W) uint8 0 / 128 / 255 to alpha (H, W) in [0, 1]."""
+"""Methods with default options, by name.
+
+Each maps an image (H, W, 3) float64 in [0, 1] and a trimap (H, W) uint8 0 / 128 / 255 to alpha (H, W) in
+[0, 1].
+"""
 
 __all__ = [
     "KNN",

@@ -1,4 +1,4 @@
-"""Mattes that spread the known zones over a graph of the pixels: pymatting's solvers."""
+"""Mattes that propagate the known zones over a graph of the pixels, by pymatting's solvers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from deepmatte.classical.method import ClassicalMethod, check_option, nothing_known, warn, warn_of_alike_zones
+from deepmatte.classical.method import (
+    ClassicalMethod,
+    check_option,
+    fallback_matte,
+    warn,
+    warn_if_colours_overlap,
+)
 from deepmatte.ops.threads import survive_forks
 from deepmatte.ops.zones import BACKGROUND, FOREGROUND, trivial_matte
 
 
 @dataclass(frozen=True)
 class LaplacianMatting(ClassicalMethod):
-    """Solves L alpha = 0 in the unknown zone, with the known zones as boundary values, by preconditioned conjugate gradients.
+    """Solves L alpha = 0 in the unknown zone by preconditioned conjugate gradients.
 
-    The first use on a machine compiles pymatting's kernels, which takes about a minute.
+    The known zones are the boundary values. The first use on a machine compiles pymatting's kernels, which
+    takes about a minute.
 
     Args:
         tolerance: of the residual, relative to the right-hand side.
@@ -34,13 +41,13 @@ class LaplacianMatting(ClassicalMethod):
     max_iterations: int = 10_000
 
     def __post_init__(self) -> None:
-        """Refuse options that can't be."""
-        check_option(self.name, "tolerance", self.tolerance, self.tolerance > 0, "a number above 0")
-        check_option(self.name, "max_iterations", self.max_iterations, self.max_iterations >= 1, "a number of at least 1")
+        """Check the options."""
+        self._check("tolerance", self.tolerance > 0, "a number above 0")
+        self._check("max_iterations", self.max_iterations >= 1, "an integer of at least 1")
 
     @property
     def window(self) -> int:
-        """The side of the smallest picture that has an equation for its pixels."""
+        """The side of a window, and so of the smallest image that can be solved."""
         return 1
 
     @abstractmethod
@@ -48,7 +55,7 @@ class LaplacianMatting(ClassicalMethod):
         """Return pymatting's function and the options of its Laplacian."""
 
     def prepare(self) -> None:
-        """Import pymatting, and compile it where this is its first use on a machine."""
+        """Import pymatting, which compiles it on first use."""
         survive_forks()
         self.solver()
 
@@ -56,34 +63,45 @@ class LaplacianMatting(ClassicalMethod):
         """Return alpha (H, W)."""
         assert trimap is not None
         if not ((trimap == FOREGROUND).any() and (trimap == BACKGROUND).any()):
-            warn("the trimap has no known foreground or no known background to start from; alpha is 0.5 where it is not known")
-            return nothing_known(image, trimap)
+            warn("the trimap has no known foreground or no known background; unknown pixels get alpha 0.5")
+            return fallback_matte(image, trimap)
         if min(image.shape[:2]) < self.window:
-            warn(f"the picture is smaller than the windows of {self.name}, {self.window} pixels; alpha is 0.5 where it is not known")
-            return nothing_known(image, trimap)
-        warn_of_alike_zones(self.name, image, trimap)
+            size = f"smaller than the windows of {self.name}, {self.window} pixels"
+            warn(f"the image is {size}; unknown pixels get alpha 0.5")
+            return fallback_matte(image, trimap)
+        warn_if_colours_overlap(self.name, image, trimap)
+        try:
+            alpha = self._propagate(image, trimap)
+        except (ValueError, IndexError, ZeroDivisionError) as error:
+            reason = " ".join(str(error).split())[:120]
+            warn(f"{self.name} has no solution ({reason}); unknown pixels get alpha 0.5")
+            return fallback_matte(image, trimap)
+        if not np.isfinite(alpha).all():
+            warn(f"{self.name} has no finite solution; unknown pixels get alpha 0.5")
+            return fallback_matte(image, trimap)
+        return alpha
+
+    def _propagate(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
         function, options = self.solver()
         limits = {"rtol": self.tolerance, "maxiter": self.max_iterations}
         zones = trivial_matte(trimap).astype(np.float64)
-        try:
-            with redirect_stdout(StringIO()), warnings.catch_warnings():  # it prints that it takes another preconditioner
-                warnings.simplefilter("ignore")  # what it divides by zero ends in an error, or is seen below
-                alpha = function(np.asarray(image, np.float64), zones, laplacian_kwargs=options, cg_kwargs=limits)
-        except (ValueError, IndexError, ZeroDivisionError) as error:
-            warn(f"{self.name} has no solution ({' '.join(str(error).split())[:120]}); alpha is 0.5 where it is not known")
-            return nothing_known(image, trimap)
-        if not np.isfinite(alpha).all():
-            warn(f"{self.name} has no finite solution; alpha is 0.5 where it is not known")
-            return nothing_known(image, trimap)
-        return alpha
+        image = np.asarray(image, np.float64)
+        # pymatting prints that it changes the preconditioner, and divides by zero on degenerate images, which
+        # ends in an error or in values that are not finite: `solve` handles both.
+        with redirect_stdout(StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return function(image, zones, laplacian_kwargs=options, cg_kwargs=limits)
+
+    def _check(self, key: str, valid: bool, expected: str) -> None:
+        check_option(self.name, key, getattr(self, key), valid, expected)
 
 
 @dataclass(frozen=True)
 class ClosedForm(LaplacianMatting):
-    """Closed-form matting (Levin, Lischinski, Weiss 2008): locally, alpha is a linear function of the colours.
+    """Closed-form matting (Levin, Lischinski, Weiss 2008): alpha is locally linear in the colours.
 
     Args:
-        epsilon: regularises the colour lines of flat windows.
+        epsilon: regularisation of the local linear fit; matters in flat windows.
         radius: of the windows, in pixels.
     """
 
@@ -106,26 +124,27 @@ class ClosedForm(LaplacianMatting):
 
 @dataclass(frozen=True)
 class KNN(LaplacianMatting):
-    """KNN matting (Chen, Li, Tang 2013): pixels of like colour and place have like alphas, wherever they lie.
+    """KNN matting (Chen, Li, Tang 2013): pixels of similar colour and position have similar alphas.
 
     Args:
-        neighbours: how many a pixel has, close ones and distant ones.
-        place_weights: weight of the place beside the colour, for both.
+        neighbours: number of neighbours of each pixel, found with the first and the second weight below.
+        place_weights: weight of pixel coordinates relative to colour: large for near, small for distant
+            neighbours.
     """
 
     name: ClassVar[str] = "knn"
-    max_megapixels: ClassVar[float] = 1.0  # the search for neighbours takes gigabytes for each
+    max_megapixels: ClassVar[float] = 1.0  # the neighbour search takes gigabytes a megapixel
 
     neighbours: tuple[int, int] = (20, 10)
     place_weights: tuple[float, float] = (2.0, 0.1)
 
     def __post_init__(self) -> None:
-        """Take lists, as a YAML file has them, for tuples; refuse options that can't be."""
+        """Check the options; lists, as read from YAML, become tuples."""
         super().__post_init__()
         for key in ("neighbours", "place_weights"):
             pair = getattr(self, key)
-            check_option(
-                self.name, key, pair, len(pair) == 2 and min(pair) > 0, "two numbers above 0: for close and for distant neighbours"
+            self._check(
+                key, len(pair) == 2 and min(pair) > 0, "two numbers above 0: for near and distant neighbours"
             )
             object.__setattr__(self, key, tuple(pair))
 
@@ -133,20 +152,21 @@ class KNN(LaplacianMatting):
         """Return the solver and its options."""
         from pymatting import estimate_alpha_knn
 
-        return estimate_alpha_knn, {"n_neighbors": list(self.neighbours), "distance_weights": list(self.place_weights)}
+        weights = list(self.place_weights)
+        return estimate_alpha_knn, {"n_neighbors": list(self.neighbours), "distance_weights": weights}
 
 
 @dataclass(frozen=True)
 class LearningBased(LaplacianMatting):
-    """Learning-based digital matting (Zheng, Kambhamettu 2009): alpha is learned locally from the colours by ridge regression.
+    """Learning-based matting (Zheng, Kambhamettu 2009): ridge regression of alpha on the colours in a window.
 
     Args:
-        epsilon: of the ridge.
+        epsilon: ridge penalty.
         radius: of the windows, in pixels.
     """
 
     name: ClassVar[str] = "learning_based"
-    max_megapixels: ClassVar[float] = 1.0  # 81 entries of the Laplacian a pixel
+    max_megapixels: ClassVar[float] = 1.0  # the Laplacian has 81 entries a pixel
 
     epsilon: float = 1e-7
     radius: int = 1
@@ -165,10 +185,13 @@ class LearningBased(LaplacianMatting):
 
 @dataclass(frozen=True)
 class RandomWalk(LaplacianMatting):
-    """Random-walk matting (Grady, Schiwietz, Aharon, Westermann 2005): where a walker ends that avoids edges of colour.
+    """Random-walk matting (Grady, Schiwietz, Aharon, Westermann 2005).
+
+    Alpha is the probability that a random walk, which rarely crosses colour edges, reaches the known
+    foreground first.
 
     Args:
-        sigma: difference of colours at which a step becomes unlikely: its weight is exp(-(difference / sigma)^2).
+        sigma: colour scale: a step over the difference d has weight exp(-(d / sigma)^2).
         radius: of a step, in pixels.
     """
 
@@ -182,7 +205,8 @@ class RandomWalk(LaplacianMatting):
         from pymatting import estimate_alpha_rw
 
         def function(image: np.ndarray, trimap: np.ndarray, **options: Any) -> np.ndarray:
-            # pymatting's weights are exp(-900 |difference|^2) whatever its `sigma`; colours enter nowhere else, so they are scaled.
+            # pymatting (1.1.16) ignores its `sigma`: weights are exp(-900 |difference|^2). Colours enter
+            # nowhere else, so scaling them has the same effect.
             return estimate_alpha_rw(image / (30 * self.sigma), trimap, **options)
 
         return function, {"radius": self.radius}

@@ -1,4 +1,4 @@
-"""What all classical methods share: how they are called, what they refuse, and how they survive a hopeless picture."""
+"""What all classical methods share: the call, input checks, and fallbacks for degenerate images."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from deepmatte.errors import InputError
 from deepmatte.ops.zones import BACKGROUND, FOREGROUND, UNKNOWN, trivial_matte
 
 ROUNDING = 1e-4
-"""By so much a colour may leave [0, 1], as composites of floats do."""
+"""How far colours may lie outside [0, 1]: composites computed in floating point overshoot a little."""
 
-ALIKE = 0.95
-"""Zones that have this share of their colours in common can't be told apart by colour."""
+MAX_OVERLAP = 0.95
+"""Zones whose colour histograms overlap by more than this share can't be told apart by colour."""
 
-_STEPS = 32
+_BINS = 32
 
 
 class MattingWarning(UserWarning):
-    """A method could not do its own work on a picture; the result is defined all the same, and the message says which it is."""
+    """A method could not be applied to an image as configured; the message names the fallback."""
 
 
 @dataclass(frozen=True)
 class ClassicalMethod:
-    """A method without a network: called with a picture and its trimap, it returns a matte.
+    """A method without a network: called with an image and its trimap, it returns a matte.
 
-    Subclasses are frozen dataclasses whose fields are the method's options, and implement `solve`. The result of a call is a
-    function of the arguments and options alone; it starts no threads, so that pictures can be dealt out to processes.
+    Subclasses are frozen dataclasses whose fields are the method's options, and implement `solve`. The result
+    is a pure function of arguments and options. A call starts no threads, so that images can be distributed
+    over processes.
     """
 
     name: ClassVar[str]
@@ -39,46 +40,49 @@ class ClassicalMethod:
 
     @property
     def sees_trimap(self) -> bool:
-        """Whether the method is given the trimap; one that is not has to find the foreground by itself."""
+        """Whether the method uses the trimap; without one it has to locate the foreground itself."""
         return True
 
     def prepare(self) -> None:
-        """Import what the method needs: once, before processes are forked that would each do it."""
+        """Import what the method needs, up to 3 s: called once before forking, for all workers."""
 
     def solve(self, image: np.ndarray, trimap: np.ndarray | None) -> np.ndarray:
-        """Return alpha (H, W) for an image of legal size; what is written into the known zones does not matter."""
+        """Return alpha (H, W) for an image within the size limit; values in the known zones are ignored."""
         raise NotImplementedError
 
     def __call__(self, image: np.ndarray, trimap: np.ndarray | None = None) -> np.ndarray:
         """Return alpha (H, W), float64 in [0, 1].
 
-        Pictures of more than ``max_megapixels`` are solved at a smaller size, and their matte is enlarged. That, and every other
-        way out, is told by a `MattingWarning`.
+        Images above ``max_megapixels`` are solved at a smaller size and their matte is enlarged. This and
+        every other fallback issues a `MattingWarning`.
 
         Args:
             image: colours (H, W, 3), float in [0, 1].
-            trimap: uint8 (H, W) with the values 0, 128 and 255; methods that do not see a trimap do without.
+            trimap: uint8 (H, W) with the values 0, 128 and 255; not needed by trimap-free methods.
 
         Raises:
-            InputError: the shapes or values are none of these, or the method needs the trimap that is missing.
+            InputError: a shape, type or value is invalid, or a required trimap is missing.
         """
         _check_image(self.name, image)
         trimap = _checked_trimap(self.name, image, trimap) if self.sees_trimap else None
         if trimap is not None and not (trimap == UNKNOWN).any():
             return trivial_matte(trimap).astype(np.float64)
         height, width = image.shape[:2]
-        shrink = min(1.0, (self.max_megapixels * 1e6 / (height * width)) ** 0.5)
+        scale = min(1.0, (self.max_megapixels * 1e6 / (height * width)) ** 0.5)
         with threadpool_limits(1):
-            if shrink == 1:
-                return _legal(self.solve(image, trimap))
-            size = max(1, int(width * shrink)), max(1, int(height * shrink))
-            warn(f"{height * width / 1e6:.1f} megapixels are more than {self.name} solves; done at {size[0]}x{size[1]} and enlarged")
-            small = self.solve(*shrunk(image, trimap, size))
-        return _legal(cv2.resize(np.asarray(small, np.float64), (width, height), interpolation=cv2.INTER_LINEAR))
+            if scale == 1:
+                return _clipped(self.solve(image, trimap))
+            size = max(1, int(width * scale)), max(1, int(height * scale))
+            limit = f"{height * width / 1e6:.1f} megapixels exceed the limit of {self.name}"
+            warn(f"{limit}; solved at {size[0]}x{size[1]} and enlarged")
+            small = self.solve(*downscale(image, trimap, size))
+        return _clipped(
+            cv2.resize(np.asarray(small, np.float64), (width, height), interpolation=cv2.INTER_LINEAR)
+        )
 
     @property
     def label(self) -> str:
-        """The name, the options that are not the defaults, and ``trimap-free`` where that is so; it can be a file's name.
+        """The name, the options changed from their defaults, and ``trimap-free``; valid as a file name.
 
         >>> from deepmatte.classical import KMeans
         >>> KMeans().label, KMeans(clusters=3, trimap=False).label
@@ -89,56 +93,68 @@ class ClassicalMethod:
 
     def changed_options(self) -> dict[str, object]:
         """Return the options that differ from their defaults."""
-        return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
+        return {
+            field.name: value
+            for field in fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        }
 
 
 def warn(message: str) -> None:
-    """Warn of a result that was come by in another way."""
+    """Issue a `MattingWarning`."""
     warnings.warn(message, MattingWarning, stacklevel=2)
 
 
-def warn_of_alike_zones(name: str, image: np.ndarray, trimap: np.ndarray) -> None:
-    """Warn where the trimap calls the same colours foreground and background, as it does in a picture of one colour."""
-    if common_colours(image, trimap) > ALIKE:
-        warn(f"known foreground and background have the same colours, by which {name} can't tell them apart; the place alone decides")
+def warn_if_colours_overlap(name: str, image: np.ndarray, trimap: np.ndarray) -> None:
+    """Warn if known foreground and background have the same colours, as in an image of a single colour."""
+    if colour_overlap(image, trimap) > MAX_OVERLAP:
+        warn(
+            "known foreground and background have the same colours, "
+            f"so {name} can't distinguish them by colour; position alone decides"
+        )
 
 
-def common_colours(image: np.ndarray, trimap: np.ndarray) -> float:
-    """Return the share of colours, to a 32nd a channel, that both known zones have in common; 0 where one of the zones is missing.
+def colour_overlap(image: np.ndarray, trimap: np.ndarray) -> float:
+    """Return the overlap, in [0, 1], of the known zones' colour histograms (32 bins a channel).
 
-    >>> common_colours(np.array([[[0.1] * 3, [0.9] * 3, [0.1] * 3]]), np.array([[0, 0, 255]], np.uint8))
+    Returns 0 if one of the zones is missing.
+
+    >>> colour_overlap(np.array([[[0.1] * 3, [0.9] * 3, [0.1] * 3]]), np.array([[0, 0, 255]], np.uint8))
     0.5
     """
-    bins = np.clip(image * _STEPS, 0, _STEPS - 1).astype(np.int64) @ np.array([_STEPS**2, _STEPS, 1])
-    counts = [np.bincount(bins[trimap == zone], minlength=_STEPS**3) for zone in (FOREGROUND, BACKGROUND)]
+    bins = np.clip(image * _BINS, 0, _BINS - 1).astype(np.int64) @ np.array([_BINS**2, _BINS, 1])
+    counts = [np.bincount(bins[trimap == zone], minlength=_BINS**3) for zone in (FOREGROUND, BACKGROUND)]
     if not all(count.any() for count in counts):
         return 0.0
     foreground, background = (count / count.sum() for count in counts)
     return float(np.minimum(foreground, background).sum())
 
 
-def check_option(method: str, key: str, value: object, fits: bool, wanted: str) -> None:
-    """Refuse an option's value in one line.
+def check_option(method: str, key: str, value: object, valid: bool, expected: str) -> None:
+    """Check the value of one option.
 
     Raises:
-        InputError: it does not fit.
+        InputError: the value is not ``valid``.
     """
-    if not fits:
-        raise InputError(f"method={method}: method.{key}={value} can't be; give {wanted}")
+    if not valid:
+        raise InputError(f"method={method}: method.{key}={value} is invalid; expected {expected}")
 
 
-def nothing_known(image: np.ndarray, trimap: np.ndarray | None) -> np.ndarray:
-    """Return the matte of those who know no better: the trimap's zones, and 0.5 for the rest."""
+def fallback_matte(image: np.ndarray, trimap: np.ndarray | None) -> np.ndarray:
+    """Return the matte used where a method fails: the trimap's known zones, and 0.5 elsewhere."""
     return trivial_matte(np.full(image.shape[:2], UNKNOWN, np.uint8) if trimap is None else trimap)
 
 
-def shrunk(image: np.ndarray, trimap: np.ndarray | None, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return image and trimap at ``size`` (width, height); what is known of only a part of a new pixel is unknown."""
+def downscale(
+    image: np.ndarray, trimap: np.ndarray | None, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return image and trimap at ``size`` (width, height); partly known pixels become unknown."""
     image = cv2.resize(np.asarray(image, np.float64), size, interpolation=cv2.INTER_AREA)
     if trimap is None:
         return image, None
     foreground, background = (
-        cv2.resize((trimap == value).astype(np.float64), size, interpolation=cv2.INTER_AREA) for value in (FOREGROUND, BACKGROUND)
+        cv2.resize((trimap == value).astype(np.float64), size, interpolation=cv2.INTER_AREA)
+        for value in (FOREGROUND, BACKGROUND)
     )
     small = np.full(foreground.shape, UNKNOWN, np.uint8)
     small[foreground > 1 - 1e-6] = FOREGROUND
@@ -148,26 +164,30 @@ def shrunk(image: np.ndarray, trimap: np.ndarray | None, size: tuple[int, int]) 
 
 def _check_image(method: str, image: np.ndarray) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise InputError(f"method={method}: a picture has the shape (height, width, 3), this one {image.shape}")
+        raise InputError(f"method={method}: the image has shape {image.shape}; expected (height, width, 3)")
     if not np.issubdtype(image.dtype, np.floating):
-        raise InputError(f"method={method}: a picture has floats in [0, 1], this one {image.dtype}; divide 8 bit by 255")
-    least, most = float(image.min()), float(image.max())
-    if not (least >= -ROUNDING and most <= 1 + ROUNDING):  # NaN is neither
-        raise InputError(f"method={method}: a picture has colours in [0, 1], this one from {least:.4g} to {most:.4g}; scale or repair it")
+        found = f"the image is {image.dtype}"
+        raise InputError(f"method={method}: {found}; expected floats in [0, 1]: divide 8-bit values by 255")
+    lowest, highest = float(image.min()), float(image.max())
+    if not (lowest >= -ROUNDING and highest <= 1 + ROUNDING):  # also catches NaN
+        found = f"the image has colours from {lowest:.4g} to {highest:.4g}"
+        raise InputError(f"method={method}: {found}; expected [0, 1]: rescale or repair it")
 
 
 def _checked_trimap(method: str, image: np.ndarray, trimap: np.ndarray | None) -> np.ndarray:
     if trimap is None:
-        raise InputError(f"method={method}: needs a trimap; give one, or take a method that does without")
+        raise InputError(f"method={method}: needs a trimap; provide one, or choose a trimap-free method")
     if trimap.shape != image.shape[:2]:
         if trimap.ndim != 2:
-            raise InputError(f"method={method}: a trimap has the shape (height, width), this one {trimap.shape}")
-        sizes = f"{trimap.shape[1]}x{trimap.shape[0]} for a picture of {image.shape[1]}x{image.shape[0]}"
-        raise InputError(f"method={method}: a trimap has the size of its picture, this one {sizes}")
+            raise InputError(
+                f"method={method}: the trimap has shape {trimap.shape}; expected (height, width)"
+            )
+        sizes = f"{trimap.shape[1]}x{trimap.shape[0]}, its image {image.shape[1]}x{image.shape[0]}"
+        raise InputError(f"method={method}: the trimap is {sizes}; expected the same size")
     if not np.isin(trimap, (BACKGROUND, UNKNOWN, FOREGROUND)).all():
-        raise InputError(f"method={method}: a trimap has the values 0, 128 and 255, this one others too")
+        raise InputError(f"method={method}: the trimap has values other than 0, 128 and 255; convert it")
     return trimap
 
 
-def _legal(alpha: np.ndarray) -> np.ndarray:
+def _clipped(alpha: np.ndarray) -> np.ndarray:
     return np.clip(np.asarray(alpha, np.float64), 0, 1)

@@ -1,4 +1,4 @@
-"""The matte that knows nothing: half transparent wherever the trimap is unknown."""
+"""The trivial matte: alpha 0.5 wherever the trimap is unknown."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from deepmatte.classical.method import ClassicalMethod, nothing_known
+from deepmatte.classical.method import ClassicalMethod, fallback_matte
 
 
 @dataclass(frozen=True)
 class Trivial(ClassicalMethod):
-    """The trimap as a matte, with alpha 0.5 where it is unknown; the image is not looked at.
+    """The trimap as a matte, with alpha 0.5 where it is unknown; ignores the image.
 
     >>> Trivial()(np.zeros((1, 3, 3)), np.array([[0, 128, 255]], np.uint8))
     array([[0. , 0.5, 1. ]])
@@ -22,4 +22,4 @@ class Trivial(ClassicalMethod):
 
     def solve(self, image: np.ndarray, trimap: np.ndarray | None) -> np.ndarray:
         """Return the trimap as a matte."""
-        return nothing_known(image, trimap)
+        return fallback_matte(image, trimap)

@@ -1,7 +1,7 @@
 """Matting networks. A model maps a `Batch` to a `Matte` and knows no trainer.
 
-What the rooms above rely on: ``reads`` names the batch keys that the model needs, ``parts`` names the submodules that a
-training stage can switch on, and ``forward(batch, refine=...)`` leaves out what comes after the coarse matte when it is false.
+The interface: ``reads`` names the batch keys that a model needs, ``parts`` the submodules that a training
+stage can train or freeze, and ``forward(batch, refine=False)`` stops at the coarse matte.
 """
 
 from deepmatte.models.base import MattingModel

@@ -1,4 +1,4 @@
-"""What every matting network offers to the rooms above it."""
+"""The interface of every matting network."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class MattingModel(nn.Module):
     """A network that maps a batch to a matte.
 
-    ``reads`` are the batch keys that `forward` looks at. ``parts`` are names of submodules: what a training stage can let
-    learn or hold still. Colours arrive in [0, 1]; the model normalises them itself.
+    ``reads`` are the batch keys that `forward` uses; ``parts`` are the submodules that a training stage can
+    train or freeze. Input colours are in [0, 1]; the model normalises them itself.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("image", "trimap")
@@ -32,7 +32,7 @@ class MattingModel(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).reshape(3, 1, 1), persistent=False)
 
     def normalise(self, image: Tensor) -> Tensor:
-        """Return (N, 3, H, W) colours in [0, 1] as ImageNet networks expect them."""
+        """Return (N, 3, H, W) colours in [0, 1] standardised with ImageNet's mean and deviation."""
         return (image - self.mean) / self.std
 
     def forward(self, batch: Batch, refine: bool = True) -> Matte:
@@ -41,5 +41,5 @@ class MattingModel(nn.Module):
 
 
 def probability(logit: Tensor) -> Tensor:
-    """Return the sigmoid in at least 32 bits, also where autocast computed the logit in fewer."""
+    """Return the sigmoid in at least 32 bits, even if autocast computed the logit in fewer."""
     return torch.sigmoid(logit if logit.dtype == torch.float64 else logit.float())

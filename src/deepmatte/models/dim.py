@@ -1,4 +1,4 @@
-"""Deep Image Matting (Xu, Price, Cohen, Huang 2017): an encoder-decoder with max-unpooling, and a small refiner."""
+"""Deep Image Matting (Xu, Price, Cohen, Huang 2017): a max-unpooling encoder-decoder and a small refiner."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepmatte.models.refined import Norm, RefinedMatting, Refiner, normalisation
+from deepmatte.models.refined import Norm, RefinedMatting, Refiner, convolutions, normalisation
 from deepmatte.models.vgg import Blocks, load_vgg16, read_vgg16, vgg16_blocks
 
 
 class Encoder(nn.Module):
-    """VGG-16's 13 convolutions on image and trimap, with five max-pools that keep their indices, and a 1x1 conv6."""
+    """VGG-16's 13 convolutions on image and trimap, five max-pools with indices, and a 1x1 conv6."""
 
     def __init__(self, blocks: Blocks, norm: Norm, skips: bool) -> None:
         super().__init__()
@@ -23,13 +23,20 @@ class Encoder(nn.Module):
         for block in blocks:
             layers: list[nn.Module] = []
             for out in block:
-                layers += [nn.Conv2d(channels, out, 3, padding=1), *normalisation(norm, out), nn.ReLU(inplace=True)]
+                layers += [
+                    nn.Conv2d(channels, out, 3, padding=1),
+                    *normalisation(norm, out),
+                    nn.ReLU(inplace=True),
+                ]
                 channels = out
             self.blocks.append(nn.Sequential(*layers))
         self.conv6 = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Map (N, 4, H, W) to features at 1/32, with ``skips`` what goes into the five max-pools, and the pools' indices."""
+        """Map (N, 4, H, W) to features at 1/32, the skip features, and the pooling indices.
+
+        The skip features are the inputs of the five max-pools; none without ``skips``.
+        """
         features: list[Tensor] = []
         indices: list[Tensor] = []
         for block in self.blocks:
@@ -42,14 +49,15 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """deconv6 1x1, then five times max-unpooling and a 5x5 convolution, and the 5x5 alpha head.
+    """1x1 deconv6, five levels of max-unpooling and a 5x5 convolution, and the 5x5 alpha head.
 
-    With ``skips`` each convolution also sees what went into the max-pool of its level, and is 3x3.
+    With ``skips`` each convolution is 3x3 and also sees the input of the max-pool of its level.
     """
 
     def __init__(self, blocks: Blocks, norm: Norm, skips: bool) -> None:
         super().__init__()
-        # After unpooling with the indices of pool k the channels are those of block k; they leave with those of block k - 1.
+        # After unpooling with the indices of pool k there are as many channels as in block k; the convolution
+        # reduces them to those of block k - 1.
         inputs = [block[-1] for block in reversed(blocks)]
         outputs = [*inputs[1:], inputs[-1]]
         self.skips = skips
@@ -68,13 +76,13 @@ class Decoder(nn.Module):
         """Return the logit (N, 1, H, W)."""
         x = F.relu(self.deconv6(x))
         for level, deconv in enumerate(self.deconvs, 1):
-            x = F.max_unpool2d(x, indices[-level], 2)
+            x = F.max_unpool2d(x, indices[-level], (2, 2))
             x = deconv(torch.cat([x, features[-level]], 1) if self.skips else x)
         return self.alpha(x)
 
 
 class EncoderDecoder(nn.Module):
-    """(N, 4, H, W) to a logit (N, 1, H, W); H and W are multiples of 32."""
+    """Maps (N, 4, H, W) to a logit (N, 1, H, W); H and W are multiples of 32."""
 
     def __init__(self, blocks: Blocks, norm: Norm, skips: bool) -> None:
         super().__init__()
@@ -90,11 +98,13 @@ class DeepImageMatting(RefinedMatting):
     """Encoder-decoder and refiner. ``width=1`` is the published network with 26.3 M parameters.
 
     Args:
-        width: factor of all channel counts; 1 is VGG-16.
-        norm: ``none`` as published, or ``batch`` or ``group`` normalisation after each convolution of encoder and decoder.
-        skips: the decoder also sees the encoder's features of each level, by 3x3 convolutions; False as published.
-        channels_last: keep activations with the channels innermost; measure which is faster for your width and device.
-        pretrained: ``imagenet``, the path of torchvision's VGG-16 weights, or None for random weights; needs ``width=1``.
+        width: factor on all channel counts; 1 is VGG-16.
+        norm: normalisation after each convolution of encoder and decoder: ``none`` (as published), ``batch``
+            or ``group``.
+        skips: skip connections from encoder to decoder, with 3x3 convolutions; False as published.
+        channels_last: use the channels-last memory format; what is faster depends on width and device.
+        pretrained: ``imagenet``, the path of torchvision's VGG-16 weights, or None for random weights; needs
+            ``width=1``.
 
     >>> sum(p.numel() for p in DeepImageMatting().parameters())
     26276802
@@ -103,14 +113,19 @@ class DeepImageMatting(RefinedMatting):
     multiple: ClassVar[int] = 32
 
     def __init__(
-        self, width: float = 1.0, norm: Norm = "none", skips: bool = False, channels_last: bool = False, pretrained: str | None = None
+        self,
+        width: float = 1.0,
+        norm: Norm = "none",
+        skips: bool = False,
+        channels_last: bool = False,
+        pretrained: str | None = None,
     ) -> None:
         super().__init__()
         blocks = vgg16_blocks(width)
         self.encoder_decoder: EncoderDecoder = EncoderDecoder(blocks, norm, skips)
         self.refiner = Refiner(blocks[0][-1])
-        deconvs = [deconv[0] for deconv in self.encoder_decoder.decoder.deconvs]
-        self.initialise(((deconv, deconv.in_channels // (2 if skips else 1)) for deconv in deconvs), channels_last)
+        deconvs = convolutions(self.encoder_decoder.decoder.deconvs)
+        shares = ((deconv, deconv.in_channels // (2 if skips else 1)) for deconv in deconvs)
+        self.initialise(shares, channels_last)
         if pretrained is not None:
-            encoder = self.encoder_decoder.encoder
-            load_vgg16([layer for block in encoder.blocks for layer in block if isinstance(layer, nn.Conv2d)], read_vgg16(pretrained))
+            load_vgg16(convolutions(self.encoder_decoder.encoder.blocks), read_vgg16(pretrained))

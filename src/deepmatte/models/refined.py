@@ -1,4 +1,4 @@
-"""What encoder-decoders with Deep Image Matting's refiner share: normalisation, refiner, initial weights, the way through both."""
+"""What encoder-decoders with a refiner share: normalisation, the refiner, initial weights, `forward`."""
 
 from __future__ import annotations
 
@@ -17,22 +17,28 @@ Norm = Literal["none", "batch", "group"]
 
 
 def normalisation(norm: Norm, channels: int) -> list[nn.Module]:
-    """Return what stands between a convolution and its ReLU: nothing, as published, or a normalisation.
+    """Return the layers between a convolution and its ReLU: none, as published, or a normalisation.
 
-    ``batch`` learns fastest, but sees only its own process's share of a batch; ``group`` depends on neither, but on the size of
-    the picture: what it learned on crops holds less well for whole photographs.
+    ``batch`` learns fastest, but its statistics cover only one process's share of a batch. ``group`` does not
+    depend on the batch, but on the image size: trained on crops, it generalises less well to whole
+    photographs.
     """
     if norm not in get_args(Norm):
-        raise InputError(f"model.norm={norm}: choose one of {', '.join(get_args(Norm))}")
+        raise InputError(f"model.norm={norm} is invalid; expected one of {', '.join(get_args(Norm))}")
     if norm == "batch":
         return [nn.BatchNorm2d(channels)]
     return [nn.GroupNorm(max(1, channels // 4), channels)] if norm == "group" else []
 
 
-class Refiner(nn.Module):
-    """Four 3x3 convolutions on the image and the coarse alpha; what they give is added to the coarse logit.
+def convolutions(module: nn.Module) -> list[nn.Conv2d]:
+    """Return the convolutions inside ``module``, in order."""
+    return [part for part in module.modules() if isinstance(part, nn.Conv2d)]
 
-    The last one starts at zero, so before its training the refined matte equals the coarse one.
+
+class Refiner(nn.Module):
+    """Four 3x3 convolutions on image and coarse alpha, whose output is added to the coarse logit.
+
+    The last one is initialised to zero, so an untrained refiner is the identity.
     """
 
     def __init__(self, channels: int) -> None:
@@ -48,14 +54,18 @@ class Refiner(nn.Module):
         )
 
     def forward(self, image: Tensor, alpha: Tensor) -> Tensor:
-        """Return the residual of the logit (N, 1, H, W) for a normalised image (N, 3, H, W) and alpha (N, 1, H, W) in [0, 1]."""
+        """Return the residual of the logit (N, 1, H, W).
+
+        The normalised image is (N, 3, H, W), alpha (N, 1, H, W) in [0, 1].
+        """
         return self.convs(torch.cat([image, alpha.to(image.dtype)], 1))
 
 
 class RefinedMatting(MattingModel):
-    """An encoder-decoder on image and trimap that gives a logit, and the refiner on top of it.
+    """An encoder-decoder on image and trimap that predicts a logit, followed by the refiner.
 
-    A subclass sets ``encoder_decoder`` and ``refiner`` and calls `initialise`; ``multiple`` is what its sides have to be divisible by.
+    A subclass sets ``encoder_decoder`` and ``refiner`` and calls `initialise`; ``multiple`` is the
+    factor by which the sides of its input must be divisible.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("encoder_decoder", "refiner")
@@ -65,7 +75,12 @@ class RefinedMatting(MattingModel):
     refiner: Refiner
 
     def initialise(self, unpooled: Iterable[tuple[nn.Conv2d, int]], channels_last: bool) -> None:
-        """Draw the weights; ``unpooled`` are the convolutions after a max-unpooling, with how many of their inputs come from it."""
+        """Initialise the weights at random.
+
+        Args:
+            unpooled: the convolutions after a max-unpooling, and the number of their inputs that it feeds.
+            channels_last: whether to use the channels-last memory format.
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -73,18 +88,20 @@ class RefinedMatting(MattingModel):
                 nn.init.zeros_(module.bias)
         with torch.no_grad():
             for convolution, inputs in unpooled:
-                # Three of four inputs after max-unpooling are zero: without this factor the signal would fade level by level.
+                # Three of four inputs after max-unpooling are zero; this factor keeps the variance of the
+                # signal from shrinking level by level.
                 convolution.weight[:, :inputs].mul_(2.0)
-        nn.init.zeros_(self.refiner.convs[-1].weight)
+        nn.init.zeros_(convolutions(self.refiner)[-1].weight)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.to(memory_format=self.memory_format)
+        self.to(memory_format=self.memory_format)  # type: ignore[call-overload]  # torch's stubs lack it
 
     def forward(self, batch: Batch, refine: bool = True) -> Matte:
-        """Map image and trimap of any size to a matte; `Matte.coarse` is the encoder-decoder's alpha."""
+        """Return the matte of images of any size; `Matte.coarse` is the alpha of the encoder-decoder."""
         height, width = batch["image"].shape[-2:]
         image = pad_to_multiple(self.normalise(batch["image"]), self.multiple)
         trimap = pad_to_multiple(batch["trimap"].to(image.dtype) / 255, self.multiple)
-        logit = self.encoder_decoder(torch.cat([image, trimap], 1).contiguous(memory_format=self.memory_format))
+        layers = torch.cat([image, trimap], 1).contiguous(memory_format=self.memory_format)
+        logit = self.encoder_decoder(layers)
         coarse = probability(logit)
         if refine:
             logit = logit + self.refiner(image, coarse)

@@ -1,4 +1,7 @@
-"""A VGG-16 SegNet for mattes, as a course study of 2020 used it: one level less than Deep Image Matting, and no conv6."""
+"""A VGG-16 SegNet for mattes, as in a student project of 2020.
+
+It has one level less than Deep Image Matting, and no conv6.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,16 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepmatte.models.refined import Norm, RefinedMatting, Refiner, normalisation
+from deepmatte.models.refined import Norm, RefinedMatting, Refiner, convolutions, normalisation
 from deepmatte.models.vgg import Blocks, load_vgg16, read_vgg16, vgg16_blocks
 
 
 class SegNet(nn.Module):
-    """(N, 4, H, W) to a logit (N, 1, H, W); H and W are multiples of 16.
+    """Maps (N, 4, H, W) to a logit (N, 1, H, W); H and W are multiples of 16.
 
-    A 3x3 convolution makes three channels of colours and trimap. VGG-16's 13 convolutions follow, with a max-pool after each of
-    the first four blocks. The decoder has six convolutions, deconv6 1x1 and deconv5 to deconv1 5x5, and undoes the pools before
-    the last four of them. A 5x5 convolution predicts alpha.
+    A 3x3 convolution maps colours and trimap to three channels. VGG-16's 13 convolutions follow, with a
+    max-pool after each of the first four blocks. The decoder has six convolutions, a 1x1 deconv6 and 5x5
+    deconv5 to deconv1; max-unpooling precedes the last four. A 5x5 convolution predicts alpha.
     """
 
     def __init__(self, blocks: Blocks, norm: Norm) -> None:
@@ -30,18 +33,22 @@ class SegNet(nn.Module):
         channels = 3
         self.blocks = nn.ModuleList()
         for block in blocks:
-            self.blocks.append(nn.Sequential(*(layer(i, o, 3) for i, o in zip((channels, *block), block, strict=False))))
+            pairs = zip((channels, *block), block, strict=False)
+            self.blocks.append(nn.Sequential(*(layer(i, o, 3) for i, o in pairs)))
             channels = block[-1]
         self.deconv6 = layer(channels, channels, 1)
-        # After the unpooling of level k the channels are those of block k; they leave with those of block k - 1.
+        # After unpooling at level k there are as many channels as in block k; the convolution reduces them to
+        # those of block k - 1.
         levels = [block[-1] for block in reversed(blocks[:-1])]
         self.deconv5 = layer(channels, levels[0], 5)
-        self.deconvs = nn.ModuleList(layer(i, o, 5) for i, o in zip(levels, [*levels[1:], levels[-1]], strict=True))
+        self.deconvs = nn.ModuleList(
+            layer(i, o, 5) for i, o in zip(levels, [*levels[1:], levels[-1]], strict=True)
+        )
         self.alpha = nn.Conv2d(levels[-1], 1, 5, padding=2)
 
     def convolutions(self) -> list[nn.Conv2d]:
-        """Return VGG-16's convolutions in their order."""
-        return [module for module in self.blocks.modules() if isinstance(module, nn.Conv2d)]
+        """Return VGG-16's convolutions in order."""
+        return convolutions(self.blocks)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logit."""
@@ -52,19 +59,20 @@ class SegNet(nn.Module):
             indices.append(index)
         x = self.deconv5(self.deconv6(self.blocks[-1](x)))
         for deconv, index in zip(self.deconvs, reversed(indices), strict=True):
-            x = deconv(F.max_unpool2d(x, index, 2))
+            x = deconv(F.max_unpool2d(x, index, (2, 2)))
         return self.alpha(x)
 
 
 class VggSegNet(RefinedMatting):
-    """SegNet on VGG-16, and Deep Image Matting's refiner, which the study left as future work.
+    """SegNet on VGG-16, and Deep Image Matting's refiner, which the project left as future work.
 
     Args:
-        width: factor of all channel counts but the three that enter VGG; 1 is VGG-16.
-        norm: ``none``, or ``batch`` or ``group`` normalisation after each convolution of encoder and decoder.
-        channels_last: keep activations with the channels innermost.
-        pretrained: ``imagenet``, the path of torchvision's VGG-16 weights, or None for random weights; needs ``width=1``. The entry
-            then hands the colours through, so that at the start VGG sees what it was trained on.
+        width: factor on all channel counts except VGG's three inputs; 1 is VGG-16.
+        norm: normalisation after each convolution of encoder and decoder: ``none``, ``batch`` or ``group``.
+        channels_last: use the channels-last memory format.
+        pretrained: ``imagenet``, the path of torchvision's VGG-16 weights, or None for random weights; needs
+            ``width=1``. The entry convolution then passes the colours through, so VGG starts with the input
+            that it was trained on.
 
     >>> sum(p.numel() for p in VggSegNet().encoder_decoder.parameters())
     25936880
@@ -72,12 +80,18 @@ class VggSegNet(RefinedMatting):
 
     multiple: ClassVar[int] = 16
 
-    def __init__(self, width: float = 1.0, norm: Norm = "none", channels_last: bool = False, pretrained: str | None = None) -> None:
+    def __init__(
+        self,
+        width: float = 1.0,
+        norm: Norm = "none",
+        channels_last: bool = False,
+        pretrained: str | None = None,
+    ) -> None:
         super().__init__()
         blocks = vgg16_blocks(width)
         self.encoder_decoder: SegNet = SegNet(blocks, norm)
         self.refiner = Refiner(blocks[0][-1])
-        deconvs = [deconv[0] for deconv in self.encoder_decoder.deconvs]
+        deconvs = convolutions(self.encoder_decoder.deconvs)
         self.initialise(((deconv, deconv.in_channels) for deconv in deconvs), channels_last)
         if pretrained is not None:
             load_vgg16(self.encoder_decoder.convolutions(), read_vgg16(pretrained))

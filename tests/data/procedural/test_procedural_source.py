@@ -13,7 +13,7 @@ from deepmatte.data.procedural.names import SPLITS
 from deepmatte.errors import InputError
 
 SMALL = {"size": 64, "num_train": 5, "num_val": 3, "num_test": 4}
-SAMPLES = {  # first 16 digits of the SHA-256 of the pixels, at 512 pixels, of samples of the default test split
+SAMPLES = {  # SHA-256 (16 digits) of 512-pixel samples of the default test split
     ("foreground", 0): "6ca19656b8652874",
     ("foreground", 2): "cd3311417ca7b832",
     ("foreground", 3): "65d594d3f6d788ef",
@@ -45,7 +45,7 @@ def test_default_splits_have_the_committed_checksums(tmp_path, split):
     assert ProceduralData(cache_dir=tmp_path).digest((split,)) == CHECKSUMS[split]
 
 
-def test_source_offers_what_the_data_room_asks_for(data):
+def test_source_satisfies_the_protocols(data):
     assert isinstance(data, sources.CompositionSource)
     assert isinstance(data.foregrounds("train"), sources.ForegroundSet)
     assert isinstance(data.foregrounds("train"), sources.KnowsSizes)
@@ -59,12 +59,14 @@ def test_configuration_names_the_arguments_and_their_defaults():
     assert target == "deepmatte.data.procedural.ProceduralData"
     default = ProceduralData()
     made = ProceduralData(**config)
-    assert (made.num, made.seed, made.size, made.store.folder) == (default.num, default.seed, default.size, default.store.folder)
+    for value in (made, default):
+        assert (value.num, value.seed, value.size) == ({"train": 96, "val": 16, "test": 32}, 0, 512)
+    assert made.store.folder == default.store.folder
 
 
 def test_a_sample_depends_on_seed_split_and_index_alone(data, tmp_path):
     again = ProceduralData(**{**SMALL, "num_train": 7}, cache_dir=tmp_path).foregrounds("train")
-    for index in (4, 1):  # another order, another number of samples, another folder
+    for index in (4, 1):  # different order, number of samples and folder
         for ours, theirs in zip(data.foregrounds("train").load(index), again.load(index), strict=True):
             np.testing.assert_array_equal(ours, theirs)
     other = ProceduralData(**SMALL, seed=1, cache_dir=tmp_path)
@@ -78,16 +80,17 @@ def test_splits_share_no_foreground_no_background_and_no_name(data):
     assert len(names) == len(set(names)) == len(pixels) == 24
 
 
-def test_arrays_are_as_announced(data):
+def test_arrays_have_the_documented_shapes_and_types(data):
     colour, alpha = data.foregrounds("test").load(0)
-    assert (colour.shape, alpha.shape, colour.dtype, alpha.dtype) == ((64, 64, 3), (64, 64), np.uint8, np.uint8)
+    assert (colour.shape, alpha.shape) == ((64, 64, 3), (64, 64))
+    assert colour.dtype == alpha.dtype == np.uint8
     assert data.backgrounds("test").load(0).shape == (64, 64, 3)
     assert data.foregrounds("test").category(0) == "hair"
     assert data.foregrounds("test").names[0] == "hair_test_0000"
 
 
 @pytest.mark.parametrize("damage", ["truncated", "altered", "emptied"])
-def test_a_damaged_file_is_drawn_anew(data, damage):
+def test_a_damaged_file_is_rendered_again(data, damage):
     samples = data.foregrounds("val")
     before, path = samples.load(0), data.store.path(samples.names[0])
     content = path.read_bytes()
@@ -97,18 +100,21 @@ def test_a_damaged_file_is_drawn_anew(data, damage):
     assert path.read_bytes() == content
 
 
-def test_two_processes_that_prepare_at_once_share_one_folder(data, tmp_path):
-    code = "import sys; from deepmatte.data.procedural import ProceduralData as P; print(P(0, 64, 3, 1, 1, sys.argv[1]).digest())"
+def test_two_concurrent_processes_share_one_folder(data, tmp_path):
+    code = "import sys; from deepmatte.data.procedural import ProceduralData as Data; "
+    code += "print(Data(0, 64, 3, 1, 1, sys.argv[1]).digest())"
     command = [sys.executable, "-c", code, str(tmp_path)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen(command, **pipes) for _ in range(2)]
     outputs = [process.communicate(timeout=120) for process in both]
-    assert [out.strip() for out, _ in outputs] == [ProceduralData(0, 64, 3, 1, 1, data.store.folder.parent).digest()] * 2, outputs
+    expected = ProceduralData(0, 64, 3, 1, 1, data.store.folder.parent).digest()
+    assert [out.strip() for out, _ in outputs] == [expected] * 2, outputs
     files = [path.name for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 10
     assert all(name.endswith(".planes") and not name.startswith(".") for name in files)
 
 
-def test_nothing_is_drawn_twice(data, monkeypatch):
+def test_cached_samples_are_not_rendered_again(data, monkeypatch):
     monkeypatch.setattr(render, "foreground", None)
     monkeypatch.setattr(render, "background", None)
     assert data.prepare(progress=False) == 0
@@ -117,15 +123,19 @@ def test_nothing_is_drawn_twice(data, monkeypatch):
 
 @pytest.mark.parametrize(
     ("arguments", "word"),
-    [({"size": 32}, "data.source.size"), ({"num_val": 0}, "data.source.num_val"), ({"seed": -1}, "data.source.seed")],
+    [
+        ({"size": 32}, "data.source.size"),
+        ({"num_val": 0}, "data.source.num_val"),
+        ({"seed": -1}, "data.source.seed"),
+    ],
 )
-def test_impossible_arguments_are_named(arguments, word):
+def test_invalid_arguments_are_named(arguments, word):
     with pytest.raises(InputError, match=word):
         ProceduralData(**arguments)
 
 
 def test_unknown_split_is_named(data):
-    with pytest.raises(InputError, match="'dev' is none of train, val, test"):
+    with pytest.raises(InputError, match="split dev does not exist; expected one of train, val, test"):
         data.foregrounds("dev")
 
 

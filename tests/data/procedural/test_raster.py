@@ -37,18 +37,20 @@ def test_coverage_of_a_curved_strand_agrees_with_supersampling():
     grid = (np.indices((24 * num, 24 * num)).reshape(2, -1).T[:, ::-1] + 0.5) / num
     inside = points_in_poly(grid, np.concatenate([left[0], right[0][::-1]]))
     supersampled = inside.reshape(24, num, 24, num).mean((1, 3))
-    # 32 x 32 points on a grid miss the area of a straight edge by at most about half a row of points
+    # on a grid of 32 x 32 points the area at a straight edge errs by about half a row of points at most
     assert np.abs(canvas.alpha - supersampled).max() < 1 / num
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.floats(-5, 25), st.floats(-5, 25)), min_size=3, max_size=7))
-def test_sum_of_signed_coverage_is_the_shoelace_area_inside_the_window(corners):
+def test_total_coverage_is_the_shoelace_area(corners):
     points = np.array(corners)
-    cover = polygon_coverage(points + 5, 30, 30)  # the whole polygon lies in the window
+    cover = polygon_coverage(points + 5, 30, 30)  # the whole polygon is inside the window
     x, y = points.T
     shoelace = 0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)
-    assert abs(cover.sum()) == pytest.approx(abs(shoelace), abs=30 * len(points) * 1e-6)  # 1e-6 for each edge in each row
+    assert abs(cover.sum()) == pytest.approx(
+        abs(shoelace), abs=30 * len(points) * 1e-6
+    )  # 1e-6 for each edge in each row
 
 
 def test_polygon_cut_by_the_border_equals_the_window_of_the_whole():

@@ -1,9 +1,10 @@
-"""Backgrounds cut from the photographs inside the scikit-image and scikit-learn wheels; nothing is downloaded.
+"""Backgrounds cropped from the photographs in the scikit-image and scikit-learn wheels.
 
-A photograph belongs to one split only, so that crops of it can't leak from training into a test. Licences, as the two packages
-state them: astronaut (NASA) and hubble_deep_field (NASA) public domain; rocket (SpaceX) released into the public domain; chelsea
-(Stefan van der Walt) and coffee (Rachel Michetti) CC0; brick, grass, gravel (CC0 Textures) CC0; china (danielbuechele, Flickr)
-and flower (vultilion, Flickr) CC BY 2.0. deepmatte contains none of the files: it reads them where pip has put them.
+A photograph belongs to one split only, so its crops can't leak from training into testing. Licences, as
+stated by the two packages: astronaut (NASA) and hubble_deep_field (NASA) public domain; rocket (SpaceX)
+released into the public domain; chelsea (Stefan van der Walt) and coffee (Rachel Michetti) CC0; brick, grass,
+gravel (CC0 Textures) CC0; china (danielbuechele, Flickr) and flower (vultilion, Flickr) CC BY 2.0. deepmatte
+contains none of the files and downloads nothing: it reads the installed packages.
 """
 
 from __future__ import annotations
@@ -20,32 +21,35 @@ from deepmatte.data.procedural.fields import Array, luma, natural_palette, ramp,
 from deepmatte.errors import InputError
 
 PHOTOGRAPHS = {
-    "train": ("astronaut.png", "coffee.png", "chelsea.png", "brick.png", "hubble_deep_field.jpg", "grass.png"),
+    "train": (
+        *("astronaut.png", "coffee.png", "chelsea.png"),
+        *("brick.png", "hubble_deep_field.jpg", "grass.png"),
+    ),
     "val": ("rocket.jpg", "gravel.png"),
     "test": ("china.jpg", "flower.jpg"),
 }
-"""File names by split; the splits share none."""
+"""File names by split."""
 
 _FOLDERS = {"china.jpg": ("sklearn", "datasets/images"), "flower.jpg": ("sklearn", "datasets/images")}
 
 
 @lru_cache(maxsize=12)
 def photograph(name: str) -> Array:
-    """Return a photograph as (H, W, 3) in [0, 1], or (H, W) if it has no colours."""
+    """Return a photograph as (H, W, 3) in [0, 1], or (H, W) if it is grey."""
     package, folder = _FOLDERS.get(name, ("skimage", "data"))
     spec = find_spec(package)
     path = Path(spec.origin).parent / folder / name if spec and spec.origin else Path(name)
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    pixels: np.ndarray | None = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if pixels is None:
-        raise InputError(f"{path}: the photograph that {package} installs is missing or unreadable: reinstall {package}")
+        raise InputError(f"{path}: photograph of {package} is missing or unreadable; reinstall {package}")
     pixels = pixels.astype(np.float64) / 255
     return pixels[..., 0] if (pixels[..., :1] == pixels).all() else pixels
 
 
 def crop(rng: Generator, split: str, index: int, size: int) -> Array:
-    """Return a square crop (size, size, 3) of the split's photograph number ``index``, mirrored and re-exposed at random.
+    """Return a square crop (size, size, 3) of the split's photograph number ``index``.
 
-    A texture without colours is tinted with a natural palette.
+    It is mirrored and re-exposed at random. Grey textures are tinted with a natural palette.
     """
     names = PHOTOGRAPHS[split]
     image = photograph(names[index % len(names)])
@@ -62,7 +66,7 @@ def crop(rng: Generator, split: str, index: int, size: int) -> Array:
 
 
 def palette_of(image: Array, num: int = 5) -> Array:
-    """Return ``num`` mean colours (num, 3) of ``image`` (H, W, 3), from its darkest to its lightest fifth."""
+    """Return ``num`` mean colours (num, 3) of ``image`` (H, W, 3), from dark to light."""
     pixels = image[4::16, 4::16].reshape(-1, 3)
     groups = np.array_split(pixels[np.argsort(luma(pixels), kind="stable")], num)
     return sorted_by_luma(np.stack([g.mean(0) for g in groups]))

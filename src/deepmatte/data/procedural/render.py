@@ -1,4 +1,4 @@
-"""Which sample is what: every sample as a pure function of (version, seed, split, index) and the size of the picture."""
+"""Rendering of samples: each is a pure function of (version, seed, split, index, size)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from deepmatte.data.procedural import optics, photographs, scenes, strands, textiles, translucent
+from deepmatte.data.procedural import feather, fur, hair, optics, photographs, scenes, textiles, translucent
 from deepmatte.data.procedural.bodies import Layer
 from deepmatte.data.procedural.fields import Array, natural_palette
 from deepmatte.data.procedural.names import RELEASE, SPLITS, category, is_photograph
 
 RENDERERS: dict[str, Callable[[Generator, int, Array], Layer]] = {
-    "hair": strands.hair,
-    "fur": strands.fur,
-    "feather": strands.feather,
+    "hair": hair.hair,
+    "fur": fur.fur,
+    "feather": feather.feather,
     "net": textiles.net,
     "lace": textiles.lace,
     "glass": translucent.glass,
@@ -29,19 +29,19 @@ RENDERERS: dict[str, Callable[[Generator, int, Array], Layer]] = {
 
 
 def generator(seed: int, split: str, role: int, index: int) -> Generator:
-    """Return the generator of one sample; ``role`` is 0 for a foreground, 1 for a background."""
+    """Return the random generator of one sample; ``role`` is 0 for foregrounds, 1 for backgrounds."""
     return np.random.default_rng(np.random.SeedSequence([RELEASE, seed, SPLITS.index(split), role, index]))
 
 
 def background(seed: int, split: str, index: int, size: int) -> NDArray[np.uint8]:
-    """Return background number ``index`` of a split as uint8 (H, W, 3)."""
+    """Return background number ``index`` of a split, uint8 (H, W, 3)."""
     rng = generator(seed, split, 1, index)
     image, _ = _backdrop(rng, split, index, size)
     return quantised(scenes.photographed(rng, image))
 
 
 def _backdrop(rng: Generator, split: str, index: int, size: int) -> tuple[Array, Array]:
-    """Return a background before the camera (H, W, 3), and its palette (5, 3)."""
+    """Return a background (H, W, 3) without camera effects, and its palette (5, 3)."""
     if is_photograph(index):
         image = photographs.crop(rng, split, index // 2, size)
         return image, photographs.palette_of(image)
@@ -50,15 +50,17 @@ def _backdrop(rng: Generator, split: str, index: int, size: int) -> tuple[Array,
 
 
 def background_palette(seed: int, split: str, index: int, size: int) -> Array:
-    """Return the palette (5, 3) of background number ``index`` without drawing it."""
+    """Return the palette (5, 3) of background number ``index``; draws no scene."""
     rng = generator(seed, split, 1, index)
-    return photographs.palette_of(photographs.crop(rng, split, index // 2, size)) if is_photograph(index) else natural_palette(rng)
+    if is_photograph(index):
+        return photographs.palette_of(photographs.crop(rng, split, index // 2, size))
+    return natural_palette(rng)
 
 
 def foreground(seed: int, split: str, index: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return the colours uint8 (H, W, 3) and the alpha uint8 (H, W) of foreground number ``index`` of a split.
+    """Return the colours uint8 (H, W, 3) and alpha uint8 (H, W) of foreground number ``index`` of a split.
 
-    Three foregrounds in ten are camouflaged: they are painted in the colours of the background of the same number.
+    Three in ten are camouflaged: painted in the colours of the background of the same number.
     """
     rng = generator(seed, split, 0, index)
     palette = natural_palette(rng)
@@ -69,5 +71,5 @@ def foreground(seed: int, split: str, index: int, size: int) -> tuple[NDArray[np
 
 
 def quantised(image: Array) -> NDArray[np.uint8]:
-    """Return an image in [0, 1] as uint8, rounded."""
+    """Return an image in [0, 1] rounded to uint8."""
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

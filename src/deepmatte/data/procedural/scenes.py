@@ -1,4 +1,4 @@
-"""Drawn backgrounds: clutter, foliage, walls, planks, landscapes and lights, with the statistics of photographs."""
+"""Drawn backgrounds: clutter, foliage, walls, planks, landscapes, lights and drapery."""
 
 from __future__ import annotations
 
@@ -7,13 +7,25 @@ import numpy as np
 from numpy.random import Generator
 
 from deepmatte.data.procedural.bodies import cloth, swirl
-from deepmatte.data.procedural.fields import Array, blur, fractal, grain, natural_palette, ramp, random_light, relief, textured, unit, warp
+from deepmatte.data.procedural.fields import (
+    Array,
+    blur,
+    fractal,
+    grain,
+    natural_palette,
+    ramp,
+    random_light,
+    relief,
+    squash,
+    textured,
+    warp,
+)
 from deepmatte.data.procedural.optics import disc, twigs
 from deepmatte.data.procedural.raster import Canvas
 
 
 def clutter(rng: Generator, size: int, palette: Array) -> Array:
-    """Overlapping lit shapes of all sizes, a dead-leaves model: its edges and spectrum are those of natural images."""
+    """Overlapping lit shapes of all sizes: a dead-leaves model, with the spectrum of natural images."""
     k, light = size / 512, random_light(rng)
     sheets = [textured(rng, size, natural_palette(rng) if rng.random() < 0.5 else palette) for _ in range(2)]
     sheets += [cloth(rng, size, palette)]
@@ -22,7 +34,9 @@ def clutter(rng: Generator, size: int, palette: Array) -> Array:
     for _ in range(220):
         radius = 9 * k / rng.uniform(0.04, 1.0)
         centre, corners = rng.uniform(0, size, 2), rng.integers(3, 40)
-        angle = np.sort(rng.uniform(0, 2 * np.pi, corners)) if corners < 9 else np.linspace(0, 2 * np.pi, corners, endpoint=False)
+        angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
+        if corners < 9:
+            angle = np.sort(rng.uniform(0, 2 * np.pi, corners))
         stretch = rng.uniform(0.35, 1.0)
         spin = rng.uniform(0, np.pi)
         bumps = [rng.normal() / j * np.cos(j * angle + rng.uniform(0, 6)) for j in range(2, 6)]
@@ -36,7 +50,7 @@ def clutter(rng: Generator, size: int, palette: Array) -> Array:
 
 
 def thicket(rng: Generator, size: int, palette: Array) -> Array:
-    """Leaves before leaves, the rear ones dark and out of focus, over blades of grass."""
+    """Leaves in front of dark, defocused leaves and grass."""
     canvas = Canvas(size)
     canvas.over(textured(rng, size, palette * 0.5), np.ones((size, size)))
     _blades(rng, canvas, palette)
@@ -50,7 +64,8 @@ def thicket(rng: Generator, size: int, palette: Array) -> Array:
 def _blades(rng: Generator, canvas: Canvas, palette: Array) -> None:
     """Paint blades of grass."""
     num, k, t = 900, canvas.size / 512, np.linspace(0, 1, 6)
-    root = np.stack([rng.uniform(-20 * k, canvas.size + 20 * k, num), np.sort(rng.uniform(0.35, 1.2, num)) * canvas.size], -1)
+    x = rng.uniform(-20 * k, canvas.size + 20 * k, num)
+    root = np.stack([x, np.sort(rng.uniform(0.35, 1.2, num)) * canvas.size], -1)
     lean = rng.normal(0, 0.35, num)[:, None] * (0.3 + t) + 0.2
     reach = rng.uniform(50, 150, (num, 1)) * k
     points = root[:, None] + np.stack([np.sin(lean) * t * reach, -np.cos(lean) * t * reach], -1)
@@ -60,7 +75,7 @@ def _blades(rng: Generator, canvas: Canvas, palette: Array) -> None:
 
 
 def wall(rng: Generator, size: int, palette: Array) -> Array:
-    """Bricks or tiles with mortar, rough and unevenly lit, in slight perspective."""
+    """Rough bricks or tiles with mortar, unevenly lit, in slight perspective."""
     k, light = size / 512, random_light(rng)
     y, x = np.indices((size, size), dtype=np.float64)
     lean = 1 + rng.uniform(-0.25, 0.25) * (x / size - 0.5)
@@ -81,14 +96,18 @@ def wall(rng: Generator, size: int, palette: Array) -> Array:
 
 
 def planks(rng: Generator, size: int, palette: Array) -> Array:
-    """Wooden boards: rings seen lengthwise, knots, joints."""
+    """Wooden boards with grain, knots and joints."""
     k = size / 512
     y, x = np.indices((size, size), dtype=np.float64)
     width = rng.uniform(50, 150) * k
     board = np.floor(x / width).astype(int)
     offset = rng.uniform(0, 400, 64)[board % 64]
     bend = fractal(rng, size, 3.2, stretch=(5.0, 1.0))
-    rings = np.sin((x + offset * 3) * rng.uniform(0.1, 0.3) / k + 2.2 * bend + 0.01 * rng.normal(size=64)[board % 64] * y / k)
+    rings = np.sin(
+        (x + offset * 3) * rng.uniform(0.1, 0.3) / k
+        + 2.2 * bend
+        + 0.01 * rng.normal(size=64)[board % 64] * y / k
+    )
     fibre = fractal(rng, size, 1.3, stretch=(14.0, 1.0))
     tone = 0.5 + 0.13 * rings + 0.12 * fibre + 0.12 * rng.normal(size=64)[board % 64]
     joint = np.clip((0.5 - np.abs((x / width) % 1 - 0.5)) * width / (2 * k), 0.25, 1)
@@ -97,24 +116,26 @@ def planks(rng: Generator, size: int, palette: Array) -> Array:
 
 
 def landscape(rng: Generator, size: int, palette: Array) -> Array:
-    """Ridges that fade into the haze under a cloudy sky."""
+    """Ridges fading into haze under a cloudy sky."""
     y = np.indices((size, size), dtype=np.float64)[0] / size
     sky = natural_palette(rng)[-1] * 0.3 + np.array([0.45, 0.55, 0.68]) * rng.uniform(0.6, 1.1)
-    clouds = unit(warp(fractal(rng, size, 2.8, stretch=(0.7, 1.6)), *(12 * fractal(rng, size, 3.0) for _ in range(2))), 1.6)
-    image = sky * (0.75 + 0.35 * y)[..., None] * (1 - 0.55 * clouds[..., None]) + 0.55 * clouds[..., None] * rng.uniform(0.7, 1.0)
+    cover = fractal(rng, size, 2.8, stretch=(0.7, 1.6))
+    dy, dx = (12 * fractal(rng, size, 3.0) for _ in range(2))
+    clouds = squash(warp(cover, dy, dx), 1.6)[..., None]
+    image = sky * (0.75 + 0.35 * y)[..., None] * (1 - 0.55 * clouds) + 0.55 * clouds * rng.uniform(0.7, 1.0)
     num = rng.integers(3, 6)
     for n in range(num):
         near = (n + 1) / num
         line = 0.3 + 0.5 * near + 0.06 * fractal(rng, size, 2.6 + near)[0] * (1.4 - near)
         line = line + 0.012 * near * fractal(rng, size, 1.2)[1]
         cover = np.clip((y - line[None]) * size + 0.5, 0, 1)[..., None]
-        ground = textured(rng, size, palette, 1.3) * (0.5 + 0.5 * unit(fractal(rng, size, 2.0)))[..., None]
+        ground = textured(rng, size, palette, 1.3) * (0.5 + 0.5 * squash(fractal(rng, size, 2.0)))[..., None]
         image = (ground * near + sky * (1 - near) * 0.9) * cover + image * (1 - cover)
     return image
 
 
 def lights(rng: Generator, size: int, palette: Array) -> Array:
-    """A room or a street far out of focus: lamps turned into discs over dark shapes."""
+    """A strongly defocused room or street: lamps become discs over dark shapes."""
     k = size / 512
     canvas = Canvas(size)
     canvas.over(blur(textured(rng, size, palette * rng.uniform(0.4, 0.9), 3.0), 4 * k), np.ones((size, size)))
@@ -139,13 +160,15 @@ SCENES = (clutter, thicket, wall, planks, landscape, lights, drapery)
 
 
 def scene(rng: Generator, index: int, size: int, palette: Array) -> Array:
-    """Return drawn background number ``index`` (H, W, 3) in [0, 1]; the kinds take turns."""
+    """Return drawn background number ``index`` (H, W, 3) in [0, 1], cycling through the kinds."""
     return np.clip(SCENES[index % len(SCENES)](rng, size, palette), 0, 1)
 
 
 def photographed(rng: Generator, image: Array) -> Array:
-    """Return a background as the camera sees it: two in five out of focus, all a little soft and noisy."""
+    """Return a background with camera effects: two in five are defocused, all are slightly soft and noisy."""
     scale = image.shape[0] / 512
     if rng.random() < 0.4:
-        image = cv2.filter2D(image, -1, disc(rng.uniform(1.0, 6.0) * scale), borderType=cv2.BORDER_REFLECT_101)
+        kernel = disc(rng.uniform(1.0, 6.0) * scale)
+        blurred = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+        image = np.asarray(blurred, np.float64)
     return grain(rng, np.clip(blur(image, rng.uniform(0.3, 0.7)), 0, 1), rng.uniform(0.004, 0.015))

@@ -1,4 +1,4 @@
-"""The source that the data room sees: foregrounds and backgrounds by split, rendered once and kept on disk."""
+"""The benchmark as a data source: foregrounds and backgrounds by split, rendered once and cached on disk."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepmatte.data.cache import default_folder
+from deepmatte.data.procedural import render
 from deepmatte.data.procedural.names import SPLITS, VERSION, background_name, category, foreground_name
 from deepmatte.data.procedural.store import Store, checksum
 from deepmatte.errors import InputError
@@ -19,7 +20,7 @@ Pixels = NDArray[np.uint8]
 
 
 class _Rendered:
-    """Samples of one split with ``channels`` planes each, read from the store or rendered into it."""
+    """Samples of one split with ``channels`` planes each, read from the cache or rendered into it."""
 
     channels = 0
 
@@ -30,7 +31,7 @@ class _Rendered:
         return len(self.names)
 
     def planes(self, index: int) -> Pixels:
-        """Return the raw planes of a sample; a missing, truncated or altered file is rendered anew."""
+        """Return the raw planes of a sample; renders it if its file is missing, truncated or altered."""
         index = range(len(self))[index]
         planes = self.store.read(self.names[index], self.side, self.channels)
         if planes is None:
@@ -44,18 +45,18 @@ class _Rendered:
         return checksum(self.planes(index).tobytes()) if kept is None else kept
 
     def size(self, index: int) -> tuple[int, int]:
-        """Return the (height, width) of a picture in pixels."""
+        """Return the (height, width) of a sample in pixels."""
         return self.side, self.side
 
     def digest(self) -> str:
-        """Return the checksum (16 hex digits) of all names and pixels; renders what is missing."""
+        """Return the checksum (16 hex digits) of all names and pixels; renders missing samples."""
         total = hashlib.sha256()
         for index, name in enumerate(self.names):
             total.update(name.encode() + self.checksum(index))
         return total.hexdigest()[:16]
 
     def render(self, index: int) -> Pixels:
-        """Return the planes of a sample, computed."""
+        """Return the planes of a sample, rendered."""
         raise NotImplementedError
 
 
@@ -65,24 +66,26 @@ class ForegroundSet(_Rendered):
     channels = 4
 
     def load(self, index: int) -> tuple[Pixels, Pixels]:
-        """Return the colours uint8 (H, W, 3), defined also where alpha is 0, and alpha uint8 (H, W), 255 = opaque; read-only."""
+        """Return colours uint8 (H, W, 3), defined even where alpha is 0, and alpha uint8 (H, W).
+
+        Both are read-only.
+        """
         planes, num = self.planes(index), self.side**2
-        return planes[: 3 * num].reshape(self.side, self.side, 3), planes[3 * num :].reshape(self.side, self.side)
+        colour, alpha = planes[: 3 * num], planes[3 * num :]
+        return colour.reshape(self.side, self.side, 3), alpha.reshape(self.side, self.side)
 
     def category(self, index: int) -> str:
-        """Return the kind of a foreground: hair, fur, feather, glass and so on."""
+        """Return the kind of a foreground, such as hair, fur or glass."""
         return category(range(len(self))[index])
 
     def render(self, index: int) -> Pixels:
-        """Return the planes of a foreground, computed."""
-        from deepmatte.data.procedural import render  # compiles its rasteriser: not needed when all is cached
-
+        """Return the planes of a foreground, rendered."""
         colour, alpha = render.foreground(self.seed, self.split, index, self.side)
         return np.concatenate([colour.ravel(), alpha.ravel()])
 
 
 class BackgroundSet(_Rendered):
-    """The backgrounds of one split: crops of photographs and drawn scenes in turn."""
+    """The backgrounds of one split, alternating crops of photographs and drawn scenes."""
 
     channels = 3
 
@@ -91,16 +94,23 @@ class BackgroundSet(_Rendered):
         return self.planes(index).reshape(self.side, self.side, 3)
 
     def render(self, index: int) -> Pixels:
-        """Return the planes of a background, computed."""
-        from deepmatte.data.procedural import render
-
+        """Return the planes of a background, rendered."""
         return render.background(self.seed, self.split, index, self.side).ravel()
 
 
 class ProceduralData:
-    """The embedded benchmark. ``size`` is the side of every picture in pixels; each split has as many backgrounds as foregrounds.
+    """The embedded benchmark.
 
-    A sample depends on (version, seed, split, index, size) alone, not on how many there are: a longer split begins with the shorter one.
+    A sample depends on (version, seed, split, index, size) alone, not on their number: a shorter split is the
+    beginning of a longer one.
+
+    Args:
+        seed: of everything drawn; 0 is the benchmark.
+        size: side of every image in pixels.
+        num_train: number of training foregrounds, and of backgrounds.
+        num_val: the same for validation.
+        num_test: the same for testing.
+        cache_dir: folder of the rendered samples; None: the user's cache folder.
     """
 
     name = "procedural"
@@ -116,13 +126,13 @@ class ProceduralData:
         cache_dir: str | Path | None = None,
     ) -> None:
         if size < 64:
-            raise InputError(f"data.source.size: {size} is too small to draw hair in: give 64 or more (512 is the benchmark)")
+            raise InputError(f"data.source.size={size} is invalid; expected at least 64 (512: the benchmark)")
         if seed < 0:
-            raise InputError(f"data.source.seed: {seed} is negative: give 0 or more")
+            raise InputError(f"data.source.seed={seed} is invalid; expected 0 or more")
         self.num = {"train": num_train, "val": num_val, "test": num_test}
         for split, num in self.num.items():
             if num < 1:
-                raise InputError(f"data.source.num_{split}: {num} foregrounds make no {split} split: give 1 or more")
+                raise InputError(f"data.source.num_{split}={num} is invalid; expected at least 1")
         self.seed, self.size = seed, size
         folder = Path(cache_dir).expanduser() if cache_dir else default_folder("procedural")
         self.store = Store(folder / f"{VERSION}-{seed}-{size}")
@@ -138,14 +148,18 @@ class ProceduralData:
         return BackgroundSet(self.store, self.seed, split, self.size, names)
 
     def digest(self, splits: tuple[str, ...] = SPLITS) -> str:
-        """Return the checksum (16 hex digits) of all pixels and names of ``splits``; renders what is missing."""
+        """Return the checksum (16 hex digits) of ``splits``, pixels and names; renders missing samples."""
         self.prepare(splits)
-        return hashlib.sha256("".join(samples.digest() for samples in self._sets(splits)).encode()).hexdigest()[:16]
+        digests = "".join(samples.digest() for samples in self._sets(splits))
+        return hashlib.sha256(digests.encode()).hexdigest()[:16]
 
-    def prepare(self, splits: tuple[str, ...] = SPLITS, num_workers: int | None = None, progress: bool = True) -> int:
-        """Render what the store lacks, showing a progress bar, and return how many samples that were.
+    def prepare(
+        self, splits: tuple[str, ...] = SPLITS, num_workers: int | None = None, progress: bool = True
+    ) -> int:
+        """Render the samples missing in the cache, with a progress bar; return their number.
 
-        Ctrl-C loses only the samples in work. Processes that prepare at once start at different places, so that they share the work.
+        Ctrl-C loses only the samples being rendered. Concurrent processes start at different samples, so they
+        share the work.
         """
         jobs = [
             (samples, index)
@@ -167,7 +181,7 @@ class ProceduralData:
 
     def _num(self, split: str) -> int:
         if split not in self.num:
-            raise InputError(f"split '{split}' is none of {', '.join(SPLITS)}")
+            raise InputError(f"split {split} does not exist; expected one of {', '.join(SPLITS)}")
         return self.num[split]
 
     def _sets(self, splits: tuple[str, ...]) -> list[_Rendered]:
@@ -175,12 +189,12 @@ class ProceduralData:
 
 
 def _wait(futures: list, progress: bool) -> None:
-    """Wait for all futures behind a progress bar; the first error is raised."""
+    """Wait for all futures, with a progress bar; raises the first error."""
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), disable=not progress) as bar:
-        task = bar.add_task("drawing the procedural data set (once)", total=len(futures))
+        task = bar.add_task("rendering the procedural data set (once)", total=len(futures))
         for future in as_completed(futures):
             future.result()
             bar.advance(task)

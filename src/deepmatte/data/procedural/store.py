@@ -55,5 +55,7 @@ class Store:
         """Keep the planes of ``name``; raises InputError where the folder can't be written."""
         pixels = planes.tobytes()
         cure = "make room there, or set source.cache_dir to another folder"
-        with atomic(self.path(name), sync=False, cure=cure) as file:  # the checksum tells what a power failure has left
+        with atomic(
+            self.path(name), sync=False, cure=cure
+        ) as file:  # the checksum tells what a power failure has left
             file.write(pixels + checksum(pixels))
