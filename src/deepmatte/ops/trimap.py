@@ -98,13 +98,11 @@ def normalise_trimap(grey: np.ndarray) -> np.ndarray:
     others = np.flatnonzero(np.bincount(grey.ravel(), minlength=256)[1:255]) + 1
     if len(others) > 1:
         listed = ", ".join(map(str, others[:4])) + (", …" if len(others) > 4 else "")
-        raise InputError(
-            f"trimap has greys {listed} besides 0 and 255; save it without smoothing or compression"
-        )
+        values = f"a trimap has the values 0, 128 and 255, this one also {listed}"
+        raise InputError(f"{values}; save it without smoothing or compression")
     if len(others) == 1 and not 32 <= others[0] <= 223:
-        raise InputError(
-            f"a trimap has the values 0, 128 and 255; {others[0]} is too close to them to mean unknown"
-        )
+        values = "a trimap has the values 0, 128 and 255"
+        raise InputError(f"{values}; {others[0]} is too close to black or white to mean unknown")
     trimap = grey.copy()
     trimap[(grey > 0) & (grey < 255)] = UNKNOWN
     return trimap
