@@ -8,7 +8,7 @@ from sklearn.calibration import calibration_curve
 
 from deepmatte.metrics import MattingDiagnostics, score_image
 from deepmatte.metrics.diagnostics import diagnostics_figure, robustness_figure
-from deepmatte.metrics.functional import calibration_error, diagnose, robustness_curve, widen_unknown
+from deepmatte.metrics.functional import calibration_error, diagnose, widen_unknown
 from deepmatte.metrics.functional.diagnostics import border_distance, unknown_width
 from deepmatte.metrics.functional.inputs import prepare
 
@@ -101,12 +101,7 @@ def test_figure_has_a_curve_for_each_run_in_each_panel():
     tables = diagnose(*images(CASES["P05"]))
     figure = diagnostics_figure({"alpha": tables, "alpha + dice": tables})
     assert isinstance(figure, Figure)
-    assert [len(axis.lines) for axis in figure.axes] == [
-        2,
-        2,
-        2,
-        3,
-    ]  # the reliability diagram has its diagonal
+    assert [len(axis.lines) for axis in figure.axes] == [2, 2, 2, 3]  # the last has its diagonal, too
     assert figure.axes[0].get_legend_handles_labels()[1] == ["alpha", "alpha + dice"]
 
 
@@ -122,18 +117,20 @@ def test_a_trimap_without_unknown_pixels_stays_as_it_is():
     assert np.array_equal(widen_unknown(trimap, 20), trimap)
 
 
-def test_robustness_curve_is_flat_for_a_method_that_recovers_the_known_zone_and_rises_for_one_that_does_not():
+def test_widening_costs_a_method_only_what_it_gets_wrong_in_the_widened_zone():
     alpha, trimap = CASES["P10"].arrays["alpha"], CASES["P10"].arrays["trimap"]
     wrong_inside = np.where(trimap == 128, 0.5, alpha)
-    steady = robustness_curve(lambda given: wrong_inside, alpha, trimap, radii=(0, 3, 8))
-    trivial = robustness_curve(
-        lambda given: np.where(given == 128, 0.5, given / 255), alpha, trimap, radii=(0, 3, 8)
-    )
+    trivial, steady = [], []
+    for radius in (0, 3, 8):
+        wide = widen_unknown(trimap, radius)
+        row = {"radius": radius, **score_image(np.where(wide == 128, 0.5, wide / 255), alpha, wide)}
+        # Every unknown pixel of a hard matte is wrong by one half (128 or 127 levels of 255).
+        assert row["sad"] == pytest.approx((wide == 128).sum() / 2000, rel=0.005)
+        trivial.append(row)
+        steady.append({"radius": radius, **score_image(wrong_inside, alpha, wide)})
     assert [row["sad"] for row in steady] == pytest.approx(
         [score_image(wrong_inside, alpha, trimap)["sad"]] * 3
     )
     assert trivial[0]["sad"] < trivial[1]["sad"] < trivial[2]["sad"]
-    for row in trivial:  # every unknown pixel of a hard matte is wrong by one half (128 or 127 levels of 255)
-        assert row["sad"] == pytest.approx(row["unknown"] * alpha.size / 2000, rel=0.005)
     curve = robustness_figure({"trivial": trivial, "steady": steady}).axes[0].lines[0]
     assert np.array_equal(curve.get_xydata(), [(row["radius"], row["sad"]) for row in trivial])

@@ -84,10 +84,10 @@ def test_classes_that_neither_image_has_do_not_count():
 @pytest.mark.parametrize(
     ("prediction", "truth", "message"),
     [
-        (np.array([0, 3]), np.array([0, 1]), "prediction has values that are not classes"),
-        (np.array([0, 1]), np.array([0, -1]), "truth has values that are not classes"),
-        (np.array([0.0, 1.0]), np.array([0, 1]), "prediction has values that are not classes"),
-        (np.array([0, 1]), np.array([0, 1, 1]), "must be of one size"),
+        (np.array([0, 3]), np.array([0, 1]), "prediction has other values than integers in 0.."),
+        (np.array([0, 1]), np.array([0, -1]), "truth has other values than integers in 0.."),
+        (np.array([0.0, 1.0]), np.array([0, 1]), "prediction has other values than integers in 0.."),
+        (np.array([0, 1]), np.array([0, 1, 1]), "give one size"),
     ],
 )
 def test_labels_that_are_no_classes_are_refused(prediction, truth, message):

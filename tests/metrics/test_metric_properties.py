@@ -47,7 +47,7 @@ def test_flips_and_transposition_change_nothing(name, transform):
 
 
 def test_at_exact_ties_of_component_size_conn_depends_on_the_orientation():
-    """Matlab takes the component whose first pixel comes first by column, so a mirrored picture scores differently."""
+    """Matlab takes the component whose first pixel comes first by column, so mirroring changes the score."""
     case = CASES["P13"]
     assert scores_of(case)["conn"] == pytest.approx(0.0982824, rel=1e-6)
     mirrored = scores_of(case, transform=lambda image: np.ascontiguousarray(np.fliplr(image)))["conn"]

@@ -1,4 +1,4 @@
-"""The table of metrics: every metric that the code computes is in it, with the direction that torchmetrics shows."""
+"""The table of metrics has every metric, with its direction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same images on 1, 2 and 3 gloo processes, unevenly shared out, give the same result to the last digit."""
+"""The same images on 1, 2 and 3 gloo processes, in uneven shares, give the same result to the last digit."""
 
 import os
 import socket

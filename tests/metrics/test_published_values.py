@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from reference_cases import CASES
 
-from deepmatte.metrics.functional import PROTOCOLS, cross_tabulate, score_image
+from deepmatte.metrics.functional import PROTOCOLS, score_image
 
 FACTOR = {
     "sad": 1,
@@ -98,19 +98,17 @@ def test_gca_protocol_reproduces_its_python_code(case, prediction):
 def test_whole_protocol_reproduces_robust_video_matting(case):
     a = case.arrays
     measured = score_image(a["pred_u8"], a["alpha_u8"], None, "whole", ("mad", "mse", "grad", "conn"))
-    assert_scores(
-        measured, case, "rvm.{}.u8", {**FACTOR, "mad": 1, "mse": 1}, rtol=2e-6, atol=1e-9
-    )  # it computes in float32
+    unscaled = {**FACTOR, "mad": 1, "mse": 1}
+    assert_scores(measured, case, "rvm.{}.u8", unscaled, rtol=2e-6, atol=1e-9)  # it computes in float32
     # P3M's errors are plain means of 8-bit mattes over the whole image.
     errors = score_image(a["pred_u8"], a["alpha_u8"], None, "whole", ("sad", "mse", "mad"))
     assert_scores(errors, case, "p3m.{}.whole", FACTOR, rtol=1e-9)
 
 
-def test_cross_table_shows_the_0_6_threshold_and_the_competing_background():
+def test_protocols_differ_by_the_0_6_threshold_and_the_competing_background():
     a = CASES["P12"].arrays
-    conn = {
-        name: row["conn"] for name, row in cross_tabulate(a["pred_u8"], a["alpha_u8"], a["trimap"]).items()
-    }
+    images = a["pred_u8"], a["alpha_u8"], a["trimap"]
+    conn = {name: score_image(*images, name)["conn"] for name in PROTOCOLS}
     case = CASES["P12"]
     assert conn["adobe_masked"] == pytest.approx(case.value("canonical_f64.conn.masked_unknown") / 1e3)
     assert conn["mmagic"] == pytest.approx(case.value("mmagic.conn"))
@@ -130,7 +128,8 @@ def test_the_published_example_of_a_large_image():
         for f in (s + hair, 0.95 * s + 0.02 + waves)
     )
     trimap = np.where(s > 1.1, 255, np.where(s < -0.9, 0, 128)).astype(np.uint8)
-    table = cross_tabulate(prediction, alpha, trimap, ("sad", "mse", "grad", "conn"))
+    scores = ("sad", "mse", "grad", "conn")
+    table = {name: score_image(prediction, alpha, trimap, name, scores) for name in PROTOCOLS}
     masked = table["adobe_masked"]
     assert masked["sad"] == pytest.approx(24.8293, rel=1e-5)
     assert masked["mse"] == pytest.approx(9.76692, rel=1e-5)

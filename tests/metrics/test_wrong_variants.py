@@ -1,4 +1,4 @@
-"""Each mistake found in published code changes a reference case by far more than the tolerance of ``test_published_values``."""
+"""Mistakes of published code change reference cases by far more than ``test_published_values`` tolerates."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_a_wrong_variant_fails_on_a_reference_case(score, name, mistake, value):
 
 
 def test_the_wrong_tie_break_fails_on_the_case_with_two_equal_components():
-    """Within the unknown zone, which holds one of the two; over the whole image of P13 both choices happen to add up alike."""
+    """In the unknown zone, which has one of the two; over all of P13 both choices give the same sum."""
     case = CASES["P13"]
     row_major = textbook_value(case, "conn", mask=case.arrays["trimap"] == 128, column_tie=False)
     assert row_major == pytest.approx(109.6118, abs=1e-4)

@@ -1,4 +1,4 @@
-"""Grad and Conn as one would write them down from the definition, with scipy, slowly; every choice of the definition is a parameter.
+"""Grad and Conn straight from their definitions, with scipy, slowly; every choice is a parameter.
 
 Works on 8-bit mattes over the whole image. With the defaults it is the published definition; the other values
 are the mistakes found in the wild.

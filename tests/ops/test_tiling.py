@@ -1,4 +1,4 @@
-"""Tiles give the whole picture's result where the network sees no further than the blending allows, and never a seam."""
+"""Tiles give the result of the whole picture if the receptive field fits the blending, and never a seam."""
 
 import pytest
 import torch

@@ -1,7 +1,6 @@
-"""Matting metrics: pure functions of one image in ``functional``, torchmetrics classes in the modules of the same names here.
+"""Matting metrics: pure functions of one image in ``functional``, torchmetrics classes in modules here.
 
-Names are imported on first use, so that scoring files loads no torch, and reading the table of names compiles
-nothing.
+Names are imported on first use: scoring files loads no torch, reading the table of names compiles nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from deepmatte.metrics.functional import METRICS_VERSION as METRICS_VERSION
     from deepmatte.metrics.functional import PROTOCOLS as PROTOCOLS
     from deepmatte.metrics.functional import Protocol as Protocol
-    from deepmatte.metrics.functional import cross_tabulate as cross_tabulate
     from deepmatte.metrics.functional import score_image as score_image
     from deepmatte.metrics.gradient import GradientError as GradientError
     from deepmatte.metrics.iou import LabelIoU as LabelIoU
@@ -32,7 +30,6 @@ _HOMES = {
     "METRICS_VERSION": "deepmatte.metrics.functional",
     "PROTOCOLS": "deepmatte.metrics.functional",
     "Protocol": "deepmatte.metrics.functional",
-    "cross_tabulate": "deepmatte.metrics.functional",
     "score_image": "deepmatte.metrics.functional",
     "Connectivity": "deepmatte.metrics.connectivity",
     "DTSSD": "deepmatte.metrics.temporal",

@@ -1,4 +1,4 @@
-"""Diagnostics of a whole dataset as a torchmetric, and the figures of what was found."""
+"""Diagnostics of a whole dataset as a torchmetric, and their figures."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ FIELDS = ("num_pixels", "error", "predicted", "true")
 
 
 class MattingDiagnostics(PerImage):
-    """Tables of where the error sits, summed over a dataset, and each image's part for ``per_image.csv``.
+    """Tables of where the error is, summed over a dataset, and each image's part for ``per_image.csv``.
 
-    See ``functional.diagnostics.diagnose`` for what the tables hold.
+    See ``functional.diagnostics.diagnose`` for the tables.
     """
 
     def __init__(self, protocol: str | Protocol = "adobe", **kwargs: object) -> None:
@@ -49,9 +49,8 @@ class MattingDiagnostics(PerImage):
                 tables = diagnose(prediction[i], alpha[i], trimap[i], self.protocol)
             except InputError as error:
                 raise at_image(error, i, index) from None
-            rows.append(
-                np.concatenate([getattr(tables[name], field) for name in EDGES for field in FIELDS]).tolist()
-            )
+            sums = [getattr(tables[name], field) for name in EDGES for field in FIELDS]
+            rows.append(np.concatenate(sums).tolist())
         self.append(rows, index)
 
     def compute(self) -> dict[str, Table]:
@@ -64,7 +63,10 @@ class MattingDiagnostics(PerImage):
         return _tables(rows.sum(0).numpy())
 
     def per_image(self) -> list[dict[str, float]]:
-        """Return {"index": ..., "sad_alpha_0_0.05": ..., ...} sorted by index; collective unless ``compute`` has just been called."""
+        """Return {"index": ..., "sad_alpha_0_0.05": ..., ...} of all images, sorted by index.
+
+        A collective call, unless ``compute`` was called last.
+        """
         self.compute()
         return self._per_image
 
@@ -91,10 +93,10 @@ def _columns(tables: dict[str, Table]) -> dict[str, float]:
 
 
 def diagnostics_figure(tables: Mapping[str, Mapping[str, Table]]) -> Figure:
-    """Return a figure of four panels, one curve a run: the error by alpha, border distance and width, and the reliability diagram.
+    """Return a figure of four panels with a curve for each run.
 
-    ``tables`` maps a run's label to what ``MattingDiagnostics.compute`` returned. Needs matplotlib; opens no
-    window.
+    They show the error by alpha, by distance from the border and by width, and the reliability diagram.
+    ``tables`` maps a run's label to the result of ``MattingDiagnostics.compute``. Opens no window.
     """
     from matplotlib.figure import Figure
 
@@ -121,7 +123,7 @@ def diagnostics_figure(tables: Mapping[str, Mapping[str, Table]]) -> Figure:
 
 
 def _places(table: Table) -> np.ndarray:
-    """Return where the bins stand: alpha bins at their centres, open-ended pixel bins side by side."""
+    """Return the positions of the bins: centres for alpha, side by side for open-ended bins of pixels."""
     edges = table.edges
     return (edges[1:] + edges[:-1]) / 2 if np.isfinite(edges[-1]) else np.arange(len(edges) - 1)
 
@@ -135,10 +137,9 @@ def _bin_labels(axis: Axes, edges: np.ndarray) -> None:
 
 
 def robustness_figure(curves: Mapping[str, Sequence[Mapping[str, float]]], score: str = "sad") -> Figure:
-    """Return a figure of ``score`` against the radius by which the unknown zone was widened, one curve a run.
+    """Return a figure of ``score`` against the radius by which the unknown zone was widened.
 
-    ``curves`` maps a run's label to the rows of ``robustness_curve``, or to their means over images. Needs
-    matplotlib.
+    ``curves`` maps the label of a run to rows with ``radius`` and the scores, means over the images.
     """
     from matplotlib.figure import Figure
 

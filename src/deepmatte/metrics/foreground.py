@@ -10,7 +10,7 @@ from deepmatte.metrics.per_image import PerImage, at_image
 
 
 class ForegroundError(PerImage):
-    """Mean over images of ``foreground_mse`` and ``foreground_mad`` (both x 1000); see ``functional.foreground``."""
+    """``foreground_mse`` and ``foreground_mad`` (x 1000), means over images."""
 
     higher_is_better = False
 
@@ -24,12 +24,8 @@ class ForegroundError(PerImage):
         rows = []
         for i in range(len(prediction)):
             try:
-                rows.append(
-                    [
-                        measure(prediction[i], foreground[i], alpha[i])
-                        for measure in (foreground_mse, foreground_mad)
-                    ]
-                )
+                images = prediction[i], foreground[i], alpha[i]
+                rows.append([foreground_mse(*images), foreground_mad(*images)])
             except InputError as error:
                 raise at_image(error, i, index) from None
         self.append(rows, index)

@@ -1,4 +1,4 @@
-"""Mean intersection over union as torchmetrics: per image at 0.5, or of a dataset's one confusion matrix."""
+"""Mean intersection over union as torchmetrics: per image at 0.5, or from a dataset's confusion matrix."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ class MeanIoU(SingleScore):
 
 
 class DatasetIoU(PerImage):
-    """IoU from one confusion matrix of all images' pixels: ``miou`` (scalar) and ``iou`` (C,), NaN for a class that never occurs."""
+    """IoU from one confusion matrix of the pixels of all images.
+
+    ``compute`` returns ``miou`` (scalar) and ``iou`` (C,), which is NaN for a class that never occurs.
+    """
 
     higher_is_better = True
 
@@ -47,8 +50,8 @@ class MatteIoU(DatasetIoU):
     """IoU of the classes of mattes over a dataset's whole images.
 
     Args:
-        classes: 3 for background, transition and foreground, or 2 for alpha below and from ``threshold`` on.
-        threshold: of the two classes.
+        classes: 3 for background, transition and foreground; 2 for alpha below ``threshold`` and the rest.
+        threshold: between the two classes.
         protocol: name of the protocol or a ``Protocol``.
         kwargs: passed on to ``torchmetrics.Metric``.
     """
@@ -57,7 +60,7 @@ class MatteIoU(DatasetIoU):
         self, classes: int = 3, threshold: float = 0.5, protocol: str | Protocol = "adobe", **kwargs: object
     ) -> None:
         if classes not in (2, 3):
-            raise ValueError(f"a matte has 2 or 3 classes, not {classes}")
+            raise ValueError(f"classes={classes}: a matte has 2 or 3")
         super().__init__(classes, **kwargs)
         self.threshold, self.protocol = threshold, get_protocol(protocol)
 
@@ -85,7 +88,7 @@ class LabelIoU(DatasetIoU):
 
     Args:
         num_classes: number of classes C.
-        ignore: label of true pixels that do not count.
+        ignore: true label whose pixels are ignored.
         kwargs: passed on to ``torchmetrics.Metric``.
 
     >>> metric = LabelIoU(2)

@@ -16,11 +16,11 @@ from deepmatte.metrics.per_image import PerImage, at_image
 
 
 class MattingMetrics(PerImage):
-    """Mean over images of the matting scores, with the images' own scores kept.
+    """Mean over images of the matting scores, and the scores of each image.
 
     Units: sad, grad, conn / 1000, mse and mad x 1000, miou in [0, 1]. An image without pixels in the
-    protocol's region counts with 0 errors, so it never makes a mean NaN; ``num_images_without_unknown`` says
-    how many there were.
+    protocol's region counts with errors of 0, so a mean is never NaN; ``num_images_without_unknown`` is the
+    number of such images.
 
     Args:
         protocol: name of the protocol or a ``Protocol``.
@@ -40,7 +40,7 @@ class MattingMetrics(PerImage):
     ) -> None:
         unknown = [name for name in scores if name not in SCORES]
         if unknown:
-            raise ValueError(f"score '{unknown[0]}' is none of {', '.join(SCORES)}")
+            raise ValueError(f"score '{unknown[0]}' is unknown: choose among {', '.join(SCORES)}")
         super().__init__(width=1 + len(scores), **kwargs)
         self.protocol, self.scores = get_protocol(protocol), tuple(scores)
         self._per_image: list[dict[str, float]] = []
@@ -55,8 +55,8 @@ class MattingMetrics(PerImage):
             prediction: (N, 1, H, W) float in [0, 1] or uint8, on any device; also a sequence of N images of
                 different sizes.
             alpha: the same of the truth.
-            trimap: (N, 1, H, W) uint8 of 0, 128, 255; None only under a protocol that reads none.
-            index: (N,) dataset indices >= 0. Without them no image is taken for a repetition of another.
+            trimap: (N, 1, H, W) uint8 of 0, 128, 255; None only under a protocol that needs none.
+            index: (N,) dataset indices >= 0. Without them all images are taken as different.
 
         Raises:
             InputError: what ``prepare`` refuses, naming the image.
@@ -83,7 +83,7 @@ class MattingMetrics(PerImage):
     def per_image(self) -> list[dict[str, float]]:
         """Return {"index": ..., "sad": ..., ...} of all images of all processes, sorted by index.
 
-        Communicates, and so has to be called on every rank, unless ``compute`` has just been.
+        A collective call, unless ``compute`` was called last.
         """
         self.compute()
         return self._per_image
@@ -95,7 +95,7 @@ class MattingMetrics(PerImage):
 
     @property
     def num_images_without_unknown(self) -> int:
-        """How many images of the last result had no pixel in the protocol's region."""
+        """Number of images in the last result without a pixel in the protocol's region."""
         return self._num_without_unknown
 
     def reset(self) -> None:

@@ -1,4 +1,4 @@
-"""The metrics by name: unit and direction of each, in one table. Nothing here imports torch or compiles anything."""
+"""Every metric by name, with unit and direction: the one table. Imports no torch, compiles nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """What a reader of a score has to know: the unit behind the number, and which direction is better."""
+    """How to read a score: its unit and direction."""
 
     unit: str = ""
     higher_is_better: bool = False
@@ -24,7 +24,7 @@ METRICS: dict[str, Metric] = {
     "foreground_mse": Metric("x1000"),
     "foreground_mad": Metric("x1000"),
 }
-"""Every metric by the word of its column."""
+"""Every metric by the name of its column."""
 
 DEFAULT_SCORES = ("sad", "mse", "grad", "conn", "miou")
 """The scores that runs record and tables show, in this order."""
@@ -42,7 +42,7 @@ def titled(name: str) -> str:
 
 
 def higher_is_better(name: str) -> bool:
-    """Return whether larger scores are better; a metric outside the table is an error measure unless its name says otherwise.
+    """Return whether a larger score is better; outside the table, the name decides, and most are errors.
 
     >>> higher_is_better("miou"), higher_is_better("sad"), higher_is_better("my_ssim")
     (True, False, True)

@@ -22,10 +22,8 @@ class DTSSD(PerImage):
         self, prediction: Tensor, alpha: Tensor, trimap: Tensor | None = None, index: Tensor | None = None
     ) -> None:
         """Score one clip: mattes (T, 1, H, W), trimap (T, 1, H, W) or None; ``index`` (1,) is the clip's."""
-        self.append(
-            [[dtssd(list(prediction), list(alpha), None if trimap is None else list(trimap), self.protocol)]],
-            index,
-        )
+        trimaps = None if trimap is None else list(trimap)
+        self.append([[dtssd(list(prediction), list(alpha), trimaps, self.protocol)]], index)
 
     def compute(self) -> Tensor:
         """Return the mean over all clips of all processes, a float64 scalar."""

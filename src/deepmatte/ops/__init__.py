@@ -1,1 +1,1 @@
-"""Pure functions on arrays and tensors that the rooms above share."""
+"""Pure functions on arrays and tensors, shared by the rooms above."""

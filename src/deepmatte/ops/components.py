@@ -1,14 +1,14 @@
 """Largest connected components at all thresholds of a level image in one pass.
 
-Labelling anew at each of ten thresholds is what makes the connectivity error slow. Here the image is cut once
-into horizontal runs of equal level, and the runs are merged into the tree of all components at all thresholds
-(a max-tree, built by the merging of Wilkinson et al. 2008, "Concurrent computation of attribute filters on
-shared memory parallel machines"). The tree knows the size of every component, so the largest one at each
-threshold is read off.
+The connectivity error is slow if components are labelled again at each of ten thresholds. Here the image is
+cut once into horizontal runs of equal level, and the runs are merged into the tree of all components at all
+thresholds (a max-tree, merged as in Wilkinson et al. 2008, "Concurrent computation of attribute filters on
+shared memory parallel machines"). The tree has the size of every component, and so the largest at each
+threshold.
 
-numba compiles the kernels at their first use on a machine (about five seconds), keeps them in its cache on
-disk and loads them from there in every later process (0.3 s). They start no threads and release the
-interpreter lock, so they are safe in forked and spawned processes and in threads.
+numba compiles the kernels on first use on a machine (about five seconds) and caches them on disk for later
+processes (0.3 s). They start no threads and release the interpreter lock, so they are safe in forked and
+spawned processes and in threads.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ NONE = -1
 def nested_components(
     levels: Array, num_levels: int, tie: Literal["column", "row"] = "column"
 ) -> tuple[Array, Array]:
-    """Return how long each pixel stays within the largest component while the threshold rises, and the components' sizes.
+    """Return up to which threshold each pixel is in the largest component, and the sizes of these components.
 
-    ``levels`` (H, W) uint8 says how many of the ``num_levels`` thresholds a pixel passes. Let Omega(i) be the
-    largest 4-connected component of ``levels >= i`` (empty where there is none; of equally large ones that
-    which comes first in column-major order, or row-major with ``tie="row"``). The first result (H, W) uint8
-    is the greatest k for which the pixel lies in all of Omega(1), ..., Omega(k); the second (num_levels + 1,)
-    int64 has the size of Omega(i) at index i.
+    ``levels`` (H, W) uint8 is how many of the ``num_levels`` thresholds a pixel passes. Let Omega(i) be the
+    largest 4-connected component of ``levels >= i``, which may be empty; of equally large ones the first in
+    column-major order, or row-major with ``tie="row"``. The first result (H, W) uint8 is the greatest k for
+    which the pixel is in all of Omega(1), ..., Omega(k); the second (num_levels + 1,) int64 has the size of
+    Omega(i) at index i.
 
-    Takes two bytes a pixel (``levels`` and the result) and 14 bytes a run: together 2.3 bytes a pixel for a
-    matte of 1080x1920 with a ring of hair, 16 at worst, for noise whose neighbours all differ.
+    Takes two bytes per pixel (``levels`` and the result) and 14 bytes per run: together 2.3 bytes per pixel
+    for a matte of 1080x1920 with a ring of hair, and at most 16, for noise whose neighbours all differ.
 
-    >>> nested_components(np.array([[2, 1, 0, 2, 2]], dtype=np.uint8), 2)[0].tolist()  # two pixels each pass level 1, the first wins
+    >>> levels = np.array([[2, 1, 0, 2, 2]], dtype=np.uint8)
+    >>> nested_components(levels, 2)[0].tolist()  # of two pairs that pass level 1, the first wins
     [[1, 1, 0, 0, 0]]
     """
     levels = np.ascontiguousarray(levels, dtype=np.uint8)
@@ -51,7 +52,7 @@ def nested_components(
 
 @njit(cache=True, nogil=True)
 def _runs(levels: Array) -> tuple[Array, Array, Array]:
-    """Return column and level of the runs' first pixels in row-major order, and the number of each row's first run."""
+    """Return column and level of the first pixel of each run, and the number of the first run of each row."""
     height, width = levels.shape
     first_run = np.zeros(height + 1, np.int64)
     for y in range(height):
@@ -81,7 +82,7 @@ def _end(run: int, start: Array, last: int, width: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _level_root(node: int, level: Array, parent: Array) -> int:
-    """Return the node that stands for ``node``'s component at its own level, shortening the way there."""
+    """Return the root of the component of ``node`` at its own level, compressing the path to it."""
     root = node
     while parent[root] >= 0 and level[parent[root]] == level[root]:
         root = parent[root]
@@ -100,7 +101,7 @@ def _above(node: int, level: Array, parent: Array) -> int:
 
 @njit(cache=True, nogil=True)
 def _connect(a: int, b: int, level: Array, parent: Array, area: Array) -> None:
-    """Merge the ways to the root of two touching runs, keeping the sizes of all components on them right."""
+    """Merge the paths to the root of two adjacent runs, and update the sizes of the components on them."""
     x, y = _level_root(a, level, parent), _level_root(b, level, parent)
     if level[x] < level[y]:
         x, y = y, x
@@ -124,7 +125,7 @@ def _connect(a: int, b: int, level: Array, parent: Array, area: Array) -> None:
 
 @njit(cache=True, nogil=True)
 def _component_tree(start: Array, level: Array, first_run: Array, width: int) -> tuple[Array, Array]:
-    """Return each run's parent in the component tree and, at the runs that stand for components, their numbers of pixels."""
+    """Return the parent of each run in the component tree and, at roots of components, their sizes."""
     parent = np.full(start.size, NONE, np.int32)
     area = np.empty(start.size, np.int32)
     for y in range(first_run.size - 1):
@@ -148,7 +149,7 @@ def _component_tree(start: Array, level: Array, first_run: Array, width: int) ->
 
 @njit(cache=True, nogil=True)
 def _at_threshold(run: int, threshold: int, level: Array, parent: Array) -> int:
-    """Return the component of ``levels >= threshold`` in which ``run`` lies."""
+    """Return the component of ``levels >= threshold`` that contains ``run``."""
     node = _level_root(run, level, parent)
     while True:
         above = _above(node, level, parent)
@@ -199,11 +200,10 @@ def _largest(
 def _steps(
     shape: tuple[int, int], start: Array, level: Array, first_run: Array, parent: Array, omega: Array
 ) -> Array:
-    """Return for each pixel the greatest k with the pixel in all of Omega(1), ..., Omega(k)."""
+    """Return for each pixel the greatest k such that it is in all of Omega(1), ..., Omega(k)."""
     reached = np.zeros(start.size, np.uint8)
     for i in range(1, omega.size):
-        # Omega(i) is connected, so it lies within Omega(i - 1) or wholly outside; outside, nothing is left
-        # from here on.
+        # Omega(i) is connected, so it is inside Omega(i - 1) or disjoint from it; then nothing is left.
         if omega[i] < 0 or (i > 1 and _at_threshold(omega[i], i - 1, level, parent) != omega[i - 1]):
             break
         reached[omega[i]] = i

@@ -1,4 +1,4 @@
-"""The colours of a foreground without those of the background that shone through, estimated from a photograph and its matte."""
+"""Foreground colours free of the background, estimated from a photograph and its matte."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from deepmatte.ops.threads import survive_forks
 
 
 def estimate_foreground(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Return foreground colours (H, W, 3), float32 in [0, 1], of an image (H, W, 3) and alpha (H, W), both in [0, 1].
+    """Return foreground colours (H, W, 3), float32, of an image (H, W, 3) and alpha (H, W), all in [0, 1].
 
-    Multi-level estimation (Germer, Uelwer, Conrad, Harmeling 2020) by pymatting; where alpha is 1 the colours
-    are the image's own, as the matting equation demands. Where alpha is 0 they continue those of the
-    neighbourhood.
+    Multi-level estimation (Germer, Uelwer, Conrad, Harmeling 2020) by pymatting. Where alpha is 1, the
+    colours are those of the image, as the matting equation demands; where it is 0, they continue their
+    neighbours.
 
     >>> estimate_foreground(np.full((2, 2, 3), 0.25), np.ones((2, 2))).ravel()[0]
     np.float32(0.25)
     """
-    if alpha.size == 1:  # no neighbour to learn from, and pymatting divides by the number of levels
+    if alpha.size == 1:  # no neighbours, and pymatting would divide by zero levels
         return image.astype(np.float32)
     solve, threads = estimator(), numba.get_num_threads()
-    # Only its resizing by the nearest pixel is parallel: waking other threads takes longer than it saves.
+    # Only its nearest-neighbour resizing is parallel: waking threads takes longer than it saves.
     numba.set_num_threads(1)
     try:
         estimated = solve(image, alpha)
@@ -39,11 +39,11 @@ def estimate_foreground(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 @cache
 def estimator() -> Callable[..., np.ndarray]:
-    """Return pymatting's ``estimate_foreground_ml``; compiled at the first call on a machine, which takes some ten seconds.
+    """Return pymatting's ``estimate_foreground_ml``, compiled on first use on a machine (ten seconds).
 
-    ``import pymatting`` compiles its alpha solvers too. Empty packages that know only the paths stand in for
-    pymatting's own while the one module is imported, under its real name: compiled code and later imports are
-    the usual ones.
+    ``import pymatting`` compiles its alpha solvers too and, once they are cached, takes 2.8 s instead of 1.8
+    s in every process. So empty packages with the right paths replace pymatting's own while this one module
+    is imported under its real name; compiled code and later imports are not affected.
     """
     survive_forks()
     name = "pymatting.foreground.estimate_foreground_ml"

@@ -1,7 +1,9 @@
 """Gaussian-derivative gradients in double precision, computed only where they are asked for.
 
-As in ``ops.components``, numba compiles the kernels once on a machine (about two seconds) and keeps them on
-disk; no threads, no interpreter lock.
+As in ``ops.components``, numba compiles the kernels once on a machine (about two seconds) and caches them on
+disk; no threads, no interpreter lock. On mattes of 1080x1920 with 22 % unknown pixels this is 13 times faster
+than OpenCV's separable filters in double precision over the whole image; of that, 1.5 is due to the unrolled
+taps (``benchmarks/metrics.py``).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ Array = np.ndarray
 
 SIGMA = 1.4
 HALF = 4
-"""Half-size of the kernel, where the Gaussian falls to 0.01: ceil(sigma sqrt(-2 ln(0.01 sqrt(2 pi) sigma)))."""
+"""Half-size of the kernel: the Gaussian falls to 0.01 at sigma sqrt(-2 ln(0.01 sqrt(2 pi) sigma))."""
 
 
 def gaussian_derivative_taps() -> tuple[Array, Array]:
@@ -34,8 +36,7 @@ def gaussian_derivative_taps() -> tuple[Array, Array]:
     return smooth / np.linalg.norm(smooth), slope / np.linalg.norm(slope)
 
 
-# Constants of the compiled code: the taps at 0, 1, ..., 4; the smoothing ones are even, the differentiating
-# ones odd.
+# Constants of the compiled code: taps 0 to 4. Smoothing is even, differentiation odd.
 S0, S1, S2, S3, S4 = (float(tap) for tap in gaussian_derivative_taps()[0][HALF:])
 D1, D2, D3, D4 = (float(tap) for tap in gaussian_derivative_taps()[1][HALF + 1 :])
 
@@ -61,7 +62,7 @@ def squared_gradient_difference(
 
 @njit(cache=True, nogil=True)
 def _next_segment(row: Array, begin: int) -> tuple[int, int]:
-    """Return the first stretch [x0, x1) of non-zero ``row`` from ``begin`` on, joining those less than two kernels apart."""
+    """Return the first segment [x0, x1) of non-zero ``row`` from ``begin``, bridging short gaps."""
     x0 = begin
     while x0 < row.size and row[x0] == 0:
         x0 += 1
@@ -87,7 +88,7 @@ def _filter_columns(
     smoothed: Array,
     sloped: Array,
 ) -> None:
-    """Filter vertically: nine rows of one length, from four above to four below. Slices let the compiler use vectors."""
+    """Filter vertically: nine rows, from four above to four below; slices let the compiler vectorise."""
     for x in range(row.size):
         a1, a2, a3, a4 = np.float64(u1[x]), np.float64(u2[x]), np.float64(u3[x]), np.float64(u4[x])
         b1, b2, b3, b4 = np.float64(d1[x]), np.float64(d2[x]), np.float64(d3[x]), np.float64(d4[x])
@@ -97,7 +98,7 @@ def _filter_columns(
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def _filter_rows(s: Array, d: Array, amplitude: Array) -> None:
-    """Filter the buffers horizontally and return the length of the gradient; they are longer by ``HALF`` at each end."""
+    """Filter the buffers, longer by ``HALF`` at each end, horizontally into gradient magnitudes."""
     n = amplitude.size
     s1, s2, s3, s5, s6, s7, s8 = (
         s[1 : n + 1],
@@ -125,7 +126,7 @@ def _filter_rows(s: Array, d: Array, amplitude: Array) -> None:
 def _amplitude(
     image: Array, y: int, x0: int, x1: int, smoothed: Array, sloped: Array, amplitude: Array
 ) -> None:
-    """Write the length of the gradient at row ``y``, columns [x0, x1) to the beginning of ``amplitude``."""
+    """Write the magnitude of the gradient at row ``y``, columns [x0, x1), to the start of ``amplitude``."""
     height, width = image.shape
     low, high = max(x0 - HALF, 0), min(x1 + HALF, width)
     begin, end, size = low - x0 + HALF, high - x0 + HALF, x1 - x0 + 2 * HALF

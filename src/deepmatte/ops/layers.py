@@ -1,4 +1,4 @@
-"""Several objects before one background: what of each is to be seen, and the label maps that follow from it."""
+"""Several objects before one background: their visible alphas and label maps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deepmatte.errors import InputError
 
 
 def visible_alphas(alphas: np.ndarray) -> np.ndarray:
-    """Return what each object contributes to the picture, alpha_i times the product of 1 - alpha_j over the objects before it.
+    """Return the visible alphas: alpha_i times the product of 1 - alpha_j over the objects in front.
 
     ``alphas`` is (K, H, W) in [0, 1], the front object first; so is the result, whose sum over the objects is
     at most 1.
@@ -27,13 +27,13 @@ def visible_alphas(alphas: np.ndarray) -> np.ndarray:
 
 
 def layered(colours: np.ndarray, visible: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Return the picture (H, W, 3) of objects (K, H, W, 3) with visible alphas (K, H, W) before a background (H, W, 3)."""
+    """Return the picture (H, W, 3) of objects (K, H, W, 3) with visible alphas over a background."""
     rest = 1 - visible.sum(0)
     return (visible[..., None] * colours).sum(0) + rest[..., None] * background
 
 
 def instance_map(visible: np.ndarray) -> np.ndarray:
-    """Return the (H, W) map of who covers most of a pixel: 0 for the background, k + 1 for object k.
+    """Return the (H, W) map of what covers most of a pixel: 0 for background, k + 1 for object k.
 
     ``visible`` is (K, H, W). The background has what the objects leave of 1; where their alphas were
     predicted one by one they may exceed it, and it has nothing. Of equals the first one counts, the
@@ -46,7 +46,7 @@ def instance_map(visible: np.ndarray) -> np.ndarray:
 
 
 def class_map(visible: np.ndarray, classes: Sequence[int]) -> np.ndarray:
-    """Return the (H, W) map of the class that covers most of a pixel: 0 for the background, else one of ``classes``.
+    """Return the (H, W) map of the class that covers most of a pixel: 0 for background, else of ``classes``.
 
     The alphas of objects of one class are added up first, so two halves of a pixel that belong to two of them
     are one whole.
@@ -55,7 +55,8 @@ def class_map(visible: np.ndarray, classes: Sequence[int]) -> np.ndarray:
         visible: (K, H, W).
         classes: the class of each object, 1 or more.
 
-    >>> class_map(np.array([0.3, 0.3]).reshape(2, 1, 1), [4, 4]).tolist(), class_map(np.array([0.3, 0.3]).reshape(2, 1, 1), [4, 5]).tolist()
+    >>> halves = np.array([0.3, 0.3]).reshape(2, 1, 1)
+    >>> class_map(halves, [4, 4]).tolist(), class_map(halves, [4, 5]).tolist()
     ([[4]], [[0]])
     """
     if len(classes) != len(visible) or min(classes, default=0) < 1:

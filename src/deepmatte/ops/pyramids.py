@@ -13,7 +13,7 @@ from deepmatte.ops.filters import BINOMIAL, filter_array
 
 @lru_cache(maxsize=64)
 def _matrices(size: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return the matrices that halve a signal of even ``size`` and double it again; one pixel stays one pixel."""
+    """Return the matrices that halve a signal of even ``size`` and double it; one pixel stays one pixel."""
     if size == 1:
         halve, double = np.ones((1, 1)), np.ones((1, 1))
     else:
@@ -28,7 +28,7 @@ def _matrices(size: int, dtype: torch.dtype, device: torch.device) -> tuple[Tens
 
 
 def laplacian_pyramid(picture: Tensor, num_levels: int) -> list[Tensor]:
-    """Return the band-pass levels of ``picture`` (N, C, H, W), the finest first, without the low-pass residual.
+    """Return the band-pass levels of ``picture`` (N, C, H, W), finest first, without the low-pass residual.
 
     Each level is the picture less its blurred, halved and doubled copy (binomial 1 4 6 4 1, reflected
     border). An odd last row or column is left out of its level and the coarser ones, so level l is (H >> l, W

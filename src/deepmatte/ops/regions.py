@@ -78,7 +78,7 @@ class _GlobalSum(torch.autograd.Function):
 
 
 class _GlobalGather(torch.autograd.Function):
-    """Concatenate rows of all processes, in the order of the ranks, with a gradient scaled as that of `_GlobalSum`."""
+    """Concatenate rows of all processes, in the order of ranks, with a gradient scaled as by `_GlobalSum`."""
 
     @staticmethod
     def forward(ctx: Any, local: Tensor) -> Tensor:
@@ -102,14 +102,14 @@ class _GlobalGather(torch.autograd.Function):
 
 
 def world_size() -> int:
-    """Return the number of processes that a training step spans: 1 without a process group and where gradients are off."""
+    """Return the number of processes of a training step; 1 without a process group or without gradients."""
     if torch.is_grad_enabled() and dist.is_available() and dist.is_initialized():
         return dist.get_world_size()
     return 1
 
 
 def global_sum(local: Tensor) -> Tensor:
-    """Return the sum of ``local`` over all processes; the identity in one process and where gradients are off.
+    """Return the sum of ``local`` over all processes; the identity in one process or without gradients.
 
     Value and gradient of a loss made of such sums equal those of one process on the joined batch, under DDP's
     averaging. Every rank has to call it equally often, also for an empty region. Validation runs without
@@ -127,7 +127,7 @@ def global_gather(local: Tensor) -> Tensor:
 
 
 def ratio(sums: Tensor, counts: Tensor, reduction: Reduction = "batch") -> Tensor:
-    """Divide the sums of N samples (N,) by their counts (N,): one mean of the global batch, or the mean of the samples' means.
+    """Divide the sums of N samples (N,) by their counts (N,): the batch's mean, or the mean of means.
 
     ``sample`` averages over the samples whose count is not 0. Where there is nothing to count the sum has to
     be 0, and so is the result.

@@ -1,4 +1,4 @@
-"""Threads of compiled code in programs that fork: loaders' workers, and those that read many files at once."""
+"""Threads of compiled code in programs that fork: workers of loaders, and readers of many files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import deepmatte.ops.compiled  # noqa: F401  finds a folder for the cache before
 
 
 def survive_forks() -> None:
-    """Let numba take threads that forked processes survive; those of GNU OpenMP, its usual choice, end every child that uses them.
+    """Let numba use threads that survive a fork; children with its default, GNU OpenMP, would die.
 
     It has to be said before the first parallel code is loaded. A choice of the user's,
     ``NUMBA_THREADING_LAYER``, stays.

@@ -1,4 +1,4 @@
-"""Apply a function to a picture tile by tile, and blend the results: large pictures in the memory of small ones."""
+"""Apply a function tile by tile and blend the results: large pictures in the memory of small ones."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ def tiled(
     True
     """
     if not 0 <= overlap < tile or tile % multiple or overlap % multiple:
-        raise ValueError(
-            f"tile {tile} and overlap {overlap} have to be multiples of {multiple}, and the overlap less than the tile"
-        )
+        sizes = f"tile {tile} and overlap {overlap}"
+        raise ValueError(f"{sizes}: expected multiples of {multiple}, with the overlap below the tile")
     height, width = pictures[0].shape[-2:]
     total = weights = torch.zeros(())
     for top in starts(height, tile, overlap, multiple):
@@ -53,7 +52,7 @@ def tiled(
 
 
 def starts(length: int, tile: int, overlap: int, multiple: int) -> list[int]:
-    """Return where tiles begin along a side; the last is shorter by less than ``multiple``, so as to end with the picture.
+    """Return where tiles begin along a side; the last may be shorter by less than ``multiple``.
 
     >>> starts(100, tile=64, overlap=32, multiple=32), starts(150, 64, 32, 32), starts(40, 64, 32, 32)
     ([0, 32, 64], [0, 32, 64, 96], [0])
@@ -65,7 +64,7 @@ def starts(length: int, tile: int, overlap: int, multiple: int) -> list[int]:
 
 
 def ramp(start: int, length: int, whole: int, overlap: int) -> Tensor:
-    """Return the weights (length,) of a tile along a side of ``whole`` pixels: 1 inside, falling to 0 where it was cut.
+    """Return the weights (length,) of a tile along a side of ``whole`` pixels: 1 inside, 0 at cut ends.
 
     >>> ramp(0, 12, whole=20, overlap=8)
     tensor([1.0000, 1.0000, 1.0000, 1.0000, 1.0000, 1.0000, 0.8750, 0.6250, 0.3750,

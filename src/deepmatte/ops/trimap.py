@@ -9,7 +9,7 @@ from deepmatte.errors import InputError
 from deepmatte.ops.zones import FOREGROUND, UNKNOWN, full_scale
 
 DISC_LIMIT = 20.0
-"""Distance in pixels from which the distance transform is faster than an erosion by a disc; both give the same pixels."""
+"""Distance in pixels above which a distance transform is faster than erosion by a disc; results are equal."""
 
 
 def trimap_from_alpha(alpha: np.ndarray, erode: int, dilate: int) -> np.ndarray:
@@ -23,13 +23,13 @@ def trimap_from_alpha(alpha: np.ndarray, erode: int, dilate: int) -> np.ndarray:
     array([[  0,   0, 128, 128, 255, 255, 255]], dtype=uint8)
     """
     if erode < 1 or dilate < 1:
-        raise ValueError(f"kernels of a trimap are at least 1 pixel across, not {erode} and {dilate}")
-    # Dilating alpha > 0 is eroding its complement, and OpenCV's border value then is right for both.
+        raise ValueError(f"trimap kernels of {erode} and {dilate} pixels: expected at least 1")
+    # Dilating alpha > 0 is eroding its complement, and OpenCV's border value is right for both.
     return _of_zones(_eroded(_mask(alpha >= full_scale(alpha)), erode), _eroded(_mask(alpha <= 0), dilate))
 
 
 def trimap_from_distances(alpha: np.ndarray, erode: float, dilate: float) -> np.ndarray:
-    """Return the trimap of a matte whose unknown zone reaches ``erode`` pixels into the opaque zone and ``dilate`` into the clear one.
+    """Return the trimap whose unknown zone reaches ``erode`` pixels into alpha = 1, ``dilate`` into 0.
 
     Distances are Euclidean and exact: a pixel stays known if no pixel of another kind is that near to it. The
     arguments, the border and the result are otherwise those of `trimap_from_alpha`; 0 leaves a zone as it is.
@@ -38,7 +38,7 @@ def trimap_from_distances(alpha: np.ndarray, erode: float, dilate: float) -> np.
     array([[  0, 128, 128, 128, 128, 255, 255]], dtype=uint8)
     """
     if erode < 0 or dilate < 0:
-        raise ValueError(f"distances of a trimap are at least 0, not {erode} and {dilate}")
+        raise ValueError(f"trimap distances of {erode} and {dilate}: expected at least 0")
     return _of_zones(
         _kept_off(_mask(alpha >= full_scale(alpha)), erode), _kept_off(_mask(alpha <= 0), dilate)
     )
@@ -47,7 +47,7 @@ def trimap_from_distances(alpha: np.ndarray, erode: float, dilate: float) -> np.
 def random_trimap(
     alpha: np.ndarray, erode: tuple[int, int], dilate: tuple[int, int], rng: np.random.Generator
 ) -> np.ndarray:
-    """Return `trimap_from_alpha` with two kernel sizes drawn independently and uniformly from the inclusive ranges."""
+    """Return `trimap_from_alpha` with kernel sizes drawn uniformly from inclusive ranges."""
     sizes = [int(rng.integers(low, high, endpoint=True)) for low, high in (erode, dilate)]
     return trimap_from_alpha(alpha, *sizes)
 
@@ -68,7 +68,7 @@ def _eroded(mask: np.ndarray, size: int) -> np.ndarray:
 
 
 def _kept_off(mask: np.ndarray, distance: float) -> np.ndarray:
-    """Return what of a zone (uint8 0 / 1) is farther than ``distance`` from everything else, by whichever equal way is faster."""
+    """Return the part of a zone (uint8 0 / 1) that is farther than ``distance`` from everything else."""
     return (
         _kept_off_by_disc(mask, distance) if distance < DISC_LIMIT else _kept_off_by_transform(mask, distance)
     )
@@ -81,17 +81,16 @@ def _kept_off_by_disc(mask: np.ndarray, distance: float) -> np.ndarray:
 
 
 def _kept_off_by_transform(mask: np.ndarray, distance: float) -> np.ndarray:
-    # Squared distances of pixels are whole numbers; half a number more keeps the root's rounding out of the
-    # comparison.
+    # Squared distances are integers; adding one half keeps rounding of the root out of the comparison.
     nearest = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return (nearest > np.float32(np.sqrt(np.floor(distance**2) + 0.5))).view(np.uint8)
 
 
 def normalise_trimap(grey: np.ndarray) -> np.ndarray:
-    """Return a uint8 picture of three greys as a trimap: 0 and 255 stay, one other grey between 32 and 223 becomes 128.
+    """Return a uint8 picture of three greys as a trimap: 0 and 255 stay, a grey in 32 to 223 becomes 128.
 
     Raises:
-        InputError: there are more greys, or one too close to black or white to be meant as unknown.
+        InputError: there are more greys, or one too close to black or white to mean unknown.
 
     >>> normalise_trimap(np.array([[0, 102, 255]], np.uint8))
     array([[  0, 128, 255]], dtype=uint8)
@@ -99,11 +98,11 @@ def normalise_trimap(grey: np.ndarray) -> np.ndarray:
     others = np.flatnonzero(np.bincount(grey.ravel(), minlength=256)[1:255]) + 1
     if len(others) > 1:
         listed = ", ".join(map(str, others[:4])) + (", …" if len(others) > 4 else "")
-        raise InputError(
-            f"a trimap has the values 0, 128 and 255, this one also {listed}; save it without smoothing or compression"
-        )
+        values = f"a trimap has the values 0, 128 and 255, this one also {listed}"
+        raise InputError(f"{values}; save it without smoothing or compression")
     if len(others) == 1 and not 32 <= others[0] <= 223:
-        raise InputError(f"a trimap has the values 0, 128 and 255; what {others[0]} means here can't be told")
+        values = "a trimap has the values 0, 128 and 255"
+        raise InputError(f"{values}; {others[0]} is too close to black or white to mean unknown")
     trimap = grey.copy()
     trimap[(grey > 0) & (grey < 255)] = UNKNOWN
     return trimap

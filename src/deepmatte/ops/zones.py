@@ -1,4 +1,4 @@
-"""The three zones of a trimap: their values, imposing them on a matte, and the matte they amount to. Nothing here imports torch."""
+"""The zones of a trimap: their values, and imposing them on a matte. Nothing here imports torch."""
 
 from __future__ import annotations
 

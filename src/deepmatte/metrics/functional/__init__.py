@@ -6,9 +6,9 @@ from deepmatte.metrics.functional.difference import mad, mse, sad
 from deepmatte.metrics.functional.foreground import foreground_mad, foreground_mse
 from deepmatte.metrics.functional.gradient import grad
 from deepmatte.metrics.functional.iou import iou_per_class, label_confusion, mean_iou, miou
-from deepmatte.metrics.functional.matting import SCORES, cross_tabulate, score_image
+from deepmatte.metrics.functional.matting import SCORES, score_image
 from deepmatte.metrics.functional.protocols import METRICS_VERSION, PROTOCOLS, Protocol
-from deepmatte.metrics.functional.robustness import robustness_curve, widen_unknown
+from deepmatte.metrics.functional.robustness import widen_unknown
 from deepmatte.metrics.functional.temporal import dtssd
 from deepmatte.metrics.names import DEFAULT_SCORES
 
@@ -20,7 +20,6 @@ __all__ = [
     "Protocol",
     "calibration_error",
     "conn",
-    "cross_tabulate",
     "diagnose",
     "dtssd",
     "foreground_mad",
@@ -32,7 +31,6 @@ __all__ = [
     "mean_iou",
     "miou",
     "mse",
-    "robustness_curve",
     "sad",
     "score_image",
     "widen_unknown",

@@ -11,7 +11,7 @@ from deepmatte.ops.compiled import njit
 from deepmatte.ops.components import nested_components
 
 THETA = 0.15
-"""Differences to the connected level below this do not count."""
+"""Smaller differences to the connected level do not count."""
 
 
 def conn(
@@ -54,7 +54,7 @@ def connected_steps(pair: Pair) -> np.ndarray:
 
 
 def _count_passed(values: np.ndarray, thresholds: tuple[float, ...]) -> np.ndarray:
-    """Return as uint8 how many thresholds each value reaches; v / 255 >= i / 10 is decided rightly in double precision."""
+    """Return as uint8 how many thresholds each value reaches; doubles decide v / 255 >= i / 10 exactly."""
     passed = np.zeros(values.shape, np.uint8)
     for threshold in thresholds:
         passed += values >= threshold
@@ -64,9 +64,8 @@ def _count_passed(values: np.ndarray, thresholds: tuple[float, ...]) -> np.ndarr
 def _let_background_compete(steps: np.ndarray, sizes: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Return the steps that result where the pixels below a threshold count as a component of it.
 
-    They grow with the threshold while the others shrink: from the first threshold at which they are the
-    largest they stay so. There the pixels above the threshold drop out, and those below that are left so far
-    are never touched again.
+    They grow with the threshold while the others shrink, so once they are the largest they remain so. From
+    that threshold on, pixels above it are out, and pixels below it that are still in remain in.
     """
     below = np.cumsum(np.bincount(levels.ravel(), minlength=sizes.size))
     wins = next((i for i in range(1, sizes.size) if below[i - 1] >= sizes[i]), None)

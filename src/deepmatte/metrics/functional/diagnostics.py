@@ -1,6 +1,6 @@
-"""Where the error sits: by true alpha, by distance from the trimap's border, by width of the unknown zone; calibration of alpha.
+"""Where the error is: by true alpha, distance to the trimap's border, width of the unknown zone; calibration.
 
-Every table holds sums and counts, so tables of images add up to that of a dataset.
+Every table holds sums and counts, so the tables of images add up to that of a dataset.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PREDICTED_EDGES = np.arange(11) / 10
 class Table:
     """Sums over the pixels of each bin; bin i is [edges[i], edges[i + 1]), the last one closed.
 
-    ``name`` is what the bins are of, ``num_pixels`` (B,) counts, ``error`` (B,) sums |prediction - alpha|,
+    ``name`` is the binned quantity, ``num_pixels`` (B,) counts, ``error`` (B,) sums |prediction - alpha|,
     ``predicted`` (B,) and ``true`` (B,) sum the mattes themselves.
     """
 
@@ -44,12 +44,12 @@ class Table:
         return Table(self.name, self.edges, *sums)
 
     def mean(self, field: str) -> np.ndarray:
-        """Return (B,) the mean of ``error``, ``predicted`` or ``true`` in each bin; NaN for a bin without pixels."""
+        """Return the mean (B,) of ``error``, ``predicted`` or ``true`` in each bin; NaN for empty bins."""
         sums = getattr(self, field)
         return np.divide(sums, self.num_pixels, out=np.full(sums.shape, np.nan), where=self.num_pixels > 0)
 
     def columns(self) -> dict[str, float]:
-        """Return what ``per_image.csv`` gets: each bin's part of SAD (/ 1000), as ``sad_alpha_0.05_0.1``; the parts add up to SAD."""
+        """Return the columns of ``per_image.csv``, such as ``sad_alpha_0.05_0.1``: SAD (/ 1000) by bin."""
         bins = zip(self.edges[:-1], self.edges[1:], self.error, strict=True)
         return {f"sad_{self.name}_{low:g}_{high:g}": float(error) / 1000 for low, high, error in bins}
 
@@ -57,18 +57,17 @@ class Table:
 def diagnose(
     prediction: Image, alpha: Image, trimap: Image, protocol: str | Protocol = "adobe"
 ) -> dict[str, Table]:
-    """Return the tables ``alpha``, ``border``, ``width`` and ``predicted`` of one image over the protocol's region.
+    """Return four tables of one image over the protocol's region.
 
-    The bins are of:
-
-    - ``alpha``: bins of the true alpha, 0 to 0.05 up to 0.95 to 1;
-    - ``border``: pixels from the nearest known pixel, so that those beside the border have distance 1;
-    - ``width``: distance to the nearest background plus distance to the nearest foreground, minus 1: across a
-      band of n pixels it is n everywhere. Infinite where the trimap lacks one of the two;
-    - ``predicted``: bins of the predicted alpha, whose mean truth makes the reliability diagram.
+    - ``alpha``: by true alpha, from [0, 0.05] to [0.95, 1];
+    - ``border``: by distance in pixels from the nearest known pixel, 1 for pixels beside the border;
+    - ``width``: by distance to the nearest background plus distance to the nearest foreground, minus 1: n
+      everywhere across a band of n pixels. Infinite if the trimap lacks one of the two;
+    - ``predicted``: by predicted alpha; the mean truth of each bin makes the reliability diagram.
 
     >>> trimap = np.array([[0, 128, 128, 128, 255]], dtype=np.uint8)
-    >>> tables = diagnose(np.array([[0, 0.2, 0.5, 0.7, 1]]), np.array([[0, 0.2, 0.4, 0.7, 1]]), trimap, "float")
+    >>> prediction, alpha = np.array([[0, 0.2, 0.5, 0.7, 1]]), np.array([[0, 0.2, 0.4, 0.7, 1]])
+    >>> tables = diagnose(prediction, alpha, trimap, "float")
     >>> tables["width"].num_pixels.tolist(), tables["border"].error.round(6).tolist()
     ([3, 0, 0, 0, 0, 0], [0.0, 0.1, 0.0, 0.0, 0.0, 0.0])
     """
@@ -98,12 +97,12 @@ def _table(
 
 
 def border_distance(pair: Pair) -> np.ndarray:
-    """Return (H, W) float32 the Euclidean distance in pixels to the nearest known pixel; infinite if there is none."""
+    """Return the Euclidean distance (H, W), float32, to the nearest known pixel; infinite without one."""
     return _distance_to(pair.unknown == 0)
 
 
 def unknown_width(pair: Pair) -> np.ndarray:
-    """Return (H, W) float32 the width of the unknown zone through each pixel; see ``diagnose``."""
+    """Return the width (H, W), float32 pixels, of the unknown zone through each pixel; see ``diagnose``."""
     if pair.trimap is None:
         return np.full(pair.alpha.shape, np.inf, np.float32)
     return _distance_to(pair.trimap == BACKGROUND) + _distance_to(pair.trimap == FOREGROUND) - 1
@@ -116,9 +115,9 @@ def _distance_to(goal: np.ndarray) -> np.ndarray:
 
 
 def calibration_error(table: Table) -> float:
-    """Return the expected calibration error: |mean prediction - mean truth| of the ``predicted`` bins, weighted by their pixels.
+    """Return the expected calibration error of a ``predicted`` table; 0 without pixels.
 
-    0 for a table without pixels.
+    It is |mean prediction - mean truth| of the bins, weighted by their numbers of pixels.
     """
     gaps = np.abs(table.predicted - table.true)
     return float(gaps.sum() / max(table.num_pixels.sum(), 1))

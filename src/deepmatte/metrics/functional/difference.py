@@ -1,4 +1,4 @@
-"""Sum of absolute differences, mean squared error and mean absolute difference (Rhemann et al. 2009; units of DIM's table)."""
+"""SAD, MSE and MAD (Rhemann et al. 2009; units as in Deep Image Matting)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deepmatte.metrics.functional.protocols import Protocol
 def sad(
     prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe"
 ) -> float:
-    """Return the sum of |prediction - alpha| over the protocol's region, divided by 1000. 0 for an empty region.
+    """Return the sum of |prediction - alpha| over the protocol's region, / 1000; 0 for an empty region.
 
     >>> sad(np.full((10, 10), 0.2), np.zeros((10, 10)), protocol="whole")
     0.02
@@ -23,7 +23,7 @@ def sad(
 def mse(
     prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe"
 ) -> float:
-    """Return the mean of (prediction - alpha)^2 over the protocol's region, times 1000. 0 for an empty region.
+    """Return the mean of (prediction - alpha)^2 over the protocol's region, x 1000; 0 for an empty region.
 
     >>> mse(np.full((10, 10), 0.2), np.zeros((10, 10)), protocol="whole")
     40.0
@@ -34,7 +34,7 @@ def mse(
 def mad(
     prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe"
 ) -> float:
-    """Return the mean of |prediction - alpha| over the protocol's region, times 1000. 0 for an empty region."""
+    """Return the mean of |prediction - alpha| over the protocol's region, x 1000; 0 for an empty region."""
     return mad_of(prepare(prediction, alpha, trimap, protocol))
 
 
@@ -54,11 +54,11 @@ def mad_of(pair: Pair) -> float:
 
 
 def _sum(pair: Pair, norm: int) -> float:
-    """Return the sum of the differences or their squares, in units of the images' own levels: for 8-bit an exact integer."""
+    """Return the sum of the differences or their squares in levels: an exact integer for 8-bit."""
     mask = pair.unknown if pair.protocol.error_region == "unknown" else None
     if pair.prediction.dtype == np.uint8:
-        # OpenCV may go through a square root: the nearest integer is what it means.
+        # OpenCV may go through a square root; the nearest integer undoes it.
         return round(cv2.norm(pair.prediction, pair.alpha, norm, mask))
-    # OpenCV sums doubles one after the other; numpy sums pairwise, which keeps the last digits.
+    # OpenCV sums doubles one by one; numpy sums pairwise, which keeps the last digits.
     difference = pair.prediction - pair.alpha if mask is None else (pair.prediction - pair.alpha)[mask != 0]
     return float(np.abs(difference).sum() if norm == cv2.NORM_L1 else np.square(difference).sum())

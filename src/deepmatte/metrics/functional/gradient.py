@@ -14,9 +14,9 @@ def grad(
 ) -> float:
     """Return the sum over the protocol's region of (|grad prediction| - |grad alpha|)^2, divided by 1000.
 
-    The gradient is taken with 9x9 Gaussian derivatives of sigma 1.4 and unit energy, borders replicated,
-    after each matte was stretched to [0, 1] over the whole image (a constant matte has no gradient); the
-    filter sees the prediction outside the region too. The measure is blind to inversion.
+    Gradients are 9x9 Gaussian derivatives of sigma 1.4 and unit energy with replicated borders, of mattes
+    stretched to [0, 1] over the whole image (a constant matte has no gradient); the filter sees the
+    prediction outside the region too. The measure is blind to inversion.
 
     >>> grad(np.eye(12), 1 - np.eye(12), protocol="whole") < 1e-12
     True

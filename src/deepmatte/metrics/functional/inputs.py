@@ -1,4 +1,4 @@
-"""From what the user has (arrays or tensors, 8-bit or float) to what a protocol compares."""
+"""From a user's arrays or tensors, 8-bit or float, to the pair that a protocol compares."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from deepmatte.ops.zones import BACKGROUND, FOREGROUND, UNKNOWN, impose_trimap
 if TYPE_CHECKING:
     from torch import Tensor
 
+VALUES = "give uint8 with 0 (background), 128 (unknown) and 255 (foreground)"
+
 Image = Union[np.ndarray, "Tensor"]
-"""One image (H, W), also with leading axes of size 1: float in [0, 1], uint8, uint16 or bool at full scale; tensors on any device."""
+"""One image (H, W), with any leading axes of size 1: float in [0, 1]; uint8, uint16 or bool at full scale."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A prediction beside its truth as ``protocol`` sees them: both (H, W), both uint8 or both float64 in [0, 1]."""
+    """Prediction and truth as ``protocol`` compares them: (H, W), both uint8 or both float64 in [0, 1]."""
 
     prediction: np.ndarray
     alpha: np.ndarray
@@ -55,16 +57,16 @@ class Pair:
 def prepare(
     prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe"
 ) -> Pair:
-    """Check the three images and bring them into the form in which ``protocol`` compares them.
+    """Check the three images and convert them to the form that ``protocol`` compares.
 
-    Tensors are rounded on their own device, so that one byte a pixel travels to the host; the metrics run
-    there, because labelling components has no GPU counterpart and exact integer sums give everybody the same
-    digits. Nothing given is changed.
+    Tensors are rounded on their device, so that one byte per pixel is copied to the host. The metrics run
+    there: labelling components has no GPU counterpart, and exact integer sums give the same digits
+    everywhere. The inputs are not changed.
 
     Args:
         prediction: the predicted matte.
         alpha: the true matte.
-        trimap: uint8 of 0, 128 and 255; may be None under a protocol that reads none.
+        trimap: uint8 of 0, 128 and 255; may be None under a protocol that needs none.
         protocol: name or object.
 
     Raises:
@@ -75,28 +77,25 @@ def prepare(
     needs_trimap = protocol.masked or "unknown" in (protocol.region, protocol.error_region)
     if trimap is None and needs_trimap:
         raise InputError(
-            f"trimap is missing: protocol {protocol.name} needs one; give a trimap or use protocol whole"
+            f"trimap is missing: protocol {protocol.name} needs one; give one or use protocol whole"
         )
     trimap = None if trimap is None else checked_trimap(trimap)
     exact = protocol.rounding == "none"
-    predicted = (
-        _unit_float(prediction, "prediction")
-        if exact
-        else quantise(prediction, "prediction", protocol.rounding)
-    )
-    truth = _unit_float(alpha, "alpha") if exact else quantise(alpha, "alpha")
+    if exact:
+        predicted, truth = _unit_float(prediction, "prediction"), _unit_float(alpha, "alpha")
+    else:
+        predicted, truth = quantise(prediction, "prediction", protocol.rounding), quantise(alpha, "alpha")
     for name, image in (("alpha", truth), ("trimap", trimap)):
         if image is not None and image.shape != predicted.shape:
-            raise InputError(
-                f"{name} is {_size(image)} but the prediction is {_size(predicted)} pixels: they must be of one size"
-            )
+            sizes = f"{name} is {_size(image)}, the prediction {_size(predicted)} pixels"
+            raise InputError(f"{sizes}: give images of one size")
     if protocol.masked and trimap is not None:
         predicted = impose_trimap(predicted, trimap)
     return Pair(predicted, truth, trimap, protocol)
 
 
 def quantise(image: Image, name: str = "image", rounding: str = "nearest") -> np.ndarray:
-    """Return (H, W) uint8 in 0..255 of an image in [0, 1]; halves go to the even neighbour, ``truncate`` rounds down.
+    """Return an image in [0, 1] as (H, W) uint8; halves are rounded to even, ``truncate`` rounds down.
 
     >>> quantise(np.array([[0.0, 0.5, 1.0]])).tolist()
     [[0, 128, 255]]
@@ -114,26 +113,20 @@ def quantise(image: Image, name: str = "image", rounding: str = "nearest") -> np
         return (image * image.dtype.type(255)).astype(np.uint8)
     if image.dtype == np.float64:
         return np.rint(255 * image).astype(np.uint8)
-    return cv2.convertScaleAbs(
-        image, alpha=255
-    )  # multiplies and rounds (halves to even) in one pass, in single precision
+    # It multiplies and rounds (halves to even) in one pass, in single precision.
+    return cv2.convertScaleAbs(image, alpha=255)
 
 
 def checked_trimap(trimap: Image) -> np.ndarray:
-    """Return the trimap as (H, W) uint8 on the host, or raise ``InputError`` if it has other values than 0, 128 and 255."""
+    """Return the trimap as (H, W) uint8 on the host; other values than 0, 128 and 255 are an InputError."""
     trimap = _plane(trimap, "trimap")
     array = trimap if isinstance(trimap, np.ndarray) else trimap.cpu().numpy()
     if array.dtype != np.uint8:
-        raise InputError(
-            f"trimap has values of type {array.dtype}: give uint8 with 0 (background), 128 (unknown), 255 (foreground)"
-        )
-    if sum(np.count_nonzero(array == value) for value in (BACKGROUND, UNKNOWN, FOREGROUND)) != array.size:
-        other = next(
-            value for value in np.unique(array).tolist() if value not in (BACKGROUND, UNKNOWN, FOREGROUND)
-        )
-        raise InputError(
-            f"trimap has the value {other}: only 0 (background), 128 (unknown) and 255 (foreground) are known"
-        )
+        raise InputError(f"trimap has values of type {array.dtype}: {VALUES}")
+    zones = (BACKGROUND, UNKNOWN, FOREGROUND)
+    if sum(np.count_nonzero(array == value) for value in zones) != array.size:
+        other = next(value for value in np.unique(array).tolist() if value not in zones)
+        raise InputError(f"trimap has the value {other}: {VALUES}")
     return array
 
 
@@ -147,18 +140,16 @@ def _unit_float(image: Image, name: str) -> np.ndarray:
 
 
 def _plane(image: Image, name: str) -> Image:
-    """Return the image as (H, W): an array, or a detached tensor if it lies on another device than the CPU."""
+    """Return the image as (H, W): an array, or a detached tensor if it is not on the CPU."""
     if not isinstance(image, np.ndarray):
         image = image.detach()
-        if image.device.type == "cpu":  # numpy knows no bfloat16
+        if image.device.type == "cpu":  # numpy has no bfloat16
             image = (image.float() if image.is_floating_point() and image.itemsize < 4 else image).numpy()
-    if isinstance(image, np.ndarray) and image.dtype == np.uint16:  # as PNG files may hold them
+    if isinstance(image, np.ndarray) and image.dtype == np.uint16:  # as in 16-bit PNG files
         image = image / 65535
     shape = tuple(image.shape)
     if len(shape) < 2 or any(side != 1 for side in shape[:-2]) or 0 in shape:
-        raise InputError(
-            f"{name} has the shape {shape}: give one image (H, W), such as one sample of a batch"
-        )
+        raise InputError(f"{name} has shape {shape}: give one image (H, W), such as one sample of a batch")
     return image.reshape(shape[-2:])
 
 
@@ -167,7 +158,7 @@ def _is_float(image: Image) -> bool:
 
 
 def _levels(image: Image, name: str) -> np.ndarray:
-    """Return an image that is 8-bit (or boolean) already as (H, W) uint8."""
+    """Return an 8-bit or boolean image (H, W) as uint8."""
     array = image if isinstance(image, np.ndarray) else image.cpu().numpy()
     if array.dtype == np.bool_:
         return array.view(np.uint8) * np.uint8(255)
@@ -179,11 +170,10 @@ def _levels(image: Image, name: str) -> np.ndarray:
 def _check_range(image: Image, name: str) -> None:
     low, high = float(image.min()), float(image.max())
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise InputError(f"{name} has values that are not finite (NaN or infinity)")
+        raise InputError(f"{name} has NaN or infinite values")
     if low < 0 or high > 1:
-        raise InputError(
-            f"{name} has values from {low:.6g} to {high:.6g}: give float in [0, 1] or uint8 in 0..255"
-        )
+        span = f"from {low:.6g} to {high:.6g}"
+        raise InputError(f"{name} has values {span}: give float in [0, 1] or uint8 in 0..255")
 
 
 def _size(image: np.ndarray) -> str:

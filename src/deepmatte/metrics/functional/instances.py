@@ -1,4 +1,4 @@
-"""Scores of pictures with several objects: by class (semantic), by object (instance), and what lies between the two."""
+"""Scores of pictures with several objects: by class (semantic), by object (instance), and confusions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class SceneScores:
     """Scores of one picture with K objects of C classes, the background being class 0.
 
     Attributes:
-        confusion: (C + 1, C + 1) pixels of the class maps, rows true; those of several pictures are added up.
-        iou: (K,) of each object in the instance map; NaN for one that has no pixel in either map.
+        confusion: (C + 1, C + 1) pixels of the class maps, rows true; those of several pictures add up.
+        iou: (K,) of each object in the instance map; NaN without a pixel in either map.
         sad: (K,) of each object's alpha.
-        objects: pixels that truly are an object's.
-        strayed: those of them whose class is right, but whose object is another one of that class.
+        objects: number of pixels whose true label is an object.
+        strayed: number of those assigned to the wrong object of the right class.
     """
 
     confusion: np.ndarray
@@ -41,7 +41,7 @@ def score_scene(
     num_classes: int,
     protocol: str | Protocol = "adobe",
 ) -> SceneScores:
-    """Compare predicted with true visible alphas; all label maps are argmaxes of them (`deepmatte.ops.layers`).
+    """Compare predicted and true visible alphas by the label maps of their maxima (`deepmatte.ops.layers`).
 
     Args:
         predicted: (K, H, W) in [0, 1].
@@ -55,19 +55,15 @@ def score_scene(
         InputError: shapes differ, or a class is outside its range.
     """
     if not predicted.shape == true.shape == trimaps.shape or len(classes) != len(true):
-        shapes = f"{predicted.shape}, {true.shape} and {trimaps.shape}"
-        raise InputError(
-            f"predicted and true alphas and trimaps have the shapes {shapes} for {len(classes)} objects: make them equal"
-        )
+        shapes = f"{predicted.shape}, {true.shape} and {trimaps.shape} for {len(classes)} objects"
+        raise InputError(f"predicted and true alphas and trimaps have shapes {shapes}: make them equal")
     found, wanted = instance_map(predicted), instance_map(true)
     class_of = np.array([0, *classes])
     wrong_object = (found != wanted) & (class_of[found] == class_of[wanted])
     return SceneScores(
         confusion=label_confusion(class_map(predicted, classes), class_map(true, classes), num_classes + 1),
         iou=iou_per_class(label_confusion(found, wanted, len(classes) + 1))[1:],
-        sad=np.array(
-            [sad(*layers, protocol=protocol) for layers in zip(predicted, true, trimaps, strict=True)]
-        ),
+        sad=np.array([sad(*images, protocol) for images in zip(predicted, true, trimaps, strict=True)]),
         objects=int(np.count_nonzero(wanted)),
         strayed=int(np.count_nonzero(wrong_object)),
     )

@@ -1,4 +1,4 @@
-"""Mean intersection over union of mattes and label maps, always from a confusion matrix."""
+"""Mean intersection over union of mattes and label maps, from a confusion matrix."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from deepmatte.metrics.functional.protocols import Protocol
 def miou(
     prediction: Image, alpha: Image, trimap: Image | None = None, protocol: str | Protocol = "adobe"
 ) -> float:
-    """Return the mean IoU of alpha >= 0.5 and its complement over the whole image, whatever the protocol's region.
+    """Return the mean IoU of alpha >= 0.5 and its complement over the whole image under every protocol.
 
-    >>> miou(np.array([[0.0, 0.6, 1.0, 1.0]]), np.array([[0.0, 0.0, 1.0, 1.0]]), protocol="whole")  # (1/2 + 2/3) / 2
+    >>> prediction, alpha = np.array([[0.0, 0.6, 1.0, 1.0]]), np.array([[0.0, 0.0, 1.0, 1.0]])
+    >>> miou(prediction, alpha, protocol="whole")  # (1/2 + 2/3) / 2
     0.5833333333333333
     """
     return miou_of(prepare(prediction, alpha, trimap, protocol))
@@ -38,9 +39,9 @@ def binary_confusion(pair: Pair, threshold: float = 0.5) -> np.ndarray:
 
 
 def three_class_confusion(pair: Pair) -> np.ndarray:
-    """Return the (3, 3) confusion matrix of background (alpha 0), transition and foreground (alpha 1), rows true.
+    """Return the (3, 3) confusion matrix of background (0), transition and foreground (1), rows true.
 
-    Unrounded network output hardly ever is exactly 0 or 1, so this is a measure for 8-bit protocols.
+    Unrounded network output is hardly ever exactly 0 or 1, so this suits 8-bit protocols only.
     """
     predicted, true = (_thirds(image, pair.peak) for image in (pair.prediction, pair.alpha))
     return label_confusion(predicted, true, 3)
@@ -49,32 +50,29 @@ def three_class_confusion(pair: Pair) -> np.ndarray:
 def label_confusion(
     prediction: np.ndarray, truth: np.ndarray, num_classes: int, ignore: int | None = None
 ) -> np.ndarray:
-    """Return the (C, C) confusion matrix of two integer label maps of one shape, rows true and columns predicted.
+    """Return the (C, C) confusion matrix of two integer label maps of one shape, rows true.
 
     Args:
         prediction: labels in 0..C-1.
-        truth: labels in 0..C-1, or ``ignore``, where pixels do not count.
+        truth: labels in 0..C-1, or ``ignore``.
         num_classes: C.
-        ignore: the label of pixels that do not count.
+        ignore: true label whose pixels are ignored.
 
     Raises:
-        InputError: shapes differ, or a label that counts is outside 0..C-1.
+        InputError: shapes differ, or a label that is not ignored is outside 0..C-1.
 
     >>> label_confusion(np.array([0, 1, 1]), np.array([0, 0, 1]), 2).tolist()
     [[1, 1], [0, 1]]
     """
     if prediction.shape != truth.shape:
-        raise InputError(
-            f"label maps have the shapes {prediction.shape} and {truth.shape}: they must be of one size"
-        )
+        raise InputError(f"label maps have shapes {prediction.shape} and {truth.shape}: give one size")
     if ignore is not None:
         prediction, truth = prediction[truth != ignore], truth[truth != ignore]
     for name, labels in (("prediction", prediction), ("truth", truth)):
-        if labels.dtype.kind not in "iub" or (
-            labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes
-        ):
+        integers = labels.dtype.kind in "iub"
+        if not integers or (labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes):
             raise InputError(
-                f"label map of the {name} has values that are not classes: give integers in 0..{num_classes - 1}"
+                f"label map of the {name} has other values than integers in 0..{num_classes - 1}"
             )
     joint = truth.astype(np.int64).ravel() * num_classes + prediction.ravel()
     return np.bincount(joint, minlength=num_classes**2).reshape(num_classes, num_classes)
@@ -85,7 +83,7 @@ def _thirds(image: np.ndarray, peak: int) -> np.ndarray:
 
 
 def iou_per_class(confusion: np.ndarray) -> np.ndarray:
-    """Return intersection / (truth + prediction - intersection) of each class; NaN for a class that neither image has.
+    """Return intersection / (truth + prediction - intersection) of each class; NaN for classes in neither.
 
     >>> iou_per_class(np.array([[1, 1], [0, 2]])).round(4).tolist()
     [0.5, 0.6667]
@@ -96,7 +94,7 @@ def iou_per_class(confusion: np.ndarray) -> np.ndarray:
 
 
 def mean_iou(confusion: np.ndarray) -> float:
-    """Return the mean of the classes' IoU over the classes that at least one of the two images has; 0 if there is none.
+    """Return the mean IoU over the classes in at least one of the two images; 0 without any.
 
     >>> mean_iou(np.array([[1, 1], [0, 2]]))
     0.5833333333333333

@@ -1,4 +1,4 @@
-"""All scores of one image at once, and one prediction under all protocols."""
+"""All scores of one image at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deepmatte.metrics.functional.difference import mad_of, mse_of, sad_of
 from deepmatte.metrics.functional.gradient import grad_of
 from deepmatte.metrics.functional.inputs import Image, Pair, prepare
 from deepmatte.metrics.functional.iou import miou_of
-from deepmatte.metrics.functional.protocols import PROTOCOLS, Protocol
+from deepmatte.metrics.functional.protocols import Protocol
 from deepmatte.metrics.names import DEFAULT_SCORES
 
 SCORES: dict[str, Callable[[Pair], float]] = {
@@ -20,7 +20,7 @@ SCORES: dict[str, Callable[[Pair], float]] = {
     "conn": conn_of,
     "miou": miou_of,
 }
-"""Every score of a single image, by the word of its column."""
+"""Every score of a single image, by the name of its column."""
 
 
 def score_image(
@@ -32,8 +32,8 @@ def score_image(
 ) -> dict[str, float]:
     """Return the scores of one image: sad, grad, conn / 1000, mse and mad x 1000, miou in [0, 1].
 
-    An image without pixels in the protocol's region has sad, mse, mad, grad and conn 0: there was nothing to
-    get wrong. Whoever averages should say how many such images there were (``MattingMetrics`` does).
+    If the protocol's region is empty, sad, mse, mad, grad and conn are 0. Report how many such images a mean
+    includes, as ``MattingMetrics`` does.
 
     >>> import numpy as np
     >>> score_image(np.eye(9), np.eye(9), np.full((9, 9), 128, np.uint8))
@@ -41,16 +41,3 @@ def score_image(
     """
     pair = prepare(prediction, alpha, trimap, protocol)
     return {name: SCORES[name](pair) for name in scores}
-
-
-def cross_tabulate(
-    prediction: Image, alpha: Image, trimap: Image, scores: Sequence[str] = tuple(SCORES)
-) -> dict[str, dict[str, float]]:
-    """Return the scores of one prediction under every protocol: what a published number may have meant.
-
-    >>> import numpy as np
-    >>> table = cross_tabulate(np.eye(9), np.eye(9), np.full((9, 9), 128, np.uint8))
-    >>> list(table)
-    ['adobe', 'adobe_masked', 'whole', 'float', 'mmagic', 'gca']
-    """
-    return {name: score_image(prediction, alpha, trimap, name, scores) for name in PROTOCOLS}

@@ -1,4 +1,4 @@
-"""Evaluation protocols as data: what published evaluation codes do differently, one field each."""
+"""Evaluation protocols as data: a field for each difference between published evaluation codes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 
 METRICS_VERSION = "1"
-"""Stands in every results file; raised when any protocol would give another number for the same files."""
+"""Recorded in every results file; raised when a protocol gives other numbers for the same files."""
 
 EXACT_THRESHOLDS = tuple(i / 10 for i in range(1, 11))
 ARANGE_THRESHOLDS = tuple(float(t) for t in np.arange(0, 1.1, 0.1)[1:])
-"""What ``numpy.arange`` makes of them: the sixth is 0.6000000000000001, above 153/255."""
+"""The same by ``numpy.arange``: the sixth is 0.6000000000000001, above 153/255."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Protocol:
     miou is in [0, 1].
 
     Attributes:
-        name: the key in ``PROTOCOLS``, written into every results file.
+        name: the key in ``PROTOCOLS``, recorded in every results file.
         description: one line for tables and help.
         rounding: how a float prediction becomes 8-bit: ``nearest`` (halves to even), ``truncate``, or
             ``none`` (computed in double precision). The truth is rounded to the nearest unless ``none``.
-            Input that is 8-bit already stays as it is.
-        masked: whether the known zones of the trimap are imposed on the prediction first.
+            8-bit input is kept.
+        masked: whether the known zones of the trimap are imposed on the prediction.
         region: the pixels that count: ``unknown`` (trimap == 128) or ``whole``.
         error_region: the pixels over which the errors of sad, mse and mad are summed; mse and mad still
             divide by the number of pixels of ``region``.
@@ -36,8 +36,8 @@ class Protocol:
         thresholds: the ten levels of Conn.
         tie: which of two equally large components Conn keeps: the one that comes first by ``column`` (Matlab)
             or by ``row``.
-        background_competes: whether Conn's largest "component" may be the background, as where its label 0 is
-            counted with the rest.
+        background_competes: whether the background can be Conn's largest "component", as in code that counts
+            its label 0 with the others.
     """
 
     name: str
@@ -57,11 +57,11 @@ PROTOCOLS: dict[str, Protocol] = {
     for protocol in (
         Protocol(
             "adobe",
-            "the Matlab evaluation of Deep Image Matting as it is called: 8-bit, raw prediction, unknown zone",
+            "the Matlab evaluation of Deep Image Matting: 8-bit, raw prediction, unknown zone",
         ),
         Protocol(
             "adobe_masked",
-            "the same with the trimap's known zones imposed on the prediction first",
+            "the same with the trimap's known zones imposed on the prediction",
             masked=True,
         ),
         Protocol(
@@ -74,7 +74,7 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol("float", "adobe without rounding to 8 bit, in double precision", rounding="none"),
         Protocol(
             "mmagic",
-            "mmagic and mmediting 1.x: masked, errors of sad and mse summed over the whole image, Conn's 0.6 misses the value 153",
+            "mmagic, mmediting 1.x: masked, sad and mse summed over the whole image, Conn's 0.6 misses 153",
             masked=True,
             error_region="whole",
             thresholds=ARANGE_THRESHOLDS,
@@ -82,7 +82,7 @@ PROTOCOLS: dict[str, Protocol] = {
         ),
         Protocol(
             "gca",
-            "the Python code of GCA-Matting: truncated to 8 bit, masked, Grad not stretched, Conn lets the background compete",
+            "GCA-Matting: truncated to 8 bit, masked, Grad not stretched, background competes in Conn",
             rounding="truncate",
             masked=True,
             min_max=False,
@@ -103,5 +103,5 @@ def get_protocol(protocol: str | Protocol) -> Protocol:
     if isinstance(protocol, Protocol):
         return protocol
     if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol '{protocol}' is none of {', '.join(PROTOCOLS)}")
+        raise ValueError(f"protocol '{protocol}' is unknown: choose among {', '.join(PROTOCOLS)}")
     return PROTOCOLS[protocol]

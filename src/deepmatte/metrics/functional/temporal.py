@@ -20,15 +20,15 @@ def dtssd(
 ) -> float:
     """Return 100 times the mean over pairs of frames of the root mean square difference of the changes.
 
-    With p and a the mattes of frames t - 1 and t, one pair has sqrt(mean ((p_t - p_{t-1}) - (a_t -
-    a_{t-1}))^2), the mean over the protocol's region of frame t (0 if that is empty). Robust Video Matting's
-    tables hold this with a 0 counted for the first frame too, (T - 1) / T of it; TCVOM sums where this
-    averages.
+    For predicted and true mattes p and a, the value of frames t - 1 and t is sqrt(mean ((p_t - p_{t-1}) -
+    (a_t - a_{t-1}))^2), the mean over the protocol's region of frame t (0 if that is empty). The tables of
+    Robust Video Matting count a 0 for the first frame as well, which gives (T - 1) / T of it; TCVOM sums
+    instead of averaging.
 
     Args:
         prediction: T >= 2 frames of one size, (T, H, W) or (T, 1, H, W) or a sequence of images.
         alpha: the same of the truth.
-        trimap: the same, or None under a protocol that reads none.
+        trimap: the same, or None under a protocol that needs none.
         protocol: name or object.
 
     Raises:
@@ -40,9 +40,8 @@ def dtssd(
     """
     num_frames = {len(frames) for frames in (prediction, alpha, trimap) if frames is not None}
     if len(num_frames) != 1 or num_frames == {1} or num_frames == {0}:
-        raise InputError(
-            f"a clip has {sorted(num_frames)} frames: dtSSD needs the same number of each kind, at least 2"
-        )
+        counts = ", ".join(map(str, sorted(num_frames)))
+        raise InputError(f"a clip has {counts} frames: dtSSD needs equal numbers, at least 2")
     frames = [
         prepare(prediction[t], alpha[t], None if trimap is None else trimap[t], protocol)
         for t in range(num_frames.pop())
@@ -52,7 +51,7 @@ def dtssd(
 
 def _change_error(before: Pair, now: Pair) -> float:
     if before.alpha.shape != now.alpha.shape:
-        raise InputError("the frames of a clip have different sizes: dtSSD needs one size")
+        raise InputError("the frames of a clip differ in size: dtSSD needs one size")
     kind = np.int16 if now.peak == 255 else np.float64
     error = [
         image.astype(kind) - previous
