@@ -14,10 +14,19 @@ import deepmatte
 ROOT = Path(deepmatte.__file__).parent
 LAYERS = (
     {"__init__", "errors"},  # floor 0
-    {"batch"},
+    {"batch", "interruption"},
     {"ops"},  # floor 1
     {"losses", "metrics", "models", "data", "classical"},  # floor 2
-    {"config", "kinds", "report", "module", "datamodule", "locks", "lifeline"},  # floor 3, whose modules build on one another in this order
+    {
+        "config",
+        "kinds",
+        "report",
+        "module",
+        "datamodule",
+        "locks",
+        "lifeline",
+        "curves",
+    },  # floor 3, whose modules build on one another in this order
     {"rundir", "callbacks"},
     {"build", "tracking", "baselines"},
     {"scoring"},

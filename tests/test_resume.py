@@ -143,9 +143,9 @@ def test_processes_ask_rarely_and_save_when_the_minutes_are_over(
     strategy = SimpleNamespace(broadcast=lambda value: asked.append(value) or value)
     for step in range(1, 1000):
         now[0] += pace(step)
-        trainer = SimpleNamespace(global_step=step, accumulate_grad_batches=1, num_training_batches=10_000, strategy=strategy)
+        trainer = SimpleNamespace(global_step=step, accumulate_grad_batches=1, world_size=1, strategy=strategy)
         if not saved:
-            callback.on_train_batch_end(trainer, SimpleNamespace(), None, None, step)
+            callback.on_train_batch_start(trainer, SimpleNamespace(), None, step)
     assert len(saved) == 1
     assert due <= saved[0] <= due + 1
     assert len(asked) < 25

@@ -28,6 +28,7 @@ from deepmatte.data import (
     collate,
 )
 from deepmatte.errors import InputError
+from deepmatte.interruption import shield_worker
 
 _log = logging.getLogger(__name__)
 
@@ -176,4 +177,5 @@ class MattingData(pl.LightningDataModule):
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
+            worker_init_fn=shield_worker,
         )

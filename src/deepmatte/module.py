@@ -118,10 +118,14 @@ class MattingModule(pl.LightningModule):
 
     # ---- training --------------------------------------------------------------------------------------------------
 
-    def on_train_epoch_start(self) -> None:
+    def on_train_start(self) -> None:
         """Put the parts that do not learn in evaluation mode: their statistics have to stay as they are."""
         for part in self.model.parts:
             getattr(self.model, part).train(part in self.stage.learn)
+
+    def on_train_epoch_start(self) -> None:
+        """Do the same after a validation; Lightning leaves this hook out where it resumes in mid-epoch."""
+        self.on_train_start()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted sum of the losses; one that is not finite ends the run with the samples' names."""
