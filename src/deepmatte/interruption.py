@@ -130,7 +130,15 @@ def stop() -> NoReturn:
 def shield_worker(worker: int) -> None:
     """Let a loader process survive a signal to the whole process group: the trainer needs its samples up to the safe point.
 
-    A second SIGTERM ends it, as the trainer sends to those that don't end by themselves.
+    What the trainer itself sends ends it, and so does the trainer's end.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    if hasattr(signal, "sigwaitinfo"):  # not on macOS
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_heed, args=(os.getppid(),), daemon=True).start()
+
+
+def _heed(trainer: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != trainer:
+        pass
+    os._exit(0)
