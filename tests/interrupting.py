@@ -63,7 +63,7 @@ def hooked(instants: list[Instant] | None = None) -> Iterator[Counter[str]]:
     import pytorch_lightning.callbacks as lightning
     from pytorch_lightning.trainer import call
 
-    from deepmatte import callbacks
+    from deepmatte import callbacks, checkpoints
     from deepmatte.curves import Curves
     from deepmatte.module import MattingModule
     from deepmatte.run import _Job
@@ -86,15 +86,23 @@ def hooked(instants: list[Instant] | None = None) -> Iterator[Counter[str]]:
         return lambda *args, **kwargs: at(place, lambda: original(*args, **kwargs))
 
     def of_trainer(original: Callable[..., Any], kind: str) -> Callable[..., Any]:
-        return lambda trainer, name, *args, **kwargs: at(f"{kind}.{name}", lambda: original(trainer, name, *args, **kwargs))
+        return lambda trainer, name, *args, **kwargs: at(
+            f"{kind}.{name}", lambda: original(trainer, name, *args, **kwargs)
+        )
 
     named = [
         (MattingModule, ("training_step", "validation_step", "test_step", "backward")),
         (callbacks.PictureGrids, ("on_validation_batch_end",)),
         (callbacks.TestPictures, ("on_test_batch_end",)),
-        (callbacks.LastCheckpoint, ("on_train_start", "on_train_batch_start", "on_validation_start", "on_validation_end")),
+        (
+            checkpoints.LastCheckpoint,
+            ("on_train_start", "on_train_batch_start", "on_validation_start", "on_validation_end"),
+        ),
         (lightning.ModelCheckpoint, ("_save_checkpoint",)),
-        (lightning.EMAWeightAveraging, ("on_train_batch_end", "on_validation_epoch_start", "on_validation_epoch_end")),
+        (
+            lightning.EMAWeightAveraging,
+            ("on_train_batch_end", "on_validation_epoch_start", "on_validation_epoch_end"),
+        ),
         (lightning.LearningRateMonitor, ("on_train_batch_start",)),
         (Curves, ("log_metrics", "save", "keep_until")),
         (RunDir, ("update", "write_per_image", "write_config")),
@@ -123,7 +131,9 @@ def every_step_logged() -> Iterator[None]:
     original = build.build_trainer
 
     def often(config: Any, **arguments: Any) -> Any:
-        return original(config, **arguments | ({"log_every_n_steps": 1} if "log_every_n_steps" in arguments else {}))
+        return original(
+            config, **arguments | ({"log_every_n_steps": 1} if "log_every_n_steps" in arguments else {})
+        )
 
     with mock.patch.object(build, "build_trainer", often):
         yield
@@ -149,7 +159,9 @@ def tensors(node: Any, place: str = "") -> dict[str, Any]:
 def differences(whole: Path, other: Path) -> list[str]:
     """Return how the records of two run directories of the same name differ; times and machine don't count."""
     found = []
-    files = [{str(file.relative_to(run)) for file in run.rglob("*") if file.is_file()} for run in (whole, other)]
+    files = [
+        {str(file.relative_to(run)) for file in run.rglob("*") if file.is_file()} for run in (whole, other)
+    ]
     for name in sorted(files[0] ^ files[1]):
         found.append(f"{name} is in one of them only")
     for name in sorted(files[0] & files[1]):
@@ -157,7 +169,9 @@ def differences(whole: Path, other: Path) -> list[str]:
         if name in ("progress.json", ".lock") or name.startswith(".hydra"):
             continue
         if name.endswith(".ckpt"):
-            found += _different_leaves(name, torch.load(one, weights_only=True), torch.load(two, weights_only=True), whole, other)
+            found += _different_leaves(
+                name, torch.load(one, weights_only=True), torch.load(two, weights_only=True), whole, other
+            )
         elif name == "result.json":
             records = [json.loads(file.read_text()) for file in (one, two)]
             for record in records:
@@ -195,5 +209,8 @@ if __name__ == "__main__":
 
     given = json.loads(os.environ.get(INSTANT, "[]"))
     instants = [Instant(**one) for one in given]
-    with hooked([one for one in instants if one.rank == int(os.environ.get("LOCAL_RANK", "0"))]), every_step_logged():
+    with (
+        hooked([one for one in instants if one.rank == int(os.environ.get("LOCAL_RANK", "0"))]),
+        every_step_logged(),
+    ):
         train.command()

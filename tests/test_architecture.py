@@ -27,7 +27,7 @@ LAYERS = (
         "lifeline",
         "curves",
     },  # floor 3, whose modules build on one another in this order
-    {"rundir", "callbacks"},
+    {"rundir", "callbacks", "checkpoints"},
     {"build", "tracking", "baselines"},
     {"scoring"},
     {"compare"},  # floor 4

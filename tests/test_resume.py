@@ -134,11 +134,11 @@ def test_processes_ask_rarely_and_save_when_the_minutes_are_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pace: Callable[[int], float], due: int
 ) -> None:
     """Ten minutes of steps of a second are 600 steps; of 300 such steps and then some of three seconds, 400."""
-    from deepmatte import callbacks
+    from deepmatte import checkpoints
 
     now, asked, saved = [0.0], [], []
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
-    callback = callbacks.LastCheckpoint(tmp_path, minutes=10)
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
+    callback = checkpoints.LastCheckpoint(tmp_path, minutes=10)
     monkeypatch.setattr(callback, "_save_checkpoint", lambda trainer, path: saved.append(trainer.global_step))
     strategy = SimpleNamespace(broadcast=lambda value: asked.append(value) or value)
     for step in range(1, 1000):

@@ -169,7 +169,7 @@ def test_a_run_with_averaged_weights_scores_the_same_when_it_is_loaded_again(tra
     """To the digit: the average of constants, such as the mean colour, is not the constant."""
     from deepmatte.evaluation import evaluate
 
-    trained = train_tiny(tmp_path / "run", "ema=0.9", "num_pictures=0")
+    trained = train_tiny(tmp_path / "run", "ema=0.9999", "num_pictures=0", "data.samples_per_epoch=32")
     again = evaluate(compose("evaluate", [f"run={tmp_path / 'run'}", f"output={tmp_path / 'again'}", "robustness=false"]))
     assert again["scores"] == {name: value for name, value in trained["scores"].items() if "test/" in name}
     assert (tmp_path / "again" / "per_image.csv").read_text() == (tmp_path / "run" / "per_image.csv").read_text()

@@ -44,8 +44,13 @@ class Curves(CSVLogger):
         rows = []
         if self.file.exists():
             with self.file.open(encoding="utf-8", newline="") as file:
-                rows = [{key: value for key, value in row.items() if key and value} for row in csv.DictReader(file)]
-        self.experiment.restore([row for row in rows[:num_rows] if row.get("step", "").isdigit() and int(row["step"]) < step])
+                rows = [
+                    {key: value for key, value in row.items() if key and value}
+                    for row in csv.DictReader(file)
+                ]
+        self.experiment.restore(
+            [row for row in rows[:num_rows] if row.get("step", "").isdigit() and int(row["step"]) < step]
+        )
 
 
 class Rows(ExperimentWriter):

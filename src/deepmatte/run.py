@@ -20,7 +20,8 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 
 from deepmatte import build, interruption, report
-from deepmatte.callbacks import AveragedWeights, EarlyStoppingForGood, EpochLines, LastCheckpoint, PictureGrids, Progress
+from deepmatte.callbacks import EpochLines, PictureGrids, Progress
+from deepmatte.checkpoints import AveragedWeights, EarlyStoppingForGood, LastCheckpoint
 from deepmatte.config import config_hash
 from deepmatte.curves import Curves
 from deepmatte.datamodule import MattingData
