@@ -1,7 +1,7 @@
 """Signals at chosen instants of a run, and the comparison of what two runs have left.
 
-As a script (``python interrupting.py OVERRIDES``) it is `deepmatte train` with a signal at the `Instant` in the environment
-variable `INSTANT`; Lightning starts the other ranks by the same command.
+As a script (``python interrupting.py OVERRIDES``) it is `deepmatte train` with a signal at the `Instant` in the
+environment variable `INSTANT`; Lightning starts the other ranks by the same command.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ import torch
 INSTANT = "DEEPMATTE_TEST_INSTANT"
 TIMES = ("seconds", "device_seconds", "peak_memory_mb")
 NOT_RESTORED = "/current_score"
-"""What Lightning's ModelCheckpoint saves, for its users to see, but does not load; nothing is computed from it."""
+"""What Lightning's ModelCheckpoint saves but does not load; nothing is computed from it."""
 
 
 @dataclass(frozen=True)
 class Instant:
-    """Before or after the ``call``-th call (from 1 on) of a hook; ``hook`` is "callbacks.NAME", "module.NAME" or "CLASS.NAME".
+    """Before or after the ``call``-th call (from 1 on) of a hook.
 
-    The signal goes to the process of ``rank`` alone, or from there to the whole group as a terminal's Ctrl-C; ``times`` that often, with a
-    pause that tells one from the other.
+    ``hook`` is "callbacks.NAME", "module.NAME" or "CLASS.NAME". The signal goes to the process of ``rank`` alone, or
+    from there to the whole group as a terminal's Ctrl-C; ``times`` that often, with a pause between.
     """
 
     hook: str
@@ -157,7 +157,7 @@ def tensors(node: Any, place: str = "") -> dict[str, Any]:
 
 
 def differences(whole: Path, other: Path) -> list[str]:
-    """Return how the records of two run directories of the same name differ; times and machine don't count."""
+    """Return how the records of two run directories of the same name differ; times don't count."""
     found = []
     files = [
         {str(file.relative_to(run)) for file in run.rglob("*") if file.is_file()} for run in (whole, other)

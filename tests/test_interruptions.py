@@ -1,6 +1,7 @@
-"""A run that Ctrl-C or SIGTERM has ended at any instant, then repeated, leaves the records of one that was not interrupted.
+"""A run that Ctrl-C or SIGTERM ended at any instant, then repeated, leaves the records of an uninterrupted one.
 
-The oracle is the uninterrupted run: weights, buffers, optimiser, counters, both checkpoints, curves row by row, scores, pictures.
+The oracle is the uninterrupted run: weights, buffers, optimiser, counters, both checkpoints, curves row by row,
+scores, pictures.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def whole(train_shortly, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
 
 
 def outcome(train: Train, whole: Path, directory: Path, variant: str, *instants: Instant) -> list[str]:
-    """Interrupt a run at each of the instants in turn, repeat it, and return how its records differ from those of ``whole``."""
+    """Interrupt a run at each of the instants, repeat it, and return how its records differ from ``whole``."""
     for instant in instants:
         try:
             train(directory, *VARIANTS[variant], at=(instant,))
@@ -171,7 +172,7 @@ def test_a_second_signal_ends_the_process_at_once() -> None:
 def test_early_stopping_ends_a_stage_that_is_resumed_from_its_last_checkpoint(
     train_shortly, whole, tmp_path: Path
 ) -> None:
-    """Killed when the validation that stopped the stage was saved; with patience 1 and a rate of 0 that is the second one."""
+    """Killed after the validation that stopped it was saved: with patience 1 and rate 0 the second one."""
     from deepmatte.module import MattingModule
 
     still = (
@@ -198,13 +199,13 @@ def power_failure(module: object) -> None:
 def test_parts_that_do_not_learn_keep_their_statistics_in_a_resumed_epoch(
     train_shortly, whole, tmp_path: Path
 ) -> None:
-    """Lightning leaves `on_train_epoch_start` out when it resumes in mid-epoch; the encoder's buffers moved on then."""
+    """Lightning leaves `on_train_epoch_start` out in mid-epoch; the encoder's buffers moved on then."""
     instant = Instant("MattingModule.training_step", 5)
     assert not outcome(train_shortly, whole("stages")[0], tmp_path / "run", "stages", instant)
 
 
 def chosen(calls: dict[str, int]) -> list[Instant]:
-    """Return instants before and after every hook: in its first, a middle and its last call, by turns with either signal."""
+    """Return instants before and after the first, a middle and the last call of every hook."""
     instants = []
     for hook, count in sorted(calls.items()):
         for call in sorted({1, count // 2 + 1, count}):
@@ -276,7 +277,7 @@ class Commands:
 
 
 def assert_same_after(commands: Commands, tmp_path: Path, instants: list[Instant]) -> None:
-    """Interrupt a run at all of the instants, one a command; each ends soon, and the last command ends in the uninterrupted records."""
+    """Interrupt a run at the instants, one a command; each ends soon, the last one in the same records."""
     run = tmp_path / "interrupted" / "run"
     assert commands.run(tmp_path / "whole" / "run")[0] == 0
     for instant in instants:
@@ -291,7 +292,7 @@ def assert_same_after(commands: Commands, tmp_path: Path, instants: list[Instant
 
 @pytest.mark.slow
 def test_ctrl_c_to_a_group_with_loader_processes(tiny, tmp_path: Path) -> None:
-    """The terminal's Ctrl-C reaches the loader processes, too, and so does Slurm's SIGTERM; a second one ends all at once."""
+    """Ctrl-C of a terminal, and SIGTERM of Slurm, reach the loader processes, too."""
     instants = [
         Instant("callbacks.on_after_backward", 1, to="group"),
         Instant("MattingModule.training_step", 1, "after", signal="SIGTERM", to="group"),
@@ -304,7 +305,7 @@ def test_ctrl_c_to_a_group_with_loader_processes(tiny, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_interruptions_of_two_processes(tiny, tmp_path: Path) -> None:
-    """They stop at the same step, whichever of them got the signal, and none is left waiting for the other."""
+    """They stop at the same step, whichever of them got the signal; neither waits for the other."""
     ddp = ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "stages.encoder_decoder.epochs=4")
     instants = [
         Instant("callbacks.on_train_batch_end", 2, to="group"),

@@ -17,17 +17,18 @@ NORMALISATION = ("running_mean", "running_var", "num_batches_tracked")
 """Ends of the names of the buffers that are averaged along with the weights."""
 
 LONGEST_WAIT = 100
-"""Steps after which processes ask each other again whether a checkpoint is due or the run ends, lest slower steps delay it."""
+"""Steps after which processes ask each other again whether to save or to end, lest slower steps delay it."""
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Keeps the checkpoint of the newest epoch, and writes one in mid-epoch every so often and when the run is interrupted.
+    """Keeps the checkpoint of the newest epoch; in mid-epoch writes one every so often and upon a signal.
 
-    ModelCheckpoint's own ``save_last`` writes only when the best one improves, and its ``save_on_exception`` also after
-    errors and in the middle of a step; it saves by epochs, by steps or by time, but not by several of them. ``steps`` are
-    those of the optimiser; None is never.
+    ModelCheckpoint's own ``save_last`` writes only when the best one improves, and its ``save_on_exception`` also
+    after errors and in the middle of a step; it saves by epochs, by steps or by time, but not by several of them.
+    ``steps`` are those of the optimiser; None is never.
 
-    Mid-epoch checkpoints are written before a batch starts rather than after one ends: only then its losses are logged.
+    Mid-epoch checkpoints are written before a batch starts rather than after one ends: only then are its losses
+    logged.
     """
 
     def __init__(
@@ -60,13 +61,13 @@ class LastCheckpoint(ModelCheckpoint):
             due = self.steps is not None and trainer.global_step - self.saved_step >= self.steps
             if ends or due or self._is_late(trainer):
                 self._save_checkpoint(trainer, self.format_checkpoint_name({}))
-        # Lightning can't resume at the very start of an epoch without a validation; one more step leads to a safe point.
+        # Lightning can't resume at the start of an epoch after one without validation; one more step, and it can.
         if ends and (batch_idx > 0 or not is_new):
             interruption.stop()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """If the run has to end, save that the epoch is trained but not validated."""
-        # A resumed validation begins with its first picture; Lightning's count of all of them would say the contrary.
+        # A resumed validation begins with its first picture, but Lightning goes on with its count of all.
         trainer.fit_loop.epoch_loop.val_loop.batch_progress.reset()
         if not self._has_to_end(trainer, ask=True):
             return
@@ -90,7 +91,7 @@ class LastCheckpoint(ModelCheckpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Say how many rows of the curves belong to the checkpoint, and bring Lightning's counters to a state that it can resume."""
+        """Record how many rows of the curves there are, and bring the counters to a state that can be resumed."""
         curves = [logger for logger in trainer.loggers if isinstance(logger, Curves)]
         checkpoint["num_rows"] = curves[0].num_rows if curves else None
         loop = checkpoint["loops"]["fit_loop"]
@@ -132,8 +133,8 @@ class LastCheckpoint(ModelCheckpoint):
     def _is_late(self, trainer: pl.Trainer) -> bool:
         """Return whether the minutes are over, on all processes at the same step.
 
-        Their clocks differ, so the first one's word counts. It also says at which step to ask again, half of the way there at
-        the pace so far, because asking halts all processes.
+        Their clocks differ, so the first one's word counts. It also says at which step to ask again, half of the way
+        there at the pace so far, because asking halts all processes.
         """
         if self.minutes is None or trainer.global_step < self.next_look:
             return False
@@ -157,7 +158,7 @@ class LastCheckpoint(ModelCheckpoint):
 
 
 class EarlyStoppingForGood(EarlyStopping):
-    """Early stopping that also ends a stage that is resumed from its last checkpoint: Lightning's would train another epoch."""
+    """Early stopping that also ends a stage resumed from its last checkpoint; Lightning's trains on."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """End the stage if its last validation has said so."""
@@ -166,7 +167,7 @@ class EarlyStoppingForGood(EarlyStopping):
 
 
 class AveragedWeights(EMAWeightAveraging):
-    """Moving averages of the weights and of what batch normalisation has learned; other buffers stay as they are.
+    """Moving averages of weights and of batch normalisation; other buffers stay as they are.
 
     The average of a constant, such as the mean colour, differs from it in the last digit.
     """

@@ -16,7 +16,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 
 class Curves(CSVLogger):
-    """Lightning's CSV logger, writing ``metrics.csv`` straight into the run directory and going on with it when a run resumes."""
+    """Lightning's CSV logger, writing ``metrics.csv`` into the run directory, also of a run that is resumed."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(save_dir=directory, name="", version="", flush_logs_every_n_steps=50)
@@ -32,14 +32,14 @@ class Curves(CSVLogger):
 
     @property
     def num_rows(self) -> int:
-        """How many rows there are, restored ones included; 0 where none was logged and in processes other than the first."""
+        """How many rows there are, restored ones included; 0 in processes other than the first."""
         return self._experiment.num_rows if self._experiment is not None else 0
 
     @rank_zero_only
     def keep_until(self, step: int, num_rows: int | None = None) -> None:
-        """Restore the rows that a checkpoint at optimiser step ``step`` has seen: the first ``num_rows``, all of earlier steps.
+        """Restore the rows that a checkpoint at optimiser step ``step`` has seen: the first ``num_rows``.
 
-        Later ones will be computed again. ``num_rows`` is None for checkpoints that don't know it.
+        All of them are of earlier steps. Later ones will be computed again. ``num_rows`` is None for checkpoints that don't know it.
         """
         rows = []
         if self.file.exists():
@@ -54,7 +54,7 @@ class Curves(CSVLogger):
 
 
 class Rows(ExperimentWriter):
-    """Writes rows to a CSV file that is whole at every instant: appends to it, or replaces it where there is a new column.
+    """Writes a CSV file that is whole at every instant: appends rows, or replaces it for a new column.
 
     Lightning's writer deletes the file first, and writes it in place.
     """

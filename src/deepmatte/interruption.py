@@ -1,9 +1,9 @@
 """Ctrl-C and SIGTERM end a training run where it can be resumed exactly. Nothing here imports torch.
 
-While a network is trained and scored, the first signal is only noted. The run ends at the next safe point: between two
-optimiser steps, where a checkpoint is written, or after a picture of a validation or test, which is later done again as a
-whole. At other times (while data are prepared, or figures drawn) it ends at once. So it does upon a second signal, since
-whatever has reached the disk can be resumed.
+While a network is trained and scored, the first signal is only noted. The run ends at the next safe point:
+between two optimiser steps, where a checkpoint is written, or after a picture of a validation or test, which is
+later done again as a whole. At other times (while data are prepared, or figures drawn) it ends at once. So it
+does upon a second signal, since whatever has reached the disk can be resumed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from types import FrameType
 from typing import NoReturn
 
 AGAIN_SECONDS = 1.0
-"""From when on a signal counts as the second one: ``timeout``, ``make`` and terminals may send one and the same twice."""
+"""From when on a signal counts as the second one; ``timeout``, for instance, sends the first one twice."""
 
 LED_SECONDS = 30.0
 """How long a process waits for rank 0, which ends it, before it ends by itself."""
@@ -29,7 +29,7 @@ _NOTE = b"deepmatte: interrupted; ends after this step, or at once upon another 
 
 @dataclass
 class _State:
-    """What this process knows: whether it handles signals, whether it only notes them now, and when the first one came."""
+    """Which process handles signals, whether it only notes them now, and when the first one came."""
 
     process: int = 0
     deferred: bool = False
@@ -41,7 +41,7 @@ _state = _State()
 
 
 def signals() -> tuple[signal.Signals, ...]:
-    """Return the signals that end a run; a Slurm job can ask for a warning by SIGUSR1 or SIGUSR2 before its time is over."""
+    """Return the signals that end a run; Slurm can warn a job by SIGUSR1 or SIGUSR2 before its time is over."""
     warnings = (signal.SIGUSR1, signal.SIGUSR2) if "SLURM_JOB_ID" in os.environ else ()
     return (signal.SIGINT, signal.SIGTERM, *warnings)
 
@@ -91,7 +91,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
 
 
 def defer() -> None:
-    """Only note signals from now on, until `at_once_afterwards` ends: the caller comes by a safe point soon, and again and again."""
+    """Only note signals until `at_once_afterwards` ends; the caller comes by safe points again and again."""
     _state.deferred = True
 
 
@@ -113,22 +113,22 @@ def requested() -> bool:
 def check() -> None:
     """End the run here if it was asked to end and nothing has to be written.
 
-    A process that rank 0 started goes on: rank 0 ends it, and if it alone was asked, all of them end at the next safe point of
-    training, where they agree.
+    A process that rank 0 started goes on: rank 0 ends it, and if it alone was asked, all of them end at the next
+    safe point of training, where they agree.
     """
     if requested() and not _state.led:
         raise KeyboardInterrupt
 
 
 def stop() -> NoReturn:
-    """End the run here, as all of its processes do. Rank 0 goes first: it ends the run if one of the others has disappeared."""
+    """End the run here, as all of its processes do; rank 0 goes first and ends the others of its machine."""
     if _state.led:
         time.sleep(LED_SECONDS)
     raise KeyboardInterrupt
 
 
 def shield_worker(worker: int) -> None:
-    """Let a loader process survive a signal to the whole process group: the trainer needs its samples up to the safe point.
+    """Let a loader process survive a signal to the whole process group; its samples are still needed.
 
     What the trainer itself sends ends it, and so does the trainer's end.
     """
