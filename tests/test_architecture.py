@@ -14,11 +14,11 @@ import deepmatte
 ROOT = Path(deepmatte.__file__).parent
 LAYERS = (
     {"__init__", "errors"},  # floor 0
-    {"batch", "files", "trust"},
+    {"batch", "files", "trust", "interruption"},
     {"ops"},  # floor 1
     {"losses", "metrics", "models", "data", "classical"},  # floor 2
-    {"config", "kinds", "report", "module", "datamodule", "locks", "lifeline"},  # floor 3, whose modules build on one another in this order
-    {"rundir", "callbacks", "checkpoints", "targets"},
+    {"config", "kinds", "report", "module", "datamodule", "locks", "lifeline", "curves"},
+    {"rundir", "callbacks", "checkpoints", "checkpoint_callbacks", "targets"},
     {"build", "tracking", "baselines"},
     {"scoring"},
     {"compare"},  # floor 4

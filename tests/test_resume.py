@@ -134,18 +134,18 @@ def test_processes_ask_rarely_and_save_when_the_minutes_are_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pace: Callable[[int], float], due: int
 ) -> None:
     """Ten minutes of steps of a second are 600 steps; of 300 such steps and then some of three seconds, 400."""
-    from deepmatte import callbacks
+    from deepmatte import checkpoint_callbacks as checkpoints
 
     now, asked, saved = [0.0], [], []
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
-    callback = callbacks.LastCheckpoint(tmp_path, minutes=10)
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
+    callback = checkpoints.LastCheckpoint(tmp_path, minutes=10)
     monkeypatch.setattr(callback, "_save_checkpoint", lambda trainer, path: saved.append(trainer.global_step))
     strategy = SimpleNamespace(broadcast=lambda value: asked.append(value) or value)
     for step in range(1, 1000):
         now[0] += pace(step)
-        trainer = SimpleNamespace(global_step=step, accumulate_grad_batches=1, num_training_batches=10_000, strategy=strategy)
+        trainer = SimpleNamespace(global_step=step, accumulate_grad_batches=1, world_size=1, strategy=strategy)
         if not saved:
-            callback.on_train_batch_end(trainer, SimpleNamespace(), None, None, step)
+            callback.on_train_batch_start(trainer, SimpleNamespace(), None, step)
     assert len(saved) == 1
     assert due <= saved[0] <= due + 1
     assert len(asked) < 25

@@ -165,6 +165,16 @@ def test_averaged_weights_are_what_is_validated_and_kept(train_tiny, tmp_path: P
     assert any(not torch.equal(checkpoint["state_dict"][key], value) for key, value in checkpoint["current_model_state"].items())
 
 
+def test_a_run_with_averaged_weights_scores_the_same_when_it_is_loaded_again(train_tiny, tmp_path: Path) -> None:
+    """To the digit: the average of constants, such as the mean colour, is not the constant."""
+    from deepmatte.evaluation import evaluate
+
+    trained = train_tiny(tmp_path / "run", "ema=0.9999", "num_pictures=0", "data.samples_per_epoch=32")
+    again = evaluate(compose("evaluate", [f"run={tmp_path / 'run'}", f"output={tmp_path / 'again'}", "robustness=false"]))
+    assert again["scores"] == {name: value for name, value in trained["scores"].items() if "test/" in name}
+    assert (tmp_path / "again" / "per_image.csv").read_text() == (tmp_path / "run" / "per_image.csv").read_text()
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_samples(train_tiny, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"not finite in epoch 0.*samples: .* over "):
         train_tiny(

@@ -151,6 +151,8 @@ def build_trainer(config: DictConfig, **arguments: Any) -> pl.Trainer:
         )
     except (TypeError, ValueError, MisconfigurationException, RuntimeError) as error:
         raise InputError(f"trainer: {str(error).splitlines()[0]}") from error
+    # Its handler of SIGTERM ends a run in the middle of a step, and hangs where not all processes get the signal; see interruption.
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     if isinstance(trainer.accelerator, CPUAccelerator) and trainer.world_size == 1 and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, num_cores() - config.data.num_workers))
     return trainer

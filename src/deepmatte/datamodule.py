@@ -30,6 +30,7 @@ from deepmatte.data import (
 from deepmatte.data.fingerprints import Fingerprint
 from deepmatte.data.leaks import refuse_leaks, scored_apart
 from deepmatte.errors import InputError
+from deepmatte.interruption import shield_worker
 
 _log = logging.getLogger(__name__)
 
@@ -194,4 +195,5 @@ class MattingData(pl.LightningDataModule):
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
+            worker_init_fn=shield_worker,
         )

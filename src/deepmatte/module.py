@@ -118,10 +118,12 @@ class MattingModule(pl.LightningModule):
 
     # ---- training --------------------------------------------------------------------------------------------------
 
-    def on_train_epoch_start(self) -> None:
+    def on_train_start(self) -> None:
         """Put the parts that do not learn in evaluation mode: their statistics have to stay as they are."""
         for part in self.model.parts:
             getattr(self.model, part).train(part in self.stage.learn)
+
+    on_train_epoch_start = on_train_start  # after a validation; Lightning leaves it out where it resumes in mid-epoch
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted sum of the losses; one that is not finite ends the run with the samples' names."""
@@ -131,8 +133,8 @@ class MattingModule(pl.LightningModule):
             result = self.losses(matte, batch, progress=self._progress())
         if not torch.isfinite(result.total):
             values = ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in result.terms.items())
-            names = ", ".join(batch["name"])
-            raise RunError(f"the loss is not finite in epoch {self.current_epoch}, step {self.global_step} ({values}); samples: {names}")
+            place = f"epoch {self.current_epoch}, step {self.global_step}"
+            raise RunError(f"the loss is not finite in {place} ({values}); samples: {', '.join(batch['name'])}")
         size = len(batch["alpha"])
         self.log("train/loss", result.total.detach(), on_step=True, on_epoch=False, prog_bar=True, batch_size=size)
         self.log_dict({f"train/loss/{name}": value.detach() for name, value in result.terms.items()}, batch_size=size)
@@ -242,8 +244,8 @@ class MattingModule(pl.LightningModule):
         checkpoint["callbacks"] = {key: state for key, state in checkpoint["callbacks"].items() if not key.startswith("EarlyStopping")}
         if self.stage.start == "best":
             assert self.trainer.checkpoint_callback is not None
-            best = torch.load(Path(self.trainer.checkpoint_callback.dirpath) / "best.ckpt", map_location="cpu", weights_only=True)
-            checkpoint["state_dict"] = best["state_dict"]
+            best = Path(self.trainer.checkpoint_callback.dirpath) / "best.ckpt"
+            checkpoint["state_dict"] = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
             checkpoint.pop("current_model_state", None)
 
 

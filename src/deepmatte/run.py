@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -13,15 +14,17 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 
-from deepmatte import build, report
-from deepmatte.callbacks import Curves, EpochLines, LastCheckpoint, PictureGrids, Progress
+from deepmatte import build, interruption, report
+from deepmatte.callbacks import EpochLines, PictureGrids, Progress
+from deepmatte.checkpoint_callbacks import AveragedWeights, EarlyStoppingForGood, LastCheckpoint
 from deepmatte.checkpoints import newest_checkpoint, read_checkpoint
 from deepmatte.config import config_hash
+from deepmatte.curves import Curves
 from deepmatte.data.leaks import joined_records, training_record
 from deepmatte.datamodule import MattingData
 from deepmatte.errors import InputError, RunError, one_line
@@ -49,7 +52,13 @@ def train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str
     Raises:
         InputError: the configuration, the data or the directory can't be used; found before training starts where it can be.
         RunError: the run broke off; ``result.json`` says why.
+        KeyboardInterrupt: it was ended by Ctrl-C or SIGTERM, at a point from which the same call goes on exactly.
     """
+    with interruption.caught():
+        return _train(config, directory, overrides)
+
+
+def _train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str, Any]:
     build.quieten()
     check_own_keys(config)
     run = checked_run_dir(directory, config_hash(config))
@@ -60,14 +69,14 @@ def train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str
         return result
     job = _Job(config, run)
     with locked(run.path) if rank_zero_only.rank == 0 else nullcontext():
-        if rank_zero_only.rank == 0:
-            if config.force:
-                run.clear()
-            run.remove_leftovers()
-            run.write_config(config, overrides)
-            job.begin(overrides)
-            check_folder(run.pictures / "test")
+        if rank_zero_only.rank == 0 and config.force:
+            run.clear()
         with _status_of(run):
+            if rank_zero_only.rank == 0:
+                run.remove_leftovers()
+                run.write_config(config, overrides)
+                job.begin(overrides)
+                check_folder(run.pictures / "test")
             job.fit()
             result = job.finish()
     if rank_zero_only.rank == 0:
@@ -134,7 +143,7 @@ class _Job:
             names = [stage.name for stage in self.stages]
             self.stages_done = [name for name in self.stages_done if names.index(name) < names.index(resumed["deepmatte"]["stage"])]
         curves = Curves(self.run.path)
-        curves.keep_until(resumed["global_step"] if resumed else 0)
+        curves.keep_until(resumed["global_step"] if resumed else 0, resumed.get("num_rows") if resumed else 0)
         self.tracker = Tracker(self.config, self.run)
         self.loggers = [curves, *self.tracker.loggers]
         for stage in self.stages:
@@ -171,7 +180,9 @@ class _Job:
             check_val_every_n_epoch=self.config.validate_every,
             enable_progress_bar=sys.stdout.isatty(),
         )
-        trainer.fit(self._module(stage), self.data, ckpt_path=self.run.last_checkpoint if resume else None, weights_only=True)
+        checkpoint = self.run.last_checkpoint if resume else None
+        with interruption.at_once_afterwards():
+            trainer.fit(self._module(stage), self.data, ckpt_path=checkpoint, weights_only=True)
         if not self.run.last_checkpoint.exists():
             raise RunError(f"stage {stage.name}: no checkpoint was written; validate_every must not exceed the stage's epochs")
 
@@ -183,9 +194,9 @@ class _Job:
         progress = Progress(self._report, self.stages[-1].last_epoch)
         callbacks: list[Callback] = [PictureGrids(self.run.pictures), EpochLines(), progress, LearningRateMonitor("step"), best, last]
         if config.early_stopping:
-            callbacks.append(EarlyStopping(config.objective, patience=config.early_stopping, mode="min"))
+            callbacks.append(EarlyStoppingForGood(config.objective, patience=config.early_stopping, mode="min"))
         if config.ema:
-            callbacks.append(EMAWeightAveraging(decay=config.ema))
+            callbacks.append(AveragedWeights(decay=config.ema))
         if sys.stdout.isatty():
             callbacks.append(RichProgressBar(leave=False))
         return callbacks
@@ -238,12 +249,20 @@ def _status_of(run: RunDir) -> Iterator[None]:
                 run.update(status=status, error=error)
         Tracker.fail()
 
+    def interrupted() -> None:
+        _forget_ranks()
+        interruption.arm()
+        ended("interrupted", "interrupted; the same command goes on from the last checkpoint")
+
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as error:
-        ended("interrupted", "interrupted; the same command goes on from the last checkpoint")
+        interrupted()
         raise KeyboardInterrupt from error
     except Exception as error:
+        if interruption.requested():  # such as the end of a rank or loader process that got the signal, too
+            interrupted()
+            raise KeyboardInterrupt from error
         told = _of_the_disk(run, error) or _of_the_memory(error) or _of_another(error)
         if told is None and isinstance(error, InputError | RunError):
             ended("failed", one_line(error))
@@ -270,6 +289,13 @@ def _of_another(error: Exception) -> RunError | None:
 def _of_the_memory(error: Exception) -> RunError | None:
     message = out_of_memory(error)
     return RunError(message) if message else None
+
+
+def _forget_ranks() -> None:
+    """Keep Lightning's watch over the other ranks, which are ended now, from ending this one before its last word is written."""
+    for thread in threading.enumerate():
+        if thread.name == "child-process-observer":
+            getattr(thread, "_child_processes", []).clear()
 
 
 def out_of_memory(error: Exception) -> str | None:

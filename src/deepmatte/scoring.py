@@ -14,7 +14,7 @@ from omegaconf import DictConfig, open_dict
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.loggers import Logger
 
-from deepmatte import build
+from deepmatte import build, interruption
 from deepmatte.callbacks import TestPictures
 from deepmatte.checkpoints import read_checkpoint
 from deepmatte.datamodule import MattingData
@@ -90,7 +90,8 @@ def score(
     trainer = build.build_trainer(
         config, logger=list(loggers), callbacks=callbacks, enable_progress_bar=sys.stdout.isatty(), enable_checkpointing=False
     )
-    trainer.test(module, data, verbose=False)
+    with interruption.at_once_afterwards():
+        trainer.test(module, data, verbose=False)
     dataset = data.eval_dataset(split)
     logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
     scores = {name.replace("test/", f"{split}/"): value for name, value in logged.items() if name.startswith(("test/", "trivial/"))}

@@ -109,8 +109,7 @@ def warn_if_colours_overlap(name: str, image: np.ndarray, trimap: np.ndarray) ->
     """Warn if known foreground and background have the same colours, as in an image of a single colour."""
     if colour_overlap(image, trimap) > MAX_OVERLAP:
         warn(
-            "known foreground and background have the same colours, "
-            f"so {name} can't distinguish them by colour; position alone decides"
+            f"known foreground and background have the same colours, so {name} can't distinguish them by colour; position alone decides"
         )
 
 

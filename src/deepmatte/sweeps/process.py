@@ -130,10 +130,12 @@ def _end(child: subprocess.Popen[str]) -> None:
     child.terminate()
     try:
         child.wait(GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
+    except BaseException as error:  # such as another Ctrl-C, which ends it at once
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
 
 
 def _copy(child: subprocess.Popen[str], log: Path, show: Callable[[str], None], said: list[str]) -> None:

@@ -1,0 +1,209 @@
+"""Signals at chosen instants of a run, and the comparison of what two runs have left.
+
+As a script (``python interrupting.py OVERRIDES``) it is `deepmatte train` with a signal at the `Instant` in the
+environment variable `INSTANT`; Lightning starts the other ranks by the same command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+
+INSTANT = "DEEPMATTE_TEST_INSTANT"
+TIMES = ("seconds", "device_seconds", "peak_memory_mb")
+NOT_RESTORED = "/current_score"
+"""What Lightning's ModelCheckpoint saves but does not load; nothing is computed from it."""
+
+
+@dataclass(frozen=True)
+class Instant:
+    """Before or after the ``call``-th call (from 1 on) of a hook.
+
+    ``hook`` is "callbacks.NAME", "module.NAME" or "CLASS.NAME". The signal goes to the process of ``rank`` alone, or
+    from there to the whole group as a terminal's Ctrl-C; ``times`` that often, with a pause between.
+    """
+
+    hook: str
+    call: int
+    when: str = "before"
+    signal: str = "SIGINT"
+    to: str = "process"
+    rank: int = 0
+    times: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.signal} {self.when} {self.hook} #{self.call}"
+
+    def strike(self) -> None:
+        """Send the signal."""
+        number = signal.Signals[self.signal]
+        for turn in range(self.times):
+            time.sleep(1.5 * (turn > 0))
+            if self.to == "group":  # by somebody else, since loader processes heed the trainer
+                subprocess.run(["kill", f"-{number.value}", "--", f"-{os.getpgrp()}"], check=False)
+            else:
+                os.kill(os.getpid(), number)
+
+
+@contextmanager
+def hooked(instants: list[Instant] | None = None) -> Iterator[Counter[str]]:
+    """Count the calls of every hook inside the block, and send the signals that are due."""
+    import pytorch_lightning.callbacks as lightning
+    from pytorch_lightning.trainer import call
+
+    from deepmatte import callbacks
+    from deepmatte import checkpoint_callbacks as checkpoints
+    from deepmatte.curves import Curves
+    from deepmatte.module import MattingModule
+    from deepmatte.run import _Job
+    from deepmatte.rundir import RunDir
+
+    calls: Counter[str] = Counter()
+    due = {(instant.hook, instant.call, instant.when): instant for instant in instants or []}
+
+    def at(hook: str, function: Callable[[], Any]) -> Any:
+        calls[hook] += 1
+        number = calls[hook]
+        for when in ("before", "after"):
+            if when == "after":
+                result = function()
+            if (hook, number, when) in due:
+                due[hook, number, when].strike()
+        return result
+
+    def wrapped(original: Callable[..., Any], place: str) -> Callable[..., Any]:
+        return lambda *args, **kwargs: at(place, lambda: original(*args, **kwargs))
+
+    def of_trainer(original: Callable[..., Any], kind: str) -> Callable[..., Any]:
+        return lambda trainer, name, *args, **kwargs: at(f"{kind}.{name}", lambda: original(trainer, name, *args, **kwargs))
+
+    named = [
+        (MattingModule, ("training_step", "validation_step", "test_step", "backward")),
+        (callbacks.PictureGrids, ("on_validation_batch_end",)),
+        (callbacks.TestPictures, ("on_test_batch_end",)),
+        (
+            checkpoints.LastCheckpoint,
+            ("on_train_start", "on_train_batch_start", "on_validation_start", "on_validation_end"),
+        ),
+        (lightning.ModelCheckpoint, ("_save_checkpoint",)),
+        (
+            lightning.EMAWeightAveraging,
+            ("on_train_batch_end", "on_validation_epoch_start", "on_validation_epoch_end"),
+        ),
+        (lightning.LearningRateMonitor, ("on_train_batch_start",)),
+        (Curves, ("log_metrics", "save", "keep_until")),
+        (RunDir, ("update", "write_per_image", "write_config")),
+        (_Job, ("begin", "fit", "_fit_stage", "finish")),
+    ]
+    with ExitStack() as stack:
+        for name, kind in (("_call_callback_hooks", "callbacks"), ("_call_lightning_module_hook", "module")):
+            stack.enter_context(mock.patch.object(call, name, of_trainer(getattr(call, name), kind)))
+        for owner, names in named:
+            for name in names:
+                place = f"{owner.__name__}.{name}"
+                original = getattr(owner, name)
+
+                def method(self: Any, *args: Any, _o: Any = original, _p: str = place, **kwargs: Any) -> Any:
+                    return at(_p, lambda: _o(self, *args, **kwargs))
+
+                stack.enter_context(mock.patch.object(owner, name, method))
+        yield calls
+
+
+@contextmanager
+def every_step_logged() -> Iterator[None]:
+    """Log each step rather than each tenth, so that short runs have curves to lose."""
+    from deepmatte import build
+
+    original = build.build_trainer
+
+    def often(config: Any, **arguments: Any) -> Any:
+        return original(config, **arguments | ({"log_every_n_steps": 1} if "log_every_n_steps" in arguments else {}))
+
+    with mock.patch.object(build, "build_trainer", often):
+        yield
+
+
+@contextmanager
+def without_figures() -> Iterator[None]:
+    """Leave the figures at the end out, which take longer than all the rest."""
+    from deepmatte.scoring import Scored
+
+    with mock.patch.object(Scored, "draw", return_value=None):
+        yield
+
+
+def tensors(node: Any, place: str = "") -> dict[str, Any]:
+    """Return the leaves of a checkpoint by their places."""
+    if isinstance(node, dict | list | tuple):
+        items = node.items() if isinstance(node, dict) else enumerate(node)
+        return {path: leaf for key, child in items for path, leaf in tensors(child, f"{place}/{key}").items()}
+    return {place: node}
+
+
+def differences(whole: Path, other: Path) -> list[str]:
+    """Return how the records of two run directories of the same name differ; times don't count."""
+    found = []
+    files = [{str(file.relative_to(run)) for file in run.rglob("*") if file.is_file()} for run in (whole, other)]
+    for name in sorted(files[0] ^ files[1]):
+        found.append(f"{name} is in one of them only")
+    for name in sorted(files[0] & files[1]):
+        one, two = whole / name, other / name
+        if name in ("progress.json", ".lock") or name.startswith(".hydra"):
+            continue
+        if name.endswith(".ckpt"):
+            found += _different_leaves(name, torch.load(one, weights_only=True), torch.load(two, weights_only=True), whole, other)
+        elif name == "result.json":
+            records = [json.loads(file.read_text()) for file in (one, two)]
+            for record in records:
+                for key in TIMES:
+                    record.get("cost", {}).pop(key, None)
+                del record["git_commit"]  # the test may be of a checkout that is worked on
+            found += _different_leaves(name, *records, whole, other)
+        elif one.read_bytes() != two.read_bytes():
+            lines = [file.read_text().count("\n") for file in (one, two)] if name.endswith(".csv") else []
+            found.append(f"{name} differs {lines or ''}")
+    return found
+
+
+def _different_leaves(name: str, one: Any, two: Any, whole: Path, other: Path) -> list[str]:
+    first, second = tensors(one), tensors(two)
+    first = {key.replace(str(whole), "RUN"): value for key, value in first.items()}
+    second = {key.replace(str(other), "RUN"): value for key, value in second.items()}
+    found = [f"{name}: {key} is in one of them only" for key in sorted(set(first) ^ set(second))]
+    for key in sorted(key for key in set(first) & set(second) if not key.endswith(NOT_RESTORED)):
+        a, b = first[key], second[key]
+        if isinstance(a, torch.Tensor):
+            equal = isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b)
+        elif isinstance(a, str) and isinstance(b, str):
+            equal = a.replace(str(whole), "RUN") == b.replace(str(other), "RUN")
+        else:
+            equal = a == b
+        if not equal:
+            shown = "" if isinstance(a, torch.Tensor) else f" ({a} and {b})"
+            found.append(f"{name}: {key} differs{shown}")
+    return found[:6]
+
+
+if __name__ == "__main__":
+    from deepmatte.cli import train
+
+    given = json.loads(os.environ.get(INSTANT, "[]"))
+    instants = [Instant(**one) for one in given]
+    with (
+        hooked([one for one in instants if one.rank == int(os.environ.get("LOCAL_RANK", "0"))]),
+        every_step_logged(),
+    ):
+        train.command()
