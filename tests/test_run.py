@@ -207,7 +207,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_samples(train_tin
         (["num_pictures=-1"], "num_pictures=-1: has to be 0 or more"),
         (["objective=val/miou"], "objective=val/miou: has to be val/sad,"),
         (["schedule.warmup=some"], "schedule.warmup=some: has to be a number"),
-        (["wandb.mode=on"], "wandb.mode=True: give one of online, offline"),
+        (["wandb.mode=on"], "wandb.mode=on: give one of online, offline"),
         (["data.batch_size=0"], "data.batch_size=0"),
         (["data.samples_per_epoch=3"], "data.samples_per_epoch=3"),
         (["composition.crop_sizes=[4000]"], "too few for a crop of 4000"),

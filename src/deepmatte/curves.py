@@ -42,10 +42,11 @@ class Curves(CSVLogger):
 
         All of them are of earlier steps. Later ones will be computed again. ``num_rows`` is None for checkpoints that don't know it.
         """
-        rows = []
+        rows: list[dict[str, str]] = []
         if self.file.exists():
-            with self.file.open(encoding="utf-8", newline="") as file:
-                rows = [{key: value for key, value in row.items() if key and value} for row in csv.DictReader(file)]
+            with self.file.open(encoding="utf-8", newline="") as file:  # a full disk may have cut the last row off
+                whole = [row for row in csv.DictReader(file) if None not in (*row, *row.values())]
+            rows = [{key: value for key, value in row.items() if value} for row in whole]
         self.experiment.restore([row for row in rows[:num_rows] if row.get("step", "").isdigit() and int(row["step"]) < step])
 
 
