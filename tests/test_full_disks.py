@@ -14,9 +14,9 @@ import torch
 from disks import fill, read_only, small_disk
 from tiny_run import compose
 
-from deepmatte.curves import Curves
 from deepmatte.checkpoints import AtomicCheckpointIO, newest_checkpoint, read_checkpoint
 from deepmatte.cli.main import call
+from deepmatte.curves import Curves
 from deepmatte.errors import InputError, RunError
 from deepmatte.module import MattingModule
 
