@@ -42,7 +42,7 @@ def test_a_term_of_weight_zero_is_never_computed():
         table(prediction(batch), batch, progress=0.5)
 
 
-def test_a_term_may_stand_twice_under_two_names():
+def test_a_term_can_be_used_twice_under_two_names():
     batch = example_batch()
     config = {
         "alpha": {"weight": 1, "distance": "l1"},
