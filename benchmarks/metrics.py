@@ -70,17 +70,17 @@ def conn_by_skimage(prediction: np.ndarray, alpha: np.ndarray, unknown: np.ndarr
     return phi_difference(levels, prediction, alpha, unknown)
 
 
-def grad_by_separable_filters(prediction: np.ndarray, alpha: np.ndarray, unknown: np.ndarray) -> float:
-    """Filter both whole images with OpenCV's separable filters in float32."""
+def grad_by_separable_filters(prediction: np.ndarray, alpha: np.ndarray, unknown: np.ndarray, depth: type = np.float32) -> float:
+    """Filter both whole images with OpenCV's separable filters in float32 or float64."""
     x = np.arange(-4, 5)
     smooth = np.exp(-(x**2) / (2 * 1.4**2))
     slope = x * smooth
     smooth, slope = smooth / np.linalg.norm(smooth), slope / np.linalg.norm(slope)
     lengths = []
     for image in (prediction, alpha):
-        image = cv2.normalize(image.astype(np.float32), None, 0, 1, cv2.NORM_MINMAX)
+        image = cv2.normalize(image.astype(depth), None, 0, 1, cv2.NORM_MINMAX)
         across, down = (
-            cv2.sepFilter2D(image, cv2.CV_32F, *taps, borderType=cv2.BORDER_REPLICATE) for taps in ((slope, smooth), (smooth, slope))
+            cv2.sepFilter2D(image, -1, *taps, borderType=cv2.BORDER_REPLICATE) for taps in ((slope, smooth), (smooth, slope))
         )
         lengths.append(cv2.magnitude(across, down))
     return float((np.square(lengths[0] - lengths[1]))[unknown].sum())
@@ -200,6 +200,7 @@ def main() -> None:
     grad = {
         "Grad, ours (float64)": ours("grad"),
         "OpenCV separable filters, float32": lambda: grad_by_separable_filters(*levels, unknown),
+        "OpenCV separable filters, float64": lambda: grad_by_separable_filters(*levels, unknown, np.float64),
         "scipy dense filters, float64": lambda: grad_by_scipy(*levels, unknown),
     }
     for candidates in (conn, grad):

@@ -51,7 +51,7 @@ def test_focal_factor_at_95_percent_and_gamma_2_is_0_0025(form):
     assert cost("focal", [0.95], [1], form=form) / cost("bce", [0.95], [1]) == pytest.approx(0.0025, rel=1e-9)
 
 
-def test_positive_weight_moves_the_least_of_the_textbook_form_to_where_its_docstring_says():
+def test_positive_weight_moves_the_minimum_of_the_textbook_form_to_where_its_docstring_says():
     weight, t = 2.5, 0.4
     grid = [i / 1000 for i in range(1, 1000)]
     least = min(grid, key=lambda p: cost("bce", [p], [t], form="textbook", positive_weight=weight))

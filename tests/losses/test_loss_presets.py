@@ -42,7 +42,7 @@ def test_preset_makes_a_loss_with_a_gradient(name):
     assert set(result.terms) == set(LossTable(section(name)).weights_at(0.5))
 
 
-def test_every_term_is_the_preset_of_its_name_or_stands_in_one_if_it_can_not_stand_alone():
+def test_every_term_has_a_preset_of_its_name_or_a_part_in_another_if_it_can_not_be_used_alone():
     for name, term in LOSSES.items():
         if term.kind == "regulariser":
             assert any(section(preset)[name]["weight"] for preset in PRESETS)

@@ -1,4 +1,4 @@
-"""The table: values, refusals, schedules, own terms, the common scale."""
+"""The table: values, own terms, refusals, schedules."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_term_of_weight_zero_is_never_computed():
         table(prediction(batch), batch, progress=0.5)
 
 
-def test_a_term_may_stand_twice_under_two_names():
+def test_a_term_can_be_used_twice_under_two_names():
     batch = example_batch()
     config = {
         "alpha": {"weight": 1, "distance": "l1"},
@@ -70,79 +70,10 @@ def test_options_of_an_own_term_need_not_be_keyword_only(options, power):
     torch.testing.assert_close(table(prediction(batch), batch).total, expected)
 
 
-# ---- what terms read ---------------------------------------------------------------------------------------
-
-PHOTOGRAPHS = ("image", "alpha", "trimap", "name", "index")
-"""What is known of photographs over their own backgrounds."""
-
-
-class Recorded(dict):
-    """A batch that remembers which of its keys were read."""
-
-    def __init__(self, batch):
-        super().__init__(batch)
-        self.read = set()
-
-    def __getitem__(self, key):
-        self.read.add(key)
-        return super().__getitem__(key)
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_a_term_reads_what_it_declares_and_nothing_else(name):
-    read = set()
-    for options in ({}, {"edge_scale": 1.0}):  # the one option that makes a term read more
-        if set(options) <= set(LOSSES[name].defaults):
-            batch = Recorded(example_batch())
-            LOSSES[name].function(prediction(batch), batch, **options)
-            read |= batch.read
-    assert read == set(LOSSES[name].reads)
-
-
-def test_data_without_layers_is_refused_before_training_by_terms_that_read_them():
-    LossTable({"alpha": {"weight": 1}, "composition": {"weight": 0}}).check(PHOTOGRAPHS)
-    for name, config in {
-        "composition": {"alpha": {"weight": 1}, "composition": {"weight": 1}},
-        "over": {"over": {"term": "composition", "weight": 1}},
-        "mine": {"mine": {"term": "loss_own:colour_loss", "weight": 1, "scale": 2}},
-    }.items():
-        table = LossTable(config, ["loss_own"])
-        table.check(example_batch())
-        refusal = (
-            rf"^loss\.{name} reads foreground.* which the training data does not have: set loss\.{name}\."
-        )
-        with pytest.raises(InputError, match=refusal):
-            table.check(PHOTOGRAPHS)
-
-
-def test_a_table_fits_the_batches_that_it_can_be_computed_on():
-    batch = example_batch()
-    bare = {key: batch[key] for key in PHOTOGRAPHS}
-    for config, computable in (
-        ({"alpha": {"weight": 1}, "composition": {"weight": 0}}, True),
-        ({"composition": {"weight": 1}}, False),
-        ({"mine": {"term": "loss_own:square_loss", "weight": 1}}, True),
-        ({"mine": {"term": "loss_own:colour_loss", "weight": 1, "scale": 2}}, False),
-    ):
-        table = LossTable(config, ["loss_own"])
-        assert table.fits(batch)
-        assert table.fits(bare) is computable
-        assert torch.isfinite(table(prediction(batch), bare if computable else batch).total)
-
-
-def test_a_key_that_an_own_term_reads_undeclared_is_named_where_it_is_missing():
-    batch = example_batch()
-    table = LossTable({"mine": {"term": "loss_own:undeclared_loss", "weight": 1}}, ["loss_own"])
-    assert torch.isfinite(table(prediction(batch), batch).total)
-    with pytest.raises(
-        InputError,
-        match=r"^loss\.mine reads foreground, which this batch does not have: set loss\.mine\.weight=0",
-    ):
-        table(prediction(batch), {key: batch[key] for key in PHOTOGRAPHS})
-    with pytest.raises(KeyError, match="3"):  # a fault of the function itself keeps its traceback
-        LossTable({"mine": {"term": "loss_own:faulty_loss", "weight": 1}}, ["loss_own"])(
-            prediction(batch), batch
-        )
+def test_every_term_says_formula_source_aim_properness_use_and_cost():
+    for term in LOSSES.values():
+        for part in ("Formula:", "Source:", "Optimises:", "Proper:", "Use:", "Cost:"):
+            assert part in term.function.__doc__
 
 
 # ---- what is refused ---------------------------------------------------------------------------------------
@@ -320,103 +251,3 @@ def test_total_is_differentiable_where_a_schedule_starts_at_zero():
     result.total.backward()
     assert result.terms == {}
     assert not matte.alpha.grad.any()
-
-
-# ---- the common scale --------------------------------------------------------------------------------------
-
-BALANCED = {
-    "balance": "gradient",
-    "balance_steps": 2,
-    "composition": {"weight": 0.5},
-    "dice": {"weight": 0.5},
-    "bce": {"weight": 1},
-}
-
-
-def gradient_norm(value, root):
-    return float(torch.autograd.grad(value, root, retain_graph=True)[0].norm())
-
-
-def test_balanced_terms_pull_with_equal_force_and_as_strongly_as_plain_l1():
-    batch = example_batch()
-    matte = prediction(batch)
-    result = LossTable(BALANCED)(matte, batch)
-    unit = gradient_norm(alpha_loss(matte, batch, distance="l1"), matte.alpha)
-    for name in ("composition", "dice", "bce"):
-        assert result.factors[name] * gradient_norm(result.terms[name], matte.alpha) == pytest.approx(
-            unit, rel=1e-5
-        )
-    torch.testing.assert_close(
-        result.total,
-        sum(result.weights[name] * result.factors[name] * value for name, value in result.terms.items()),
-    )
-
-
-def test_balance_is_measured_at_the_logit_where_there_is_one():
-    batch = example_batch()
-    logit = torch.logit((0.1 + 0.7 * batch["alpha"]).clamp(0.01, 0.99)).requires_grad_()
-    matte = Matte(torch.sigmoid(logit), logit=logit)
-    result = LossTable(BALANCED)(matte, batch)
-    unit = gradient_norm(alpha_loss(matte, batch, distance="l1"), logit)
-    assert result.factors["bce"] * gradient_norm(result.terms["bce"], logit) == pytest.approx(unit, rel=1e-5)
-
-
-def test_balance_and_cosines_do_not_depend_on_how_the_model_wires_logit_and_alpha():
-    batch = example_batch()
-    raw = torch.logit((0.1 + 0.7 * batch["alpha"]).clamp(0.01, 0.99)).requires_grad_()
-    chained = Matte(torch.sigmoid(raw), logit=raw)
-    siblings = Matte(
-        torch.sigmoid(raw)[..., :32, :32], logit=raw[..., :32, :32]
-    )  # alpha does not hang on the cropped logit
-    config = {**BALANCED, "log_cosines": True}
-    first, second = (LossTable(config)(matte, batch) for matte in (chained, siblings))
-    assert first.factors == pytest.approx(second.factors)
-    assert all(factor != 1 for factor in second.factors.values())
-    assert {k: float(v) for k, v in first.cosines.items()} == pytest.approx(
-        {k: float(v) for k, v in second.cosines.items()}
-    )
-
-
-def test_factors_freeze_after_the_first_steps_and_live_in_the_state_dict():
-    table, batches = LossTable(BALANCED), [example_batch(seed=seed) for seed in range(4)]
-    factors = [table(prediction(batch), batch).factors for batch in batches]
-    assert factors[0] != factors[1]
-    assert factors[1] == factors[2] == factors[3]
-    other = LossTable(BALANCED)
-    other.load_state_dict(table.state_dict())
-    assert other(prediction(batches[0]), batches[0]).factors == factors[3]
-    with torch.no_grad():
-        assert LossTable(BALANCED)(prediction(batches[0]), batches[0]).factors == dict.fromkeys(
-            factors[0], 1.0
-        )
-
-
-def test_without_balance_nothing_is_kept_in_the_checkpoint_and_factors_are_one():
-    batch = example_batch()
-    table = LossTable({"alpha": {"weight": 1}})
-    assert not table.state_dict()
-    assert table(prediction(batch), batch).factors == {"alpha": 1.0}
-
-
-def test_cosines_are_those_of_the_gradients_at_the_prediction():
-    batch = example_batch()
-    matte = prediction(batch)
-    result = LossTable(
-        {"log_cosines": True, "alpha": {"weight": 1}, "dice": {"weight": 1}, "smoothness": {"weight": 1}}
-    )(matte, batch)
-    gradients = {
-        name: torch.autograd.grad(value, matte.alpha, retain_graph=True)[0].flatten()
-        for name, value in result.terms.items()
-    }
-    assert list(result.cosines) == ["alpha_vs_smoothness", "alpha_vs_dice", "smoothness_vs_dice"]
-    for pair, cosine in result.cosines.items():
-        first, second = pair.split("_vs_")
-        assert float(cosine) == pytest.approx(
-            float(torch.cosine_similarity(gradients[first], gradients[second], dim=0)), abs=1e-5
-        )
-
-
-def test_every_term_says_formula_source_aim_properness_use_and_cost():
-    for term in LOSSES.values():
-        for part in ("Formula:", "Source:", "Optimises:", "Proper:", "Use:", "Cost:"):
-            assert part in term.function.__doc__

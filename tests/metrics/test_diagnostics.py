@@ -106,7 +106,7 @@ def test_figure_has_a_curve_for_each_run_in_each_panel():
 
 
 @pytest.mark.parametrize("radius", [0, 1, 2.5, 13])
-def test_widening_makes_unknown_what_lies_within_the_radius(radius):
+def test_widening_makes_all_pixels_within_the_radius_unknown(radius):
     trimap = CASES["P03"].arrays["trimap"]
     distance = ndimage.distance_transform_edt(trimap != 128)
     assert np.array_equal(widen_unknown(trimap, radius), np.where(distance <= radius, 128, trimap))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from deepmatte import metrics
@@ -28,3 +30,11 @@ def test_the_torchmetrics_classes_have_the_direction_of_the_table(name, better):
     metric = getattr(metrics, name)
     assert metric.higher_is_better is better
     assert higher_is_better(metric.score) is better
+
+
+def test_the_page_names_every_metric_class_and_protocol():
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    for name in (*METRICS, *metrics.__all__):
+        assert f"`{name}`" in page, name
+    for protocol in metrics.PROTOCOLS.values():
+        assert f"| `{protocol.name}` | {protocol.description} |" in page

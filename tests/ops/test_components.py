@@ -13,7 +13,7 @@ level_images = arrays(
 )
 
 
-def labelled_anew(levels, tie):
+def labelled_at_each_level(levels, tie):
     """The definition: label at every threshold, keep the first of the largest, intersect."""
     steps, sizes = np.zeros(levels.shape, np.uint8), [0]
     left = np.ones(levels.shape, bool)
@@ -32,7 +32,7 @@ def labelled_anew(levels, tie):
 @given(level_images, st.sampled_from(["column", "row"]))
 def test_one_pass_equals_labelling_at_every_threshold(levels, tie):
     steps, sizes = nested_components(levels, NUM_LEVELS, tie)
-    expected_steps, expected_sizes = labelled_anew(levels, tie)
+    expected_steps, expected_sizes = labelled_at_each_level(levels, tie)
     assert np.array_equal(steps, expected_steps)
     assert sizes.tolist() == expected_sizes
 
@@ -46,18 +46,18 @@ def test_large_noise_near_percolation_equals_labelling(tie, density):
         np.uint8
     )
     steps, sizes = nested_components(levels, NUM_LEVELS, tie)
-    expected_steps, expected_sizes = labelled_anew(levels, tie)
+    expected_steps, expected_sizes = labelled_at_each_level(levels, tie)
     assert np.array_equal(steps, expected_steps)
     assert sizes.tolist() == expected_sizes
 
 
 def test_a_larger_component_elsewhere_ends_the_first_one():
-    """Omega(1) is the left block, but at level 2 the right block is larger: nothing lies in both."""
+    """Omega(1) is the left block, but at level 2 the right block is larger: no pixel is in both."""
     levels = np.array([[1, 1, 1, 1, 1, 0, 2, 2, 2]], np.uint8)
     assert nested_components(levels, 2)[0].tolist() == [[1, 1, 1, 1, 1, 0, 0, 0, 0]]
 
 
-def test_equal_components_are_told_apart_by_column_or_by_row():
+def test_column_or_row_breaks_the_tie_of_equal_components():
     levels = np.array([[0, 0, 1], [1, 0, 0]], np.uint8)
     assert nested_components(levels, 1, "column")[0].tolist() == [[0, 0, 0], [1, 0, 0]]
     assert nested_components(levels, 1, "row")[0].tolist() == [[0, 0, 1], [0, 0, 0]]

@@ -9,8 +9,8 @@ from scipy import ndimage
 
 from deepmatte.errors import InputError
 from deepmatte.ops.trimap import (
-    _kept_off_by_disc,
-    _kept_off_by_transform,
+    _interior_by_disc,
+    _interior_by_transform,
     normalise_trimap,
     random_trimap,
     trimap_from_alpha,
@@ -182,4 +182,4 @@ def test_zones_by_distances_equal_scipys_erosions_by_discs(alpha, erode, dilate)
 )
 def test_distance_transform_equals_morphology_also_at_the_roots_of_whole_numbers(mask, square, more):
     distance = float(np.sqrt(square + more))
-    np.testing.assert_array_equal(_kept_off_by_disc(mask, distance), _kept_off_by_transform(mask, distance))
+    np.testing.assert_array_equal(_interior_by_disc(mask, distance), _interior_by_transform(mask, distance))

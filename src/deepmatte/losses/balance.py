@@ -13,9 +13,9 @@ from deepmatte.ops.regions import world_size
 def gradient_products(values: list[Tensor], matte: Matte) -> Tensor:
     """Return the inner products (K, K) of the gradients of K terms at the prediction, over the global batch.
 
-    ``matte`` has to be the one that `prepare` returned and the terms were computed of. Where there is a logit
-    z the gradient is that at z, by the chain rule with alpha = sigmoid(z), however the model has wired the
-    two; else that at alpha.
+    ``matte`` must be the one that `prepare` returned and the terms were computed from. With a logit z,
+    gradients are taken at z by the chain rule for alpha = sigmoid(z), however the model computes the two;
+    else at alpha.
     """
     rows = torch.stack([_gradient(value, matte).flatten() for value in values]).float()
     products = rows @ rows.T

@@ -87,8 +87,8 @@ def focal_loss(
     Source: Lin et al., ICCV 2017; textbook as in torchvision, exponential as in segmentation-models-pytorch;
     proper: the quality focal loss of Li et al., NeurIPS 2020.
     Optimises: the pixels that are still wrong; those nearly right hardly count.
-    Proper: proper yes, exponential yes. The textbook form is pulled towards 0 or 1: it is not stationary at p
-    = t.
+    Proper: proper yes, exponential yes. The textbook form is biased towards 0 or 1: it is not stationary at
+    p = t.
     Use: if few pixels are hard, beside an overlap term (preset `focal_dice`).
     Cost: about 2x alpha.
 

@@ -61,14 +61,11 @@ def prepare(matte: Matte, batch: Batch) -> tuple[Matte, Batch]:
     if len(shape) != 4 or shape[1] != 1:
         raise InputError(f"alpha has shape {shape}: make it (N, 1, H, W)")
     for key, tensor in [("logit", matte.logit), *batch.items()]:
-        if (
-            isinstance(tensor, Tensor)
-            and tensor.ndim == 4
-            and (tensor.shape[0], *tensor.shape[2:]) != (shape[0], *shape[2:])
-        ):
-            raise InputError(
-                f"'{key}' has shape {tuple(tensor.shape)}, alpha {shape}: make them equal in N, H and W"
-            )
+        if not isinstance(tensor, Tensor) or tensor.ndim != 4:
+            continue
+        if (len(tensor), *tensor.shape[2:]) != (shape[0], *shape[2:]):
+            shapes = f"{tuple(tensor.shape)}, alpha {shape}"
+            raise InputError(f"'{key}' has shape {shapes}: make them equal in N, H and W")
     for name, alpha in [("the predicted alpha", matte.alpha.detach()), ("batch['alpha']", batch["alpha"])]:
         low, high = (float(end) for end in alpha.aminmax()) if alpha.numel() else (0.0, 1.0)
         if low < -ROUNDING or high > 1 + ROUNDING:

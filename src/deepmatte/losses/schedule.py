@@ -85,12 +85,8 @@ def parse_weight(key: str, value: Any) -> Schedule:
 
 def _number(key: str, value: Any) -> float:
     """Return a finite number >= 0."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not math.isfinite(value)
-        or value < 0
-    ):
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < math.inf:
         raise InputError(f"{key}={value!r}: expected a finite number >= 0")
     return float(value)
 

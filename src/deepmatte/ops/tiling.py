@@ -14,18 +14,18 @@ def tiled(
     """Return ``function(*pictures)``, computed on overlapping squares.
 
     Pictures are (N, C, H, W) of one height and width, and the function keeps both. Within an overlap the
-    outer quarters belong to one tile alone, and the half between them goes over linearly. So the result is
-    that for the whole picture if no output depends on inputs more than a quarter of the overlap away. A
-    function that looks further loses what lies beyond its tile: the result is another one then, yet without
+    outer quarters belong to one tile alone, and the half between them is blended linearly. So the result
+    equals that for the whole picture if no output depends on inputs more than a quarter of the overlap away.
+    A function with a larger receptive field loses what is outside its tile: its result differs, but without
     seams.
 
     Args:
-        function: what maps tiles to a tile.
+        function: maps tiles to a tile.
         pictures: its arguments.
         tile: side of a square in pixels.
-        overlap: what neighbouring squares have in common at least, in pixels; less than ``tile``.
-        multiple: tiles start at its multiples, so that a network which pools sees the grid that it sees in
-            the whole picture.
+        overlap: minimum overlap of neighbouring squares in pixels; less than ``tile``.
+        multiple: tiles start at its multiples, so that a network that pools has the same grid as on the whole
+            picture.
 
     >>> picture = torch.rand(1, 1, 50, 70)
     >>> torch.allclose(tiled(torch.sqrt, picture, tile=32, overlap=8, multiple=4), picture.sqrt())

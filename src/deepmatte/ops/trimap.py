@@ -16,8 +16,8 @@ def trimap_from_alpha(alpha: np.ndarray, erode: int, dilate: int) -> np.ndarray:
     """Return the trimap (H, W), uint8 0 / 128 / 255, of a matte (H, W) in uint8, uint16 or float.
 
     The opaque zone (alpha = 1 exactly) is eroded by an ellipse of ``erode`` pixels across, and alpha > 0 is
-    dilated by one of ``dilate`` pixels, independently, as Deep Image Matting does. 1 leaves the zone as it
-    is. The border of the picture adds no unknown pixels: what lies beyond it counts as known.
+    dilated by one of ``dilate`` pixels, independently, as Deep Image Matting does. 1 keeps the zone. The
+    border of the picture adds no unknown pixels: everything beyond it counts as known.
 
     >>> trimap_from_alpha(np.array([[0, 0, 0, 9, 255, 255, 255]], np.uint8), erode=1, dilate=3)
     array([[  0,   0, 128, 128, 255, 255, 255]], dtype=uint8)
@@ -31,17 +31,16 @@ def trimap_from_alpha(alpha: np.ndarray, erode: int, dilate: int) -> np.ndarray:
 def trimap_from_distances(alpha: np.ndarray, erode: float, dilate: float) -> np.ndarray:
     """Return the trimap whose unknown zone reaches ``erode`` pixels into alpha = 1, ``dilate`` into 0.
 
-    Distances are Euclidean and exact: a pixel stays known if no pixel of another kind is that near to it. The
-    arguments, the border and the result are otherwise those of `trimap_from_alpha`; 0 leaves a zone as it is.
+    Distances are Euclidean and exact: a pixel stays known if no pixel of another kind is that close. The
+    arguments, border and result are otherwise those of `trimap_from_alpha`; 0 keeps a zone.
 
     >>> trimap_from_distances(np.array([[0, 0, 0, 9, 255, 255, 255]], np.uint8), erode=1, dilate=2.5)
     array([[  0, 128, 128, 128, 128, 255, 255]], dtype=uint8)
     """
     if erode < 0 or dilate < 0:
         raise ValueError(f"trimap distances of {erode} and {dilate}: expected at least 0")
-    return _of_zones(
-        _kept_off(_mask(alpha >= full_scale(alpha)), erode), _kept_off(_mask(alpha <= 0), dilate)
-    )
+    opaque, clear = _mask(alpha >= full_scale(alpha)), _mask(alpha <= 0)
+    return _of_zones(_interior(opaque, erode), _interior(clear, dilate))
 
 
 def random_trimap(
@@ -57,7 +56,7 @@ def _mask(zone: np.ndarray) -> np.ndarray:
 
 
 def _of_zones(opaque: np.ndarray, clear: np.ndarray) -> np.ndarray:
-    """Return the trimap of two zones that don't overlap, uint8 0 / 1, by arithmetic."""
+    """Return the trimap of two disjoint zones, uint8 0 / 1."""
     return UNKNOWN + (FOREGROUND - UNKNOWN) * opaque - UNKNOWN * clear
 
 
@@ -67,20 +66,18 @@ def _eroded(mask: np.ndarray, size: int) -> np.ndarray:
     return cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
 
 
-def _kept_off(mask: np.ndarray, distance: float) -> np.ndarray:
+def _interior(mask: np.ndarray, distance: float) -> np.ndarray:
     """Return the part of a zone (uint8 0 / 1) that is farther than ``distance`` from everything else."""
-    return (
-        _kept_off_by_disc(mask, distance) if distance < DISC_LIMIT else _kept_off_by_transform(mask, distance)
-    )
+    return (_interior_by_disc if distance < DISC_LIMIT else _interior_by_transform)(mask, distance)
 
 
-def _kept_off_by_disc(mask: np.ndarray, distance: float) -> np.ndarray:
+def _interior_by_disc(mask: np.ndarray, distance: float) -> np.ndarray:
     reach = int(distance)
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     return cv2.erode(mask, (x**2 + y**2 <= distance**2).astype(np.uint8))
 
 
-def _kept_off_by_transform(mask: np.ndarray, distance: float) -> np.ndarray:
+def _interior_by_transform(mask: np.ndarray, distance: float) -> np.ndarray:
     # Squared distances are integers; adding one half keeps rounding of the root out of the comparison.
     nearest = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return (nearest > np.float32(np.sqrt(np.floor(distance**2) + 0.5))).view(np.uint8)

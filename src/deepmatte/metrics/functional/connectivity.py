@@ -20,7 +20,7 @@ def conn(
     """Return the sum over the protocol's region of |phi(prediction) - phi(alpha)|, divided by 1000.
 
     With Omega(i) the largest 4-connected component of the pixels where both mattes are >= i / 10, a pixel's
-    connected level l is k / 10 for the greatest k such that it lies in all of Omega(1), ..., Omega(k); phi(v)
+    connected level l is k / 10 for the greatest k such that it is in all of Omega(1), ..., Omega(k); phi(v)
     = 1 - d [d >= 0.15] with d = v - l. Components are those of the whole image, not of the region. Runs on
     the CPU alone.
 

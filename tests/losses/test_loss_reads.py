@@ -1,0 +1,92 @@
+"""What terms read of a batch: declared, checked before training, named where it is missing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from deepmatte.batch import Matte, example_batch
+from deepmatte.errors import InputError
+from deepmatte.losses import LOSSES, LossTable
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+def prediction(batch):
+    return Matte((0.1 + 0.7 * batch["alpha"]).requires_grad_())
+
+
+PHOTOGRAPHS = ("image", "alpha", "trimap", "name", "index")
+"""What is known of photographs over their own backgrounds."""
+
+
+class Recorded(dict):
+    """A batch that remembers which of its keys were read."""
+
+    def __init__(self, batch):
+        super().__init__(batch)
+        self.read = set()
+
+    def __getitem__(self, key):
+        self.read.add(key)
+        return super().__getitem__(key)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_term_reads_what_it_declares_and_nothing_else(name):
+    read = set()
+    for options in ({}, {"edge_scale": 1.0}):  # the one option that makes a term read more
+        if set(options) <= set(LOSSES[name].defaults):
+            batch = Recorded(example_batch())
+            LOSSES[name].function(prediction(batch), batch, **options)
+            read |= batch.read
+    assert read == set(LOSSES[name].reads)
+
+
+def test_data_without_layers_is_refused_before_training_by_terms_that_read_them():
+    LossTable({"alpha": {"weight": 1}, "composition": {"weight": 0}}).check(PHOTOGRAPHS)
+    for name, config in {
+        "composition": {"alpha": {"weight": 1}, "composition": {"weight": 1}},
+        "over": {"over": {"term": "composition", "weight": 1}},
+        "mine": {"mine": {"term": "loss_own:colour_loss", "weight": 1, "scale": 2}},
+    }.items():
+        table = LossTable(config, ["loss_own"])
+        table.check(example_batch())
+        refusal = (
+            rf"^loss\.{name} reads foreground.* which the training data does not have: set loss\.{name}\."
+        )
+        with pytest.raises(InputError, match=refusal):
+            table.check(PHOTOGRAPHS)
+
+
+def test_a_table_fits_the_batches_that_it_can_be_computed_on():
+    batch = example_batch()
+    bare = {key: batch[key] for key in PHOTOGRAPHS}
+    for config, computable in (
+        ({"alpha": {"weight": 1}, "composition": {"weight": 0}}, True),
+        ({"composition": {"weight": 1}}, False),
+        ({"mine": {"term": "loss_own:square_loss", "weight": 1}}, True),
+        ({"mine": {"term": "loss_own:colour_loss", "weight": 1, "scale": 2}}, False),
+    ):
+        table = LossTable(config, ["loss_own"])
+        assert table.fits(batch)
+        assert table.fits(bare) is computable
+        assert torch.isfinite(table(prediction(batch), bare if computable else batch).total)
+
+
+def test_a_key_that_an_own_term_reads_undeclared_is_named_where_it_is_missing():
+    batch = example_batch()
+    table = LossTable({"mine": {"term": "loss_own:undeclared_loss", "weight": 1}}, ["loss_own"])
+    assert torch.isfinite(table(prediction(batch), batch).total)
+    with pytest.raises(
+        InputError,
+        match=r"^loss\.mine reads foreground, which this batch does not have: set loss\.mine\.weight=0",
+    ):
+        table(prediction(batch), {key: batch[key] for key in PHOTOGRAPHS})
+    with pytest.raises(KeyError, match="3"):  # a fault of the function itself keeps its traceback
+        LossTable({"mine": {"term": "loss_own:faulty_loss", "weight": 1}}, ["loss_own"])(
+            prediction(batch), batch
+        )
