@@ -8,15 +8,34 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy import special
 
-from deepmatte.compare import resampling
-from deepmatte.compare.moderation import ALONE, Prior, typical
-from deepmatte.compare.panel import Floats, Panel, make_panel, paired_rows, pairs, shared_metrics
-from deepmatte.compare.power import smallest_visible
+from deepmatte.compare.best import chance_to_be_best, effect_sizes
+from deepmatte.compare.inference import LEVEL, Result, contrast_errors, difference_matrix, infer
+from deepmatte.compare.panel import Floats, Panel, make_panel, pairs, shared_metrics, wilcoxon
+from deepmatte.compare.planning import components_of, detectable
 from deepmatte.compare.records import LeftOut, Run, read_records
 from deepmatte.compare.settings import Setting, group_settings
-from deepmatte.compare.statistics import LEVEL, Estimate, Spread, estimate, holm, spread, wilcoxon
+from deepmatte.compare.variance import Variances, variances
 from deepmatte.errors import InputError
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean or a difference on the metric's scale, with standard error, degrees of freedom, 95 % interval and two-sided p against 0.
+
+    The interval of a difference is simultaneous over the family and holds at the second setting's mean: it is that of the ratio of both, times
+    that mean. ``p`` is of the comparison alone; that of a mean is NaN. ``generalises`` is False where the variance between seeds is unknown
+    (one seed): the interval then holds for these trained networks, not for their settings, and ``p`` is NaN.
+    """
+
+    mean: float
+    error: float
+    df: float
+    low: float
+    high: float
+    p: float
+    generalises: bool
 
 
 @dataclass(frozen=True)
@@ -32,38 +51,65 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """``first`` minus ``second`` on the same images; ``p_holm`` is corrected over the metric's comparisons.
+class Statement:
+    """What is said of a difference: its simultaneous interval in per cent of the second setting's mean, and the adjusted p."""
 
-    ``wins`` is the share of images on which ``first`` is better (ties count half), ``effect`` Cohen's d over foregrounds with its
-    interval (only for pairs with the best setting or the baseline, else NaN), ``visible`` the smallest difference that the
-    design could have seen.
+    low: float
+    high: float
+    p_adjusted: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """``first`` minus ``second`` on the same images.
+
+    Attributes:
+        estimate: the difference for new foregrounds, on the metric's scale.
+        percent, percent_low, percent_high: the same in per cent of the second setting's mean.
+        p_adjusted: for new foregrounds, adjusted over the metric's comparisons; below `LEVEL` exactly where the interval leaves out 0.
+        on_test_set: the statement on these foregrounds, where only the seeds are random.
+        equal_within: the smallest x for which two one-sided tests over the family show that both are equal within x per cent.
+        p_wilcoxon: a check that takes the trained networks as given.
+        wins: the share of images on which ``first`` is better (ties count half).
+        effect: Cohen's d over foregrounds with its interval.
+        detectable: the difference in per cent that a repetition of the sweep finds with a probability of 80 %.
+        pairs_of_seeds: the number of seeds that both have.
     """
 
     first: str
     second: str
     estimate: Estimate
     percent: float
-    p_holm: float
+    percent_low: float
+    percent_high: float
+    p_adjusted: float
+    on_test_set: Statement
+    equal_within: float
     p_wilcoxon: float
     wins: float
     effect: tuple[float, float, float]
-    visible: float
+    detectable: float
     pairs_of_seeds: int
 
     @property
     def distinguishable(self) -> bool:
-        """Whether the corrected test rejects equality; never with one seed."""
-        return self.p_holm < LEVEL
+        """Whether the adjusted test rejects equality for new foregrounds; never with one seed."""
+        return self.p_adjusted < LEVEL
+
+    def equal(self, percent: float) -> bool:
+        """Whether both are shown to be equal within ``percent``."""
+        return self.equal_within <= percent
 
 
 @dataclass(frozen=True)
 class Metric:
-    """The comparison of one metric; ``scores`` stand in the order of rank."""
+    """The comparison of one metric; ``scores`` are in the order of rank."""
 
     panel: Panel
+    variances: Variances
     scores: list[Score]
     differences: list[Difference]
+    screening: bool = False
 
     @property
     def name(self) -> str:
@@ -81,17 +127,22 @@ class Metric:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that was found out; ``metrics`` maps names to comparisons, ``main`` is the one that decides."""
+    """Everything that was found out; ``metrics`` maps names to comparisons, ``main`` is the primary one, which alone decides.
+
+    ``equal_within`` is the margin in per cent within which settings count as equal.
+    """
 
     main: str
     settings: list[Setting]
     metrics: dict[str, Metric]
     left_out: list[LeftOut]
     baseline: str | None
+    screening: bool = False
+    equal_within: float = 3.0
 
     @property
     def decisive(self) -> Metric:
-        """The comparison of the main metric."""
+        """The comparison of the primary metric."""
         return self.metrics[self.main]
 
     def setting(self, name: str) -> Setting:
@@ -105,15 +156,18 @@ class Comparison:
 
     @property
     def fewest_seeds(self) -> int:
-        """The smallest number of seeds that a setting has."""
-        return min(len(setting.runs) for setting in self.settings)
+        """The smallest number of seeds of a setting that is trained; 0 where none is."""
+        return min((len(setting.runs) for setting in self.settings if not setting.deterministic), default=0)
 
 
-def compare(paths: Sequence[Path | str], metric: str = "sad", baseline: str | None = None) -> Comparison:
-    """Read run or sweep directories and compare all metrics that the runs share; ``metric`` is the one that decides.
+def compare(
+    paths: Sequence[Path | str], metric: str = "sad", baseline: str | None = None, *, screening: bool = False, equal_within: float = 3.0
+) -> Comparison:
+    """Read run or sweep directories and compare all metrics that the runs share; ``metric`` is the primary one.
 
-    ``baseline`` names a setting that the others are compared with, instead of every one with every other. InputError where
-    no run is finished or the metric or baseline is unknown; a single setting gives scores without differences.
+    ``baseline`` names a setting that the others are compared with, instead of every one with every other. ``screening`` controls the false
+    discovery rate instead of the chance of any false positive; ``equal_within`` is the margin of equality in per cent. InputError where no
+    run is finished or the metric or baseline is unknown; a single setting gives scores without differences.
     """
     records = read_records(paths)
     if not records.runs:
@@ -127,70 +181,121 @@ def compare(paths: Sequence[Path | str], metric: str = "sad", baseline: str | No
     if metric not in known:
         raise InputError(f"--metric {metric}: not in every per_image.csv; give one of {', '.join(known)}")
     index = None if baseline is None else names.index(baseline)
-    metrics = {name: compare_metric(make_panel(settings, name), index) for name in known}
-    return Comparison(metric, settings, metrics, records.left_out, baseline)
+    metrics = {name: compare_metric(make_panel(settings, name), index, screening=screening) for name in known}
+    return Comparison(metric, settings, metrics, records.left_out, baseline, screening, equal_within)
 
 
-def compare_metric(panel: Panel, baseline: int | None = None) -> Metric:
-    """Compare all settings in one metric; differences stand in the order of rank, the better setting first (a baseline second)."""
+def compare_metric(panel: Panel, baseline: int | None = None, *, screening: bool = False) -> Metric:
+    """Compare all settings in one metric: every pair, the worse one minus the better, or every setting minus the baseline."""
+    parts = variances_of(panel)
+    scores = rank_settings(panel, parts)
+    order = [panel.names.index(score.setting) for score in scores]
+    if baseline is None:
+        couples = [(order[worse], order[better]) for better, worse in pairs(len(order))]
+    else:
+        couples = [(number, baseline) for number in order if number != baseline]
+    return Metric(panel, parts, scores, differences_of(panel, parts, couples, screening=screening), screening)
+
+
+def variances_of(panel: Panel) -> Variances:
+    """Return where the variance of a panel comes from."""
     cells = [panel.cells(number) for number in range(len(panel.settings))]
-    alone = [spread(table, panel.weights) for table in cells]
-    scores = rank_settings(panel, cells, alone)
-    names = [setting.name for setting in panel.settings]
-    reference = names.index(scores[0].setting) if baseline is None else baseline
-    order = [names.index(score.setting) for score in scores]
-    couples = [(order[a], order[b]) for a, b in pairs(len(order), None if baseline is None else order.index(baseline))]
-    rows = [paired_rows(panel.settings[a].seeds, panel.settings[b].seeds) for a, b in couples]
-    tables = [cells[a][left] - cells[b][right] for (a, b), (left, right) in zip(couples, rows, strict=True)]
-    spreads = [spread(table, panel.weights) for table in tables]
-    spare = [part.seeds - 1 for part in alone]
-    prior = prior_of(spreads, alone, sum(spare) - max(spare))  # one setting's worth goes into what all have in common
-    estimates = [estimate(part, prior) for part in spreads]
-    corrected = holm([item.p for item in estimates])
-    tests = sum(not math.isnan(item.p) for item in estimates)
-    checks = wilcoxon(np.array([table.mean(axis=0) for table in tables])) if tables else []
-    differences = []
-    for number, (a, b) in enumerate(couples):
-        left, right = rows[number]
-        result = estimates[number]
-        difference = panel.sign * (panel.scores[a][left].mean(axis=0) - panel.scores[b][right].mean(axis=0))
-        base = float(panel.scores[b][right].mean())
-        differences.append(
-            Difference(
-                first=names[a],
-                second=names[b],
-                estimate=result,
-                percent=100 * result.mean / base if base else math.nan,
-                p_holm=corrected[number],
-                p_wilcoxon=float(checks[number]),
-                wins=float(np.mean((difference < 0) + 0.5 * (difference == 0))),
-                effect=resampling.effect_size(tables[number], panel.weights, LEVEL) if reference in (a, b) else (math.nan,) * 3,
-                visible=smallest_visible(spreads[number], prior, tests),
-                pairs_of_seeds=len(left),
-            )
-        )
-    return Metric(panel, scores, differences)
+    return variances(cells, [item.seeds for item in panel.settings], panel.weights, [item.deterministic for item in panel.settings])
 
 
-def prior_of(spreads: Sequence[Spread], settings: Sequence[Spread], most: int) -> Prior:
-    """Return what the sweep says of the variance between seeds of such ``spreads`` (means or differences) of its ``settings``."""
-    repeated = [part for part in settings if part.seeds > 1]
-    share, df = typical([part.between_seeds * part.seeds for part in repeated], [part.seeds - 1 for part in repeated])
-    known = [part.between_seeds * part.seeds for part in spreads if part.seeds > 1]
-    return Prior(share * float(np.mean(known)), df, most) if known else ALONE
+def differences_of(panel: Panel, parts: Variances, couples: list[tuple[int, int]], *, screening: bool = False) -> list[Difference]:
+    """Return the first minus the second of each of the ``couples`` of settings; they are one family."""
+    if not couples:
+        return []
+    matrix = difference_matrix(len(panel.settings), couples)
+    known = ~np.isnan(contrast_errors(parts, matrix, fixed_foregrounds=True).variance)
+    trained = parts if known.all() else parts.as_trained()
+    result = infer(trained, matrix, screening=screening)
+    fixed = infer(parts, matrix, fixed_foregrounds=True, screening=screening)
+    effects = effect_sizes(trained, matrix, result.low, result.high)
+    rows = np.stack([panel.scores[a].mean(axis=0) - panel.scores[b].mean(axis=0) for a, b in couples])
+    checks = wilcoxon(np.stack([panel.by_foreground(row) for row in rows]))
+    visible = _detectable(panel, parts, len(couples))
+    return [
+        _difference(panel, parts, couple, result, fixed, number, bool(known.all()), rows[number], float(checks[number]), effects[number], visible)
+        for number, couple in enumerate(couples)
+    ]
 
 
-def rank_settings(panel: Panel, cells: Sequence[Floats], spreads: Sequence[Spread]) -> list[Score]:
+def _difference(
+    panel: Panel,
+    parts: Variances,
+    couple: tuple[int, int],
+    result: Result,
+    fixed: Result,
+    number: int,
+    generalises: bool,
+    row: Floats,
+    check: float,
+    effect: Floats,
+    visible: float,
+) -> Difference:
+    """Return one difference from the row ``number`` of both results."""
+    a, b = couple
+    base = float(parts.means[b])
+    mean = float(parts.means[a] - parts.means[b])
+    low, high = (_on_scale(parts, base, float(bound[number])) for bound in (result.low, result.high))
+    width = float(result.inner[number])
+    inner = max(abs(_on_scale(parts, base, float(result.values[number]) + sign * width)) for sign in (-1, 1))
+    percents = [100 * value / base if base else math.nan for value in (mean, low, high, inner)]
+    statement = Statement(
+        *(100 * _on_scale(parts, base, float(bound[number])) / base if base else math.nan for bound in (fixed.low, fixed.high)),
+        float(fixed.adjusted[number]),
+    )
+    wins = panel.sign * row
+    first, second = panel.settings[a], panel.settings[b]
+    p, adjusted = (float(result.p[number]), float(result.adjusted[number])) if generalises else (math.nan, math.nan)
+    return Difference(
+        first=first.name,
+        second=second.name,
+        estimate=Estimate(mean, float(result.errors[number]) * (base if parts.relative else 1), float(result.df[number]), low, high, p, generalises),
+        percent=percents[0],
+        percent_low=percents[1],
+        percent_high=percents[2],
+        p_adjusted=adjusted,
+        on_test_set=statement,
+        equal_within=abs(percents[3]) if generalises else math.inf,
+        p_wilcoxon=check,
+        wins=float(np.mean((wins < 0) + 0.5 * (wins == 0))),
+        effect=(float(effect[0]), float(effect[1]), float(effect[2])),
+        detectable=visible,
+        pairs_of_seeds=len(set(first.seeds) & set(second.seeds)),
+    )
+
+
+def _on_scale(parts: Variances, base: float, value: float) -> float:
+    """Return a contrast of `Variances.values` as a difference from ``base`` on the metric's scale."""
+    if not parts.relative:
+        return value
+    return base * math.expm1(value) if value < 500 else math.inf
+
+
+def _detectable(panel: Panel, parts: Variances, comparisons: int) -> float:
+    """Return the per cent that a repetition of this sweep finds with a probability of 80 %; NaN where that can't be known."""
+    found = components_of(parts)
+    if found is None:
+        return math.nan
+    seeds = int(np.median([len(setting.runs) for setting in panel.settings if not setting.deterministic]))
+    return detectable(found, seeds, panel.num_foregrounds, len(panel.settings), comparisons)
+
+
+def rank_settings(panel: Panel, parts: Variances) -> list[Score]:
     """Return the settings from best to worst; equal means share a rank."""
-    prior = prior_of(spreads, spreads, sum(part.seeds - 1 for part in spreads))
-    draws = resampling.resample_means(cells, [setting.seeds for setting in panel.settings], panel.weights)
-    chances = resampling.chance_to_be_best(draws, panel.sign)
-    values = panel.sign * panel.means()
+    chances = chance_to_be_best(parts, panel.sign)
+    values = panel.sign * parts.means
+    generalises = not np.isnan(parts.own).any()
+    known = parts if generalises else parts.as_trained()
+    errors = contrast_errors(known, np.eye(len(values)))
     scores = [
         Score(
             setting=setting.name,
             rank=1 + int(np.sum(values < values[number])),
-            estimate=estimate(spreads[number], prior),
+            estimate=_mean(known, number, float(errors.variance[number]), float(errors.df[number]), generalises),
             sd=float(panel.scores[number].mean(axis=1).std(ddof=1)) if len(setting.runs) > 1 else math.nan,
             seeds=len(setting.runs),
             chance=float(chances[number]),
@@ -198,3 +303,14 @@ def rank_settings(panel: Panel, cells: Sequence[Floats], spreads: Sequence[Sprea
         for number, setting in enumerate(panel.settings)
     ]
     return sorted(scores, key=lambda score: score.rank)
+
+
+def _mean(parts: Variances, number: int, variance: float, df: float, generalises: bool) -> Estimate:
+    """Return a setting's mean with its interval, which on a relative scale stays above 0."""
+    mean = float(parts.means[number])
+    if math.isnan(variance) or (variance == 0 and parts.foregrounds_df < 1):
+        return Estimate(mean, math.nan, df, -math.inf, math.inf, math.nan, generalises)
+    error = math.sqrt(variance)
+    half = float(special.stdtrit(df, 1 - LEVEL / 2)) * error
+    low, high = (mean + _on_scale(parts, mean, sign * half) for sign in (-1, 1))
+    return Estimate(mean, error * (mean if parts.relative else 1), df, low, high, math.nan, generalises)

@@ -36,6 +36,11 @@ class Setting:
         """The seeds of the runs, ascending."""
         return [run.seed for run in self.runs]
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether it has no seeds: a method without a network, which gives the same matte always."""
+        return all(run.deterministic for run in self.runs)
+
 
 def group_settings(runs: Sequence[Run]) -> list[Setting]:
     """Group runs that differ by their seed only and name each group by the overrides that vary between the groups.

@@ -17,8 +17,8 @@ from scipy import special
 
 Floats = NDArray[np.float64]
 
-DRAWS = 20_000
-MOST_NUMBERS = 4_000_000
+DRAWS = 10_000
+MOST_NUMBERS = 1_000_000
 """Draws times comparisons at most."""
 
 TAIL = 40

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -71,6 +71,11 @@ class Variances:
     def seeds(self) -> NDArray[np.intp]:
         """(S,): the number of seeds of each setting; 0 for what has none."""
         return np.count_nonzero(self.shares, axis=1)
+
+    def as_trained(self) -> Variances:
+        """Return the parts for the networks as they are, without seeds: the foregrounds alone are random."""
+        zeros = np.zeros_like(self.own)
+        return replace(self, own=zeros, own_df=zeros + math.inf, common=0.0, shares=np.zeros_like(self.shares), cells=zeros)
 
 
 def variances(
@@ -131,17 +136,33 @@ def between_seeds(tables: Sequence[Floats], seeds: tuple[tuple[int, ...], ...], 
     pooled = float(squares.sum() / total)
     single = np.divide(squares, free, out=np.full(len(counts), pooled), where=free > 1e-9)
     mine = np.where(free > 1e-9, counts - 1.0, 0.0)
-    moderated = (PRIOR_DF * pooled + mine * single) / (PRIOR_DF + mine)
-    df = np.minimum(PRIOR_DF + mine, total)
     num = len(weights)
     inner = np.add.reduceat(((rest - effects[:, None]) ** 2) @ weights**2, starts)
     inner = np.divide(inner, free, out=np.full(len(counts), float(inner.sum() / total)), where=free > 1e-9)
     cells = inner * num / (num - 1) if num > 1 else np.zeros(len(counts))
+    prior = float(worth_of_prior(single, total))
+    # A mean over foregrounds varies at least as much between seeds as its cells, whose variance many foregrounds tell.
+    moderated = np.maximum((prior * pooled + mine * single) / (prior + mine), cells)
+    df = np.minimum(prior + mine, total)
     raw = stacked @ weights
     centred = raw - np.repeat(np.add.reduceat(raw, starts) / counts, counts)
     spare = counts.sum() - len(counts)
     common = max(float((centred**2).sum() / spare) - pooled, 0.0) if spare > total else 0.0
-    return moderated / counts, df, np.minimum(cells, moderated) / counts, common, total
+    return moderated / counts, df, cells / counts, common, total
+
+
+def worth_of_prior(single: Floats, total: float) -> Floats:
+    """Return the degrees of freedom of the prior: fewer than `PRIOR_DF` where settings vary more unlike than chance makes them.
+
+    ``single`` (..., S) are the settings' variances, of ``total`` degrees of freedom in all. Their mean square over their squared mean says
+    how unlike they are; settings that vary alike have (df + 2) S / (S df + 2) on average.
+    """
+    count = single.shape[-1]
+    df = total / max(count, 1)
+    squares = np.square(single.mean(axis=-1))
+    expected = (df + 2) * count / (count * df + 2)
+    ratio = np.divide(expected * squares, np.square(single).mean(axis=-1), out=np.ones_like(squares), where=squares > 0)
+    return PRIOR_DF * np.minimum(ratio, 1.0) ** 2
 
 
 @lru_cache(maxsize=64)
