@@ -118,14 +118,23 @@ def null_family(parts: Variances, matrix: Floats, errors: Errors, draws: int) ->
 
 
 def infer(
-    parts: Variances, matrix: Floats, *, fixed_foregrounds: bool = False, screening: bool = False, draws: int = DRAWS, level: float = LEVEL
+    parts: Variances,
+    matrix: Floats,
+    *,
+    fixed_foregrounds: bool = False,
+    screening: bool = False,
+    absolute: bool = False,
+    draws: int = DRAWS,
+    level: float = LEVEL,
 ) -> Result:
     """Return the contrasts ``matrix`` (K, S) of `Variances.values` with one error rate over all of them.
 
-    ``screening`` controls the false discovery rate instead (Benjamini and Hochberg 1995), with intervals that fit it (Benjamini and
+    With ``absolute`` they are contrasts of the means instead, on the metric's own scale. ``screening`` controls the false discovery rate instead (Benjamini and Hochberg 1995), with intervals that fit it (Benjamini and
     Yekutieli 2005).
     """
-    values = matrix @ parts.values
+    values = matrix @ (parts.means if absolute else parts.values)
+    if absolute and parts.relative:
+        matrix = matrix * parts.means
     errors = contrast_errors(parts, matrix, fixed_foregrounds=fixed_foregrounds)
     size = np.sqrt(errors.variance)
     with np.errstate(divide="ignore", invalid="ignore"):
