@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from deepmatte.compare.inference import Result, against, infer
+from deepmatte.compare.best import chance_to_be_best
+from deepmatte.compare.inference import LEVEL, Result, against, infer
 from deepmatte.compare.variance import Variances, variances
 
 
@@ -68,3 +69,38 @@ def parts_of(cells: np.ndarray) -> Variances:
 def compare_with_first(cells: np.ndarray, draws: int = 2000, **options: bool) -> Result:
     """Compare all settings with the first one, as `deepmatte compare --baseline` does."""
     return infer(parts_of(cells), against(len(cells), 0), draws=draws, **options)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Shares of simulated sweeps.
+
+    Attributes:
+        false: with a false positive among settings that are equal.
+        found: in which the last setting, which differs, is found.
+        covered: whose simultaneous intervals all hold the truth.
+        sure: of two settings, in which one has a P(best) of 95 % or more.
+    """
+
+    false: float
+    found: float
+    covered: float
+    sure: float
+
+
+def rates(design: Design, count: int, seed: int = 0, **options: bool) -> Rates:
+    """Simulate ``count`` sweeps and compare all settings with the first one."""
+    rng = np.random.default_rng((seed, design.seeds, design.settings, int(100 * design.unequal)))
+    truth = np.zeros(design.settings - 1)
+    truth[-1] = np.log1p(design.effect)
+    sums = np.zeros(4)
+    for _ in range(count):
+        parts = parts_of(simulate(rng, design))
+        result = infer(parts, against(design.settings, 0), draws=1000, **options)
+        rejected = result.adjusted < LEVEL
+        sums[0] += (rejected & (truth == 0)).any()
+        sums[1] += rejected[-1]
+        sums[2] += ((result.low <= truth) & (truth <= result.high)).all()
+        if design.settings == 2:
+            sums[3] += chance_to_be_best(parts, 1, draws=1000).max() >= 0.95
+    return Rates(*(sums / count))
