@@ -1,4 +1,6 @@
-"""Simulated sweeps with the variance components of a real one (alpha, dim, bce, laplacian x 6 seeds), as arrays."""
+"""Simulated sweeps with the variance components of a real one (alpha, dim, bce, laplacian x 6 seeds), as
+arrays.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,12 @@ class Design:
     """A sweep to simulate; standard deviations are relative to the settings' means.
 
     Attributes:
-        unequal: standard deviation of the logarithm of the settings' own seed effects' sizes; 0 makes all vary alike.
-        heavy: whether all effects follow Student's t with 3 degrees of freedom instead of the normal distribution.
-        effect: by how much the last setting is worse than the others, which are equal; 1.04 is more than twice as bad.
+        unequal: standard deviation of the logarithm of the settings' own seed effects' sizes; 0 makes all
+            vary alike.
+        heavy: whether all effects follow Student's t with 3 degrees of freedom instead of the normal
+            distribution.
+        effect: by how much the last setting is worse than the others, which are equal; 1.04 is more than
+            twice as bad.
     """
 
     seeds: int
@@ -48,11 +53,17 @@ def draw(rng: np.random.Generator, design: Design, shape: Sequence[int]) -> np.n
 
 
 def simulate(rng: np.random.Generator, design: Design) -> np.ndarray:
-    """Return the scores (settings, seeds, foregrounds) of one sweep; the mean of all settings is 10, but for the effect."""
+    """Return the scores (settings, seeds, foregrounds) of one sweep; the mean of all settings is 10, but for
+    the effect.
+    """
     settings, seeds, foregrounds = design.settings, design.seeds, design.foregrounds
     sizes = np.exp(design.unequal * rng.standard_normal((settings, 1, 1)))
     scores = 1 + design.difficulty * (rng.gamma(1.0, 1.0, foregrounds) - 1)
-    scores = scores + design.common * draw(rng, design, (1, seeds, 1)) + design.own * sizes * draw(rng, design, (settings, seeds, 1))
+    scores = (
+        scores
+        + design.common * draw(rng, design, (1, seeds, 1))
+        + design.own * sizes * draw(rng, design, (settings, seeds, 1))
+    )
     scores = scores + design.liking * draw(rng, design, (settings, 1, foregrounds))
     scores = scores + design.cell * draw(rng, design, (settings, seeds, foregrounds))
     means = np.full(settings, 10.0)
@@ -61,7 +72,7 @@ def simulate(rng: np.random.Generator, design: Design) -> np.ndarray:
 
 
 def parts_of(cells: np.ndarray) -> Variances:
-    """Return the variance parts of a sweep whose settings share all seeds and whose foregrounds weigh alike."""
+    """Return the variance parts of a sweep whose settings share all seeds."""
     settings, seeds, foregrounds = cells.shape
     return variances(list(cells), [range(seeds)] * settings, np.full(foregrounds, 1 / foregrounds))
 

@@ -20,7 +20,9 @@ def main(argv: list[str]) -> int:
     from deepmatte.compare.sources import local_paths
     from deepmatte.compare.table import print_comparison
 
-    comparison = compare(local_paths(options.runs), options.metric, options.baseline, screening=options.screening, equal_within=options.equal_within)
+    comparison = compare(
+        local_paths(options.runs), options.metric, options.baseline, screening=options.screening, equal_within=options.equal_within
+    )
     if options.json:
         print(json.dumps(as_record(comparison), indent=2, allow_nan=False))
     else:

@@ -13,10 +13,12 @@ DRAWS = 4000
 
 
 def chance_to_be_best(parts: Variances, sign: int, draws: int = DRAWS) -> Floats:
-    """Return (S,): the probability that each setting has the smallest ``sign * mean``, for new seeds and foregrounds.
+    """Return (S,): the probability that each setting has the smallest ``sign * mean``.
 
-    The settings' true means are drawn around the observed ones with the moderated variances and Student's tails, so that of two equal settings
-    one reaches 95 % in 10 % of sweeps, as it has to. Equal means share their chance.
+    It is for new seeds and foregrounds. The settings' true means are drawn around the observed ones with the
+    moderated variances and Student's tails, so that of two equal settings one reaches 95 % in 10 % of sweeps,
+    as it has to. Equal means share
+    their chance.
     """
     count = len(parts.means)
     if count < 2:
@@ -29,17 +31,18 @@ def chance_to_be_best(parts: Variances, sign: int, draws: int = DRAWS) -> Floats
     if parts.common > 0:
         noise = noise + np.sqrt(parts.common) * (normals(draws, parts.shares.shape[1], 12) @ parts.shares.T)
     if parts.foregrounds_df > 0:
-        noise = noise + normals(draws, parts.columns.shape[1], 13) @ parts.columns.T
+        columns = parts.compact_columns
+        noise = noise + normals(draws, columns.shape[1], 13) @ columns.T
     drawn = sign * (parts.values + noise / np.sqrt(chi_squares(draws, (round(df, 1),), 14)))
     first = drawn == drawn.min(axis=1, keepdims=True)
     return (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
 
 
 def effect_sizes(parts: Variances, matrix: Floats, low: Floats, high: Floats) -> Floats:
-    """Return (K, 3): Cohen's d of paired differences over foregrounds, mean over standard deviation, with its interval.
+    """Return (K, 3): Cohen's d over foregrounds, mean over standard deviation, with its interval.
 
-    ``low`` and ``high`` are the interval of the contrasts ``matrix``; that of d has the same side of 0, as only its unit is uncertain beside.
-    NaN where one foreground, or no variation, leaves d undefined.
+    ``low`` and ``high`` are the interval of the contrasts ``matrix``; that of d has the same side of 0, as
+    only its unit is uncertain beside. NaN where one foreground, or no variation, leaves d undefined.
     """
     num = parts.columns.shape[1]
     if num < 2:

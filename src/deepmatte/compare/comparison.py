@@ -1,4 +1,4 @@
-"""One metric of a sweep compared: every setting's mean, every pair's difference, each with its uncertainty."""
+"""One metric of a sweep compared: every mean and every difference, each with its uncertainty."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from scipy import special
 
 from deepmatte.compare.best import chance_to_be_best, effect_sizes
+from deepmatte.compare.difference import Difference, Estimate, Score, Statement
 from deepmatte.compare.inference import LEVEL, Result, contrast_errors, difference_matrix, infer
 from deepmatte.compare.panel import Floats, Panel, make_panel, pairs, shared_metrics, wilcoxon
 from deepmatte.compare.planning import components_of, detectable
@@ -18,87 +19,6 @@ from deepmatte.compare.records import LeftOut, Run, read_records
 from deepmatte.compare.settings import Setting, group_settings
 from deepmatte.compare.variance import Variances, variances
 from deepmatte.errors import InputError
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean or a difference on the metric's scale, with standard error, degrees of freedom, 95 % interval and two-sided p against 0.
-
-    The interval of a difference is simultaneous over the family and holds at the second setting's mean: it is that of the ratio of both, times
-    that mean. ``p`` is of the comparison alone; that of a mean is NaN. ``generalises`` is False where the variance between seeds is unknown
-    (one seed): the interval then holds for these trained networks, not for their settings, and ``p`` is NaN.
-    """
-
-    mean: float
-    error: float
-    df: float
-    low: float
-    high: float
-    p: float
-    generalises: bool
-
-
-@dataclass(frozen=True)
-class Score:
-    """A setting's mean of one metric; ``sd`` is between seeds (NaN with one), ``chance`` that of being the best."""
-
-    setting: str
-    rank: int
-    estimate: Estimate
-    sd: float
-    seeds: int
-    chance: float
-
-
-@dataclass(frozen=True)
-class Statement:
-    """What is said of a difference: its simultaneous interval in per cent of the second setting's mean, and the adjusted p."""
-
-    low: float
-    high: float
-    p_adjusted: float
-
-
-@dataclass(frozen=True)
-class Difference:
-    """``first`` minus ``second`` on the same images.
-
-    Attributes:
-        estimate: the difference for new foregrounds, on the metric's scale.
-        percent, percent_low, percent_high: the same in per cent of the second setting's mean.
-        p_adjusted: for new foregrounds, adjusted over the metric's comparisons; below `LEVEL` exactly where the interval leaves out 0.
-        on_test_set: the statement on these foregrounds, where only the seeds are random.
-        equal_within: the smallest x for which two one-sided tests over the family show that both are equal within x per cent.
-        p_wilcoxon: a check that takes the trained networks as given.
-        wins: the share of images on which ``first`` is better (ties count half).
-        effect: Cohen's d over foregrounds with its interval.
-        detectable: the difference in per cent that a repetition of the sweep finds with a probability of 80 %.
-        pairs_of_seeds: the number of seeds that both have.
-    """
-
-    first: str
-    second: str
-    estimate: Estimate
-    percent: float
-    percent_low: float
-    percent_high: float
-    p_adjusted: float
-    on_test_set: Statement
-    equal_within: float
-    p_wilcoxon: float
-    wins: float
-    effect: tuple[float, float, float]
-    detectable: float
-    pairs_of_seeds: int
-
-    @property
-    def distinguishable(self) -> bool:
-        """Whether the adjusted test rejects equality for new foregrounds; never with one seed."""
-        return self.p_adjusted < LEVEL
-
-    def equal(self, percent: float) -> bool:
-        """Whether both are shown to be equal within ``percent``."""
-        return self.equal_within <= percent
 
 
 @dataclass(frozen=True)
@@ -127,7 +47,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that was found out; ``metrics`` maps names to comparisons, ``main`` is the primary one, which alone decides.
+    """Everything that was found out; ``main`` is the primary metric, which alone decides.
 
     ``equal_within`` is the margin in per cent within which settings count as equal.
     """
@@ -161,18 +81,26 @@ class Comparison:
 
 
 def compare(
-    paths: Sequence[Path | str], metric: str = "sad", baseline: str | None = None, *, screening: bool = False, equal_within: float = 3.0
+    paths: Sequence[Path | str],
+    metric: str = "sad",
+    baseline: str | None = None,
+    *,
+    screening: bool = False,
+    equal_within: float = 3.0,
 ) -> Comparison:
-    """Read run or sweep directories and compare all metrics that the runs share; ``metric`` is the primary one.
+    """Read run or sweep directories and compare all metrics that the runs share.
 
-    ``baseline`` names a setting that the others are compared with, instead of every one with every other. ``screening`` controls the false
-    discovery rate instead of the chance of any false positive; ``equal_within`` is the margin of equality in per cent. InputError where no
-    run is finished or the metric or baseline is unknown; a single setting gives scores without differences.
+    ``metric`` is the primary one. ``baseline`` names a setting that the others are compared with, instead of
+    every one with every other. ``screening`` controls the false discovery rate instead of the chance of any
+    false positive; ``equal_within`` is the margin of equality in per cent. InputError where no run is finished or the metric
+    or baseline is unknown; a single setting gives scores without differences.
     """
     records = read_records(paths)
     if not records.runs:
         counts = ", ".join(f"{item.path} ({item.status}: {item.reason})" for item in records.left_out[:3])
-        raise InputError(f"no finished run among {len(records.left_out)}: {counts}; finish or repeat them first")
+        raise InputError(
+            f"no finished run among {len(records.left_out)}: {counts}; finish or repeat them first"
+        )
     settings = group_settings(records.runs)
     names = [setting.name for setting in settings]
     if baseline is not None and baseline not in names:
@@ -186,7 +114,7 @@ def compare(
 
 
 def compare_metric(panel: Panel, baseline: int | None = None, *, screening: bool = False) -> Metric:
-    """Compare all settings in one metric: every pair, the worse one minus the better, or every setting minus the baseline."""
+    """Compare every pair of settings, the worse minus the better, or every setting minus the baseline."""
     parts = variances_of(panel)
     scores = rank_settings(panel, parts)
     order = [panel.names.index(score.setting) for score in scores]
@@ -200,10 +128,17 @@ def compare_metric(panel: Panel, baseline: int | None = None, *, screening: bool
 def variances_of(panel: Panel) -> Variances:
     """Return where the variance of a panel comes from."""
     cells = [panel.cells(number) for number in range(len(panel.settings))]
-    return variances(cells, [item.seeds for item in panel.settings], panel.weights, [item.deterministic for item in panel.settings])
+    return variances(
+        cells,
+        [item.seeds for item in panel.settings],
+        panel.weights,
+        [item.deterministic for item in panel.settings],
+    )
 
 
-def differences_of(panel: Panel, parts: Variances, couples: list[tuple[int, int]], *, screening: bool = False) -> list[Difference]:
+def differences_of(
+    panel: Panel, parts: Variances, couples: list[tuple[int, int]], *, screening: bool = False
+) -> list[Difference]:
     """Return the first minus the second of each of the ``couples`` of settings; they are one family."""
     if not couples:
         return []
@@ -217,7 +152,19 @@ def differences_of(panel: Panel, parts: Variances, couples: list[tuple[int, int]
     checks = wilcoxon(np.stack([panel.by_foreground(row) for row in rows]))
     visible = _detectable(panel, parts, len(couples))
     return [
-        _difference(panel, parts, couple, result, fixed, number, bool(known.all()), rows[number], float(checks[number]), effects[number], visible)
+        _difference(
+            panel,
+            parts,
+            couple,
+            result,
+            fixed,
+            number,
+            bool(known.all()),
+            rows[number],
+            float(checks[number]),
+            effects[number],
+            visible,
+        )
         for number, couple in enumerate(couples)
     ]
 
@@ -243,17 +190,26 @@ def _difference(
     width = float(result.inner[number])
     inner = max(abs(_on_scale(parts, base, float(result.values[number]) + sign * width)) for sign in (-1, 1))
     percents = [100 * value / base if base else math.nan for value in (mean, low, high, inner)]
-    statement = Statement(
-        *(100 * _on_scale(parts, base, float(bound[number])) / base if base else math.nan for bound in (fixed.low, fixed.high)),
-        float(fixed.adjusted[number]),
-    )
+    bottom, top = (_on_scale(parts, base, float(bound[number])) for bound in (fixed.low, fixed.high))
+    share = 100 / base if base else math.nan
+    statement = Statement(share * bottom, share * top, float(fixed.adjusted[number]))
     wins = panel.sign * row
     first, second = panel.settings[a], panel.settings[b]
-    p, adjusted = (float(result.p[number]), float(result.adjusted[number])) if generalises else (math.nan, math.nan)
+    p, adjusted = (
+        (float(result.p[number]), float(result.adjusted[number])) if generalises else (math.nan, math.nan)
+    )
     return Difference(
         first=first.name,
         second=second.name,
-        estimate=Estimate(mean, float(result.errors[number]) * (base if parts.relative else 1), float(result.df[number]), low, high, p, generalises),
+        estimate=Estimate(
+            mean,
+            float(result.errors[number]) * (base if parts.relative else 1),
+            float(result.df[number]),
+            low,
+            high,
+            p,
+            generalises,
+        ),
         percent=percents[0],
         percent_low=percents[1],
         percent_high=percents[2],
@@ -276,7 +232,7 @@ def _on_scale(parts: Variances, base: float, value: float) -> float:
 
 
 def _detectable(panel: Panel, parts: Variances, comparisons: int) -> float:
-    """Return the per cent that a repetition of this sweep finds with a probability of 80 %; NaN where that can't be known."""
+    """Return the per cent that a repetition of this sweep finds with 80 % power; NaN if unknown."""
     found = components_of(parts)
     if found is None:
         return math.nan
@@ -295,7 +251,9 @@ def rank_settings(panel: Panel, parts: Variances) -> list[Score]:
         Score(
             setting=setting.name,
             rank=1 + int(np.sum(values < values[number])),
-            estimate=_mean(known, number, float(errors.variance[number]), float(errors.df[number]), generalises),
+            estimate=_mean(
+                known, number, float(errors.variance[number]), float(errors.df[number]), generalises
+            ),
             sd=float(panel.scores[number].mean(axis=1).std(ddof=1)) if len(setting.runs) > 1 else math.nan,
             seeds=len(setting.runs),
             chance=float(chances[number]),

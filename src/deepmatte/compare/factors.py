@@ -1,6 +1,7 @@
 """Main effects and interactions of what was swept: does Dice help, and does it still help given Laplacian?
 
-Every effect is a contrast of settings that differ in nothing but the factors in question, so an incomplete grid compares like with like.
+Every effect is a contrast of settings that differ in nothing but the factors in question, so an incomplete
+grid compares like with like.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from itertools import combinations
 
 import numpy as np
 
-from deepmatte.compare.comparison import Estimate, variances_of
+from deepmatte.compare.comparison import variances_of
+from deepmatte.compare.difference import Estimate
 from deepmatte.compare.inference import infer
 from deepmatte.compare.panel import Panel
 from deepmatte.compare.variance import Floats, Variances
@@ -23,12 +25,12 @@ MOST_EFFECTS = 200
 
 @dataclass(frozen=True)
 class Effect:
-    """How a score changes when ``factor`` goes from ``reference`` to ``level``, averaged over what else varies.
+    """How a score changes when ``factor`` goes from ``reference`` to ``level``, over what else varies.
 
-    With ``given`` (factor, reference, level) it is an interaction: how much that change differs between the two levels of
-    ``given``, and ``at`` are the changes at these two levels: whether Dice helps without Laplacian, and with it. ``num`` is the
-    number of matched pairs (or fours) of settings; ``p_adjusted`` and the interval are simultaneous over all effects of
-    the sweep.
+    With ``given`` (factor, reference, level) it is an interaction: how much that change differs between the
+    two levels of ``given``, and ``at`` are the changes at these two levels: whether Dice helps without
+    Laplacian, and with it. ``num`` is the number of matched pairs (or fours) of settings; ``p_adjusted`` and
+    the interval are simultaneous over all effects of the sweep.
     """
 
     factor: str
@@ -44,11 +46,17 @@ class Effect:
     def name(self) -> str:
         """The effect in words."""
         text = f"{self.factor}: {self.reference} to {self.level}"
-        return text if self.given is None else f"{text}, at {self.given[0]} {self.given[2]} against {self.given[1]}"
+        return (
+            text
+            if self.given is None
+            else f"{text}, at {self.given[0]} {self.given[2]} against {self.given[1]}"
+        )
 
 
 Contrast = tuple[str, str, str, tuple[str, str, str] | None, Floats, int, tuple[Floats, Floats] | None]
-"""Factor, reference, level, given, weights of the settings, number of matches; an interaction's weights at both levels of ``given``."""
+"""Factor, reference, level, given, weights of the settings, number of matches; an interaction's weights at
+both levels of ``given``.
+"""
 
 
 def effects(panel: Panel) -> list[Effect]:
@@ -68,22 +76,28 @@ def effects(panel: Panel) -> list[Effect]:
     rows = [weights for contrast in contrasts if contrast[6] is not None for weights in contrast[6]]
     at = iter(estimates(parts, np.stack(rows)) if rows else [])
     return [
-        Effect(*contrast[:4], result, p, contrast[5], None if contrast[6] is None else (next(at)[0], next(at)[0]))
+        Effect(
+            *contrast[:4], result, p, contrast[5], None if contrast[6] is None else (next(at)[0], next(at)[0])
+        )
         for contrast, (result, p) in zip(contrasts, found, strict=True)
     ]
 
 
 def estimates(parts: Variances, matrix: Floats) -> list[tuple[Estimate, float]]:
-    """Return contrasts of the means on the metric's scale, with simultaneous intervals, and their adjusted p."""
+    """Return contrasts of the means with simultaneous intervals, and their adjusted p."""
     generalises = not np.isnan(parts.own).any()
     result = infer(parts if generalises else parts.as_trained(), matrix, absolute=True)
     p, adjusted = (result.p, result.adjusted) if generalises else np.full((2, len(matrix)), math.nan)
-    columns = zip(result.values, result.errors, result.df, result.low, result.high, p, adjusted, strict=True)
-    return [(Estimate(*map(float, row[:6]), generalises), float(row[6])) for row in columns]
+    columns = (result.values, result.errors, result.df, result.low, result.high, p)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    found = [
+        Estimate(mean, error, df, low, high, alone, generalises) for mean, error, df, low, high, alone in rows
+    ]
+    return list(zip(found, adjusted.tolist(), strict=True))
 
 
 def factor_levels(levels: Sequence[dict[str, str]]) -> dict[str, list[str]]:
-    """Return the factors that vary with their levels, numbers in their order; the first level is the reference.
+    """Return the factors that vary with their levels in order; the first level is the reference.
 
     >>> factor_levels([{"w": "1"}, {"w": "0.5"}, {"w": "0"}])
     {'w': ['0', '0.5', '1']}
@@ -113,25 +127,43 @@ def main_contrasts(levels: Sequence[dict[str, str]], factors: dict[str, list[str
                 yield factor, reference, level, None, weights, len(matched), None
 
 
-def interaction_contrasts(levels: Sequence[dict[str, str]], factors: dict[str, list[str]]) -> Iterator[Contrast]:
-    """Yield the difference of differences of every two factors at every two non-reference levels that has four matched settings."""
+def interaction_contrasts(
+    levels: Sequence[dict[str, str]], factors: dict[str, list[str]]
+) -> Iterator[Contrast]:
+    """Yield the difference of differences of every two factors at two levels that four settings match."""
     for one, two in combinations(factors, 2):
         for level in factors[one][1:]:
             for given in factors[two][1:]:
                 zero, base = factors[one][0], factors[two][0]
-                matched = matches(levels, (one, two), ((zero, base), (level, base), (zero, given), (level, given)))
+                matched = matches(
+                    levels, (one, two), ((zero, base), (level, base), (zero, given), (level, given))
+                )
                 if matched:
                     without, with_it = np.zeros((2, len(levels)))
                     for group in matched:
                         without[list(group[:2])] += np.array([-1, 1]) / len(matched)
                         with_it[list(group[2:])] += np.array([-1, 1]) / len(matched)
-                    yield one, zero, level, (two, base, given), with_it - without, len(matched), (without, with_it)
+                    yield (
+                        one,
+                        zero,
+                        level,
+                        (two, base, given),
+                        with_it - without,
+                        len(matched),
+                        (without, with_it),
+                    )
 
 
-def matches(levels: Sequence[dict[str, str]], keys: Sequence[str], wanted: Sequence[Sequence[str]]) -> list[tuple[int, ...]]:
-    """Return the groups of settings that have the ``wanted`` levels of ``keys`` in turn and agree in all other factors."""
+def matches(
+    levels: Sequence[dict[str, str]], keys: Sequence[str], wanted: Sequence[Sequence[str]]
+) -> list[tuple[int, ...]]:
+    """Return the groups of settings with the ``wanted`` levels of ``keys`` in turn, equal in all else."""
     table: dict[tuple[str, ...], dict[tuple[str, ...], int]] = {}
     for number, level in enumerate(levels):
         rest = tuple(value for key, value in level.items() if key not in keys)
         table.setdefault(rest, {})[tuple(level[key] for key in keys)] = number
-    return [tuple(found[tuple(item)] for item in wanted) for found in table.values() if all(tuple(item) in found for item in wanted)]
+    return [
+        tuple(found[tuple(item)] for item in wanted)
+        for found in table.values()
+        if all(tuple(item) in found for item in wanted)
+    ]

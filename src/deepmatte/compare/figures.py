@@ -44,7 +44,7 @@ WORDS = {
     ),
     "differences": (
         "Differences",
-        "Differences from {reference} with simultaneous 95 % intervals for new seeds and foregrounds: all of them hold at once with 95 %. "
+        "Differences from {reference} with 95 % intervals for new seeds and foregrounds, which hold all at once. "
         "Filled: the interval leaves out 0; hollow: it does not.",
     ),
     "effects": (
@@ -99,7 +99,9 @@ def draw_forest(comparison: Comparison) -> Iterator[Drawing]:
         return
     figure, axis = rows_figure(len(items))
     names = [item.first for item in items]
-    interval_rows(axis, [item.estimate for item in items], [colour_of(comparison, name) for name in names], [item.distinguishable for item in items])
+    interval_rows(
+        axis, [item.estimate for item in items], [colour_of(comparison, name) for name in names], [item.distinguishable for item in items]
+    )
     axis.axvline(0, color=INK, linewidth=0.8)
     label_rows(axis, names)
     axis.set_xlabel(f"{metric.name.upper()} minus that of {shortened(reference)}")

@@ -19,7 +19,7 @@ from deepmatte.errors import InputError
 
 @dataclass(frozen=True)
 class Pilot:
-    """What a finished sweep says for a plan: its components, size, and minutes of one training (NaN where unknown)."""
+    """What a finished sweep says for a plan; ``minutes`` are those of one training, NaN where unknown."""
 
     components: Components
     settings: int
@@ -32,14 +32,16 @@ def read_pilot(path: Path, metric: str) -> Pilot:
     comparison = compare([path], metric)
     found = components_of(comparison.decisive.variances)
     if found is None:
-        raise InputError(f"{path}: its variances between seeds are unknown; a pilot needs at least 2 settings with 2 common seeds each")
+        raise InputError(
+            f"{path}: its variances between seeds are unknown; give a pilot of 2 settings x 2 seeds or more"
+        )
     trained = [setting for setting in comparison.settings if not setting.deterministic]
     minutes = float(np.mean([mean_cost(setting, "seconds") for setting in trained])) / 60
     return Pilot(found, len(trained), comparison.decisive.panel.num_foregrounds, minutes)
 
 
 def plan_table(designs: Sequence[Option], detect: float, settings: int) -> Table:
-    """Return the designs as a table, seeds by foregrounds; those that detect the wanted difference are bold."""
+    """Return the designs, seeds by foregrounds; those that detect the wanted difference are bold."""
     title = f"{settings} settings: difference found with 80 % power"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("seeds", justify="right")
@@ -49,7 +51,12 @@ def plan_table(designs: Sequence[Option], detect: float, settings: int) -> Table
     table.add_column("minutes", justify="right")
     for seeds in sorted({item.seeds for item in designs}):
         row = {item.foregrounds: item for item in designs if item.seeds == seeds}
-        cells = [f"[bold]{text(row[count].percent)}[/bold]" if row[count].percent <= detect else text(row[count].percent) for count in columns]
+        cells = [
+            f"[bold]{text(row[count].percent)}[/bold]"
+            if row[count].percent <= detect
+            else text(row[count].percent)
+            for count in columns
+        ]
         minutes = row[columns[0]].minutes
         table.add_row(str(seeds), *cells, f"{minutes:.0f}" if math.isfinite(minutes) else "-")
     return table
@@ -58,8 +65,9 @@ def plan_table(designs: Sequence[Option], detect: float, settings: int) -> Table
 def components_line(found: Components, source: str) -> str:
     """Say what the plan reckons with."""
     return (
-        f"Standard deviations of {source}, relative to the mean: common seed {found.common:.1%}, own seed {found.own:.1%}, "
-        f"setting x foreground {found.setting_by_foreground:.1%}, cell {found.cell:.1%}."
+        f"Standard deviations of {source}, relative to the mean: common seed {found.common:.1%}, "
+        f"own seed {found.own:.1%}, setting x foreground {found.setting_by_foreground:.1%}, "
+        f"cell {found.cell:.1%}."
     )
 
 

@@ -32,7 +32,8 @@ class Components:
     Attributes:
         common: what a seed does to all settings alike; it cancels where settings share their seeds.
         own: what a seed does to one setting beyond that.
-        setting_by_foreground: by how much a setting likes one foreground better than another, beyond its difficulty.
+        setting_by_foreground: by how much a setting likes one foreground better than another, beyond its
+            difficulty.
         cell: what is left, of one training on one foreground.
     """
 
@@ -44,7 +45,7 @@ class Components:
 
 @dataclass(frozen=True)
 class Option:
-    """A design, the difference in per cent that it detects with a probability of 80 %, and its minutes of training."""
+    """A design, the per cent that it detects with 80 % power, and its minutes of training."""
 
     seeds: int
     foregrounds: int
@@ -59,7 +60,7 @@ def recorded() -> Components:
 
 
 def components_of(parts: Variances) -> Components | None:
-    """Return the components of a sweep, or None where one seed, or one setting, or a mean that is not above 0 leaves them unknown."""
+    """Return the components of a sweep; None where one seed, one setting or a mean of 0 hides them."""
     alive = np.flatnonzero(parts.seeds)
     if not parts.relative or len(alive) < 2 or parts.residual_df < 1 or np.isnan(parts.own[alive]).any():
         return None
@@ -74,11 +75,18 @@ def components_of(parts: Variances) -> Components | None:
     return Components(math.sqrt(parts.common), math.sqrt(own), math.sqrt(liking), math.sqrt(cell))
 
 
-def detectable(found: Components, seeds: int, foregrounds: int, settings: int, comparisons: int | None = None, power: float = POWER) -> float:
-    """Return the difference in per cent that a design finds with a probability of ``power``; infinite with one seed.
+def detectable(
+    found: Components,
+    seeds: int,
+    foregrounds: int,
+    settings: int,
+    comparisons: int | None = None,
+    power: float = POWER,
+) -> float:
+    """Return the difference in per cent that a design finds with this power; infinite with one seed.
 
-    The test is that of the comparison: its family of ``comparisons`` (those with one baseline, if not given), its moderated variances, which
-    are drawn as the repetition will estimate them.
+    The test is that of the comparison: its family of ``comparisons`` (those with one baseline, if not given),
+    its moderated variances, which are drawn as the repetition will estimate them.
     """
     if seeds < 2 or settings < 2:
         return math.inf
@@ -87,37 +95,40 @@ def detectable(found: Components, seeds: int, foregrounds: int, settings: int, c
 
 
 @lru_cache(maxsize=512)
-def _needed(found: Components, seeds: int, foregrounds: int, settings: int, comparisons: int, power: float) -> float:
+def _needed(
+    found: Components, seeds: int, foregrounds: int, settings: int, comparisons: int, power: float
+) -> float:
     """Return the logarithm of the ratio that is found with a probability of ``power``."""
     parts = _expected(found, seeds, foregrounds, settings)
     matrix = _family(settings, comparisons)
     errors = contrast_errors(parts, matrix)
-    if comparisons > 1:
-        score = null_family(parts, matrix, errors, DRAWS).critical(LEVEL)
-    else:
-        score = -float(special.ndtri(LEVEL / 2))
-    over, cells = float(errors.foregrounds[0]), float(parts.cells[0]) if foregrounds > 1 else 0.0
+    score = null_family(parts, matrix, errors, DRAWS).critical(LEVEL)
+    cells = float(parts.cells[0]) if foregrounds > 1 else 0.0
     seeds_part, seeds_df = _repeated(float(parts.own[0]), cells, seeds, settings)
     df = max(foregrounds - 1, 1)
-    over = over * chi_squares(DRAWS, (float(df),), 23)[:, 0]
+    over = float(errors.foregrounds[0]) * chi_squares(DRAWS, (float(df),), 23)[:, 0]
     upper = seeds_part * seeds_df / special.chdtri(seeds_df, 1 - LUCK)
     both = np.asarray(2 * cells)
     variance = total(seeds_part, over, both)
     freedom = np.maximum(total(upper, over, both) ** 2 / (upper**2 / seeds_df + over**2 / df), 1.0)
     critical = special.stdtrit(freedom, 1 - LEVEL / 2) if comparisons == 1 else from_score(score, freedom)
     true = float(errors.variance[0])
-    return float(np.quantile(critical * np.sqrt(variance) - normals(DRAWS, 1, 24)[:, 0] * math.sqrt(true), power))
+    return float(
+        np.quantile(critical * np.sqrt(variance) - normals(DRAWS, 1, 24)[:, 0] * math.sqrt(true), power)
+    )
 
 
 def _repeated(own: float, cells: float, seeds: int, settings: int) -> tuple[Floats, Floats]:
-    """Return the variance between seeds of a difference, and its degrees of freedom, as repetitions of a sweep will estimate them."""
+    """Return draws of the variance between seeds that repetitions will estimate, and of its df."""
     spare, residual = seeds - 1, float((settings - 1) * (seeds - 1))
     if settings == 2:  # both have the same deviations, with opposite signs
         pooled = 2 * own * chi_squares(DRAWS, (float(spare),), 21)[:, 0]
         return np.maximum(pooled, 2 * cells), np.full(DRAWS, residual)
     single = own * chi_squares(DRAWS, (float(spare),) * settings, 22)
     prior = worth_of_prior(single, residual)[:, None]
-    moderated = np.maximum((prior * single.mean(axis=1, keepdims=True) + spare * single[:, :2]) / (prior + spare), cells)
+    moderated = np.maximum(
+        (prior * single.mean(axis=1, keepdims=True) + spare * single[:, :2]) / (prior + spare), cells
+    )
     df = np.minimum(prior + spare, residual)
     sums = moderated.sum(axis=1)
     return sums, np.minimum(sums**2 / (moderated**2 / df).sum(axis=1), residual)
@@ -129,7 +140,8 @@ def _expected(found: Components, seeds: int, foregrounds: int, settings: int) ->
     own = found.own**2 / seeds + cells
     residual = float((settings - 1) * (seeds - 1))
     over = found.setting_by_foreground**2 / foregrounds + cells
-    # As many orthogonal columns as settings have the covariance that foregrounds have on average; foregrounds_df is that of the columns.
+    # As many orthogonal columns as settings have the covariance that foregrounds have on average;
+    # foregrounds_df is that of the columns.
     columns = np.zeros((settings, max(foregrounds, settings) if foregrounds > 1 else 1))
     if foregrounds > 1:
         columns[np.arange(settings), np.arange(settings)] = math.sqrt(over)
@@ -149,7 +161,9 @@ def _expected(found: Components, seeds: int, foregrounds: int, settings: int) ->
 
 def _family(settings: int, comparisons: int) -> Floats:
     """Return ``comparisons`` contrasts: those with the first setting, then those of other pairs."""
-    couples = [(first, second) for second in range(settings) for first in range(second + 1, settings)][:comparisons]
+    couples = [(first, second) for second in range(settings) for first in range(second + 1, settings)][
+        :comparisons
+    ]
     matrix = np.zeros((len(couples), settings))
     for row, (first, second) in enumerate(couples):
         matrix[row, first], matrix[row, second] = 1, -1
@@ -157,9 +171,14 @@ def _family(settings: int, comparisons: int) -> Floats:
 
 
 def seeds_for(
-    found: Components, percent: float, foregrounds: int, settings: int, comparisons: int | None = None, fewest: int = 2
+    found: Components,
+    percent: float,
+    foregrounds: int,
+    settings: int,
+    comparisons: int | None = None,
+    fewest: int = 2,
 ) -> int | None:
-    """Return the fewest seeds that detect a difference of ``percent``; None where more than `MOST_SEEDS` would not."""
+    """Return the fewest seeds that detect ``percent``; None where `MOST_SEEDS` do not."""
     low, high = max(fewest, 2), MOST_SEEDS
     if detectable(found, high, foregrounds, settings, comparisons) > percent:
         return None
@@ -172,8 +191,10 @@ def seeds_for(
     return low
 
 
-def foregrounds_for(found: Components, percent: float, seeds: int, settings: int, comparisons: int | None = None) -> int | None:
-    """Return the fewest test foregrounds that detect a difference of ``percent``; None where `MOST_FOREGROUNDS` would not."""
+def foregrounds_for(
+    found: Components, percent: float, seeds: int, settings: int, comparisons: int | None = None
+) -> int | None:
+    """Return about the fewest foregrounds that detect ``percent``; None where `MOST_FOREGROUNDS` do not."""
     low, high = 2, MOST_FOREGROUNDS
     if detectable(found, seeds, high, settings, comparisons) > percent:
         return None
@@ -187,9 +208,14 @@ def foregrounds_for(found: Components, percent: float, seeds: int, settings: int
 
 
 def options(
-    found: Components, settings: int, minutes: float, seeds: Sequence[int], foregrounds: Sequence[int], comparisons: int | None = None
+    found: Components,
+    settings: int,
+    minutes: float,
+    seeds: Sequence[int],
+    foregrounds: Sequence[int],
+    comparisons: int | None = None,
 ) -> list[Option]:
-    """Return every design of these numbers of seeds and foregrounds; ``minutes`` is what one training takes."""
+    """Return every design of these seeds and foregrounds; ``minutes`` is what one training takes."""
     return [
         Option(num, items, detectable(found, num, items, settings, comparisons), num * settings * minutes)
         for num in seeds

@@ -1,8 +1,9 @@
-"""Many comparisons under one error rate: the distribution of the largest t of a family (Dunnett, Westfall and Young), and screening.
+"""Many comparisons under one error rate, by the largest t of a family (Dunnett, Westfall and Young).
 
-Comparisons that share a setting go right and wrong together, which Bonferroni and Holm ignore. Here the family's joint distribution is drawn:
-correlated numerators, Student's denominators. Statistics of unequal degrees of freedom are made comparable by a normal score that grows with
-|t|, so that one critical score gives every interval, and every p agrees with its interval exactly: p < level where the interval leaves out 0.
+Comparisons that share a setting go right and wrong together, which Bonferroni and Holm ignore. Here the
+family's joint distribution is drawn: correlated numerators, Student's denominators. Statistics of unequal
+degrees of freedom are made comparable by a normal score that grows with |t|, so that one critical score gives
+every interval, and every p agrees with its interval exactly: p < level where the interval leaves out 0.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ MOST_NUMBERS = 1_000_000
 """Draws times comparisons at most."""
 
 TAIL = 40
-"""Fewer exceedances than this among the draws are too few for a p: beyond them it is scaled from the single test's."""
+"""Fewer exceedances than this among the draws are too few for a p: beyond them it is scaled from the single
+test's.
+"""
 
 
 def to_score(t: Floats, df: Floats | float) -> Floats:
-    """Return the normal score of Student's ``t`` (Wallace 1959), within 0.1 % from 2 degrees of freedom on; it keeps the sign.
+    """Return the normal score of Student's ``t`` (Wallace 1959); it keeps the sign.
 
     >>> round(float(to_score(np.array(2.571), 5.0)), 2)
     1.96
@@ -55,9 +58,10 @@ class Family:
         return float(self.largest[len(self.largest) - math.ceil(level * len(self.largest))])
 
     def adjusted(self, scores: Floats) -> Floats:
-        """Return p-values adjusted over the family: the chance that the largest score of a null family is as large.
+        """Return adjusted p-values: the chance that the largest score of a null family is as large.
 
-        Far out, where few draws are, the single test's p is scaled by the number of tests that the family is worth there.
+        Far out, where few draws are, the single test's p is scaled by the number of tests that the family is
+        worth there.
         """
         draws = len(self.largest)
         sizes = np.abs(scores)

@@ -1,11 +1,12 @@
-"""Where the variance of a sweep comes from: seeds that all settings share, seeds of one setting, foregrounds, cells of both.
+"""Where the variance of a sweep comes from: common seeds, a setting's own seeds, foregrounds, cells.
 
 A score of (setting, seed, foreground), relative to the mean of its setting, is modelled as
 
     1 + common seed + own seed + difficulty of the foreground + setting x foreground + cell.
 
-What a seed does to all settings and how difficult a foreground is cancel in every comparison of two settings that share seeds; what is
-left decides. Everything is relative to the setting's mean because that is how scores vary: a setting twice as bad varies twice as much.
+What a seed does to all settings and how difficult a foreground is cancel in every comparison of two settings
+that share seeds; what is left decides. Everything is relative to the setting's mean because that is how
+scores vary: a setting twice as bad varies twice as much.
 """
 
 from __future__ import annotations
@@ -23,26 +24,29 @@ Floats = NDArray[np.float64]
 PRIOR_DF = 4.0
 """What the sweep's mean variance between seeds is worth beside a setting's own, in degrees of freedom.
 
-Fixed, not estimated: an estimate from 20 variances of one degree of freedom each is noise, and believes that settings vary alike where they
-do not. With 4 no simulated sweep of 2 to 20 settings, equal or not, has more than 6 % false positives (`tests/compare`).
+Fixed, not estimated: an estimate from 20 variances of one degree of freedom each is noise, and believes that
+settings vary alike where they do not. With 4 no simulated sweep of 2 to 20 settings, equal or not, has more
+than 6 % false positives (`tests/compare`).
 """
 
 
 @dataclass(frozen=True)
 class Variances:
-    """Means of S settings and the parts of the variance of their relative errors, for K seeds and F foregrounds.
+    """Means of S settings and the parts of their variance, for K seeds and F foregrounds.
 
     Attributes:
         means: (S,) means over seeds and images, on the metric's own scale.
-        relative: whether the parts are relative to ``means``; False where a mean is not above zero, and then they are in the metric's units.
-        own: (S,) moderated variance of a mean from the setting's own seed effects, cells included; 0 for what has no seeds, NaN where
-            unknown.
+        relative: whether the parts are relative to ``means``; False where a mean is not above zero, and then
+            they are in the metric's units.
+        own: (S,) moderated variance of a mean from the setting's own seed effects, cells included; 0 for what
+            has no seeds, NaN where unknown.
         own_df: (S,) its degrees of freedom.
         common: variance of what one seed does to all settings alike.
         common_df: its degrees of freedom, at least 1.
         shares: (S, K) the weight of each seed in a setting's mean; zeros for what has no seeds.
         cells: (S,) the part of ``own`` that stems from cells, which the foregrounds count, too.
-        columns: (S, F) deviations of each foreground, scaled so that the sum of squares of a contrast's is its variance over foregrounds.
+        columns: (S, F) deviations of each foreground, scaled so that the sum of squares of a contrast's is
+            its variance over foregrounds.
         residual_df: degrees of freedom between seeds that the whole sweep has.
     """
 
@@ -68,6 +72,11 @@ class Variances:
         return self.columns.shape[1] - 1
 
     @property
+    def compact_columns(self) -> Floats:
+        """(S, at most S): columns of the same covariance, for which draws need fewer numbers."""
+        return np.asarray(np.linalg.qr(self.columns.T, mode="r")).T
+
+    @property
     def seeds(self) -> NDArray[np.intp]:
         """(S,): the number of seeds of each setting; 0 for what has none."""
         return np.count_nonzero(self.shares, axis=1)
@@ -75,11 +84,21 @@ class Variances:
     def as_trained(self) -> Variances:
         """Return the parts for the networks as they are, without seeds: the foregrounds alone are random."""
         zeros = np.zeros_like(self.own)
-        return replace(self, own=zeros, own_df=zeros + math.inf, common=0.0, shares=np.zeros_like(self.shares), cells=zeros)
+        return replace(
+            self,
+            own=zeros,
+            own_df=zeros + math.inf,
+            common=0.0,
+            shares=np.zeros_like(self.shares),
+            cells=zeros,
+        )
 
 
 def variances(
-    tables: Sequence[Floats], seeds: Sequence[Sequence[int]], weights: Floats, fixed: Sequence[bool] | None = None
+    tables: Sequence[Floats],
+    seeds: Sequence[Sequence[int]],
+    weights: Floats,
+    fixed: Sequence[bool] | None = None,
 ) -> Variances:
     """Return where the variance comes from.
 
@@ -96,7 +115,10 @@ def variances(
     unit = means if relative else np.ones(count)
     fixed = [False] * count if fixed is None else fixed
     # Runs that agree to rounding, such as those of networks that have died, respond to no seed.
-    dead = [(len(row) > 1 and bool(np.ptp(row) <= 1e-9 * abs(row.mean()))) or known for row, known in zip(rows, fixed, strict=True)]
+    dead = [
+        (len(row) > 1 and bool(np.ptp(row) <= 1e-9 * abs(row.mean()))) or known
+        for row, known in zip(rows, fixed, strict=True)
+    ]
     labels = sorted({seed for found, still in zip(seeds, dead, strict=True) if not still for seed in found})
     shares = np.zeros((count, max(len(labels), 1)))
     for number, (found, still) in enumerate(zip(seeds, dead, strict=True)):
@@ -117,8 +139,10 @@ def variances(
     return Variances(means, relative, own, own_df, common, common_df, shares, cells, columns, residual_df)
 
 
-def between_seeds(tables: Sequence[Floats], seeds: tuple[tuple[int, ...], ...], weights: Floats) -> tuple[Floats, Floats, Floats, float, float]:
-    """Return of settings that respond to their seeds: own variances of their means, their df, cells, common variance, df in all.
+def between_seeds(
+    tables: Sequence[Floats], seeds: tuple[tuple[int, ...], ...], weights: Floats
+) -> tuple[Floats, Floats, Floats, float, float]:
+    """Return own variances of means, their df, cells, common variance and df in all of trained settings.
 
     ``tables`` are relative to the means. All is NaN where no setting has two seeds.
     """
@@ -141,7 +165,8 @@ def between_seeds(tables: Sequence[Floats], seeds: tuple[tuple[int, ...], ...], 
     inner = np.divide(inner, free, out=np.full(len(counts), float(inner.sum() / total)), where=free > 1e-9)
     cells = inner * num / (num - 1) if num > 1 else np.zeros(len(counts))
     prior = float(worth_of_prior(single, total))
-    # A mean over foregrounds varies at least as much between seeds as its cells, whose variance many foregrounds tell.
+    # A mean over foregrounds varies at least as much between seeds as its cells, whose variance many
+    # foregrounds tell.
     moderated = np.maximum((prior * pooled + mine * single) / (prior + mine), cells)
     df = np.minimum(prior + mine, total)
     raw = stacked @ weights
@@ -152,22 +177,25 @@ def between_seeds(tables: Sequence[Floats], seeds: tuple[tuple[int, ...], ...], 
 
 
 def worth_of_prior(single: Floats, total: float) -> Floats:
-    """Return the degrees of freedom of the prior: fewer than `PRIOR_DF` where settings vary more unlike than chance makes them.
+    """Return the degrees of freedom of the prior: fewer than `PRIOR_DF` where settings vary very unlike.
 
-    ``single`` (..., S) are the settings' variances, of ``total`` degrees of freedom in all. Their mean square over their squared mean says
-    how unlike they are; settings that vary alike have (df + 2) S / (S df + 2) on average.
+    ``single`` (..., S) are the settings' variances, of ``total`` degrees of freedom in all. Their mean square
+    over their squared mean says how unlike they are; settings that vary alike have (df + 2) S / (S df + 2) on
+    average.
     """
     count = single.shape[-1]
     df = total / max(count, 1)
     squares = np.square(single.mean(axis=-1))
     expected = (df + 2) * count / (count * df + 2)
-    ratio = np.divide(expected * squares, np.square(single).mean(axis=-1), out=np.ones_like(squares), where=squares > 0)
+    ratio = np.divide(
+        expected * squares, np.square(single).mean(axis=-1), out=np.ones_like(squares), where=squares > 0
+    )
     return PRIOR_DF * np.minimum(ratio, 1.0) ** 2
 
 
 @lru_cache(maxsize=64)
 def centring(seeds: tuple[tuple[int, ...], ...]) -> tuple[Floats, Floats, float]:
-    """Return the matrix that takes setting and common seed out of the rows, what it leaves of each row's variance, and the df in all.
+    """Return the matrix that takes out setting and common seed, what it leaves of each row, and all df.
 
     Where no seed is shared, or one setting is alone, only the settings' means are taken out.
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deepmatte.compare.comparison import Comparison, Difference, Metric
+from deepmatte.compare.comparison import Comparison, Metric
+from deepmatte.compare.difference import Difference
 from deepmatte.compare.inference import LEVEL
 from deepmatte.compare.pareto import mean_cost
 from deepmatte.compare.planning import components_of, foregrounds_for, seeds_for
-
-EVIDENCE = ((0.001, "very strong"), (0.01, "strong"), (LEVEL, "moderate"))
-"""Largest adjusted p of each strength of evidence; above the last there is no clear winner."""
-
-OPEN = "no clear winner"
+from deepmatte.compare.words import OPEN, distance, evidence, listing, listing_percent, p_words, percent
 
 LINES = 4
 """Details of a verdict at most: with its headline, five lines."""
@@ -22,7 +18,7 @@ LINES = 4
 
 @dataclass(frozen=True)
 class Verdict:
-    """``headline`` is the answer, ``confidence`` the strength of the evidence, ``details`` what has to be known with it (at most `LINES`)."""
+    """The answer, the strength of the evidence, and at most `LINES` lines that belong to it."""
 
     headline: str
     confidence: str
@@ -31,7 +27,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Sides:
-    """The settings beside the reference: shown to be better, shown to be worse, and open; each in the order of rank."""
+    """The settings that are shown to be better or worse than the reference, and the open ones, by rank."""
 
     reference: str
     better: list[Difference]
@@ -48,10 +44,14 @@ def decide(comparison: Comparison) -> Verdict:
         return Verdict(headline, "nothing to compare", missing(comparison))
     if not metric.differences[0].estimate.generalises:
         headline = (
-            f"One seed decides nothing. {best.setting} has the {extreme(metric)} {label(metric)} ({best.estimate.mean:.4g}) of these trained "
-            "networks; another seed may turn the order round."
+            f"One seed decides nothing. {best.setting} has the {extreme(metric)} {label(metric)} "
+            f"({best.estimate.mean:.4g}) of these trained networks; another seed may turn the order round."
         )
-        return Verdict(headline, "one seed", ["Run at least 2 seeds of each setting, better 3.", *missing(comparison)][:LINES])
+        return Verdict(
+            headline,
+            "one seed",
+            ["Run at least 2 seeds of each setting, better 3.", *missing(comparison)][:LINES],
+        )
     sides = sides_of(metric, comparison.baseline or best.setting)
     if comparison.screening:
         headline, confidence = screened(metric, sides)
@@ -61,14 +61,22 @@ def decide(comparison: Comparison) -> Verdict:
         headline, confidence = undecided(comparison, sides), OPEN
     else:
         headline, confidence = won(metric, sides)
-    lines = [*needed(comparison, sides), *clearly_worse(sides), *equality(comparison, sides), *on_test_set(metric, sides), *missing(comparison)]
+    lines = [
+        *needed(comparison, sides),
+        *clearly_worse(sides),
+        *equality(comparison, sides),
+        *on_test_set(metric, sides),
+        *missing(comparison),
+    ]
     return Verdict(headline, confidence, lines[:LINES])
 
 
 def sides_of(metric: Metric, reference: str) -> Sides:
     """Sort the settings into those shown to be better or worse than ``reference`` and those that are open."""
     rank = {score.setting: number for number, score in enumerate(metric.scores)}
-    items = sorted((item for item in metric.differences if item.second == reference), key=lambda item: rank[item.first])
+    items = sorted(
+        (item for item in metric.differences if item.second == reference), key=lambda item: rank[item.first]
+    )
     shown = [item for item in items if item.distinguishable]
     better = [item for item in shown if metric.panel.sign * item.estimate.mean < 0]
     worse = [item for item in shown if metric.panel.sign * item.estimate.mean > 0]
@@ -80,9 +88,16 @@ def won(metric: Metric, sides: Sides) -> tuple[str, str]:
     score, nearest = metric.score(sides.reference), sides.worse[0]
     p = max(item.p_adjusted for item in sides.worse)
     count = len(sides.worse) - 1
-    others = "" if not count else "; the other one is further behind" if count == 1 else f"; the other {count} are further behind"
+    others = (
+        ""
+        if not count
+        else "; the other one is further behind"
+        if count == 1
+        else f"; the other {count} are further behind"
+    )
     headline = (
-        f"{sides.reference} is best in {label(metric)} ({score.estimate.mean:.4g}): {nearest.first} is {distance(nearest)}{others}. "
+        f"{sides.reference} is best in {label(metric)} ({score.estimate.mean:.4g}): {nearest.first} is "
+        f"{distance(nearest)}{others}. "
         f"{evidence(p).capitalize()} evidence ({p_words(p)})."
     )
     return headline, f"{evidence(p)} evidence"
@@ -92,30 +107,47 @@ def improved(metric: Metric, sides: Sides) -> tuple[str, str]:
     """Return the headline and the evidence where settings are better than the baseline."""
     first = sides.better[0]
     score = metric.score(first.first)
-    others = "" if len(sides.better) == 1 else f"; so {'is' if len(sides.better) == 2 else 'are'} {listing([item.first for item in sides.better[1:]])}"
+    others = (
+        ""
+        if len(sides.better) == 1
+        else f"; also better: {listing([item.first for item in sides.better[1:]])}"
+    )
     headline = (
-        f"{first.first} is better in {label(metric)} ({score.estimate.mean:.4g}) than {sides.reference}: {distance(first)}{others}. "
+        f"{first.first} is better in {label(metric)} ({score.estimate.mean:.4g}) than {sides.reference}: "
+        f"{distance(first)}{others}. "
         f"{evidence(first.p_adjusted).capitalize()} evidence ({p_words(first.p_adjusted)})."
     )
     return headline, f"{evidence(first.p_adjusted)} evidence"
 
 
 def undecided(comparison: Comparison, sides: Sides) -> str:
-    """Return the headline where no setting is shown to be better than the reference, and not all are shown to be worse."""
+    """Return the headline where none is shown to be better than the reference, and some are open."""
     metric = comparison.decisive
     best = metric.scores[0]
     # Beside the baseline where another one is best, beside the nearest open setting where the reference is.
     rival = next((item for item in sides.open if item.first == best.setting), sides.open[0])
     name = rival.first if best.setting == sides.reference else sides.reference
-    gap = abs(100 * (best.estimate.mean / metric.score(name).estimate.mean - 1)) if metric.score(name).estimate.mean else math.nan
+    gap = (
+        abs(100 * (best.estimate.mean / metric.score(name).estimate.mean - 1))
+        if metric.score(name).estimate.mean
+        else math.nan
+    )
     seeds = "1 seed" if comparison.fewest_seeds == 1 else f"{comparison.fewest_seeds} seeds"
     count = metric.panel.num_foregrounds
-    design = f"{seeds} on {count} foreground{'s' * (count > 1)}" if comparison.fewest_seeds else f"{count} foreground{'s' * (count > 1)}"
+    design = (
+        f"{seeds} on {count} foreground{'s' * (count > 1)}"
+        if comparison.fewest_seeds
+        else f"{count} foreground{'s' * (count > 1)}"
+    )
     side = "below" if metric.panel.sign > 0 else "above"
-    lead = f"{best.estimate.mean:.4g}, {percent(gap)} {side} {name}" if gap >= 0.05 else f"{best.estimate.mean:.4g}, as {name}"
+    lead = (
+        f"{best.estimate.mean:.4g}, {percent(gap)} {side} {name}"
+        if gap >= 0.05
+        else f"{best.estimate.mean:.4g}, as {name}"
+    )
     return (
-        f"No clear winner. {best.setting} has the {extreme(metric)} {label(metric)} ({lead}), but {design} cannot rule out chance "
-        f"({p_words(rival.p_adjusted)})."
+        f"No clear winner. {best.setting} has the {extreme(metric)} {label(metric)} ({lead}), but {design} "
+        f"cannot rule out chance ({p_words(rival.p_adjusted)})."
     )
 
 
@@ -125,14 +157,14 @@ def screened(metric: Metric, sides: Sides) -> tuple[str, str]:
     total = len(shown) + len(sides.open)
     found = f"better: {listing_percent(sides.better)}" if sides.better else "none is better"
     headline = (
-        f"Screening in {label(metric)}: {len(shown)} of {total} settings differ from {sides.reference}, {found}. About one in twenty of these "
-        "may be chance; confirm them with new seeds."
+        f"Screening in {label(metric)}: {len(shown)} of {total} settings differ from {sides.reference}, "
+        f"{found}. About one in twenty of these may be chance; confirm them with new seeds."
     )
     return headline, "screening"
 
 
 def needed(comparison: Comparison, sides: Sides) -> list[str]:
-    """Return what it would take to confirm the difference that the headline leaves open: seeds, foregrounds, minutes."""
+    """Return what it takes to confirm the difference that is open: seeds, foregrounds, minutes."""
     metric = comparison.decisive
     if not sides.open or sides.better or comparison.screening:
         return []
@@ -152,8 +184,14 @@ def needed(comparison: Comparison, sides: Sides) -> list[str]:
     seeds = max(5, comparison.fewest_seeds)
     more = foregrounds_for(found, wanted, seeds, settings, family)
     if more is not None and more > count:
-        return [f"To confirm {text}, seeds alone do not suffice: take about {more} foregrounds and {seeds} seeds{cost(comparison, seeds)}."]
-    return [f"To confirm {text} would take more seeds and foregrounds than anybody runs; this design finds {percent(rival.detectable)} or more."]
+        return [
+            f"To confirm {text}, seeds alone do not suffice: take about {more} foregrounds and {seeds} seeds"
+            f"{cost(comparison, seeds)}."
+        ]
+    return [
+        f"To confirm {text} would take more seeds and foregrounds than anybody runs; this design finds "
+        f"{percent(rival.detectable)} or more."
+    ]
 
 
 def cost(comparison: Comparison, seeds: int) -> str:
@@ -167,8 +205,8 @@ def clearly_worse(sides: Sides) -> list[str]:
     """Return the line that counts the settings that are clearly worse than the reference, the worst first."""
     if not sides.worse or not (sides.open or sides.better or len(sides.worse) > 1):
         return []
-    names, many = listing_percent(sides.worse[::-1]), len(sides.worse) != 1
-    return [f"{f'{len(sides.worse)} settings are' if many else '1 setting is'} clearly worse than {sides.reference}: {names}."]
+    names, verb = listing_percent(sides.worse[::-1]), " is" if len(sides.worse) == 1 else "s are"
+    return [f"{len(sides.worse)} setting{verb} clearly worse than {sides.reference}: {names}."]
 
 
 def equality(comparison: Comparison, sides: Sides) -> list[str]:
@@ -186,12 +224,15 @@ def equality(comparison: Comparison, sides: Sides) -> list[str]:
 
 
 def on_test_set(metric: Metric, sides: Sides) -> list[str]:
-    """Return what holds on these foregrounds, with other seeds, where that is more than what holds for new ones."""
+    """Return what holds on these foregrounds, with other seeds, where that is more than for new ones."""
     shown = [item.first for item in sides.open if item.on_test_set.p_adjusted < LEVEL]
     if not shown:
         return []
     verb = "differs" if len(shown) == 1 else "differ"
-    return [f"On this test set alone {listing(shown)} {verb} from {sides.reference} (other seeds, the same {metric.panel.num_foregrounds} foregrounds)."]
+    return [
+        f"On this test set alone {listing(shown)} {verb} from {sides.reference} "
+        f"(other seeds, the same {metric.panel.num_foregrounds} foregrounds)."
+    ]
 
 
 def missing(comparison: Comparison) -> list[str]:
@@ -199,71 +240,15 @@ def missing(comparison: Comparison) -> list[str]:
     parts = []
     foregrounds, count = comparison.decisive.panel.num_foregrounds, len(comparison.left_out)
     if foregrounds < 5:
-        parts.append(f"only {foregrounds} foreground{'s' * (foregrounds > 1)} in the test set, so others may differ")
+        parts.append(
+            f"only {foregrounds} foreground{'s' * (foregrounds > 1)} in the test set, so others may differ"
+        )
     if count:
-        parts.append(f"{count} of {count + len(comparison.runs)} runs left out (failed, unfinished or damaged)")
+        parts.append(
+            f"{count} of {count + len(comparison.runs)} runs left out (failed, unfinished or damaged)"
+        )
     text = "; ".join(parts)
     return [f"{text[0].upper()}{text[1:]}."] if parts else []
-
-
-def sentence(item: Difference) -> str:
-    """Say one difference in words."""
-    text = f"{item.first} minus {item.second}: {item.estimate.mean:+.4g}"
-    if math.isfinite(item.percent):
-        text += f" ({signed(item.percent)}"
-        text += f", 95 % interval {signed(item.percent_low)} to {signed(item.percent_high)})" if math.isfinite(item.percent_high) else ")"
-    if not math.isnan(item.p_adjusted):
-        text += f", {p_words(item.p_adjusted)}"
-    if not item.distinguishable and item.equal_within < 100:
-        text += f"; equal within {percent(item.equal_within)}"
-    return text + "."
-
-
-def distance(item: Difference) -> str:
-    """Say by how many per cent the first is above or below the second, with the interval."""
-    if not math.isfinite(item.percent):
-        return f"{item.estimate.mean:+.4g} away"
-    low, high = sorted((abs(item.percent_low), abs(item.percent_high)))
-    interval = f" (95 % interval {percent(low)} to {percent(high)})" if math.isfinite(high) else ""
-    return f"{percent(abs(item.percent))} {'higher' if item.percent > 0 else 'lower'}{interval}"
-
-
-def evidence(p: float) -> str:
-    """Return the strength of the evidence of an adjusted p.
-
-    >>> evidence(0.004), evidence(0.2)
-    ('strong', 'no clear winner')
-    """
-    return next((word for limit, word in EVIDENCE if p < limit), OPEN)
-
-
-def p_words(p: float) -> str:
-    """Return an adjusted p as it is printed.
-
-    >>> p_words(0.1412), p_words(1e-9)
-    ('p = 0.14', 'p < 0.001')
-    """
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
-
-
-def percent(value: float) -> str:
-    """Return a percentage to two digits, without decimals from 10 on.
-
-    >>> percent(7.234), percent(0.42), percent(104.2)
-    ('7.2 %', '0.42 %', '104 %')
-    """
-    if not math.isfinite(value):
-        return "any amount"
-    return f"{value:.0f} %" if abs(value) >= 9.95 else f"{value:.2g} %"
-
-
-def signed(value: float) -> str:
-    """Return a percentage with its sign.
-
-    >>> signed(7.234), signed(-30.0)
-    ('+7.2 %', '-30 %')
-    """
-    return f"{'-' if value < 0 else '+'}{percent(abs(value))}"
 
 
 def label(metric: Metric) -> str:
@@ -274,23 +259,3 @@ def label(metric: Metric) -> str:
 def extreme(metric: Metric) -> str:
     """Return which end of the scale is the better one."""
     return "lowest" if metric.panel.sign > 0 else "highest"
-
-
-def listing_percent(items: Sequence[Difference], most: int = 4) -> str:
-    """Return settings with their differences in per cent; beyond ``most`` they are counted."""
-    parts = [f"{item.first} ({signed(item.percent)})" if math.isfinite(item.percent) else item.first for item in items]
-    rest = [f"{len(parts) - most} more"] if len(parts) > most else []
-    return listing([*parts[:most], *rest], most + 1)
-
-
-def listing(names: list[str], most: int = 4) -> str:
-    """Join names by commas and 'and' (by semicolons where they have commas themselves); beyond ``most`` they are counted.
-
-    >>> listing(["a", "b", "c"]), listing(["a", "b", "c"], most=2), listing(["x=1, y=0", "x=0, y=1"])
-    ('a, b and c', '3 settings', 'x=1, y=0; x=0, y=1')
-    """
-    if len(names) > most:
-        return f"{len(names)} settings"
-    if any(", " in name for name in names):
-        return "; ".join(names)
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,4 +1,4 @@
-"""Tests that a study asks for beside its comparison: of chosen pairs of settings, and of the best one against methods without a network."""
+"""Tests beside a comparison: of chosen pairs of settings, and of the best one against other methods."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ from pathlib import Path
 
 import numpy as np
 
-from deepmatte.compare.comparison import Comparison, Difference, Metric, differences_of, variances_of
+from deepmatte.compare.comparison import Comparison, Metric, differences_of, variances_of
+from deepmatte.compare.difference import Difference
 from deepmatte.compare.page import cell
 from deepmatte.compare.panel import Panel, make_panel
 from deepmatte.compare.records import Run, read_run
 from deepmatte.compare.settings import Setting
 from deepmatte.compare.table import number, trivial_scores
-from deepmatte.compare.verdict import evidence, listing, sentence
+from deepmatte.compare.words import evidence, listing, sentence
 
 UNDECIDED = "not shown to differ"
 
 
 def pairs_section(comparison: Comparison, pairs: Mapping[str, str]) -> list[str]:
-    """Return the paragraphs on ``pairs`` (setting -> the one it is compared with): a verdict, and a sentence each; none without pairs."""
+    """Return the paragraphs on ``pairs`` (first -> second): a verdict, and a sentence each."""
     items = chosen(comparison, pairs)
     if not items:
         return []
     parts = []
     for word, found in _judged(comparison.decisive, items):
         between = "from" if word == UNDECIDED else "than"
-        parts.append(f"{word}: {', '.join(f'{_apart(item.first)} {between} {_apart(item.second)}' for item in found)}")
+        parts.append(
+            f"{word}: {', '.join(f'{_apart(item.first)} {between} {_apart(item.second)}' for item in found)}"
+        )
     text = f"In {comparison.main.upper()} {'; '.join(parts)}."
     return ["### In pairs", text, "\n".join(f"- {cell(sentence(item))}" for item in items)]
 
@@ -38,15 +41,19 @@ def _apart(name: str) -> str:
 
 
 def chosen(comparison: Comparison, pairs: Mapping[str, str]) -> list[Difference]:
-    """Return the differences of the pairs whose settings are both there, the first minus the second; these are one family."""
+    """Return the first minus the second of the pairs whose settings are both there, as one family."""
     metric = comparison.decisive
     names = metric.panel.names
-    couples = [(names.index(first), names.index(second)) for first, second in pairs.items() if first in names and second in names]
+    couples = [
+        (names.index(first), names.index(second))
+        for first, second in pairs.items()
+        if first in names and second in names
+    ]
     return differences_of(metric.panel, metric.variances, couples)
 
 
 def methods_section(comparison: Comparison, homes: Sequence[Path]) -> list[str]:
-    """Return the paragraphs on the best setting beside the methods in ``homes``, image by image; none where there are no methods.
+    """Return the paragraphs on the best setting beside the methods in ``homes``.
 
     Where another metric than SAD decides, a sentence says what SAD says: it looks at the unknown zone alone.
     """
@@ -54,7 +61,8 @@ def methods_section(comparison: Comparison, homes: Sequence[Path]) -> list[str]:
     items = beside(comparison, runs, comparison.main)
     if not items:
         return []
-    text = f"The best setting by this table, {items[0].first}, is in {_judged_of_one(comparison.decisive, items)}."
+    judged = _judged_of_one(comparison.decisive, items)
+    text = f"The best setting by this table, {items[0].first}, is in {judged}."
     lines = [f"- {cell(sentence(item))}" for item in items]
     if comparison.main != "sad" and "sad" in comparison.metrics:
         text += f" It is in {_judged_of_one(comparison.metrics['sad'], beside(comparison, runs, 'sad'))}."
@@ -62,7 +70,7 @@ def methods_section(comparison: Comparison, homes: Sequence[Path]) -> list[str]:
 
 
 def beside(comparison: Comparison, methods: Sequence[Run], metric: str) -> list[Difference]:
-    """Return the best setting's differences from each method in ``metric``; a method has no seeds, the setting has those of its runs."""
+    """Return the best setting's differences from each method, which has no seeds, as one family."""
     panel = comparison.metrics[metric].panel
     images = panel.settings[0].runs[0].images["image"]
     known = [run for run in methods if metric in run.metrics and run.images["image"].equals(images)]
@@ -76,14 +84,17 @@ def beside(comparison: Comparison, methods: Sequence[Run], metric: str) -> list[
 
 
 def learned_nothing(comparison: Comparison) -> list[str]:
-    """Return sentences on settings that are no better than the trivial matte, and on those whose seeds all end in the same mattes."""
+    """Name settings that are no better than the trivial matte, and those whose seeds end alike."""
     panel, lines = comparison.decisive.panel, []
     trivial = trivial_scores(comparison).get(panel.metric)
     scores = comparison.decisive.scores
     if trivial is not None:
         behind = [score.setting for score in scores if panel.sign * (score.estimate.mean - trivial) >= 0]
         if behind:
-            lines.append(f"On average no better than the trivial matte ({number(trivial)}): {listing(behind, len(behind))}.")
+            lines.append(
+                f"On average no better than the trivial matte ({number(trivial)}): "
+                f"{listing(behind, len(behind))}."
+            )
     same = [
         setting.name
         for setting, rows in zip(panel.settings, panel.scores, strict=True)
@@ -91,13 +102,14 @@ def learned_nothing(comparison: Comparison) -> list[str]:
     ]
     if same:
         lines.append(
-            f"All seeds end in the same scores, picture by picture, so nothing of what they saw is left: {listing(same, len(same))}."
+            "All seeds end in the same scores, picture by picture, so nothing of what they saw is left: "
+            f"{listing(same, len(same))}."
         )
     return lines
 
 
 def remarks(notes: Mapping[str, Mapping[str, str]]) -> str:
-    """Return what the methods had to say of pictures, from method -> picture -> remark, with how often; empty where nothing was said."""
+    """Return what the methods remarked of pictures, from method -> picture -> remark, with how often."""
     said = [
         f"{method}: {remark} ({count} {'picture' if count == 1 else 'pictures'})"
         for method, found in notes.items()
@@ -116,13 +128,18 @@ def _judged_of_one(metric: Metric, items: Sequence[Difference]) -> str:
 
 
 def _judged(metric: Metric, items: Sequence[Difference]) -> list[tuple[str, list[Difference]]]:
-    """Return what is better, what is worse, and what can't be told, each with its items, in words with the strength of the evidence."""
+    """Return the better, the worse and the open items, each in words with the strength of the evidence."""
     groups: dict[str, list[Difference]] = {"better": [], "worse": [], UNDECIDED: []}
     for item in items:
         better = metric.panel.sign * item.estimate.mean < 0
         groups[UNDECIDED if not item.distinguishable else "better" if better else "worse"].append(item)
     return [
-        (word if word == UNDECIDED else f"{word} ({evidence(max(item.p_adjusted for item in found))} evidence)", found)
+        (
+            word
+            if word == UNDECIDED
+            else f"{word} ({evidence(max(item.p_adjusted for item in found))} evidence)",
+            found,
+        )
         for word, found in groups.items()
         if found
     ]
