@@ -16,7 +16,7 @@ FOREGROUNDS = (32, 100, 200)
 
 
 def main(argv: list[str]) -> int:
-    """Print designs with what they detect; return 1 where none of the table detects what is wanted."""
+    """Print designs with what they detect, and the seeds that the wanted difference takes."""
     options = parser().parse_args(argv)
     if options.settings is not None and options.settings < 2:
         raise InputError(f"--settings {options.settings}: a comparison needs at least 2")
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
                 else f"more than {planning.MOST_SEEDS} seeds: take more foregrounds"
             )
             print(f"{options.detect:g} % on {count} test foregrounds: {words}")
-    return 0 if any(least.values()) else 1
+    return 0
 
 
 def parser() -> argparse.ArgumentParser:

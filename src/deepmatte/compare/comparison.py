@@ -92,8 +92,8 @@ def compare(
 
     ``metric`` is the primary one. ``baseline`` names a setting that the others are compared with, instead of
     every one with every other. ``screening`` controls the false discovery rate instead of the chance of any
-    false positive; ``equal_within`` is the margin of equality in per cent. InputError where no run is finished or the metric
-    or baseline is unknown; a single setting gives scores without differences.
+    false positive; ``equal_within`` is the margin of equality in per cent. InputError where no run is finished
+    or the metric or baseline is unknown; a single setting gives scores without differences.
     """
     records = read_records(paths)
     if not records.runs:

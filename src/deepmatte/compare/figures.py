@@ -39,8 +39,8 @@ from deepmatte.compare.where import Breakdown
 WORDS = {
     "scores": (
         "Scores",
-        "Mean with 95 % interval for new seeds and foregrounds; small dots are seeds. How difficult the foregrounds are widens all intervals "
-        "alike and cancels in differences, so intervals may overlap although a difference is clear: the figure of differences decides.",
+        "Mean with 95 % interval for new seeds and foregrounds; small dots are seeds. How difficult the foregrounds "
+        "are widens all intervals alike and cancels in differences, so the figure of differences decides.",
     ),
     "differences": (
         "Differences",
