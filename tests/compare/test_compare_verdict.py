@@ -239,3 +239,9 @@ def test_bad_requests_name_the_valid_ones(sweep: Sweep, tmp_path: Path) -> None:
     write_run(tmp_path / "x" / "failed", [], 0, None, {"status": "failed", "error": "NaN"})
     with pytest.raises(InputError, match=r"no finished run among 1: .*failed: NaN"):
         main([str(tmp_path / "x")])
+
+
+def test_a_design_that_detects_nothing_says_so(sweep: Sweep) -> None:
+    comparison = compare([sweep({"alpha": 0.1, "dice": 0.1}, seeds=2, noise=3)])
+    assert comparison.decisive.differences[0].detectable > 100
+    assert "detects only differences that exceed the score itself" in lines(decide(comparison))

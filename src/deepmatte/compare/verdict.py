@@ -243,6 +243,9 @@ def missing(comparison: Comparison) -> list[str]:
         parts.append(
             f"only {foregrounds} foreground{'s' * (foregrounds > 1)} in the test set, so others may differ"
         )
+    differences = comparison.decisive.differences
+    if differences and differences[0].detectable > 100:
+        parts.append("this design detects only differences that exceed the score itself; it needs more seeds")
     if count:
         parts.append(
             f"{count} of {count + len(comparison.runs)} runs left out (failed, unfinished or damaged)"
