@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from simulated_sweeps import Design, compare_with_first, parts_of, rates, simulate
 
+from deepmatte.compare.inference import against, infer
 from deepmatte.compare.planning import (
     Components,
     components_of,
@@ -21,6 +22,7 @@ from deepmatte.compare.planning import (
     recorded,
     seeds_for,
 )
+from deepmatte.compare.variance import variances
 
 QUICK, MANY = 250, 1200
 
@@ -209,3 +211,25 @@ def test_components_of_a_large_sweep_are_those_it_was_made_of() -> None:
     assert found.setting_by_foreground == pytest.approx(made.setting_by_foreground, rel=0.1)
     assert found.cell == pytest.approx(made.cell, rel=0.05)
     assert found.common == pytest.approx(made.common, rel=0.5), "twelve seeds tell little of it"
+
+
+SOME = [
+    pytest.param([(0, 1, 2)] * 7 + [(0, 1), (1, 2), (0, 2)], id="three runs are missing"),
+    pytest.param([(0, 1)] + [(0, 1, 2)] * 9, id="a run of the baseline is missing"),
+    pytest.param([(0, 1, 2)] * 3 + [(3, 4, 5)] * 3, id="two sweeps of other seeds"),
+    pytest.param([(0, 1, 2)] * 8 + [(0,)] * 2, id="two settings of one seed"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", SOME)
+def test_seeds_that_are_missing_or_others_keep_the_error_rate(seeds: list[tuple[int, ...]]) -> None:
+    design, count = Design(6, len(seeds)), MANY // 2
+    rng, weights, found = np.random.default_rng(9), np.full(32, 1 / 32), 0
+    for _ in range(count):
+        cells = simulate(rng, design)
+        tables = [table[list(rows)] for table, rows in zip(cells, seeds, strict=True)]
+        parts = variances(tables, seeds, weights)
+        found += infer(parts, against(len(seeds), 0), draws=1000).adjusted.min() < 0.05
+    print(f"\n{found / count:.3f}")
+    assert found / count <= above(0.05, count)

@@ -92,7 +92,7 @@ def compare(
 
     ``metric`` is the primary one. ``baseline`` names a setting that the others are compared with, instead of
     every one with every other. ``screening`` controls the false discovery rate instead of the chance of any
-    false positive; ``equal_within`` is the margin of equality in per cent. InputError where no run is finished
+    false positive; ``equal_within`` is the margin of equality in per cent. InputError where no run finished
     or the metric or baseline is unknown; a single setting gives scores without differences.
     """
     records = read_records(paths)
@@ -150,75 +150,59 @@ def differences_of(
     effects = effect_sizes(trained, matrix, result.low, result.high)
     rows = np.stack([panel.scores[a].mean(axis=0) - panel.scores[b].mean(axis=0) for a, b in couples])
     checks = wilcoxon(np.stack([panel.by_foreground(row) for row in rows]))
+    family = _Family(parts, result, fixed, bool(known.all()), rows, checks, effects)
     visible = _detectable(panel, parts, len(couples))
-    return [
-        _difference(
-            panel,
-            parts,
-            couple,
-            result,
-            fixed,
-            number,
-            bool(known.all()),
-            rows[number],
-            float(checks[number]),
-            effects[number],
-            visible,
-        )
-        for number, couple in enumerate(couples)
-    ]
+    return [_difference(panel, family, number, couple, visible) for number, couple in enumerate(couples)]
+
+
+@dataclass(frozen=True)
+class _Family:
+    """What was computed of all comparisons of a family, a row each."""
+
+    parts: Variances
+    result: Result
+    fixed: Result
+    generalises: bool
+    rows: Floats
+    checks: Floats
+    effects: Floats
 
 
 def _difference(
-    panel: Panel,
-    parts: Variances,
-    couple: tuple[int, int],
-    result: Result,
-    fixed: Result,
-    number: int,
-    generalises: bool,
-    row: Floats,
-    check: float,
-    effect: Floats,
-    visible: float,
+    panel: Panel, family: _Family, number: int, couple: tuple[int, int], visible: float
 ) -> Difference:
-    """Return one difference from the row ``number`` of both results."""
+    """Return the comparison in row ``number`` of a family."""
     a, b = couple
+    parts, result, fixed = family.parts, family.result, family.fixed
     base = float(parts.means[b])
+    share = 100 / abs(base) if base else math.nan
     mean = float(parts.means[a] - parts.means[b])
-    low, high = (_on_scale(parts, base, float(bound[number])) for bound in (result.low, result.high))
-    width = float(result.inner[number])
-    inner = max(abs(_on_scale(parts, base, float(result.values[number]) + sign * width)) for sign in (-1, 1))
-    percents = [100 * value / base if base else math.nan for value in (mean, low, high, inner)]
-    bottom, top = (_on_scale(parts, base, float(bound[number])) for bound in (fixed.low, fixed.high))
-    share = 100 / base if base else math.nan
-    statement = Statement(share * bottom, share * top, float(fixed.adjusted[number]))
-    wins = panel.sign * row
-    first, second = panel.settings[a], panel.settings[b]
-    p, adjusted = (
-        (float(result.p[number]), float(result.adjusted[number])) if generalises else (math.nan, math.nan)
+    low, high, bottom, top = (
+        _on_scale(parts, base, float(bound[number]))
+        for bound in (result.low, result.high, fixed.low, fixed.high)
     )
+    value, width = float(result.values[number]), float(result.inner[number])
+    inner = max(abs(_on_scale(parts, base, value + sign * width)) for sign in (-1, 1))
+    error = float(result.errors[number]) * (base if parts.relative else 1)
+    p, adjusted = float(result.p[number]), float(result.adjusted[number])
+    if not family.generalises:
+        p = adjusted = math.nan
+    wins = panel.sign * family.rows[number]
+    d, d_low, d_high = family.effects[number].tolist()
+    first, second = panel.settings[a], panel.settings[b]
     return Difference(
         first=first.name,
         second=second.name,
-        estimate=Estimate(
-            mean,
-            float(result.errors[number]) * (base if parts.relative else 1),
-            float(result.df[number]),
-            low,
-            high,
-            p,
-            generalises,
-        ),
-        percent=percents[0],
-        percent_low=percents[1],
-        percent_high=percents[2],
+        estimate=Estimate(mean, error, float(result.df[number]), low, high, p, family.generalises),
+        percent=share * mean,
+        percent_low=share * low,
+        percent_high=share * high,
         p_adjusted=adjusted,
-        on_test_set=statement,
-        equal_within=abs(percents[3]) if generalises else math.inf,
-        p_wilcoxon=check,
+        on_test_set=Statement(share * bottom, share * top, float(fixed.adjusted[number])),
+        equal_within=abs(share * inner) if family.generalises else math.inf,
+        p_wilcoxon=float(family.checks[number]),
         wins=float(np.mean((wins < 0) + 0.5 * (wins == 0))),
-        effect=(float(effect[0]), float(effect[1]), float(effect[2])),
+        effect=(d, d_low, d_high),
         detectable=visible,
         pairs_of_seeds=len(set(first.seeds) & set(second.seeds)),
     )
