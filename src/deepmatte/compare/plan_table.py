@@ -12,7 +12,6 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from deepmatte.compare.comparison import compare
-from deepmatte.compare.pareto import mean_cost
 from deepmatte.compare.planning import Components, Option, components_of
 from deepmatte.errors import InputError
 
@@ -36,7 +35,7 @@ def read_pilot(path: Path, metric: str) -> Pilot:
             f"{path}: its variances between seeds are unknown; give a pilot of 2 settings x 2 seeds or more"
         )
     trained = [setting for setting in comparison.settings if not setting.deterministic]
-    minutes = float(np.mean([mean_cost(setting, "seconds") for setting in trained])) / 60
+    minutes = float(np.mean([setting.mean_cost("seconds") for setting in trained])) / 60
     return Pilot(found, len(trained), comparison.decisive.panel.num_foregrounds, minutes)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from deepmatte.compare.comparison import Comparison, Metric
 from deepmatte.compare.difference import Difference
 from deepmatte.compare.inference import LEVEL
-from deepmatte.compare.pareto import mean_cost
 from deepmatte.compare.planning import components_of, foregrounds_for, seeds_for
 from deepmatte.compare.words import OPEN, distance, evidence, listing, listing_percent, p_words, percent
 
@@ -196,7 +195,7 @@ def needed(comparison: Comparison, sides: Sides) -> list[str]:
 
 def cost(comparison: Comparison, seeds: int) -> str:
     """Say what training all settings with so many seeds takes, if the runs say what one takes."""
-    seconds = [mean_cost(setting, "seconds") for setting in comparison.settings if not setting.deterministic]
+    seconds = [setting.mean_cost("seconds") for setting in comparison.settings if not setting.deterministic]
     total = seeds * sum(seconds) / 60
     return f" ({max(total, 1):.0f} minutes of training in all)" if math.isfinite(total) and total > 0 else ""
 
