@@ -46,7 +46,7 @@ def test_effects_of_a_full_grid_are_those_of_least_squares(tmp_path: Path) -> No
     assert [item.estimate.mean for item in found] == pytest.approx([fit.params[key] for key in ("dice", "laplacian", "dice:laplacian")])
     dice, laplacian, both = found
     assert dice.estimate.mean == pytest.approx(-2 + 1.5, abs=0.4)
-    assert laplacian.p_holm < 0.01
+    assert laplacian.p_adjusted < 0.01
     assert both.estimate.low < 3 < both.estimate.high
     assert both.name == "loss.dice.weight: 0 to 1, at loss.laplacian.weight 1 against 0"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -47,13 +49,12 @@ def test_pairs_are_told_in_the_order_in_which_they_were_asked_for(tmp_path: Path
     assert list(found) == [("a", "b"), ("b", "a"), ("c", "b")]
     assert found["a", "b"].estimate.mean == pytest.approx(2)
     assert found["b", "a"].estimate.mean == pytest.approx(-2)
-    assert (found["b", "a"].estimate.low, found["b", "a"].estimate.high) == pytest.approx(
-        (-found["a", "b"].estimate.high, -found["a", "b"].estimate.low)
-    )
+    one, other = found["a", "b"], found["b", "a"]
+    assert (1 + one.percent_low / 100) * (1 + other.percent_high / 100) == pytest.approx(1, rel=1e-3), "the ratio turned round"
     assert (found["a", "b"].wins, found["b", "a"].wins, found["c", "b"].wins) == (0, 1, 0.5)
     text = "\n".join(pairs_section(comparison, {"a": "b", "c": "b"}))
-    assert "In SAD worse (very sure): a than b; not distinguishable: c and b." in text
-    assert "- a minus b: +2," in text
+    assert re.search(r"In SAD worse \((very )?strong evidence\): a than b; not shown to differ: c from b\.", text)
+    assert "- a minus b: +2 (+27 %, 95 % interval +" in text
     assert pairs_section(comparison, {}) == pairs_section(comparison, {"x": "y"}) == []
 
 
@@ -64,21 +65,23 @@ def test_the_correction_is_over_the_chosen_pairs_alone(tmp_path: Path) -> None:
             record(tmp_path / f"{loss}{seed}", 9 + rng.normal(), overrides=(f"loss={loss}",), seed=seed)
     comparison = compare([tmp_path])
     (one,) = chosen(comparison, {"a": "b"})
-    assert one.p_holm == one.estimate.p
+    assert one.p_adjusted == pytest.approx(one.estimate.p)
     two = chosen(comparison, {"a": "b", "c": "d"})
-    assert min(item.p_holm for item in two) == pytest.approx(min(1, 2 * min(item.estimate.p for item in two)))
+    smallest = min(two, key=lambda item: item.estimate.p)
+    assert smallest.estimate.p < smallest.p_adjusted <= min(1, 2.1 * smallest.estimate.p)
 
 
 def test_against_a_method_the_seeds_are_the_sample(tmp_path: Path) -> None:
-    """The differences are alike in all pictures, so Student's test of the seeds' means is the oracle; one setting has no prior."""
+    """The scores of a seed differ from those of another by the same in all pictures, so Student's test of the seeds is the oracle."""
     comparison = sweep(tmp_path / "runs", dice=7.0)
     (item,) = beside(comparison, [method(tmp_path / "kmeans", 7.5)], "sad")
-    means = np.array(SEEDS) - 0.5
-    oracle = stats.ttest_1samp(means, 0)
+    mean = 7.25 + np.mean(SEEDS)
+    ratio, error = mean / 7.75, np.std(SEEDS, ddof=1) / math.sqrt(3) / mean
     assert item.second == "kmeans"
-    assert item.estimate.mean == pytest.approx(means.mean())
-    assert item.estimate.p == pytest.approx(oracle.pvalue)
-    assert (item.estimate.low, item.estimate.high) == pytest.approx(tuple(oracle.confidence_interval()))
+    assert item.estimate.mean == pytest.approx(mean - 7.75)
+    assert item.on_test_set.p_adjusted == pytest.approx(2 * stats.t.sf(abs(math.log(ratio)) / error, 2))
+    bounds = 100 * np.expm1(stats.t.interval(0.95, 2, math.log(ratio), error))
+    assert (item.on_test_set.low, item.on_test_set.high) == pytest.approx(tuple(bounds))
     assert item.wins == 1
 
 
@@ -88,8 +91,8 @@ def test_the_best_setting_is_judged_beside_each_method(tmp_path: Path) -> None:
     text = "\n".join(methods_section(comparison, homes))
     assert "The best setting by this table, dice, is in SAD better (" in text
     assert ") than bad; worse (" in text
-    assert ") than good; not distinguishable from alike." in text
-    assert "- dice minus good: +6.133," in text
+    assert ") than good; not shown to differ from alike." in text
+    assert "- dice minus good: +6.133 (+" in text
     assert methods_section(comparison, []) == []
     # In the records mIoU is the same number as SAD, but the larger one is the better.
     text = "\n".join(methods_section(compare([tmp_path / "runs"], "miou"), homes))

@@ -20,7 +20,9 @@ def main(argv: list[str]) -> int:
     from deepmatte.compare.sources import local_paths
     from deepmatte.compare.table import print_comparison
 
-    comparison = compare(local_paths(options.runs), options.metric, options.baseline)
+    comparison = compare(
+        local_paths(options.runs), options.metric, options.baseline, screening=options.screening, equal_within=options.equal_within
+    )
     if options.json:
         print(json.dumps(as_record(comparison), indent=2, allow_nan=False))
     else:
@@ -38,13 +40,29 @@ def main(argv: list[str]) -> int:
     return 0 if len(comparison.settings) > 1 else 1
 
 
+def percentage(text: str) -> float:
+    """Return a percentage above 0, written with or without its sign.
+
+    >>> percentage("5%"), percentage("2.5")
+    (5.0, 2.5)
+    """
+    value = float(text.strip().removesuffix("%"))
+    if not 0 < value < 1000:
+        raise argparse.ArgumentTypeError(f"{text} is no percentage above 0")
+    return value
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the verb's options."""
     result = argparse.ArgumentParser(prog="deepmatte compare", description="Compare the finished runs of a sweep.")
     runs = "run directories, the sweep directory that holds them, or wandb:ENTITY/PROJECT/GROUP"
     result.add_argument("runs", nargs="+", metavar="RUN", help=runs)
-    result.add_argument("--metric", default="sad", help="the metric that decides (default: sad)")
+    result.add_argument("--metric", default="sad", help="the primary metric, which alone decides (default: sad)")
     result.add_argument("--baseline", metavar="SETTING", help="compare every setting with this one instead of every pair")
+    screening = "let one in twenty finds be chance (false discovery rate) instead of one family in twenty: to sift many settings"
+    result.add_argument("--screening", action="store_true", help=screening)
+    margin = "settings that differ by less count as equal (default: 3)"
+    result.add_argument("--equal-within", type=percentage, default=3.0, metavar="PERCENT", help=margin)
     result.add_argument("--out", type=Path, metavar="DIR", help="write one HTML page, Markdown, CSV, JSON and PNG there")
     result.add_argument("--wandb", metavar="PROJECT", help="log what --out writes to a summary run of this W&B project")
     result.add_argument("--json", action="store_true", help="print everything as JSON, for programs")

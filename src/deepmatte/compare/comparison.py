@@ -1,4 +1,4 @@
-"""One metric of a sweep compared: every setting's mean, every pair's difference, each with its uncertainty."""
+"""One metric of a sweep compared: every mean and every difference, each with its uncertainty."""
 
 from __future__ import annotations
 
@@ -8,62 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy import special
 
-from deepmatte.compare import resampling
-from deepmatte.compare.moderation import ALONE, Prior, typical
-from deepmatte.compare.panel import Floats, Panel, make_panel, paired_rows, pairs, shared_metrics
-from deepmatte.compare.power import smallest_visible
+from deepmatte.compare.best import chance_to_be_best, effect_sizes
+from deepmatte.compare.difference import Difference, Estimate, Score, Statement
+from deepmatte.compare.inference import LEVEL, Result, contrast_errors, difference_matrix, infer
+from deepmatte.compare.panel import Floats, Panel, make_panel, pairs, shared_metrics, wilcoxon
+from deepmatte.compare.planning import components_of, detectable
 from deepmatte.compare.records import LeftOut, Run, read_records
 from deepmatte.compare.settings import Setting, group_settings
-from deepmatte.compare.statistics import LEVEL, Estimate, Spread, estimate, holm, spread, wilcoxon
+from deepmatte.compare.variance import Variances, variances
 from deepmatte.errors import InputError
 
 
 @dataclass(frozen=True)
-class Score:
-    """A setting's mean of one metric; ``sd`` is between seeds (NaN with one), ``chance`` that of being the best."""
-
-    setting: str
-    rank: int
-    estimate: Estimate
-    sd: float
-    seeds: int
-    chance: float
-
-
-@dataclass(frozen=True)
-class Difference:
-    """``first`` minus ``second`` on the same images; ``p_holm`` is corrected over the metric's comparisons.
-
-    ``wins`` is the share of images on which ``first`` is better (ties count half), ``effect`` Cohen's d over foregrounds with its
-    interval (only for pairs with the best setting or the baseline, else NaN), ``visible`` the smallest difference that the
-    design could have seen.
-    """
-
-    first: str
-    second: str
-    estimate: Estimate
-    percent: float
-    p_holm: float
-    p_wilcoxon: float
-    wins: float
-    effect: tuple[float, float, float]
-    visible: float
-    pairs_of_seeds: int
-
-    @property
-    def distinguishable(self) -> bool:
-        """Whether the corrected test rejects equality; never with one seed."""
-        return self.p_holm < LEVEL
-
-
-@dataclass(frozen=True)
 class Metric:
-    """The comparison of one metric; ``scores`` stand in the order of rank."""
+    """The comparison of one metric; ``scores`` are in the order of rank."""
 
     panel: Panel
+    variances: Variances
     scores: list[Score]
     differences: list[Difference]
+    screening: bool = False
 
     @property
     def name(self) -> str:
@@ -81,17 +47,22 @@ class Metric:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that was found out; ``metrics`` maps names to comparisons, ``main`` is the one that decides."""
+    """Everything that was found out; ``main`` is the primary metric, which alone decides.
+
+    ``equal_within`` is the margin in per cent within which settings count as equal.
+    """
 
     main: str
     settings: list[Setting]
     metrics: dict[str, Metric]
     left_out: list[LeftOut]
     baseline: str | None
+    screening: bool = False
+    equal_within: float = 3.0
 
     @property
     def decisive(self) -> Metric:
-        """The comparison of the main metric."""
+        """The comparison of the primary metric."""
         return self.metrics[self.main]
 
     def setting(self, name: str) -> Setting:
@@ -105,20 +76,31 @@ class Comparison:
 
     @property
     def fewest_seeds(self) -> int:
-        """The smallest number of seeds that a setting has."""
-        return min(len(setting.runs) for setting in self.settings)
+        """The smallest number of seeds of a setting that is trained; 0 where none is."""
+        return min((len(setting.runs) for setting in self.settings if not setting.deterministic), default=0)
 
 
-def compare(paths: Sequence[Path | str], metric: str = "sad", baseline: str | None = None) -> Comparison:
-    """Read run or sweep directories and compare all metrics that the runs share; ``metric`` is the one that decides.
+def compare(
+    paths: Sequence[Path | str],
+    metric: str = "sad",
+    baseline: str | None = None,
+    *,
+    screening: bool = False,
+    equal_within: float = 3.0,
+) -> Comparison:
+    """Read run or sweep directories and compare all metrics that the runs share.
 
-    ``baseline`` names a setting that the others are compared with, instead of every one with every other. InputError where
-    no run is finished or the metric or baseline is unknown; a single setting gives scores without differences.
+    ``metric`` is the primary one. ``baseline`` names a setting that the others are compared with, instead of
+    every one with every other. ``screening`` controls the false discovery rate instead of the chance of any
+    false positive; ``equal_within`` is the margin of equality in per cent. InputError where no run finished
+    or the metric or baseline is unknown; a single setting gives scores without differences.
     """
     records = read_records(paths)
     if not records.runs:
         counts = ", ".join(f"{item.path} ({item.status}: {item.reason})" for item in records.left_out[:3])
-        raise InputError(f"no finished run among {len(records.left_out)}: {counts}; finish or repeat them first")
+        raise InputError(
+            f"no finished run among {len(records.left_out)}: {counts}; finish or repeat them first"
+        )
     settings = group_settings(records.runs)
     names = [setting.name for setting in settings]
     if baseline is not None and baseline not in names:
@@ -127,70 +109,135 @@ def compare(paths: Sequence[Path | str], metric: str = "sad", baseline: str | No
     if metric not in known:
         raise InputError(f"--metric {metric}: not in every per_image.csv; give one of {', '.join(known)}")
     index = None if baseline is None else names.index(baseline)
-    metrics = {name: compare_metric(make_panel(settings, name), index) for name in known}
-    return Comparison(metric, settings, metrics, records.left_out, baseline)
+    metrics = {name: compare_metric(make_panel(settings, name), index, screening=screening) for name in known}
+    return Comparison(metric, settings, metrics, records.left_out, baseline, screening, equal_within)
 
 
-def compare_metric(panel: Panel, baseline: int | None = None) -> Metric:
-    """Compare all settings in one metric; differences stand in the order of rank, the better setting first (a baseline second)."""
+def compare_metric(panel: Panel, baseline: int | None = None, *, screening: bool = False) -> Metric:
+    """Compare every pair of settings, the worse minus the better, or every setting minus the baseline."""
+    parts = variances_of(panel)
+    scores = rank_settings(panel, parts)
+    order = [panel.names.index(score.setting) for score in scores]
+    if baseline is None:
+        couples = [(order[worse], order[better]) for better, worse in pairs(len(order))]
+    else:
+        couples = [(number, baseline) for number in order if number != baseline]
+    return Metric(panel, parts, scores, differences_of(panel, parts, couples, screening=screening), screening)
+
+
+def variances_of(panel: Panel) -> Variances:
+    """Return where the variance of a panel comes from."""
     cells = [panel.cells(number) for number in range(len(panel.settings))]
-    alone = [spread(table, panel.weights) for table in cells]
-    scores = rank_settings(panel, cells, alone)
-    names = [setting.name for setting in panel.settings]
-    reference = names.index(scores[0].setting) if baseline is None else baseline
-    order = [names.index(score.setting) for score in scores]
-    couples = [(order[a], order[b]) for a, b in pairs(len(order), None if baseline is None else order.index(baseline))]
-    rows = [paired_rows(panel.settings[a].seeds, panel.settings[b].seeds) for a, b in couples]
-    tables = [cells[a][left] - cells[b][right] for (a, b), (left, right) in zip(couples, rows, strict=True)]
-    spreads = [spread(table, panel.weights) for table in tables]
-    spare = [part.seeds - 1 for part in alone]
-    prior = prior_of(spreads, alone, sum(spare) - max(spare))  # one setting's worth goes into what all have in common
-    estimates = [estimate(part, prior) for part in spreads]
-    corrected = holm([item.p for item in estimates])
-    tests = sum(not math.isnan(item.p) for item in estimates)
-    checks = wilcoxon(np.array([table.mean(axis=0) for table in tables])) if tables else []
-    differences = []
-    for number, (a, b) in enumerate(couples):
-        left, right = rows[number]
-        result = estimates[number]
-        difference = panel.sign * (panel.scores[a][left].mean(axis=0) - panel.scores[b][right].mean(axis=0))
-        base = float(panel.scores[b][right].mean())
-        differences.append(
-            Difference(
-                first=names[a],
-                second=names[b],
-                estimate=result,
-                percent=100 * result.mean / base if base else math.nan,
-                p_holm=corrected[number],
-                p_wilcoxon=float(checks[number]),
-                wins=float(np.mean((difference < 0) + 0.5 * (difference == 0))),
-                effect=resampling.effect_size(tables[number], panel.weights, LEVEL) if reference in (a, b) else (math.nan,) * 3,
-                visible=smallest_visible(spreads[number], prior, tests),
-                pairs_of_seeds=len(left),
-            )
-        )
-    return Metric(panel, scores, differences)
+    return variances(
+        cells,
+        [item.seeds for item in panel.settings],
+        panel.weights,
+        [item.deterministic for item in panel.settings],
+    )
 
 
-def prior_of(spreads: Sequence[Spread], settings: Sequence[Spread], most: int) -> Prior:
-    """Return what the sweep says of the variance between seeds of such ``spreads`` (means or differences) of its ``settings``."""
-    repeated = [part for part in settings if part.seeds > 1]
-    share, df = typical([part.between_seeds * part.seeds for part in repeated], [part.seeds - 1 for part in repeated])
-    known = [part.between_seeds * part.seeds for part in spreads if part.seeds > 1]
-    return Prior(share * float(np.mean(known)), df, most) if known else ALONE
+def differences_of(
+    panel: Panel, parts: Variances, couples: list[tuple[int, int]], *, screening: bool = False
+) -> list[Difference]:
+    """Return the first minus the second of each of the ``couples`` of settings; they are one family."""
+    if not couples:
+        return []
+    matrix = difference_matrix(len(panel.settings), couples)
+    known = ~np.isnan(contrast_errors(parts, matrix, fixed_foregrounds=True).variance)
+    trained = parts if known.all() else parts.as_trained()
+    result = infer(trained, matrix, screening=screening)
+    fixed = infer(parts, matrix, fixed_foregrounds=True, screening=screening)
+    effects = effect_sizes(trained, matrix, result.low, result.high)
+    rows = np.stack([panel.scores[a].mean(axis=0) - panel.scores[b].mean(axis=0) for a, b in couples])
+    checks = wilcoxon(np.stack([panel.by_foreground(row) for row in rows]))
+    family = _Family(parts, result, fixed, bool(known.all()), rows, checks, effects)
+    visible = _detectable(panel, parts, len(couples))
+    return [_difference(panel, family, number, couple, visible) for number, couple in enumerate(couples)]
 
 
-def rank_settings(panel: Panel, cells: Sequence[Floats], spreads: Sequence[Spread]) -> list[Score]:
+@dataclass(frozen=True)
+class _Family:
+    """What was computed of all comparisons of a family, a row each."""
+
+    parts: Variances
+    result: Result
+    fixed: Result
+    generalises: bool
+    rows: Floats
+    checks: Floats
+    effects: Floats
+
+
+def _difference(
+    panel: Panel, family: _Family, number: int, couple: tuple[int, int], visible: float
+) -> Difference:
+    """Return the comparison in row ``number`` of a family."""
+    a, b = couple
+    parts, result, fixed = family.parts, family.result, family.fixed
+    base = float(parts.means[b])
+    share = 100 / abs(base) if base else math.nan
+    mean = float(parts.means[a] - parts.means[b])
+    low, high, bottom, top = (
+        _on_scale(parts, base, float(bound[number]))
+        for bound in (result.low, result.high, fixed.low, fixed.high)
+    )
+    value, width = float(result.values[number]), float(result.inner[number])
+    inner = max(abs(_on_scale(parts, base, value + sign * width)) for sign in (-1, 1))
+    error = float(result.errors[number]) * (base if parts.relative else 1)
+    p, adjusted = float(result.p[number]), float(result.adjusted[number])
+    if not family.generalises:
+        p = adjusted = math.nan
+    wins = panel.sign * family.rows[number]
+    d, d_low, d_high = family.effects[number].tolist()
+    first, second = panel.settings[a], panel.settings[b]
+    return Difference(
+        first=first.name,
+        second=second.name,
+        estimate=Estimate(mean, error, float(result.df[number]), low, high, p, family.generalises),
+        percent=share * mean,
+        percent_low=share * low,
+        percent_high=share * high,
+        p_adjusted=adjusted,
+        on_test_set=Statement(share * bottom, share * top, float(fixed.adjusted[number])),
+        equal_within=abs(share * inner) if family.generalises else math.inf,
+        p_wilcoxon=float(family.checks[number]),
+        wins=float(np.mean((wins < 0) + 0.5 * (wins == 0))),
+        effect=(d, d_low, d_high),
+        detectable=visible,
+        pairs_of_seeds=len(set(first.seeds) & set(second.seeds)),
+    )
+
+
+def _on_scale(parts: Variances, base: float, value: float) -> float:
+    """Return a contrast of `Variances.values` as a difference from ``base`` on the metric's scale."""
+    if not parts.relative:
+        return value
+    return base * math.expm1(value) if value < 500 else math.inf
+
+
+def _detectable(panel: Panel, parts: Variances, comparisons: int) -> float:
+    """Return the per cent that a repetition of this sweep finds with 80 % power; NaN if unknown."""
+    found = components_of(parts)
+    if found is None:
+        return math.nan
+    seeds = int(np.median([len(setting.runs) for setting in panel.settings if not setting.deterministic]))
+    return detectable(found, seeds, panel.num_foregrounds, len(panel.settings), comparisons)
+
+
+def rank_settings(panel: Panel, parts: Variances) -> list[Score]:
     """Return the settings from best to worst; equal means share a rank."""
-    prior = prior_of(spreads, spreads, sum(part.seeds - 1 for part in spreads))
-    draws = resampling.resample_means(cells, [setting.seeds for setting in panel.settings], panel.weights)
-    chances = resampling.chance_to_be_best(draws, panel.sign)
-    values = panel.sign * panel.means()
+    chances = chance_to_be_best(parts, panel.sign)
+    values = panel.sign * parts.means
+    generalises = not np.isnan(parts.own).any()
+    known = parts if generalises else parts.as_trained()
+    errors = contrast_errors(known, np.eye(len(values)))
     scores = [
         Score(
             setting=setting.name,
             rank=1 + int(np.sum(values < values[number])),
-            estimate=estimate(spreads[number], prior),
+            estimate=_mean(
+                known, number, float(errors.variance[number]), float(errors.df[number]), generalises
+            ),
             sd=float(panel.scores[number].mean(axis=1).std(ddof=1)) if len(setting.runs) > 1 else math.nan,
             seeds=len(setting.runs),
             chance=float(chances[number]),
@@ -198,3 +245,14 @@ def rank_settings(panel: Panel, cells: Sequence[Floats], spreads: Sequence[Sprea
         for number, setting in enumerate(panel.settings)
     ]
     return sorted(scores, key=lambda score: score.rank)
+
+
+def _mean(parts: Variances, number: int, variance: float, df: float, generalises: bool) -> Estimate:
+    """Return a setting's mean with its interval, which on a relative scale stays above 0."""
+    mean = float(parts.means[number])
+    if math.isnan(variance) or (variance == 0 and parts.foregrounds_df < 1):
+        return Estimate(mean, math.nan, df, -math.inf, math.inf, math.nan, generalises)
+    error = math.sqrt(variance)
+    half = float(special.stdtrit(df, 1 - LEVEL / 2)) * error
+    low, high = (mean + _on_scale(parts, mean, sign * half) for sign in (-1, 1))
+    return Estimate(mean, error * (mean if parts.relative else 1), df, low, high, math.nan, generalises)

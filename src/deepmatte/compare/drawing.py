@@ -19,9 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from deepmatte.compare.comparison import Comparison
+from deepmatte.compare.comparison import Comparison, Estimate
 from deepmatte.compare.settings import last_words
-from deepmatte.compare.statistics import Estimate
 
 INK = "#010203"
 """The colour of text and axes while drawing; in SVG it becomes the page's own text colour."""

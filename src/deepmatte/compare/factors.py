@@ -1,6 +1,7 @@
 """Main effects and interactions of what was swept: does Dice help, and does it still help given Laplacian?
 
-Every effect is a contrast of settings that differ in nothing but the factors in question, so an incomplete grid compares like with like.
+Every effect is a contrast of settings that differ in nothing but the factors in question, so an incomplete
+grid compares like with like.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from itertools import combinations
 
 import numpy as np
 
-from deepmatte.compare.comparison import prior_of
-from deepmatte.compare.moderation import Prior
-from deepmatte.compare.panel import Floats, Panel
-from deepmatte.compare.statistics import Estimate, estimate, holm, spread
+from deepmatte.compare.comparison import variances_of
+from deepmatte.compare.difference import Estimate
+from deepmatte.compare.inference import infer
+from deepmatte.compare.panel import Panel
+from deepmatte.compare.variance import Floats, Variances
 
 MOST_EFFECTS = 200
 """A sweep with more effects than this is described by its main effects only."""
@@ -23,11 +25,12 @@ MOST_EFFECTS = 200
 
 @dataclass(frozen=True)
 class Effect:
-    """How a score changes when ``factor`` goes from ``reference`` to ``level``, averaged over what else varies.
+    """How a score changes when ``factor`` goes from ``reference`` to ``level``, over what else varies.
 
-    With ``given`` (factor, reference, level) it is an interaction: how much that change differs between the two levels of
-    ``given``, and ``at`` are the changes at these two levels: whether Dice helps without Laplacian, and with it. ``num`` is the
-    number of matched pairs (or fours) of settings; ``p_holm`` is corrected over all effects of the sweep.
+    With ``given`` (factor, reference, level) it is an interaction: how much that change differs between the
+    two levels of ``given``, and ``at`` are the changes at these two levels: whether Dice helps without
+    Laplacian, and with it. ``num`` is the number of matched pairs (or fours) of settings; ``p_adjusted`` and
+    the interval are simultaneous over all effects of the sweep.
     """
 
     factor: str
@@ -35,7 +38,7 @@ class Effect:
     level: str
     given: tuple[str, str, str] | None
     estimate: Estimate
-    p_holm: float
+    p_adjusted: float
     num: int
     at: tuple[Estimate, Estimate] | None = None
 
@@ -43,41 +46,58 @@ class Effect:
     def name(self) -> str:
         """The effect in words."""
         text = f"{self.factor}: {self.reference} to {self.level}"
-        return text if self.given is None else f"{text}, at {self.given[0]} {self.given[2]} against {self.given[1]}"
+        return (
+            text
+            if self.given is None
+            else f"{text}, at {self.given[0]} {self.given[2]} against {self.given[1]}"
+        )
 
 
 Contrast = tuple[str, str, str, tuple[str, str, str] | None, Floats, int, tuple[Floats, Floats] | None]
-"""Factor, reference, level, given, weights of the settings, number of matches; an interaction's weights at both levels of ``given``."""
+"""Factor, reference, level, given, weights of the settings, number of matches; an interaction's weights at
+both levels of ``given``.
+"""
 
 
 def effects(panel: Panel) -> list[Effect]:
-    """Return all main effects, then all interactions of two factors; [] where fewer than two factors vary or no seed is shared."""
+    """Return all main effects, then all interactions of two factors; [] where fewer than two factors vary."""
     levels = [setting.levels for setting in panel.settings]
     factors = factor_levels(levels)
-    seeds = sorted(set.intersection(*(set(setting.seeds) for setting in panel.settings)))
-    if len(factors) < 2 or not seeds:
+    if len(factors) < 2:
         return []
     contrasts = list(main_contrasts(levels, factors))
     crossed = list(interaction_contrasts(levels, factors))
     if len(contrasts) + len(crossed) <= MOST_EFFECTS:
         contrasts += crossed
-    runs = [[setting.seeds.index(seed) for seed in seeds] for setting in panel.settings]
-    cells = np.stack([panel.cells(number)[row] for number, row in enumerate(runs)])
-    prior = prior_of_difference(cells, panel.weights)
+    if not contrasts:
+        return []
+    parts = variances_of(panel)
+    found = estimates(parts, np.stack([contrast[4] for contrast in contrasts]))
+    rows = [weights for contrast in contrasts if contrast[6] is not None for weights in contrast[6]]
+    at = iter(estimates(parts, np.stack(rows)) if rows else [])
+    return [
+        Effect(
+            *contrast[:4], result, p, contrast[5], None if contrast[6] is None else (next(at)[0], next(at)[0])
+        )
+        for contrast, (result, p) in zip(contrasts, found, strict=True)
+    ]
 
-    def estimated(weights: Floats) -> Estimate:
-        part = spread(np.tensordot(weights, cells, axes=1), panel.weights)
-        return estimate(part, prior, scale=float(np.sum(weights**2)) / 2)  # a difference, whose variance is known, has 2 / 2
 
-    estimates = [estimated(contrast[4]) for contrast in contrasts]
-    corrected = holm([item.p for item in estimates])
-    at = [None if contrast[6] is None else (estimated(contrast[6][0]), estimated(contrast[6][1])) for contrast in contrasts]
-    rows = zip(contrasts, estimates, corrected, at, strict=True)
-    return [Effect(*contrast[:4], result, p, contrast[5], both) for contrast, result, p, both in rows]
+def estimates(parts: Variances, matrix: Floats) -> list[tuple[Estimate, float]]:
+    """Return contrasts of the means with simultaneous intervals, and their adjusted p."""
+    generalises = not np.isnan(parts.own).any()
+    result = infer(parts if generalises else parts.as_trained(), matrix, absolute=True)
+    p, adjusted = (result.p, result.adjusted) if generalises else np.full((2, len(matrix)), math.nan)
+    columns = (result.values, result.errors, result.df, result.low, result.high, p)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    found = [
+        Estimate(mean, error, df, low, high, alone, generalises) for mean, error, df, low, high, alone in rows
+    ]
+    return list(zip(found, adjusted.tolist(), strict=True))
 
 
 def factor_levels(levels: Sequence[dict[str, str]]) -> dict[str, list[str]]:
-    """Return the factors that vary with their levels, numbers in their order; the first level is the reference.
+    """Return the factors that vary with their levels in order; the first level is the reference.
 
     >>> factor_levels([{"w": "1"}, {"w": "0.5"}, {"w": "0"}])
     {'w': ['0', '0.5', '1']}
@@ -107,33 +127,43 @@ def main_contrasts(levels: Sequence[dict[str, str]], factors: dict[str, list[str
                 yield factor, reference, level, None, weights, len(matched), None
 
 
-def interaction_contrasts(levels: Sequence[dict[str, str]], factors: dict[str, list[str]]) -> Iterator[Contrast]:
-    """Yield the difference of differences of every two factors at every two non-reference levels that has four matched settings."""
+def interaction_contrasts(
+    levels: Sequence[dict[str, str]], factors: dict[str, list[str]]
+) -> Iterator[Contrast]:
+    """Yield the difference of differences of every two factors at two levels that four settings match."""
     for one, two in combinations(factors, 2):
         for level in factors[one][1:]:
             for given in factors[two][1:]:
                 zero, base = factors[one][0], factors[two][0]
-                matched = matches(levels, (one, two), ((zero, base), (level, base), (zero, given), (level, given)))
+                matched = matches(
+                    levels, (one, two), ((zero, base), (level, base), (zero, given), (level, given))
+                )
                 if matched:
                     without, with_it = np.zeros((2, len(levels)))
                     for group in matched:
                         without[list(group[:2])] += np.array([-1, 1]) / len(matched)
                         with_it[list(group[2:])] += np.array([-1, 1]) / len(matched)
-                    yield one, zero, level, (two, base, given), with_it - without, len(matched), (without, with_it)
+                    yield (
+                        one,
+                        zero,
+                        level,
+                        (two, base, given),
+                        with_it - without,
+                        len(matched),
+                        (without, with_it),
+                    )
 
 
-def matches(levels: Sequence[dict[str, str]], keys: Sequence[str], wanted: Sequence[Sequence[str]]) -> list[tuple[int, ...]]:
-    """Return the groups of settings that have the ``wanted`` levels of ``keys`` in turn and agree in all other factors."""
+def matches(
+    levels: Sequence[dict[str, str]], keys: Sequence[str], wanted: Sequence[Sequence[str]]
+) -> list[tuple[int, ...]]:
+    """Return the groups of settings with the ``wanted`` levels of ``keys`` in turn, equal in all else."""
     table: dict[tuple[str, ...], dict[tuple[str, ...], int]] = {}
     for number, level in enumerate(levels):
         rest = tuple(value for key, value in level.items() if key not in keys)
         table.setdefault(rest, {})[tuple(level[key] for key in keys)] = number
-    return [tuple(found[tuple(item)] for item in wanted) for found in table.values() if all(tuple(item) in found for item in wanted)]
-
-
-def prior_of_difference(cells: Floats, weights: Floats) -> Prior:
-    """Return what the sweep says of the variance between seeds of a difference; ``cells`` is (settings, seeds, foregrounds)."""
-    num, seeds, _ = cells.shape
-    prior = prior_of([spread(table, weights) for table in cells - cells.mean(axis=0)], [spread(table, weights) for table in cells], 0)
-    # the mean over pairs is twice the mean over settings of what a seed does beyond the common effect, times S / (S - 1)
-    return Prior(2 * num / (num - 1) * prior.variance, prior.df, (num - 1) * (seeds - 1))
+    return [
+        tuple(found[tuple(item)] for item in wanted)
+        for found in table.values()
+        if all(tuple(item) in found for item in wanted)
+    ]

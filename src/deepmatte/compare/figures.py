@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from deepmatte.compare.comparison import Comparison, Difference, Metric
+from deepmatte.compare.comparison import Comparison, Metric
 from deepmatte.compare.curves import mean_curves
 from deepmatte.compare.drawing import (
     BOTH,
@@ -30,28 +30,27 @@ from deepmatte.compare.drawing import (
     shortened,
 )
 from deepmatte.compare.factors import Effect, factor_levels
+from deepmatte.compare.inference import LEVEL
 from deepmatte.compare.panel import Panel
 from deepmatte.compare.pareto import axes as trade_offs
 from deepmatte.compare.pareto import front
-from deepmatte.compare.statistics import LEVEL, Estimate
-from deepmatte.compare.verdict import other
 from deepmatte.compare.where import Breakdown
 
 WORDS = {
     "scores": (
         "Scores",
-        "Mean with 95 % interval over seeds and foregrounds; small dots are seeds. "
-        "Intervals of settings may overlap although their paired difference is clear.",
+        "Mean with 95 % interval for new seeds and foregrounds; small dots are seeds. How difficult the foregrounds "
+        "are widens all intervals alike and cancels in differences, so the figure of differences decides.",
     ),
     "differences": (
         "Differences",
-        "Paired differences from {reference} with 95 % intervals over seeds and foregrounds. "
-        "Filled: distinguishable after Holm's correction; hollow: not.",
+        "Differences from {reference} with 95 % intervals for new seeds and foregrounds, which hold all at once. "
+        "Filled: the interval leaves out 0; hollow: it does not.",
     ),
     "effects": (
         "Effects of the factors",
         "Blue: main effects, averaged over the other factors. Orange: interactions, how much an effect changes with the other "
-        "factor. Filled: distinguishable from 0 after Holm's correction.",
+        "factor. Intervals are simultaneous; filled: the interval leaves out 0.",
     ),
     "interactions": (
         "Means over pairs of factors",
@@ -99,9 +98,10 @@ def draw_forest(comparison: Comparison) -> Iterator[Drawing]:
     if not items:
         return
     figure, axis = rows_figure(len(items))
-    names = [other(item, reference) for item in items]
-    estimates = [flipped(item, -1 if item.first == reference else 1) for item in items]
-    interval_rows(axis, estimates, [colour_of(comparison, name) for name in names], [item.distinguishable for item in items])
+    names = [item.first for item in items]
+    interval_rows(
+        axis, [item.estimate for item in items], [colour_of(comparison, name) for name in names], [item.distinguishable for item in items]
+    )
     axis.axvline(0, color=INK, linewidth=0.8)
     label_rows(axis, names)
     axis.set_xlabel(f"{metric.name.upper()} minus that of {shortened(reference)}")
@@ -115,7 +115,7 @@ def draw_factors(comparison: Comparison, effects: Sequence[Effect]) -> Iterator[
     shown = sorted(effects, key=lambda item: (item.given is not None, -abs(item.estimate.mean)))[: 3 * MOST]
     figure, axis = rows_figure(len(shown))
     shades = [mpl.colors.to_hex(COLOURS[0 if item.given is None else 1]) for item in shown]
-    interval_rows(axis, [item.estimate for item in shown], shades, [item.p_holm < LEVEL for item in shown])
+    interval_rows(axis, [item.estimate for item in shown], shades, [item.p_adjusted < LEVEL for item in shown])
     axis.axvline(0, color=INK, linewidth=0.8)
     label_rows(axis, [item.name for item in shown])
     axis.set_xlabel(f"change of {comparison.main.upper()}")
@@ -199,13 +199,6 @@ def cell_mean(panel: Panel, levels: dict[str, str]) -> float:
     """Return the mean over the settings that have these levels, NaN where there is none."""
     means = [mean for setting, mean in zip(panel.settings, panel.means(), strict=True) if levels.items() <= setting.levels.items()]
     return float(np.mean(means)) if means else np.nan
-
-
-def flipped(item: Difference, flip: int) -> Estimate:
-    """Return the estimate of ``flip`` times the difference."""
-    part = item.estimate
-    low, high = sorted((flip * part.low, flip * part.high))
-    return Estimate(flip * part.mean, part.error, part.df, low, high, part.p, part.generalises)
 
 
 def better(metric: Metric) -> str:

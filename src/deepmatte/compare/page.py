@@ -10,7 +10,8 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from deepmatte import __version__
-from deepmatte.compare.comparison import Comparison, Difference
+from deepmatte.compare.comparison import Comparison
+from deepmatte.compare.difference import Difference
 from deepmatte.compare.drawing import Drawing, to_svg
 from deepmatte.compare.factors import Effect
 from deepmatte.compare.pareto import axes, front, mean_cost

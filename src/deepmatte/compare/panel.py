@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from deepmatte.compare.records import Run
 from deepmatte.compare.settings import Setting
@@ -39,13 +41,22 @@ class Panel:
         return -1 if higher_is_better(self.metric) else 1
 
     @property
+    def names(self) -> list[str]:
+        """The names of the settings."""
+        return [setting.name for setting in self.settings]
+
+    @property
     def num_foregrounds(self) -> int:
         """How many foregrounds the test images have."""
         return len(self.weights)
 
     def cells(self, setting: int) -> Floats:
         """Return (seeds, foregrounds): the mean over the images of each foreground."""
-        sums = np.stack([np.bincount(self.foreground, row, self.num_foregrounds) for row in self.scores[setting]])
+        return np.stack([self.by_foreground(row) for row in self.scores[setting]])
+
+    def by_foreground(self, row: Floats) -> Floats:
+        """Return (foregrounds,): the mean of ``row`` (images,) over the images of each foreground."""
+        sums = np.bincount(self.foreground, row, self.num_foregrounds)
         return sums / np.bincount(self.foreground, minlength=self.num_foregrounds)
 
     def means(self) -> Floats:
@@ -79,19 +90,17 @@ def shared_metrics(runs: Sequence[Run]) -> list[str]:
     return [metric for metric in runs[0].metrics if all(metric in run.metrics for run in runs)]
 
 
-def paired_rows(first: Sequence[int], second: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Pair the runs of two settings: equal seeds first (they saw the same samples), then what is left, in order.
+def wilcoxon(differences: Floats) -> Floats:
+    """Return (pairs,): p-values of Wilcoxon's signed-rank test of ``differences`` (pairs, foregrounds), averaged over seeds.
 
-    Runs of different seeds are independent, so any pairing of them is valid; what has no partner is not used.
-
-    >>> paired_rows([0, 1, 2], [1, 2, 3, 4])
-    ([1, 2, 0], [0, 1, 2])
+    A check on shape and outliers only: it takes the trained networks as given and is blind to the variance between seeds.
+    NaN where there are no two foregrounds or no difference.
     """
-    common = [seed for seed in first if seed in second]
-    left = [row for row, seed in enumerate(first) if seed not in common]
-    right = [row for row, seed in enumerate(second) if seed not in common]
-    num = min(len(left), len(right))
-    return [list(first).index(seed) for seed in common] + left[:num], [list(second).index(seed) for seed in common] + right[:num]
+    p = np.full(len(differences), math.nan)
+    vary = np.any(differences, axis=1)
+    if differences.shape[1] > 1 and vary.any():
+        p[vary] = stats.wilcoxon(differences[vary], axis=1).pvalue
+    return p
 
 
 def pairs(num: int, baseline: int | None = None) -> list[tuple[int, int]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from deepmatte.compare.comparison import Comparison
@@ -16,8 +14,7 @@ COSTS = ("seconds", "peak_memory_mb")
 
 def mean_cost(setting: Setting, key: str) -> float:
     """Return the mean of a cost over the runs of a setting, NaN where a run does not tell."""
-    costs = [(run.result.get("cost") or {}).get(key) for run in setting.runs]
-    return float(np.mean([math.nan if cost is None else cost for cost in costs]))
+    return setting.mean_cost(key)
 
 
 def axes(comparison: Comparison) -> dict[str, Floats]:

@@ -17,6 +17,8 @@ def as_record(comparison: Comparison) -> dict[str, Any]:
     record = {
         "metric": comparison.main,
         "baseline": comparison.baseline,
+        "screening": comparison.screening,
+        "verdict_is_for": "new seeds and new foregrounds",
         "verdict": asdict(decide(comparison)),
         "protocol": first.get("protocol"),
         "dataset": first.get("dataset"),

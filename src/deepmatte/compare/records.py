@@ -41,6 +41,11 @@ class Run:
         """The seed of the run."""
         return int(self.result["seed"])
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether this is an evaluation of a method without a network, which has no seeds."""
+        return "method" in self.result and not self.result.get("run")
+
     @cached_property
     def metrics(self) -> list[str]:
         """The scores that ``per_image.csv`` has a column for, without the parts of a score that belong to a bin."""

@@ -63,5 +63,6 @@ def differences_table(comparison: Comparison) -> pd.DataFrame:
         for item in metric.differences:
             row = asdict(item)
             part, size = row.pop("estimate"), dict(zip(("d", "d_low", "d_high"), row.pop("effect"), strict=True))
-            rows.append({"metric": name, "difference": part["mean"], "low": part["low"], "high": part["high"], **row, **size})
+            fixed = {f"test_set_{key}": value for key, value in row.pop("on_test_set").items()}
+            rows.append({"metric": name, "difference": part["mean"], "low": part["low"], "high": part["high"], **row, **fixed, **size})
     return pd.DataFrame(rows)

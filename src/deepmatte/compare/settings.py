@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,16 @@ class Setting:
     def seeds(self) -> list[int]:
         """The seeds of the runs, ascending."""
         return [run.seed for run in self.runs]
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether it has no seeds: a method without a network, which gives the same matte always."""
+        return all(run.deterministic for run in self.runs)
+
+    def mean_cost(self, key: str) -> float:
+        """Return the mean over the runs of a cost of ``result.json``, such as seconds; NaN where a run lacks it."""
+        costs = [(run.result.get("cost") or {}).get(key) for run in self.runs]
+        return sum(math.nan if cost is None else float(cost) for cost in costs) / len(costs)
 
 
 def group_settings(runs: Sequence[Run]) -> list[Setting]:

@@ -59,7 +59,7 @@ def ranking_table(comparison: Comparison, width: int) -> Table:
     table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("setting", overflow="fold", min_width=20)
-    for name in (metric.name, "sd", "95 % interval", "seeds", "best in", *others, *["seconds"] * wide):
+    for name in (metric.name, "sd", "95 % interval", "seeds", "P(best)", *others, *["seconds"] * wide):
         table.add_column(escape(name), justify="right", no_wrap=True)
     for score in metric.scores:
         cells = [number(score.estimate.mean), number(score.sd), interval(score), str(score.seeds), f"{100 * score.chance:.0f} %"]
@@ -78,14 +78,14 @@ def effects_table(comparison: Comparison, found: Sequence[Effect], width: int) -
     """Return what the swept factors do: main effects, and, if ``width`` has room, what an effect is at two levels of another factor."""
     table = Table(title=f"effects of the factors on {escape(comparison.main)}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("effect", overflow="fold", min_width=20)
-    for name in ("change", "95 % interval", "p (Holm)", *["at the first", "at the second"] * (width >= WIDE)):
+    for name in ("change", "95 % interval", "p", *["at the first", "at the second"] * (width >= WIDE)):
         table.add_column(name, justify="right", no_wrap=True)
     keys = list(comparison.settings[0].levels)
     shorter = dict(zip(keys, short_keys(keys), strict=True))
     for item in found:
         given = None if item.given is None else (shorter[item.given[0]], *item.given[1:])
         part, both = item.estimate, [number(at.mean) for at in item.at] if item.at else ["", ""]
-        cells = [number(part.mean), f"{number(part.low)} to {number(part.high)}", number(item.p_holm), *both * (width >= WIDE)]
+        cells = [number(part.mean), f"{number(part.low)} to {number(part.high)}", number(item.p_adjusted), *both * (width >= WIDE)]
         table.add_row(escape(replace(item, factor=shorter[item.factor], given=given).name), *cells)
     return table
 

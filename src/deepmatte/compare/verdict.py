@@ -5,144 +5,259 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from deepmatte.compare.comparison import Comparison, Difference, Metric
-from deepmatte.compare.statistics import FEW_SEEDS, LEVEL
+from deepmatte.compare.comparison import Comparison, Metric
+from deepmatte.compare.difference import Difference
+from deepmatte.compare.inference import LEVEL
+from deepmatte.compare.planning import components_of, foregrounds_for, seeds_for
+from deepmatte.compare.words import OPEN, distance, evidence, listing, listing_percent, p_words, percent
 
-CONFIDENCE = ((0.001, "very sure"), (0.01, "sure"), (LEVEL, "fairly sure"))
-"""Largest corrected p of each degree of confidence; above the last, settings are not distinguishable."""
-
-MANY = 20
-"""With more pairs than this their correction costs so much that one baseline is the better question."""
+LINES = 4
+"""Details of a verdict at most: with its headline, five lines."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """``headline`` is the answer in one sentence, ``confidence`` its degree, ``details`` what has to be known with it."""
+    """The answer, the strength of the evidence, and at most `LINES` lines that belong to it."""
 
     headline: str
     confidence: str
     details: list[str]
 
 
+@dataclass(frozen=True)
+class Sides:
+    """The settings that are shown to be better or worse than the reference, and the open ones, by rank."""
+
+    reference: str
+    better: list[Difference]
+    worse: list[Difference]
+    open: list[Difference]
+
+
 def decide(comparison: Comparison) -> Verdict:
-    """Return the verdict on the main metric."""
+    """Return the verdict on the primary metric, for new seeds and new foregrounds."""
     metric = comparison.decisive
+    best = metric.scores[0]
     if not metric.differences:
+        headline = f"Only one setting is finished ({best.setting}): there is nothing to compare it with."
+        return Verdict(headline, "nothing to compare", missing(comparison))
+    if not metric.differences[0].estimate.generalises:
+        headline = (
+            f"One seed decides nothing. {best.setting} has the {extreme(metric)} {label(metric)} "
+            f"({best.estimate.mean:.4g}) of these trained networks; another seed may turn the order round."
+        )
         return Verdict(
-            f"Only one setting is finished ({metric.scores[0].setting}): there is nothing to compare it with.", "none", caveats(comparison)
+            headline,
+            "one seed",
+            ["Run at least 2 seeds of each setting, better 3.", *missing(comparison)][:LINES],
         )
-    if comparison.baseline is not None:
-        return against_baseline(comparison, comparison.baseline)
-    best = metric.scores[0].setting
-    rivals = [item for item in metric.differences if best in (item.first, item.second)]
-    beaten = [other(item, best) for item in rivals if item.distinguishable]
-    open_ = [other(item, best) for item in rivals if not item.distinguishable]
-    label = metric.name.upper()
-    if comparison.fewest_seeds < 2:
-        headline = f"{best} has the best {label} of these trained networks; with one seed nothing is said about the settings themselves."
-        return Verdict(headline, "none", [*details(metric, best), *caveats(comparison)])
-    if not open_:
-        confidence = degree(max(item.p_holm for item in rivals))
-        headline = f"{best} is better in {label} than {listing(beaten)}: {confidence}."
-    elif not beaten:
-        confidence = "not distinguishable"
-        headline = f"Not distinguishable: no setting is shown to be better in {label} than {best}, nor {best} than the others."
+    sides = sides_of(metric, comparison.baseline or best.setting)
+    if comparison.screening:
+        headline, confidence = screened(metric, sides)
+    elif sides.better:
+        headline, confidence = improved(metric, sides)
+    elif sides.open:
+        headline, confidence = undecided(comparison, sides), OPEN
     else:
-        confidence = degree(max(item.p_holm for item in rivals if item.distinguishable))
-        headline = f"{best} is better in {label} than {listing(beaten)} ({confidence}), but not distinguishable from {listing(open_)}."
-    return Verdict(headline, confidence, [*details(metric, best), *caveats(comparison)])
-
-
-def against_baseline(comparison: Comparison, baseline: str) -> Verdict:
-    """Return the verdict where every setting was compared with one baseline."""
-    metric = comparison.decisive
-    shown = [item for item in metric.differences if item.distinguishable]
-    better = [item.first for item in shown if metric.panel.sign * item.estimate.mean < 0]
-    worse = [item.first for item in shown if metric.panel.sign * item.estimate.mean > 0]
-    label = metric.name.upper()
-    parts = [
-        f"{listing(names)} {'is' if len(names) == 1 else 'are'} {word} than {baseline} in {label}"
-        for names, word in ((better, "better"), (worse, "worse"))
-        if names
+        headline, confidence = won(metric, sides)
+    lines = [
+        *needed(comparison, sides),
+        *clearly_worse(sides),
+        *equality(comparison, sides),
+        *on_test_set(metric, sides),
+        *missing(comparison),
     ]
-    confidence = degree(max(item.p_holm for item in shown)) if shown else "none" if comparison.fewest_seeds < 2 else "not distinguishable"
-    headline = (
-        f"{'; '.join(parts)}: {confidence}{'' if better else '; none is shown to be better'}."
-        if parts
-        else f"Not distinguishable: no setting is shown to differ from {baseline} in {label}."
+    return Verdict(headline, confidence, lines[:LINES])
+
+
+def sides_of(metric: Metric, reference: str) -> Sides:
+    """Sort the settings into those shown to be better or worse than ``reference`` and those that are open."""
+    rank = {score.setting: number for number, score in enumerate(metric.scores)}
+    items = sorted(
+        (item for item in metric.differences if item.second == reference), key=lambda item: rank[item.first]
     )
-    return Verdict(headline, confidence, [*details(metric, baseline), *caveats(comparison)])
+    shown = [item for item in items if item.distinguishable]
+    better = [item for item in shown if metric.panel.sign * item.estimate.mean < 0]
+    worse = [item for item in shown if metric.panel.sign * item.estimate.mean > 0]
+    return Sides(reference, better, worse, [item for item in items if not item.distinguishable])
 
 
-def details(metric: Metric, reference: str) -> list[str]:
-    """Return one sentence a setting on its difference from ``reference``, nearest first; at most five."""
-    rivals = [item for item in metric.differences if reference in (item.first, item.second)]
-    rivals.sort(key=lambda item: abs(item.estimate.mean))
-    lines = [sentence(item, reference) for item in rivals[:5]]
-    if len(rivals) > 5:
-        lines.append(f"{len(rivals) - 5} more settings stand further off; the table of differences has them.")
-    return lines
+def won(metric: Metric, sides: Sides) -> tuple[str, str]:
+    """Return the headline and the evidence where the reference is better than all others."""
+    score, nearest = metric.score(sides.reference), sides.worse[0]
+    p = max(item.p_adjusted for item in sides.worse)
+    count = len(sides.worse) - 1
+    others = (
+        ""
+        if not count
+        else "; the other one is further behind"
+        if count == 1
+        else f"; the other {count} are further behind"
+    )
+    headline = (
+        f"{sides.reference} is best in {label(metric)} ({score.estimate.mean:.4g}): {nearest.first} is "
+        f"{distance(nearest)}{others}. "
+        f"{evidence(p).capitalize()} evidence ({p_words(p)})."
+    )
+    return headline, f"{evidence(p)} evidence"
 
 
-def sentence(item: Difference, reference: str) -> str:
-    """Say one difference from ``reference`` in words."""
-    flip = -1 if item.first == reference else 1
-    low, high = sorted((flip * item.estimate.low, flip * item.estimate.high))
-    text = f"{other(item, reference)} minus {reference}: {flip * item.estimate.mean:+.4g}"
-    if not math.isinf(low):
-        text += f", 95 % interval {low:+.4g} to {high:+.4g}"
-    if not math.isnan(item.p_holm):
-        text += f", p = {item.p_holm:.2g} after Holm's correction"
-    if not item.distinguishable and not math.isnan(item.visible):
-        text += f"; this design sees differences from {item.visible:.3g} on"
-    return text + "."
+def improved(metric: Metric, sides: Sides) -> tuple[str, str]:
+    """Return the headline and the evidence where settings are better than the baseline."""
+    first = sides.better[0]
+    score = metric.score(first.first)
+    others = (
+        ""
+        if len(sides.better) == 1
+        else f"; also better: {listing([item.first for item in sides.better[1:]])}"
+    )
+    headline = (
+        f"{first.first} is better in {label(metric)} ({score.estimate.mean:.4g}) than {sides.reference}: "
+        f"{distance(first)}{others}. "
+        f"{evidence(first.p_adjusted).capitalize()} evidence ({p_words(first.p_adjusted)})."
+    )
+    return headline, f"{evidence(first.p_adjusted)} evidence"
 
 
-def caveats(comparison: Comparison) -> list[str]:
-    """Return what limits the verdict: seeds, foregrounds, runs that are missing."""
-    lines = []
-    seeds, foregrounds = comparison.fewest_seeds, comparison.decisive.panel.num_foregrounds
-    if seeds < FEW_SEEDS:
-        count = "1 seed" if seeds == 1 else f"{seeds} seeds"
-        lines.append(
-            f"Only {count} in the smallest setting: the variance between seeds limits what can be said; run at least {FEW_SEEDS} seeds."
-        )
+def undecided(comparison: Comparison, sides: Sides) -> str:
+    """Return the headline where none is shown to be better than the reference, and some are open."""
     metric = comparison.decisive
-    if comparison.baseline is None and len(metric.differences) > MANY and not all(item.distinguishable for item in metric.differences):
-        lines.append(
-            f"All {len(metric.differences)} pairs are compared, which asks much of each: `--baseline SETTING` compares with one setting "
-            "only and sees smaller differences; choose it before you look."
-        )
+    best = metric.scores[0]
+    # Beside the baseline where another one is best, beside the nearest open setting where the reference is.
+    rival = next((item for item in sides.open if item.first == best.setting), sides.open[0])
+    name = rival.first if best.setting == sides.reference else sides.reference
+    gap = (
+        abs(100 * (best.estimate.mean / metric.score(name).estimate.mean - 1))
+        if metric.score(name).estimate.mean
+        else math.nan
+    )
+    seeds = "1 seed" if comparison.fewest_seeds == 1 else f"{comparison.fewest_seeds} seeds"
+    count = metric.panel.num_foregrounds
+    design = (
+        f"{seeds} on {count} foreground{'s' * (count > 1)}"
+        if comparison.fewest_seeds
+        else f"{count} foreground{'s' * (count > 1)}"
+    )
+    side = "below" if metric.panel.sign > 0 else "above"
+    lead = (
+        f"{best.estimate.mean:.4g}, {percent(gap)} {side} {name}"
+        if gap >= 0.05
+        else f"{best.estimate.mean:.4g}, as {name}"
+    )
+    return (
+        f"No clear winner. {best.setting} has the {extreme(metric)} {label(metric)} ({lead}), but {design} "
+        f"cannot rule out chance ({p_words(rival.p_adjusted)})."
+    )
+
+
+def screened(metric: Metric, sides: Sides) -> tuple[str, str]:
+    """Return the headline of a screening, which lets one in twenty of its finds be chance."""
+    shown = [*sides.better, *sides.worse]
+    total = len(shown) + len(sides.open)
+    found = f"better: {listing_percent(sides.better)}" if sides.better else "none is better"
+    headline = (
+        f"Screening in {label(metric)}: {len(shown)} of {total} settings differ from {sides.reference}, "
+        f"{found}. About one in twenty of these may be chance; confirm them with new seeds."
+    )
+    return headline, "screening"
+
+
+def needed(comparison: Comparison, sides: Sides) -> list[str]:
+    """Return what it takes to confirm the difference that is open: seeds, foregrounds, minutes."""
+    metric = comparison.decisive
+    if not sides.open or sides.better or comparison.screening:
+        return []
+    best = metric.scores[0].setting
+    rival = next((item for item in sides.open if item.first == best), sides.open[0])
+    found = components_of(metric.variances)
+    ratio = 1 + rival.percent / 100
+    if found is None or not ratio > 0:
+        return []
+    wanted, settings = 100 * math.expm1(abs(math.log(ratio))), len(metric.panel.settings)
+    if wanted < 0.1:
+        return []
+    text, count, family = percent(abs(rival.percent)), metric.panel.num_foregrounds, len(metric.differences)
+    seeds = seeds_for(found, wanted, count, settings, family, comparison.fewest_seeds + 1)
+    if seeds is not None:
+        return [f"To confirm {text}, run about {seeds} seeds of each setting{cost(comparison, seeds)}."]
+    seeds = max(5, comparison.fewest_seeds)
+    more = foregrounds_for(found, wanted, seeds, settings, family)
+    if more is not None and more > count:
+        return [
+            f"To confirm {text}, seeds alone do not suffice: take about {more} foregrounds and {seeds} seeds"
+            f"{cost(comparison, seeds)}."
+        ]
+    return [
+        f"To confirm {text} would take more seeds and foregrounds than anybody runs; this design finds "
+        f"{percent(rival.detectable)} or more."
+    ]
+
+
+def cost(comparison: Comparison, seeds: int) -> str:
+    """Say what training all settings with so many seeds takes, if the runs say what one takes."""
+    seconds = [setting.mean_cost("seconds") for setting in comparison.settings if not setting.deterministic]
+    total = seeds * sum(seconds) / 60
+    return f" ({max(total, 1):.0f} minutes of training in all)" if math.isfinite(total) and total > 0 else ""
+
+
+def clearly_worse(sides: Sides) -> list[str]:
+    """Return the line that counts the settings that are clearly worse than the reference, the worst first."""
+    if not sides.worse or not (sides.open or sides.better or len(sides.worse) > 1):
+        return []
+    names, verb = listing_percent(sides.worse[::-1]), " is" if len(sides.worse) == 1 else "s are"
+    return [f"{len(sides.worse)} setting{verb} clearly worse than {sides.reference}: {names}."]
+
+
+def equality(comparison: Comparison, sides: Sides) -> list[str]:
+    """Return what is shown to be equal, or how large a difference can be excluded."""
+    margin = comparison.equal_within
+    equal = [item.first for item in sides.open if item.equal(margin)]
+    rest = [item for item in sides.open if not item.equal(margin)]
+    parts = [f"Shown to be equal to {sides.reference} within {margin:g} %: {listing(equal)}"] if equal else []
+    bound = max((item.equal_within for item in rest), default=math.nan)
+    if bound < 100:
+        names = listing([item.first for item in rest])
+        excluded = f"{names} can differ from {sides.reference} by {percent(bound)} at most"
+        parts.append(excluded)
+    return [f"{'; '.join(parts)} (with 95 % certainty)."] if parts else []
+
+
+def on_test_set(metric: Metric, sides: Sides) -> list[str]:
+    """Return what holds on these foregrounds, with other seeds, where that is more than for new ones."""
+    shown = [item.first for item in sides.open if item.on_test_set.p_adjusted < LEVEL]
+    if not shown:
+        return []
+    verb = "differs" if len(shown) == 1 else "differ"
+    return [
+        f"On this test set alone {listing(shown)} {verb} from {sides.reference} "
+        f"(other seeds, the same {metric.panel.num_foregrounds} foregrounds)."
+    ]
+
+
+def missing(comparison: Comparison) -> list[str]:
+    """Return what limits the verdict: few foregrounds, and runs that are missing."""
+    parts = []
+    foregrounds, count = comparison.decisive.panel.num_foregrounds, len(comparison.left_out)
     if foregrounds < 5:
-        lines.append(f"Only {foregrounds} foreground{'s' * (foregrounds > 1)} in the test set: the result may not hold for others.")
-    missing = len(comparison.left_out)
-    if missing:
-        lines.append(f"{missing} of {missing + len(comparison.runs)} runs are left out (failed, unfinished or damaged).")
-    return lines
+        parts.append(
+            f"only {foregrounds} foreground{'s' * (foregrounds > 1)} in the test set, so others may differ"
+        )
+    differences = comparison.decisive.differences
+    if differences and differences[0].detectable > 100:
+        parts.append("this design detects only differences that exceed the score itself; it needs more seeds")
+    if count:
+        parts.append(
+            f"{count} of {count + len(comparison.runs)} runs left out (failed, unfinished or damaged)"
+        )
+    text = "; ".join(parts)
+    return [f"{text[0].upper()}{text[1:]}."] if parts else []
 
 
-def degree(p: float) -> str:
-    """Return the degree of confidence of a corrected p.
-
-    >>> degree(0.004), degree(0.2)
-    ('sure', 'not distinguishable')
-    """
-    return next((word for limit, word in CONFIDENCE if p < limit), "not distinguishable")
+def label(metric: Metric) -> str:
+    """Return the name of the metric as it is written."""
+    return metric.name.upper()
 
 
-def other(item: Difference, name: str) -> str:
-    """Return the setting of the pair that is not ``name``."""
-    return item.second if item.first == name else item.first
-
-
-def listing(names: list[str], most: int = 4) -> str:
-    """Join names by commas and 'and' (by semicolons where they have commas themselves); beyond ``most`` they are counted.
-
-    >>> listing(["a", "b", "c"]), listing(["a", "b", "c"], most=2), listing(["x=1, y=0", "x=0, y=1"])
-    ('a, b and c', '3 settings', 'x=1, y=0; x=0, y=1')
-    """
-    if len(names) > most:
-        return f"{len(names)} settings"
-    if any(", " in name for name in names):
-        return "; ".join(names)
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def extreme(metric: Metric) -> str:
+    """Return which end of the scale is the better one."""
+    return "lowest" if metric.panel.sign > 0 else "highest"

@@ -34,7 +34,9 @@ SAME = ("dataset.digest", "protocol", "metrics_version")
 """What the runs of one table have in common; a sweep over sizes has a table for each."""
 
 OPTIONS: dict[str, Any] = {
-    "metric": "sad",  # that decides
+    "metric": "sad",  # the primary one, which alone decides
+    "screening": False,  # let one in twenty finds be chance instead of one family in twenty
+    "equal_within": 3.0,  # per cent of difference that count as equal
     "reference": None,  # the setting that the claim names, with which the others are compared; all pairs without it
     "pairs": {},  # settings that are compared each with the one of their own, besides
     "losses": {},  # named recipes, for the sweep to choose from

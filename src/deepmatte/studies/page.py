@@ -84,7 +84,8 @@ def write_page(
 def _table(study: Study, runs: Sequence[Run], methods: Sequence[Path], folder: Path, prefix: str) -> list[str]:
     """Return the paragraphs on one test set and write its figures."""
     options = study.options
-    comparison = compare([run.path for run in runs], options["metric"], options["reference"])
+    ways = {"screening": options["screening"], "equal_within": options["equal_within"]}
+    comparison = compare([run.path for run in runs], options["metric"], options["reference"], **ways)
     found = effects(comparison.decisive.panel)
     drawings = [drawing for drawing in draw_all(comparison, found, []) if drawing.name in DRAWINGS]
     for drawing in drawings:

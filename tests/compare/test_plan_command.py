@@ -1,0 +1,62 @@
+"""`deepmatte plan`: its table, its pilot, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deepmatte.cli.plan import main
+from deepmatte.compare.comparison import compare
+from deepmatte.compare.planning import components_of, detectable, recorded
+from deepmatte.errors import InputError
+
+Sweep = Callable[..., Path]
+
+
+def test_recorded_plan_says_seeds_for_each_number_of_foregrounds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(
+            [
+                "--detect",
+                "8%",
+                "--seeds",
+                "2",
+                "12",
+                "--foregrounds",
+                "32",
+                "100",
+                "--settings",
+                "5",
+                "--minutes",
+                "2",
+            ]
+        )
+        == 0
+    )
+    text = " ".join(capsys.readouterr().out.split())
+    assert "common seed 9.0%, own seed 4.5%" in text
+    assert "8 % on 100 test foregrounds: about " in text
+    assert f"{detectable(recorded(), 12, 100, 5):.1f} %" in text
+
+
+def test_a_pilot_gives_its_variances_minutes_and_foregrounds(
+    sweep: Sweep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = sweep({"alpha": 10, "dice": 11, "focal": 12}, seeds=3)
+    assert main([str(directory), "--detect", "10", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    found = components_of(compare([directory]).decisive.variances)
+    assert found is not None
+    assert record["components"]["own"] == pytest.approx(found.own)
+    assert record["settings"] == 3
+    row = next(item for item in record["designs"] if (item["seeds"], item["foregrounds"]) == (3, 12))
+    assert row["percent"] == pytest.approx(detectable(found, 3, 12, 3))
+    assert row["minutes"] == pytest.approx(3 * 3 * 61 / 60), "runs take 60, 61 and 62 seconds"
+
+
+def test_a_pilot_of_one_seed_is_refused(sweep: Sweep) -> None:
+    with pytest.raises(InputError, match="give a pilot of 2 settings x 2 seeds or more"):
+        main([str(sweep({"alpha": 10, "dice": 11}, seeds=1))])
