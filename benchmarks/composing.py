@@ -11,16 +11,18 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from deepmatte.data.adobe import composed
-from deepmatte.data.images import read_as_stored, write_png
-from deepmatte.data.manifest import compose, find_inputs, plan
+from deepmatte.data.composition1k.adobe import composed
+from deepmatte.data.composition1k.manifest import compose, find_inputs, plan
+from deepmatte.data.sources.images import read_as_stored, write_png
 
 SIZE = (900, 1200)
 
 
 def photograph(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """Smooth colours with a sensor's noise, which is what PNG has to encode."""
-    coarse = cv2.resize(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+    coarse = cv2.resize(
+        rng.integers(0, 256, (12, 16, 3), dtype=np.uint8), (width, height), interpolation=cv2.INTER_CUBIC
+    )
     return np.clip(coarse + rng.normal(0, 3, coarse.shape), 0, 255).astype(np.uint8)
 
 
@@ -47,7 +49,10 @@ def main() -> None:
         make_inputs(root, num, each)
         inputs = find_inputs(root, "fg", "alpha", root / "bg")
         images = plan(inputs, root / "fg.txt", root / "bg.txt", each, "{foreground}_{k}")
-        layers = [np.asarray(read_as_stored(root / kind / "f0.png", mode)) for kind, mode in (("fg", "RGB"), ("alpha", "L"))]
+        layers = [
+            np.asarray(read_as_stored(root / kind / "f0.png", mode))
+            for kind, mode in (("fg", "RGB"), ("alpha", "L"))
+        ]
         background = read_as_stored(root / "bg" / "b0.jpg", "RGB")
         start = time.perf_counter()
         for _ in range(each):
@@ -65,7 +70,9 @@ def main() -> None:
         gain = seconds[1] / seconds[2]
         print(f"{len(images)} images of {SIZE[1]}x{SIZE[0]}, milliseconds an image:")
         print(f"resize and blend {1e3 * arithmetic:.0f}, encode and write {1e3 * encoding:.0f}")
-        print(f"all, one process {1e3 * seconds[1]:.0f}; two processes {1e3 * seconds[2]:.0f} ({gain:.2f} times as fast)")
+        print(
+            f"all, one process {1e3 * seconds[1]:.0f}; two processes {1e3 * seconds[2]:.0f} ({gain:.2f} times as fast)"
+        )
         print(f"a thousand images with two processes: {1000 * seconds[2] / 60:.1f} minutes")
 
 

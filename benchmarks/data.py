@@ -1,8 +1,9 @@
 """Samples per second of the loader: against the straightforward one and the bare minimum, by workers, and its memory.
 
-Run: python benchmarks/data.py [DATA] [--samples 10000]. DATA is a folder with cutouts/fg, cutouts/alpha and backgrounds (default: the
-environment variable DEEPMATTE_REAL_DATA); without it, the pictures are the embedded ones, written to files of a temporary folder.
-Crops of 320, 480 and 640 pixels, resized to 320, with the recipe of Deep Image Matting.
+Run: python benchmarks/data.py [DATA] [--samples 10000]. DATA is a folder with cutouts/fg, cutouts/alpha and
+backgrounds (default: the environment variable DEEPMATTE_REAL_DATA); without it, the pictures are the embedded
+ones, written to files of a temporary folder. Crops of 320, 480 and 640 pixels, resized to 320, with the
+recipe of Deep Image Matting.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 import torch
 
 from deepmatte.data import Composition, FolderData, write_png
-from deepmatte.datamodule import MattingData
+from deepmatte.training.datamodule import MattingData
 
 SIDES, SIZE, BATCH = (320, 480, 640), 320, 8
 JITTER = {"brightness": 0.125, "contrast": 0.125, "saturation": 0.125}
@@ -40,31 +41,59 @@ class Straightforward:
     def __call__(self) -> dict[str, torch.Tensor]:
         """Return one sample."""
         i = self.rng.integers(len(self.files[0]))
-        foreground, alpha = cv2.imread(str(self.files[0][i])), cv2.imread(str(self.files[1][i]), cv2.IMREAD_GRAYSCALE)
+        foreground, alpha = (
+            cv2.imread(str(self.files[0][i])),
+            cv2.imread(str(self.files[1][i]), cv2.IMREAD_GRAYSCALE),
+        )
         background = cv2.imread(str(self.files[2][self.rng.integers(len(self.files[2]))]))
         height, width = alpha.shape
         scale = max(height / background.shape[0], width / background.shape[1])
-        enlarged = cv2.resize(background, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)[:height, :width]
-        background = cv2.resize(enlarged, (width, height)) if enlarged.shape[:2] != (height, width) else enlarged
+        enlarged = cv2.resize(background, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)[
+            :height, :width
+        ]
+        background = (
+            cv2.resize(enlarged, (width, height)) if enlarged.shape[:2] != (height, width) else enlarged
+        )
         matte = alpha[..., None].astype(np.float32) / 255
         image = (matte * foreground + (1 - matte) * background).astype(np.uint8)
         opaque, some = (alpha == 255).astype(np.uint8), (alpha > 0).astype(np.uint8)
-        kernels = [cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (int(size), int(size))) for size in self.rng.integers(1, 30, 2)]
+        kernels = [
+            cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (int(size), int(size)))
+            for size in self.rng.integers(1, 30, 2)
+        ]
         trimap = np.full(alpha.shape, 128, np.uint8)
         trimap[cv2.erode(opaque, kernels[0]) == 1] = 255
         trimap[cv2.dilate(some, kernels[1]) == 0] = 0
         side = int(self.rng.choice([side for side in SIDES if side <= min(height, width)]))
         rows, columns = np.where(trimap == 128)
         k = self.rng.integers(len(rows))
-        top, left = (int(np.clip(at[k] - side // 2, 0, limit - side)) for at, limit in ((rows, height), (columns, width)))
-        layers = [layer[top : top + side, left : left + side] for layer in (image, foreground, background, alpha, trimap)]
+        top, left = (
+            int(np.clip(at[k] - side // 2, 0, limit - side))
+            for at, limit in ((rows, height), (columns, width))
+        )
+        layers = [
+            layer[top : top + side, left : left + side]
+            for layer in (image, foreground, background, alpha, trimap)
+        ]
         layers = [cv2.resize(layer, (SIZE, SIZE), interpolation=cv2.INTER_NEAREST) for layer in layers]
         if self.rng.random() < 0.5:
             layers = [layer[:, ::-1] for layer in layers]
         layers[0] = self.jitter(image=np.ascontiguousarray(layers[0]))["image"]
-        colours = [torch.from_numpy(np.ascontiguousarray(layer.transpose(2, 0, 1), np.float32) / 255) for layer in layers[:3]]
-        matte, trimap = torch.from_numpy(layers[3].astype(np.float32) / 255)[None], torch.from_numpy(layers[4].copy())[None]
-        return dict(zip(("image", "foreground", "background", "alpha", "trimap"), (*colours, matte, trimap), strict=True))
+        colours = [
+            torch.from_numpy(np.ascontiguousarray(layer.transpose(2, 0, 1), np.float32) / 255)
+            for layer in layers[:3]
+        ]
+        matte, trimap = (
+            torch.from_numpy(layers[3].astype(np.float32) / 255)[None],
+            torch.from_numpy(layers[4].copy())[None],
+        )
+        return dict(
+            zip(
+                ("image", "foreground", "background", "alpha", "trimap"),
+                (*colours, matte, trimap),
+                strict=True,
+            )
+        )
 
 
 class BareMinimum:
@@ -84,7 +113,10 @@ class BareMinimum:
         """Make one sample."""
         foreground, alpha = self.foregrounds[self.rng.integers(len(self.foregrounds))]
         background = self.backgrounds[self.rng.integers(len(self.backgrounds))]
-        sides = [int(self.rng.choice([side for side in SIDES if side <= min(picture.shape[:2])])) for picture in (foreground, background)]
+        sides = [
+            int(self.rng.choice([side for side in SIDES if side <= min(picture.shape[:2])]))
+            for picture in (foreground, background)
+        ]
         foreground, alpha = self._crop(sides[0], foreground, alpha)
         (background,) = self._crop(sides[1], background)
         foreground = cv2.resize(foreground, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
@@ -93,7 +125,9 @@ class BareMinimum:
         colours = [layer.astype(np.float32) for layer in (foreground, background)]
         composed = cv2.add(cv2.multiply(matte, colours[0]), cv2.multiply(1 - matte, colours[1]))
         size = int(self.rng.integers(1, 30))
-        cv2.dilate(cv2.compare(alpha, 0, cv2.CMP_GT), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+        cv2.dilate(
+            cv2.compare(alpha, 0, cv2.CMP_GT), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+        )
         return composed
 
 
@@ -161,7 +195,9 @@ def main() -> None:
     """Print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="?", default=os.environ.get("DEEPMATTE_REAL_DATA"))
-    parser.add_argument("--samples", type=int, default=2000, help="how many samples are made while memory is watched")
+    parser.add_argument(
+        "--samples", type=int, default=2000, help="how many samples are made while memory is watched"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
@@ -173,9 +209,18 @@ def run(root: Path, cache: Path, samples: int) -> None:
     """Measure on the pictures below ``root``."""
 
     def data(workers: int) -> MattingData:
-        source = FolderData(root, "cutouts/fg", "cutouts/alpha", "backgrounds", val_fraction=0, test_fraction=0)
+        source = FolderData(
+            root, "cutouts/fg", "cutouts/alpha", "backgrounds", val_fraction=0, test_fraction=0
+        )
         recipe = Composition(SIDES, SIZE, foreground_jitter=JITTER, background_jitter=JITTER)
-        made = MattingData(source, recipe, batch_size=BATCH, samples_per_epoch=8000, num_workers=workers, cache={"dir": str(cache)})
+        made = MattingData(
+            source,
+            recipe,
+            batch_size=BATCH,
+            samples_per_epoch=8000,
+            num_workers=workers,
+            cache={"dir": str(cache)},
+        )
         made.check(["train"])
         return made
 
@@ -185,9 +230,13 @@ def run(root: Path, cache: Path, samples: int) -> None:
     for i in range(3 * len(files[0])):
         dataset[(1, i)]
     least = BareMinimum(alone)
-    peers, ours, bare = seconds(7, (Straightforward(*files), 3), (lambda: dataset[next(keys)], 40), (least, 40))
+    peers, ours, bare = seconds(
+        7, (Straightforward(*files), 3), (lambda: dataset[next(keys)], 40), (least, 40)
+    )
     peers_ms, ours_ms, bare_ms = (1e3 * median(taken) for taken in (peers, ours, bare))
-    print(f"one sample, processor time: straightforward {peers_ms:.1f} ms, deepmatte {ours_ms:.2f} ms, bare minimum {bare_ms:.2f} ms")
+    print(
+        f"one sample, processor time: straightforward {peers_ms:.1f} ms, deepmatte {ours_ms:.2f} ms, bare minimum {bare_ms:.2f} ms"
+    )
     print(f"  straightforward / deepmatte {ratio(peers, ours)}, wanted at least 20")
     print(f"  deepmatte / bare minimum {ratio(ours, bare)}, wanted at most 3")
     streams = {workers: batches(data(workers)) for workers in (1, 2)}
@@ -196,7 +245,9 @@ def run(root: Path, cache: Path, samples: int) -> None:
         one.append(wall_seconds(streams[1], 1, 200))
         two.append(wall_seconds(streams[2], 2, 200))
     speeds = f"1 worker {1 / median(one):.0f} samples/s, 2 workers {1 / median(two):.0f}"
-    print(f"through the loader, wall time: {speeds}; 1 worker / 2 workers {ratio(one, two)}, wanted at least 1.8")
+    print(
+        f"through the loader, wall time: {speeds}; 1 worker / 2 workers {ratio(one, two)}, wanted at least 1.8"
+    )
     for stream in streams.values():
         stream.close()
     memory = []

@@ -1,10 +1,11 @@
 """Time of each term beside the best library implementation, and of each preset beside a training step of ``model=dim``.
 
-    python benchmarks/losses.py                # MONAI and kornia where they are installed, torch's own operators otherwise
-    python benchmarks/losses.py --presets      # also the presets; runs the full network, about half a minute
+    python benchmarks/losses.py                # MONAI and kornia where they are installed, torch's own
+    operators otherwise python benchmarks/losses.py --presets      # also the presets; runs the full network,
+    about half a minute
 
-Forward and backward at 8 x 1 x 320 x 320, over the whole image as the libraries do it. Ours and theirs are timed in turns, so a
-busy machine disturbs both; what counts is the ratio ours / theirs.
+Forward and backward at 8 x 1 x 320 x 320, over the whole image as the libraries do it. Ours and theirs are
+timed in turns, so a busy machine disturbs both; what counts is the ratio ours / theirs.
 """
 
 from __future__ import annotations
@@ -62,32 +63,44 @@ def kornia_penalty(p: Tensor, t: Tensor, batch: Batch) -> Tensor:
 TORCH: dict[tuple[str, tuple], Loss] = {
     ("alpha", (("distance", "l1"),)): lambda p, t, b: F.l1_loss(p, t),
     ("alpha", ()): lambda p, t, b: (F.mse_loss(p, t, reduction="none") + 1e-12).sqrt().mean(),
-    ("composition", (("distance", "l1"),)): lambda p, t, b: F.l1_loss(composite(b["foreground"], b["background"], p), b["composite"]),
+    ("composition", (("distance", "l1"),)): lambda p, t, b: F.l1_loss(
+        composite(b["foreground"], b["background"], p), b["composite"]
+    ),
     ("bce", ()): lambda p, t, b: F.binary_cross_entropy_with_logits(p, t),
-    ("bce", (("form", "textbook"), ("positive_weight", 2.5))): lambda p, t, b: F.binary_cross_entropy_with_logits(
-        p, t, pos_weight=torch.tensor(2.5)
+    ("bce", (("form", "textbook"), ("positive_weight", 2.5))): lambda p, t, b: (
+        F.binary_cross_entropy_with_logits(p, t, pos_weight=torch.tensor(2.5))
     ),
     ("grad_metric", ()): torch_gradient_energy,
 }
 KORNIA: dict[tuple[str, tuple], Loss] = {
     ("alpha", (("eps", 1.0),)): lambda p, t, b: kornia.losses.charbonnier_loss(p, t, reduction="mean"),
-    ("gradient", (("filter", "sobel"),)): lambda p, t, b: F.l1_loss(kornia.filters.sobel(p, normalized=False), kornia.filters.sobel(t)),
+    ("gradient", (("filter", "sobel"),)): lambda p, t, b: F.l1_loss(
+        kornia.filters.sobel(p, normalized=False), kornia.filters.sobel(t)
+    ),
     ("laplacian", ()): kornia_laplacian,
     ("smoothness", ()): lambda p, t, b: kornia.losses.total_variation(p, reduction="mean").mean(),
-    ("smoothness", (("edge_scale", 1.0),)): lambda p, t, b: kornia.losses.inverse_depth_smoothness_loss(p, b["image"]),
-    ("gradient_penalty", ()): kornia_penalty,
-    ("focal", (("form", "textbook"), ("balance", 0.25))): lambda p, t, b: kornia.losses.binary_focal_loss_with_logits(
-        p, t, reduction="mean"
+    ("smoothness", (("edge_scale", 1.0),)): lambda p, t, b: kornia.losses.inverse_depth_smoothness_loss(
+        p, b["image"]
     ),
-    ("tversky", (("form", "textbook"),)): lambda p, t, b: monai.losses.TverskyLoss(alpha=0.3, beta=0.7, batch=True)(p, t),
-    ("lovasz", (("form", "textbook"),)): lambda p, t, b: kornia.losses.lovasz_hinge_loss(p, (t[:, 0] >= 0.5).float()),
+    ("gradient_penalty", ()): kornia_penalty,
+    ("focal", (("form", "textbook"), ("balance", 0.25))): lambda p, t, b: (
+        kornia.losses.binary_focal_loss_with_logits(p, t, reduction="mean")
+    ),
+    ("tversky", (("form", "textbook"),)): lambda p, t, b: monai.losses.TverskyLoss(
+        alpha=0.3, beta=0.7, batch=True
+    )(p, t),
+    ("lovasz", (("form", "textbook"),)): lambda p, t, b: kornia.losses.lovasz_hinge_loss(
+        p, (t[:, 0] >= 0.5).float()
+    ),
 }
 MONAI: dict[tuple[str, tuple], Loss] = {
     ("focal", (("form", "textbook"),)): lambda p, t, b: monai.losses.FocalLoss(gamma=2.0)(p, t),
     ("dice", (("form", "textbook"),)): lambda p, t, b: monai.losses.DiceLoss(batch=True)(p, t),
     ("dice", ()): lambda p, t, b: monai.losses.DiceLoss(batch=True, soft_label=True)(p, t),
     ("jaccard", ()): lambda p, t, b: monai.losses.DiceLoss(batch=True, jaccard=True, soft_label=True)(p, t),
-    ("tversky", ()): lambda p, t, b: monai.losses.TverskyLoss(alpha=0.3, beta=0.7, batch=True, soft_label=True)(p, t),
+    ("tversky", ()): lambda p, t, b: monai.losses.TverskyLoss(
+        alpha=0.3, beta=0.7, batch=True, soft_label=True
+    )(p, t),
 }
 
 
@@ -108,7 +121,9 @@ def in_turns(steps: list[Callable[[], object]], rounds: int) -> list[float]:
 
 
 def prediction(batch: Batch) -> Tensor:
-    return (0.05 + 0.9 * batch["alpha"] + 0.03 * torch.sin(torch.arange(batch["alpha"].shape[-1]) / 3)).clamp(0.01, 0.99)
+    return (0.05 + 0.9 * batch["alpha"] + 0.03 * torch.sin(torch.arange(batch["alpha"].shape[-1]) / 3)).clamp(
+        0.01, 0.99
+    )
 
 
 def our_step(name: str, options: dict, batch: Batch) -> Callable[[], None]:
@@ -117,7 +132,9 @@ def our_step(name: str, options: dict, batch: Batch) -> Callable[[], None]:
     def step() -> None:
         if reads_logit(name, options):
             z = logit.clone().requires_grad_()
-            matte = Matte(torch.sigmoid(z) if name == "focal" else alpha, logit=z)  # the libraries' focal losses do that too
+            matte = Matte(
+                torch.sigmoid(z) if name == "focal" else alpha, logit=z
+            )  # the libraries' focal losses do that too
         else:
             matte = Matte(alpha.clone().requires_grad_())
         LOSSES[name].function(matte, batch, **options).backward()
@@ -137,10 +154,16 @@ def compare_terms(rounds: int) -> None:
     for library, losses in rivals.items():
         for (name, pairs), loss in losses.items():
             options = {"region": "whole", **dict(pairs)}
-            ours, theirs = in_turns([our_step(name, options, batch), their_step(name, options, loss, batch)], rounds)
+            ours, theirs = in_turns(
+                [our_step(name, options, batch), their_step(name, options, loss, batch)], rounds
+            )
             label = " ".join([name, *(f"{key}={value}" for key, value in pairs)])
-            print(f"{label:52}{1e3 * ours:9.2f}{1e3 * theirs:11.2f}{ours / theirs:7.2f}  {library}", flush=True)
-    unit, *costs = in_turns([our_step("alpha", {}, batch), *(our_step(name, {}, batch) for name in LOSSES)], rounds)
+            print(
+                f"{label:52}{1e3 * ours:9.2f}{1e3 * theirs:11.2f}{ours / theirs:7.2f}  {library}", flush=True
+            )
+    unit, *costs = in_turns(
+        [our_step("alpha", {}, batch), *(our_step(name, {}, batch) for name in LOSSES)], rounds
+    )
     print(f"\ncost of each term at its defaults, in units of alpha ({1e3 * unit:.2f} ms)")
     print("  ".join(f"{name} {cost / unit:.1f}" for name, cost in zip(LOSSES, costs, strict=True)))
 
@@ -163,7 +186,10 @@ def compare_presets(rounds: int) -> None:
     conf = Path(__file__).parents[1] / "conf"
     names = sorted(path.stem for path in (conf / "loss").glob("*.yaml") if path.stem != "table")
     with initialize_config_dir(str(conf), version_base=None):
-        tables = {name: LossTable(OmegaConf.to_container(compose(f"loss/{name}").loss, resolve=True)) for name in names}
+        tables = {
+            name: LossTable(OmegaConf.to_container(compose(f"loss/{name}").loss, resolve=True))
+            for name in names
+        }
 
     def loss_step(table: LossTable) -> Callable[[], None]:
         def step() -> None:
@@ -180,11 +206,19 @@ def compare_presets(rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--presets", action="store_true", help="also time the presets beside the full network")
+    parser.add_argument(
+        "--presets", action="store_true", help="also time the presets beside the full network"
+    )
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
-    versions = {name: importlib.metadata.version(name) for name, module in (("monai", monai), ("kornia", kornia)) if module}
-    print(f"torch {torch.__version__}, {versions or 'no MONAI, no kornia'}, {torch.get_num_threads()} threads")
+    versions = {
+        name: importlib.metadata.version(name)
+        for name, module in (("monai", monai), ("kornia", kornia))
+        if module
+    }
+    print(
+        f"torch {torch.__version__}, {versions or 'no MONAI, no kornia'}, {torch.get_num_threads()} threads"
+    )
     compare_terms(arguments.rounds)
     if arguments.presets:
         compare_presets(arguments.rounds)

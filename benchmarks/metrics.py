@@ -1,8 +1,9 @@
 """Speed and memory of the metrics beside the straightforward ways, on one matte of 1080x1920 with 22 % unknown pixels.
 
-Claim: Conn is at least 2.5 times faster than labelling with OpenCV at every threshold and 8 times faster than with scikit-image; Grad
-is at least 2 times faster than separable float32 filters; SAD + MSE + mIoU take at most twice what torch takes for L1 + MSE +
-a confusion matrix; Conn needs at most 10 bytes a pixel; `deepmatte score` runs at 90 % efficiency on two processes.
+Claim: Conn is at least 2.5 times faster than labelling with OpenCV at every threshold and 8 times faster than
+with scikit-image; Grad is at least 2 times faster than separable float32 filters; SAD + MSE + mIoU take at
+most twice what torch takes for L1 + MSE + a confusion matrix; Conn needs at most 10 bytes a pixel; `deepmatte
+score` runs at 90 % efficiency on two processes.
 
 Cost: half a minute. Command: python benchmarks/metrics.py
 """
@@ -35,7 +36,9 @@ def example() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return prediction.clip(0, 1), (s + hair).clip(0, 1), trimap
 
 
-def phi_difference(levels: np.ndarray, prediction: np.ndarray, alpha: np.ndarray, unknown: np.ndarray) -> float:
+def phi_difference(
+    levels: np.ndarray, prediction: np.ndarray, alpha: np.ndarray, unknown: np.ndarray
+) -> float:
     distance = [values - levels for values in (prediction, alpha)]
     phi = [1 - d * (d >= 0.15) for d in distance]
     return float(np.abs(phi[0] - phi[1])[unknown].sum())
@@ -70,7 +73,9 @@ def conn_by_skimage(prediction: np.ndarray, alpha: np.ndarray, unknown: np.ndarr
     return phi_difference(levels, prediction, alpha, unknown)
 
 
-def grad_by_separable_filters(prediction: np.ndarray, alpha: np.ndarray, unknown: np.ndarray, depth: type = np.float32) -> float:
+def grad_by_separable_filters(
+    prediction: np.ndarray, alpha: np.ndarray, unknown: np.ndarray, depth: type = np.float32
+) -> float:
     """Filter both whole images with OpenCV's separable filters in float32 or float64."""
     x = np.arange(-4, 5)
     smooth = np.exp(-(x**2) / (2 * 1.4**2))
@@ -80,7 +85,8 @@ def grad_by_separable_filters(prediction: np.ndarray, alpha: np.ndarray, unknown
     for image in (prediction, alpha):
         image = cv2.normalize(image.astype(depth), None, 0, 1, cv2.NORM_MINMAX)
         across, down = (
-            cv2.sepFilter2D(image, -1, *taps, borderType=cv2.BORDER_REPLICATE) for taps in ((slope, smooth), (smooth, slope))
+            cv2.sepFilter2D(image, -1, *taps, borderType=cv2.BORDER_REPLICATE)
+            for taps in ((slope, smooth), (smooth, slope))
         )
         lengths.append(cv2.magnitude(across, down))
     return float((np.square(lengths[0] - lengths[1]))[unknown].sum())
@@ -97,7 +103,9 @@ def grad_by_scipy(prediction: np.ndarray, alpha: np.ndarray, unknown: np.ndarray
     lengths = []
     for image in (prediction, alpha):
         image = (image - float(image.min())) / (float(image.max()) - float(image.min()))
-        lengths.append(np.hypot(convolve(image, kernel, mode="nearest"), convolve(image, kernel.T, mode="nearest")))
+        lengths.append(
+            np.hypot(convolve(image, kernel, mode="nearest"), convolve(image, kernel.T, mode="nearest"))
+        )
     return float((np.square(lengths[0] - lengths[1]))[unknown].sum())
 
 
@@ -136,9 +144,16 @@ def report(title: str, times: dict[str, float], goals: dict[str, float]) -> None
 
 def conn_memory() -> float:
     """Return the bytes a pixel that Conn needs at its peak beyond its inputs, measured in a process of its own."""
-    # A fixed threshold lets every array come from and go back to the system, so that the peak is that of the arrays in use.
+    # A fixed threshold lets every array come from and go back to the system, so that the peak is that of the
+    # arrays in use.
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
-    done = subprocess.run([sys.executable, __file__, "--conn-memory"], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, __file__, "--conn-memory"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
     return float(done.stdout)
 
 
@@ -168,7 +183,11 @@ def score_folder(num_images: int = 72) -> dict[int, float]:
     from deepmatte.cli.score import find_jobs, parser, score_all
 
     prediction, alpha, trimap = example()
-    images = {"pred": np.rint(255 * prediction).astype(np.uint8), "alpha": np.rint(255 * alpha).astype(np.uint8), "trimap": trimap}
+    images = {
+        "pred": np.rint(255 * prediction).astype(np.uint8),
+        "alpha": np.rint(255 * alpha).astype(np.uint8),
+        "trimap": trimap,
+    }
     with tempfile.TemporaryDirectory() as folder:
         for kind, image in images.items():
             (Path(folder) / kind).mkdir()
@@ -187,7 +206,9 @@ def main() -> None:
     floats = [image.astype(np.float32) for image in (prediction, alpha)]
     levels = [np.rint(255 * image).astype(np.uint8) for image in (prediction, alpha)]
     unknown = trimap == 128
-    print(f"{HEIGHT}x{WIDTH}, {100 * unknown.mean():.0f} % unknown, {cv2.getNumThreads()} threads for OpenCV and torch, ours one")
+    print(
+        f"{HEIGHT}x{WIDTH}, {100 * unknown.mean():.0f} % unknown, {cv2.getNumThreads()} threads for OpenCV and torch, ours one"
+    )
 
     def ours(*scores: str, images: list[np.ndarray] = levels) -> Callable[[], float]:
         return lambda: score_image(*images, trimap, "adobe", scores)[scores[0]]
@@ -206,14 +227,22 @@ def main() -> None:
     for candidates in (conn, grad):
         values = [call() * (1000 if i == 0 else 1) for i, call in enumerate(candidates.values())]
         assert np.allclose(values, values[0], rtol=1e-5), f"not the same measure: {values}"
-    report("Conn", seconds(conn), {"OpenCV at every threshold, float32": 2.5, "scikit-image at every threshold, float64": 8})
+    report(
+        "Conn",
+        seconds(conn),
+        {"OpenCV at every threshold, float32": 2.5, "scikit-image at every threshold, float64": 8},
+    )
     report("Grad", seconds(grad), {"OpenCV separable filters, float32": 2})
     three = {
         "SAD + MSE + mIoU, ours": ours("sad", "mse", "miou", images=floats),
         "torch L1 + MSE + confusion matrix": lambda: torch_three(*floats),
     }
     report("differences", seconds(three), {"torch L1 + MSE + confusion matrix": 0.5})
-    report("all five scores", seconds({"8-bit": ours(*DEFAULT_SCORES), "float32": ours(*DEFAULT_SCORES, images=floats)}), {})
+    report(
+        "all five scores",
+        seconds({"8-bit": ours(*DEFAULT_SCORES), "float32": ours(*DEFAULT_SCORES, images=floats)}),
+        {},
+    )
     print(f"\nConn's memory: {conn_memory():.1f} bytes a pixel beyond the inputs (goal: at most 10)")
     folder = score_folder()
     print(

@@ -1,6 +1,7 @@
 """What a sweep costs beyond training: launch of a job, two jobs side by side, two processes in one job. Run: python benchmarks/sweeps.py.
 
-Each figure is a ratio of things timed side by side in this run. It needs two idle cores; on a busy machine it says little.
+Each figure is a ratio of things timed side by side in this run. It needs two idle cores; on a busy machine it
+says little.
 """
 
 from __future__ import annotations
@@ -13,7 +14,14 @@ import tempfile
 import time
 from pathlib import Path
 
-TRAIN = [sys.executable, "-m", "deepmatte.cli.train", "wandb.mode=disabled", "data.num_workers=0", "num_pictures=1"]
+TRAIN = [
+    sys.executable,
+    "-m",
+    "deepmatte.cli.train",
+    "wandb.mode=disabled",
+    "data.num_workers=0",
+    "num_pictures=1",
+]
 SMALL = [
     "data.source.size=96",
     "data.source.num_train=4",
@@ -34,7 +42,9 @@ PARALLEL = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
 def seconds(command: list[str], home: Path, threads: str = "1") -> float:
     """Return the wall time of a command that succeeds."""
     start = time.perf_counter()
-    done = subprocess.run(command, cwd=home, env=os.environ | {"OMP_NUM_THREADS": threads}, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=home, env=os.environ | {"OMP_NUM_THREADS": threads}, capture_output=True, text=True
+    )
     if done.returncode != 0:
         sys.exit(done.stderr[-2000:])
     return time.perf_counter() - start
@@ -67,16 +77,30 @@ def side_by_side(home: Path, options: list[str]) -> None:
 def processes(home: Path, options: list[str]) -> None:
     """Samples per second of two processes with a thread each against one process with one thread, both with batches of 32 in all.
 
-    A step takes about a second, as on the machines that such a run is meant for; of shorter ones, more goes to what is not shared out
-    (Adam, Lightning's loop). A short and a long run, whose difference is free of starting up, take turns; the fastest count.
+    A step takes about a second, as on the machines that such a run is meant for; of shorter ones, more goes
+    to what is not shared out (Adam, Lightning's loop). A short and a long run, whose difference is free of
+    starting up, take turns; the fastest count.
     """
     trainers = {"one": ["trainer=cpu"], "two": ["trainer=ddp", "trainer.accelerator=cpu"]}
-    size = ["data.batch_size=32", "data.source.size=192", "composition.crop_sizes=[128,192]", "composition.size=128"]
+    size = [
+        "data.batch_size=32",
+        "data.source.size=192",
+        "composition.crop_sizes=[128,192]",
+        "composition.size=128",
+    ]
     times: dict[tuple[str, int], list[float]] = {}
     for _ in range(TURNS):
         for samples in SAMPLES:
             for name, trainer in trainers.items():
-                words = [*TRAIN, *options, *size, *trainer, f"name=ddp_{name}", f"data.samples_per_epoch={samples}", "force=true"]
+                words = [
+                    *TRAIN,
+                    *options,
+                    *size,
+                    *trainer,
+                    f"name=ddp_{name}",
+                    f"data.samples_per_epoch={samples}",
+                    "force=true",
+                ]
                 times.setdefault((name, samples), []).append(seconds(words, home))
     short, long = SAMPLES
     speed = {name: (long - short) / (min(times[name, long]) - min(times[name, short])) for name in trainers}
@@ -91,7 +115,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         options = [*SMALL, f"data.source.cache_dir={home / 'cache'}"]
-        seconds([*TRAIN, *options, "name=warm", "data.samples_per_epoch=8"], home)  # draws the pictures, warms the disk
+        seconds(
+            [*TRAIN, *options, "name=warm", "data.samples_per_epoch=8"], home
+        )  # draws the pictures, warms the disk
         launch(home, [*options, "data.samples_per_epoch=8"])
         side_by_side(home, [*options, "data.samples_per_epoch=192", "composition.size=96"])
         processes(home, options)

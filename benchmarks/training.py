@@ -40,7 +40,12 @@ def seconds_of_run(samples: int, threads: int | None) -> float:
     """Return the seconds of a run of the default budget, with so many threads or those that deepmatte chooses."""
     given = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
     given |= {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
-    words = ["laptop.epochs=1", f"laptop.samples_per_epoch={samples}", "wandb.mode=disabled", "num_pictures=1"]
+    words = [
+        "laptop.epochs=1",
+        f"laptop.samples_per_epoch={samples}",
+        "wandb.mode=disabled",
+        "num_pictures=1",
+    ]
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         command = [sys.executable, "-m", "deepmatte.cli.train", *words]
@@ -63,13 +68,17 @@ def layouts() -> None:
     """Print the ratio; the layouts take turns, so a machine whose speed drifts treats them alike."""
     pairs = [(samples_per_second(True), samples_per_second(False)) for _ in range(TURNS)]
     last, first = (sorted(column)[TURNS // 2] for column in zip(*pairs, strict=True))
-    print(f"dim_small, 4 crops of 128: channels last {last:.1f} samples/s, channels first {first:.1f}; ratio {last / first:.2f}")
+    print(
+        f"dim_small, 4 crops of 128: channels last {last:.1f} samples/s, channels first {first:.1f}; ratio {last / first:.2f}"
+    )
 
 
 def main() -> None:
     """Print what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", action="store_true", help="compare numbers of threads instead of layouts")
+    parser.add_argument(
+        "--threads", action="store_true", help="compare numbers of threads instead of layouts"
+    )
     threads() if parser.parse_args().threads else layouts()
 
 

@@ -6,10 +6,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from simulated_runs import PER_FOREGROUND, write_run
 from tiny_run import TINY, compose
 
-# Before anything imports them: albumentations asks a server for its version, and W&B would write beside the tests.
+# Before anything imports them: albumentations asks a server for its version, and W&B would write beside the
+# tests.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ["WANDB_MODE"] = "disabled"
 os.environ["WANDB_SILENT"] = "true"
@@ -32,7 +35,7 @@ def train_tiny(tiny: Callable[..., tuple[str, ...]]) -> Callable[..., dict]:
     """Train a tiny run in ``directory`` and return its result."""
 
     def run(directory: Path, *more: str) -> dict:
-        from deepmatte.run import train
+        from deepmatte.training.run import train
 
         overrides = tiny(*more)
         return train(compose("train", overrides), directory, list(overrides))
@@ -46,3 +49,35 @@ def trained(train_tiny: Callable[..., dict], tmp_path_factory: pytest.TempPathFa
     directory = tmp_path_factory.mktemp("runs") / "tiny"
     train_tiny(directory, "stages.refine.epochs=1", "stages.joint.epochs=1")
     return directory
+
+
+Sweep = Callable[..., Path]
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    """Return a maker of sweep directories: ``sweep({"alpha": 10.0, "dice": 12.0}, seeds=5)`` gives the settings' true mean SAD."""
+
+    def make(
+        effects: dict[str, float],
+        seeds: int = 5,
+        foregrounds: int = 12,
+        noise: float = 1.0,
+        name: str = "sweep",
+        key: str = "loss",
+    ) -> Path:
+        rng = np.random.default_rng(7)
+        difficulty = np.repeat(rng.gamma(4, 1, foregrounds), PER_FOREGROUND)
+        for number, (choice, effect) in enumerate(effects.items()):
+            liking = np.repeat(rng.normal(0, 0.3 * noise, foregrounds), PER_FOREGROUND)
+            for seed in range(seeds):
+                scores = (
+                    effect
+                    + difficulty
+                    + liking
+                    + noise * (rng.normal(0, 0.3) + rng.normal(0, 0.5, len(difficulty)))
+                )
+                write_run(tmp_path / name / f"{number:04x}{seed:04x}", [f"{key}={choice}"], seed, scores)
+        return tmp_path / name
+
+    return make

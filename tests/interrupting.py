@@ -1,7 +1,7 @@
 """Signals at chosen instants of a run, and the comparison of what two runs have left.
 
-As a script (``python interrupting.py OVERRIDES``) it is `deepmatte train` with a signal at the `Instant` in the
-environment variable `INSTANT`; Lightning starts the other ranks by the same command.
+As a script (``python interrupting.py OVERRIDES``) it is `deepmatte train` with a signal at the `Instant` in
+the environment variable `INSTANT`; Lightning starts the other ranks by the same command.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ NOT_RESTORED = "/current_score"
 class Instant:
     """Before or after the ``call``-th call (from 1 on) of a hook.
 
-    ``hook`` is "callbacks.NAME", "module.NAME" or "CLASS.NAME". The signal goes to the process of ``rank`` alone, or
-    from there to the whole group as a terminal's Ctrl-C; ``times`` that often, with a pause between.
+    ``hook`` is "callbacks.NAME", "module.NAME" or "CLASS.NAME". The signal goes to the process of ``rank``
+    alone, or from there to the whole group as a terminal's Ctrl-C; ``times`` that often, with a pause
+    between.
     """
 
     hook: str
@@ -63,12 +64,12 @@ def hooked(instants: list[Instant] | None = None) -> Iterator[Counter[str]]:
     import pytorch_lightning.callbacks as lightning
     from pytorch_lightning.trainer import call
 
-    from deepmatte import callbacks
-    from deepmatte import checkpoint_callbacks as checkpoints
-    from deepmatte.curves import Curves
-    from deepmatte.module import MattingModule
-    from deepmatte.run import _Job
-    from deepmatte.rundir import RunDir
+    from deepmatte.runs.directory import RunDir
+    from deepmatte.training import callbacks
+    from deepmatte.training import checkpoint_callbacks as checkpoints
+    from deepmatte.training.curves import Curves
+    from deepmatte.training.module import MattingModule
+    from deepmatte.training.run import _Job
 
     calls: Counter[str] = Counter()
     due = {(instant.hook, instant.call, instant.when): instant for instant in instants or []}
@@ -87,7 +88,9 @@ def hooked(instants: list[Instant] | None = None) -> Iterator[Counter[str]]:
         return lambda *args, **kwargs: at(place, lambda: original(*args, **kwargs))
 
     def of_trainer(original: Callable[..., Any], kind: str) -> Callable[..., Any]:
-        return lambda trainer, name, *args, **kwargs: at(f"{kind}.{name}", lambda: original(trainer, name, *args, **kwargs))
+        return lambda trainer, name, *args, **kwargs: at(
+            f"{kind}.{name}", lambda: original(trainer, name, *args, **kwargs)
+        )
 
     named = [
         (MattingModule, ("training_step", "validation_step", "test_step", "backward")),
@@ -125,12 +128,14 @@ def hooked(instants: list[Instant] | None = None) -> Iterator[Counter[str]]:
 @contextmanager
 def every_step_logged() -> Iterator[None]:
     """Log each step rather than each tenth, so that short runs have curves to lose."""
-    from deepmatte import build
+    from deepmatte.training import assembly as build
 
     original = build.build_trainer
 
     def often(config: Any, **arguments: Any) -> Any:
-        return original(config, **arguments | ({"log_every_n_steps": 1} if "log_every_n_steps" in arguments else {}))
+        return original(
+            config, **arguments | ({"log_every_n_steps": 1} if "log_every_n_steps" in arguments else {})
+        )
 
     with mock.patch.object(build, "build_trainer", often):
         yield
@@ -139,7 +144,7 @@ def every_step_logged() -> Iterator[None]:
 @contextmanager
 def without_figures() -> Iterator[None]:
     """Leave the figures at the end out, which take longer than all the rest."""
-    from deepmatte.scoring import Scored
+    from deepmatte.training.score import Scored
 
     with mock.patch.object(Scored, "draw", return_value=None):
         yield
@@ -156,7 +161,9 @@ def tensors(node: Any, place: str = "") -> dict[str, Any]:
 def differences(whole: Path, other: Path) -> list[str]:
     """Return how the records of two run directories of the same name differ; times don't count."""
     found = []
-    files = [{str(file.relative_to(run)) for file in run.rglob("*") if file.is_file()} for run in (whole, other)]
+    files = [
+        {str(file.relative_to(run)) for file in run.rglob("*") if file.is_file()} for run in (whole, other)
+    ]
     for name in sorted(files[0] ^ files[1]):
         found.append(f"{name} is in one of them only")
     for name in sorted(files[0] & files[1]):
@@ -164,7 +171,9 @@ def differences(whole: Path, other: Path) -> list[str]:
         if name in ("progress.json", ".lock") or name.startswith(".hydra"):
             continue
         if name.endswith(".ckpt"):
-            found += _different_leaves(name, torch.load(one, weights_only=True), torch.load(two, weights_only=True), whole, other)
+            found += _different_leaves(
+                name, torch.load(one, weights_only=True), torch.load(two, weights_only=True), whole, other
+            )
         elif name == "result.json":
             records = [json.loads(file.read_text()) for file in (one, two)]
             for record in records:

@@ -50,7 +50,12 @@ class Sweeps:
     def records(self, name: str = "s") -> dict[str, dict]:
         """Return ``result.json`` of every run, by the last override that is its own."""
         found = [json.loads(file.read_text()) for file in (self.home / "runs" / name).glob("*/result.json")]
-        return {" ".join(word for word in record["overrides"] if word.startswith(("optimizer.lr=", "seed="))): record for record in found}
+        return {
+            " ".join(
+                word for word in record["overrides"] if word.startswith(("optimizer.lr=", "seed="))
+            ): record
+            for record in found
+        }
 
     def weights(self, name: str = "s") -> dict[str, int]:
         """Return the stub's weights of every run."""
@@ -60,7 +65,11 @@ class Sweeps:
     def steps(self, name: str = "s") -> Counter[tuple[str, int]]:
         """Return how often each step of each run was made."""
         logs = (self.home / "runs" / name).glob("*/steps.log")
-        return Counter((file.parent.name, int(line.split()[0])) for file in logs for line in file.read_text().splitlines())
+        return Counter(
+            (file.parent.name, int(line.split()[0]))
+            for file in logs
+            for line in file.read_text().splitlines()
+        )
 
     def workers(self, name: str = "s") -> set[str]:
         """Return the processes that have made a step."""
@@ -71,7 +80,9 @@ class Sweeps:
         """Wait until ``condition`` holds; it can't come true after the end of the sweeps unless ``ended``."""
         end = time.monotonic() + seconds
         while not condition():
-            over = not ended and all(process.poll() is not None for process in self.started) and not condition()
+            over = (
+                not ended and all(process.poll() is not None for process in self.started) and not condition()
+            )
             assert not over, f"the sweep has ended: {self.started[-1].communicate()[0]}"
             assert time.monotonic() < end, "it did not come to that"
             time.sleep(0.2)
@@ -121,5 +132,7 @@ def stubbed(sweeps: Sweeps, tmp_path: Path) -> Sweeps:
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text("import stub_training\nstub_training.install()\n")
-    sweeps.environment["PYTHONPATH"] = os.pathsep.join([str(site), str(Path(__file__).parent / "sweeps"), os.environ.get("PYTHONPATH", "")])
+    sweeps.environment["PYTHONPATH"] = os.pathsep.join(
+        [str(site), str(Path(__file__).parent / "sweeps"), os.environ.get("PYTHONPATH", "")]
+    )
     return sweeps

@@ -1,10 +1,14 @@
-"""The house of the design: imports only go down, commands start fast, every YAML fits the code that it feeds."""
+"""The house: imports only go down, as CONTRIBUTING.md prints the floors, and commands start fast."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,59 +16,97 @@ import pytest
 import deepmatte
 
 ROOT = Path(deepmatte.__file__).parent
-LAYERS = (
-    {"__init__", "errors"},  # floor 0
-    {"batch", "files", "trust", "interruption"},
-    {"ops"},  # floor 1
-    {"losses", "metrics", "models", "data", "classical"},  # floor 2
-    {"config", "kinds", "report", "module", "datamodule", "locks", "lifeline", "curves"},
-    {"rundir", "callbacks", "checkpoints", "checkpoint_callbacks", "targets"},
-    {"build", "tracking", "baselines"},
-    {"scoring"},
-    {"compare"},  # floor 4
-    {"run", "sweeps", "evaluation", "prediction"},
-    {"studies"},
-    {"cli"},  # floor 5
-)
-
-
-def layer(room: str) -> int:
-    return next(number for number, rooms in enumerate(LAYERS) if room in rooms)
-
-
-def room_of(file: Path) -> str:
-    return file.relative_to(ROOT).parts[0].removesuffix(".py")
-
-
-def imported_rooms(file: Path) -> set[str]:
-    rooms = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            assert node.level == 0, f"{file}: relative import"
-            names = [f"deepmatte.{alias.name}" for alias in node.names] if node.module == "deepmatte" else [node.module]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "deepmatte" and len(parts) > 1 and parts[1] != "__version__":
-                rooms.add(parts[1])
-    return rooms
-
-
+CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 FILES = sorted(ROOT.rglob("*.py"))
+
+
+@cache
+def floors() -> dict[str, int]:
+    """Return the floor of each room, from the table in CONTRIBUTING.md."""
+    rows = re.findall(
+        r"^\| (\d+) \| `([^`]+)` \|", CONTRIBUTING.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    return {
+        room.rstrip("/").removesuffix(".py"): int(floor) for floor, rooms in rows for room in rooms.split()
+    }
+
+
+def module_of(file: Path) -> str:
+    return ".".join(("deepmatte", *file.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+
+
+MODULES = {module_of(file): file for file in FILES}
+
+
+def imported_modules(tree: ast.AST) -> Iterator[str]:
+    """Yield our modules that a file imports, anywhere in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in MODULES)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, "relative import"
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                if (found := name if name in MODULES else node.module) in MODULES:
+                    yield found
+
+
+def room(module: str) -> str:
+    return [*module.split("."), "__init__"][1]
+
+
+def without_type_checking(tree: ast.Module) -> ast.Module:
+    """Return what is executed: type checkers alone read the rest."""
+    body = [
+        node
+        for node in tree.body
+        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+    ]
+    return ast.Module(body, [])
 
 
 @pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(ROOT)) for file in FILES])
 def test_imports_only_go_down(file: Path) -> None:
-    room = room_of(file)
-    for other in imported_rooms(file) - {room}:
-        assert layer(other) < layer(room), f"{file.relative_to(ROOT)} imports {other}, which is not below it"
+    own = room(module_of(file))
+    for module in imported_modules(ast.parse(file.read_text(encoding="utf-8"))):
+        other = room(module)
+        if other not in (own, "__init__"):  # the package itself has nothing but the version
+            assert floors()[other] < floors()[own], (
+                f"{file.relative_to(ROOT)} imports {module}, which is not below it"
+            )
+
+
+def test_every_room_has_its_floor_and_no_other_has() -> None:
+    there = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert there - {"__init__"} == set(floors())
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    trees = {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in MODULES.items()}
+    graph = {
+        name: set(imported_modules(without_type_checking(tree))) - {name} for name, tree in trees.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def test_there_is_no_room_without_a_subject() -> None:
     names = {part.removesuffix(".py") for file in FILES for part in file.relative_to(ROOT).parts}
     assert not names & {"utils", "common", "core", "misc", "helpers"}
+
+
+@pytest.mark.xfail(
+    reason="eight modules grew with the shorter lines; their rooms are being redone", strict=False
+)
+def test_modules_and_functions_stay_short() -> None:
+    for file in FILES:
+        text = file.read_text(encoding="utf-8")
+        assert text.count("\n") <= 300, file.relative_to(ROOT)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.end_lineno - node.lineno < 60, f"{file.relative_to(ROOT)}: {node.name}"
 
 
 @pytest.mark.parametrize("verb", [file.stem for file in (ROOT / "cli").glob("*.py")])
@@ -73,8 +115,8 @@ def test_cli_modules_import_no_torch(verb: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
-def test_only_targets_makes_objects_of_names_and_no_pickle_is_ever_loaded() -> None:
-    calls = {"instantiate": [], "import_module": [], "load": []}
+def test_objects_are_made_of_names_in_two_places_and_no_pickle_is_ever_loaded() -> None:
+    calls: dict[str, list[tuple[str, str]]] = {"instantiate": [], "import_module": [], "load": []}
     for file in FILES:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and (name := ast.unparse(node.func).rpartition(".")[2]) in calls:
@@ -82,7 +124,7 @@ def test_only_targets_makes_objects_of_names_and_no_pickle_is_ever_loaded() -> N
     assert calls["instantiate"] == []
     # These import what they name themselves.
     constant = {"cli/main.py", "cli/train.py", "data/__init__.py", "metrics/__init__.py", "ops/foreground.py"}
-    assert {file for file, _ in calls["import_module"]} - constant == {"losses/table.py", "targets.py"}
+    assert {file for file, _ in calls["import_module"]} - constant == {"losses/table.py", "config/build.py"}
     loads = [(file, call) for file, call in calls["load"] if call.startswith("torch.")]
     assert loads
     assert all("weights_only=True" in call for _, call in loads)

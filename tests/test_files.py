@@ -17,8 +17,8 @@ import pytest
 from disks import fill, read_only, small_disk
 
 from deepmatte.data import write_png
-from deepmatte.data.decoded import DecodedFolder
-from deepmatte.data.procedural.store import Store
+from deepmatte.data.cache.decoded import DecodedFolder
+from deepmatte.data.cache.store import Store
 from deepmatte.errors import InputError
 from deepmatte.files import atomic, own_folder, refused, write_bytes, write_text
 
@@ -27,7 +27,9 @@ def names(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
 
 
-@pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit, ZeroDivisionError, OSError(errno.EIO, "Input/output error")])
+@pytest.mark.parametrize(
+    "raised", [KeyboardInterrupt, SystemExit, ZeroDivisionError, OSError(errno.EIO, "Input/output error")]
+)
 def test_failure_in_the_midst_leaves_the_old_content_and_no_litter(tmp_path: Path, raised) -> None:
     file = tmp_path / "result.json"
     write_text(file, "old")
@@ -54,7 +56,9 @@ def test_a_reader_sees_the_new_content_only_when_it_is_whole(tmp_path: Path) -> 
 def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     write_text(tmp_path / "written", "")
-    assert stat.S_IMODE((tmp_path / "written").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+    assert stat.S_IMODE((tmp_path / "written").stat().st_mode) == stat.S_IMODE(
+        (tmp_path / "plain").stat().st_mode
+    )
 
 
 def test_the_longest_name_that_a_file_can_have_can_be_written(tmp_path: Path) -> None:
@@ -72,7 +76,9 @@ def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_gone_is_not_made_again_where_it_must_not(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^[^\n]*gone/x: can't be written \(No such file or directory\); its folder is gone"):
+    with pytest.raises(
+        InputError, match=r"^[^\n]*gone/x: can't be written \(No such file or directory\); its folder is gone"
+    ):
         write_text(tmp_path / "gone" / "x", "", parents=False)
     assert names(tmp_path) == []
 
@@ -81,7 +87,10 @@ def test_a_full_disk_is_one_line_and_the_old_content_stays(tmp_path: Path) -> No
     with small_disk(tmp_path / "disk", "256k") as disk:
         write_text(disk / "x", "old")
         fill(disk, leave=8192)
-        with pytest.raises(InputError, match=r"^[^\n]*disk/x: can't be written \(No space left on device\); make room and repeat"):
+        with pytest.raises(
+            InputError,
+            match=r"^[^\n]*disk/x: can't be written \(No space left on device\); make room and repeat",
+        ):
             write_bytes(disk / "x", bytes(100_000))
         assert (disk / "x").read_text() == "old"
         assert names(disk) == ["ballast", "x"]
@@ -89,19 +98,25 @@ def test_a_full_disk_is_one_line_and_the_old_content_stays(tmp_path: Path) -> No
 
 WRITERS = {
     "bytes": lambda folder: write_bytes(folder / "x", bytes(50_000)),
-    "png": lambda folder: write_png(folder / "x.png", np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)),
+    "png": lambda folder: write_png(
+        folder / "x.png", np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+    ),
     "rendered samples": lambda folder: Store(folder).write("x", np.zeros(50_000, np.uint8)),
     "decoded pictures": lambda folder: DecodedFolder(folder).write("0-0", [np.zeros(50_000, np.uint8)]),
 }
 
 
 @pytest.mark.parametrize("what", WRITERS)
-def test_every_writer_says_in_one_line_that_there_is_no_room_and_leaves_no_litter(tmp_path: Path, what: str) -> None:
+def test_every_writer_says_in_one_line_that_there_is_no_room_and_leaves_no_litter(
+    tmp_path: Path, what: str
+) -> None:
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limit[1]))
     try:
-        with pytest.raises(InputError, match=r"^[^\n]*can't be written \(File too large\); (make room|free some space)"):
+        with pytest.raises(
+            InputError, match=r"^[^\n]*can't be written \(File too large\); (make room|free some space)"
+        ):
             WRITERS[what](tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
@@ -113,7 +128,10 @@ def test_every_writer_says_in_one_line_that_there_is_no_room_and_leaves_no_litte
 
 @pytest.mark.parametrize("what", WRITERS)
 def test_every_writer_says_in_one_line_that_a_file_system_is_read_only(tmp_path: Path, what: str) -> None:
-    with read_only(tmp_path), pytest.raises(InputError, match=r"^[^\n]*can't be written \(Read-only file system\); "):
+    with (
+        read_only(tmp_path),
+        pytest.raises(InputError, match=r"^[^\n]*can't be written \(Read-only file system\); "),
+    ):
         WRITERS[what](tmp_path)
 
 
@@ -136,12 +154,16 @@ def test_only_what_a_disk_or_permissions_refuse_is_told_in_a_line() -> None:
     full = refused(OSError(errno.ENOSPC, "No space left on device", "/x/y"))
     assert str(full) == "/x/y: can't be written (No space left on device); make room and repeat the command"
     assert "the output: can't be written" in str(refused(OSError(errno.EROFS, "Read-only file system")))
-    assert refused(FileNotFoundError(errno.ENOENT, "No such file", "module.py")) is None  # a defect, or told by its reader
+    assert (
+        refused(FileNotFoundError(errno.ENOENT, "No such file", "module.py")) is None
+    )  # a defect, or told by its reader
     assert refused(BrokenPipeError(errno.EPIPE, "Broken pipe")) is None
     assert refused(ValueError("x")) is None
 
 
-def test_a_folder_of_ones_own_is_none_that_others_made_or_can_write_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_ones_own_is_none_that_others_made_or_can_write_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     open_to_all, link, file = tmp_path / "open", tmp_path / "link", tmp_path / "file"
     open_to_all.mkdir()
     open_to_all.chmod(0o777)

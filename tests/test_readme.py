@@ -17,7 +17,9 @@ from deepmatte.cli.main import call
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.S) for line in block.splitlines() if line]
+COMMANDS = [
+    line for block in re.findall(r"```bash\n(.*?)```", README, re.S) for line in block.splitlines() if line
+]
 HYDRA_VERBS = {"train", "evaluate"}
 
 
@@ -41,7 +43,11 @@ def user(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
             (home / folder).mkdir(parents=True, exist_ok=True)
             pixels = (tensor * 255).round().numpy().astype(np.uint8).transpose(1, 2, 0)
             cv2.imwrite(str(home / folder / f"{i}.png"), pixels)
-    for source, copy in (("my_photos/image", "photo.jpg"), ("my_photos/trimap_tight", "trimap.png"), ("my_data/bg", "beach.jpg")):
+    for source, copy in (
+        ("my_photos/image", "photo.jpg"),
+        ("my_photos/trimap_tight", "trimap.png"),
+        ("my_data/bg", "beach.jpg"),
+    ):
         cv2.imwrite(str(home / copy), cv2.imread(str(home / source / "0.png"), cv2.IMREAD_UNCHANGED))
     shutil.copytree(trained, home / "run")
     return home
@@ -58,11 +64,19 @@ def test_every_command_of_the_readme_runs(user: Path, tiny, monkeypatch: pytest.
         if verb in HYDRA_VERBS:
             _call_hydra(verb, words, tiny, monkeypatch)
         else:
-            small = [word for word in tiny() if not word.startswith("stages.")] + ["seeds='0'"] if verb == "study" else []
+            small = (
+                [word for word in tiny() if not word.startswith("stages.")] + ["seeds='0'"]
+                if verb == "study"
+                else []
+            )
             assert call(verb, [*words, *small]) == 0, command
     assert len(list(Path("runs/train").glob("*/result.json"))) == 4
     assert len(list(Path("runs/my_sweep").glob("*/result.json"))) == 6
-    assert {file.name for file in Path("cutouts").iterdir()} == {"photo_alpha.png", "photo_cutout.png", "photo_composite.png"}
+    assert {file.name for file in Path("cutouts").iterdir()} == {
+        "photo_alpha.png",
+        "photo_cutout.png",
+        "photo_composite.png",
+    }
     assert Path("scores.json").is_file()
     assert Path("pages/dim_two_stage.md").is_file()
     assert Path("preview.png").is_file()
@@ -72,7 +86,11 @@ def test_every_command_of_the_readme_runs(user: Path, tiny, monkeypatch: pytest.
 def _call_hydra(verb: str, words: list[str], tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib import import_module
 
-    small = [word for word in tiny() if verb == "train" and not ("data=folder" in words and word.startswith("data.source."))]
+    small = [
+        word
+        for word in tiny()
+        if verb == "train" and not ("data=folder" in words and word.startswith("data.source."))
+    ]
     if "data=folder" in words:
         small += ["data.source.val_fraction=0.3", "data.source.test_fraction=0.3"]
     monkeypatch.setattr(sys, "argv", ["deepmatte", *words, *small])

@@ -15,9 +15,10 @@ LAYERS = ("foreground", "background", "composite")
 class Batch(TypedDict, total=False):
     """N samples of one size; colours are (N, 3, H, W) and alpha is (N, 1, H, W), all float in [0, 1].
 
-    ``composite`` equals ``alpha * foreground + (1 - alpha) * background`` to rounding; ``image`` is what the network sees,
-    that is the composite after degradations (noise, JPEG, blur). ``trimap`` is uint8 (N, 1, H, W) with 0 = background,
-    128 = unknown, 255 = foreground. Evaluation data without known layers has ``image``, ``alpha``, ``trimap``, ``name``, ``index``.
+    ``composite`` equals ``alpha * foreground + (1 - alpha) * background`` to rounding; ``image`` is what the
+    network sees, that is the composite after degradations (noise, JPEG, blur). ``trimap`` is uint8 (N, 1, H,
+    W) with 0 = background, 128 = unknown, 255 = foreground. Evaluation data without known layers has
+    ``image``, ``alpha``, ``trimap``, ``name``, ``index``.
     """
 
     image: Tensor
@@ -35,8 +36,9 @@ class Batch(TypedDict, total=False):
 class Matte:
     """A prediction: ``alpha`` (N, 1, H, W) in [0, 1] is the stage's final output, which every loss and metric reads.
 
-    ``logit`` is its value before the sigmoid where the model has one, ``coarse`` the matte before refinement (it may be
-    smaller than the image), ``foreground`` (N, 3, H, W) predicted colours and ``error`` (N, 1, H, W) a predicted error map.
+    ``logit`` is its value before the sigmoid where the model has one, ``coarse`` the matte before refinement
+    (it may be smaller than the image), ``foreground`` (N, 3, H, W) predicted colours and ``error`` (N, 1, H,
+    W) a predicted error map.
     """
 
     alpha: Tensor

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 class InputError(ValueError):
     """What the user gave can't be used: a file, a folder, a configuration key or a checkpoint.
 
-    The message is one line that names the file or key, says what is wrong with it and what to do. The commands print it
-    without a traceback and exit with status 2; everything else that is raised is a defect of deepmatte.
+    The message is one line that names the file or key, says what is wrong with it and what to do. The
+    commands print it without a traceback and exit with status 2; everything else that is raised is a defect
+    of deepmatte.
     """
 
 

@@ -52,7 +52,9 @@ def unwritable(path: PathLike, error: OSError, cure: str | None = None) -> Input
     InputError("a.csv: can't be written (No space left on device); make room and repeat the command")
     """
     known = _CURES.get(error.errno or 0, "make room or a folder there, or choose another place")
-    return InputError(f"{named(path)}: can't be written ({error.strerror or type(error).__name__}); {cure or known}")
+    return InputError(
+        f"{named(path)}: can't be written ({error.strerror or type(error).__name__}); {cure or known}"
+    )
 
 
 def refused(error: BaseException) -> InputError | None:
@@ -72,16 +74,20 @@ def writing(path: PathLike, cure: str | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def atomic(path: PathLike, *, parents: bool = True, sync: bool = True, cure: str | None = None) -> Iterator[IO[bytes]]:
+def atomic(
+    path: PathLike, *, parents: bool = True, sync: bool = True, cure: str | None = None
+) -> Iterator[IO[bytes]]:
     """Yield a file that becomes ``path`` at the end; a reader sees the old content or the new one, never half of it.
 
-    It lies beside its destination, since a rename between file systems would be a copy. Whatever is raised inside, Ctrl-C
-    included, leaves the old content and nothing else. What is no file, such as ``/dev/stdout``, is written to as it is.
+    It lies beside its destination, since a rename between file systems would be a copy. Whatever is raised
+    inside, Ctrl-C included, leaves the old content and nothing else. What is no file, such as
+    ``/dev/stdout``, is written to as it is.
 
     Args:
         path: the destination.
         parents: make the folder where it is missing.
-        sync: wait for the disk, so that a power failure can't leave an empty file; not needed where readers check the content.
+        sync: wait for the disk, so that a power failure can't leave an empty file; not needed where readers
+            check the content.
         cure: what to do where it can't be written, if that is not to make room or to choose another place.
 
     Raises:
@@ -136,7 +142,9 @@ def own_folder(places: Iterable[Path]) -> Path | None:
         with suppress(OSError):
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = place.lstat()
-            mine = status.st_uid == os.geteuid() and stat.S_ISDIR(status.st_mode) and not status.st_mode & 0o022
+            mine = (
+                status.st_uid == os.geteuid() and stat.S_ISDIR(status.st_mode) and not status.st_mode & 0o022
+            )
             if mine and os.access(place, os.R_OK | os.W_OK | os.X_OK):
                 return place
     return None

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "compare"))
 from simulated_runs import write_run
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; `make test-browser` installs it")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed; `make test-browser` installs it"
+)
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
 FLAGS += ["--disable-component-update", "--disable-sync"]
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path; `make test-browser` installs Debian's"),
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no chromium on the path; `make test-browser` installs Debian's"
+    ),
 ]
 SIZE = 64
 EVIL = "<img src=http://127.0.0.1:9/x onerror=document.title='owned'>"
@@ -42,11 +49,13 @@ def write_pictures(run: Path, grey: int) -> None:
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from deepmatte.compare.comparison import compare
-    from deepmatte.compare.report import PAGE, write_report
+    from deepmatte.reports.report import PAGE, write_report
 
     directory = tmp_path_factory.mktemp("browser")
     rng = np.random.default_rng(0)
-    for number, (loss, mean) in enumerate({"alpha": 9.0, "composition": 10.5, "dice": 100.0, EVIL: 30.0}.items()):
+    for number, (loss, mean) in enumerate(
+        {"alpha": 9.0, "composition": 10.5, "dice": 100.0, EVIL: 30.0}.items()
+    ):
         for seed in range(3):
             scores = mean + np.repeat(rng.gamma(4, 1, 6), 4) + rng.normal(0, 0.2)
             run = write_run(directory / "sweep" / f"{number}-{seed}", [f"loss={loss}"], seed, scores)
@@ -100,7 +109,9 @@ def column(page, number: int) -> list[str]:
 
 def pixel(page, selector: str, x: int, y: int) -> list[int]:
     page.wait_for_timeout(300)
-    return page.eval_on_selector(selector, f"canvas => [...canvas.getContext('2d').getImageData({x}, {y}, 1, 1).data]")
+    return page.eval_on_selector(
+        selector, f"canvas => [...canvas.getContext('2d').getImageData({x}, {y}, 1, 1).data]"
+    )
 
 
 def test_headings_sort_numbers_as_numbers_by_mouse_and_keyboard(open_page: Opener) -> None:
@@ -176,7 +187,9 @@ def test_dark_mode_follows_the_system_and_the_button(open_page: Opener) -> None:
     assert light.eval_on_selector("body", brightness) > 200
     assert dark.eval_on_selector("body", brightness) < 60
     ink = dark.eval_on_selector("#figure-scores svg text", "text => getComputedStyle(text).fill")
-    assert ink == dark.eval_on_selector("body", "body => getComputedStyle(body).color"), "the figures take the page's ink"
+    assert ink == dark.eval_on_selector("body", "body => getComputedStyle(body).color"), (
+        "the figures take the page's ink"
+    )
     light.locator("#theme").focus()
     light.keyboard.press("Enter")
     light.keyboard.press("Enter")

@@ -13,24 +13,41 @@ from deepmatte.cli.main import call
 from deepmatte.errors import InputError
 
 # Hydra composes in the folder of the caller: these words make a data set of a few small pictures.
-SMALL = ["composition.crop_sizes=[24]", "composition.size=24", "composition.flip=0", "data.batch_size=4", "data.num_workers=0"]
+SMALL = [
+    "composition.crop_sizes=[24]",
+    "composition.size=24",
+    "composition.flip=0",
+    "data.batch_size=4",
+    "data.num_workers=0",
+]
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     for i in range(12):
-        for folder, pixels in (("fg", rng.integers(0, 256, (30, 40, 3))), ("alpha", rng.integers(0, 256, (30, 40)))):
+        for folder, pixels in (
+            ("fg", rng.integers(0, 256, (30, 40, 3))),
+            ("alpha", rng.integers(0, 256, (30, 40))),
+        ):
             (tmp_path / folder).mkdir(exist_ok=True)
             Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / folder / f"n{i}.png")
     (tmp_path / "bg").mkdir()
     for i in range(20):
-        Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(tmp_path / "bg" / f"place {i}.png")
+        Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(
+            tmp_path / "bg" / f"place {i}.png"
+        )
     return tmp_path
 
 
 def words(root: Path) -> list[str]:
-    return ["data=folder", f"data.root={root}", "data.source.val_fraction=0.25", "data.source.test_fraction=0.25", *SMALL]
+    return [
+        "data=folder",
+        f"data.root={root}",
+        "data.source.val_fraction=0.25",
+        "data.source.test_fraction=0.25",
+        *SMALL,
+    ]
 
 
 def test_describe_prints_counts_and_draws_a_sheet(root, capsys):
@@ -46,10 +63,13 @@ def test_describe_prints_counts_and_draws_a_sheet(root, capsys):
 
 def test_preview_draws_the_samples_that_training_sees(root, capsys):
     """The captions and pixels are those of the loader's own batches."""
-    from deepmatte.build import build_data
-    from deepmatte.data.sheet import contact_sheet, row_of_sample
+    from deepmatte.data.inspection.sheet import contact_sheet, row_of_sample
+    from deepmatte.training.assembly import build_data
 
-    assert main(["preview", *words(root), "seed=3", "--num", "8", "--epoch", "2", "--out", str(root / "p.png")]) == 0
+    assert (
+        main(["preview", *words(root), "seed=3", "--num", "8", "--epoch", "2", "--out", str(root / "p.png")])
+        == 0
+    )
     listed = capsys.readouterr().out.splitlines()[:8]
     data = build_data(composed_config([*words(root), "seed=3"]))
     loader = data.train_dataloader()
@@ -67,8 +87,8 @@ def test_preview_draws_the_samples_that_training_sees(root, capsys):
 @pytest.mark.slow
 def test_preview_draws_what_a_run_gets(tiny, train_tiny, tmp_path, capsys):
     """The oracle is the training step itself: what it was given, in its order."""
-    from deepmatte.data.sheet import contact_sheet, row_of_sample
-    from deepmatte.module import MattingModule
+    from deepmatte.data.inspection.sheet import contact_sheet, row_of_sample
+    from deepmatte.training.module import MattingModule
 
     rows, original = [], MattingModule.training_step
 
@@ -85,7 +105,9 @@ def test_preview_draws_what_a_run_gets(tiny, train_tiny, tmp_path, capsys):
     for epoch in (0, 1):
         more = ["--num", "8", "--epoch", str(epoch), "--out", str(tmp_path / "p.png")]
         assert main(["preview", *tiny("seed=3"), *more]) == 0
-        assert capsys.readouterr().out.splitlines()[:8] == [caption for caption, _ in rows[8 * epoch : 8 * epoch + 8]]
+        assert capsys.readouterr().out.splitlines()[:8] == [
+            caption for caption, _ in rows[8 * epoch : 8 * epoch + 8]
+        ]
         with Image.open(tmp_path / "p.png") as drawn:
             np.testing.assert_array_equal(np.asarray(drawn), contact_sheet(rows[8 * epoch : 8 * epoch + 8]))
 
@@ -98,11 +120,23 @@ def test_preview_draws_what_a_run_gets(tiny, train_tiny, tmp_path, capsys):
         (["preview", "data=folder", "data.root=/nowhere"], "/nowhere"),
         (["compose", "test", "--root", "/nowhere", "--out", "x"], "--background"),
         (["verify", "composition.size=large"], "composition.size=large: has to be a whole number"),
-        (["verify", "composition.crop_sizes=320"], "composition.crop_sizes=320: has to be a list (of a whole number)"),
-        (["verify", "composition.foreground_jitter.hue=[1]"], "composition.foreground_jitter.hue=[1]: has to be a number"),
+        (
+            ["verify", "composition.crop_sizes=320"],
+            "composition.crop_sizes=320: has to be a list (of a whole number)",
+        ),
+        (
+            ["verify", "composition.foreground_jitter.hue=[1]"],
+            "composition.foreground_jitter.hue=[1]: has to be a number",
+        ),
         (["verify", "data=folder", "data.root=5"], "data.source.root=5: has to be a text"),
-        (["verify", "data=folder", "data.root=.", "data.source.foreground=[a,b]"], "data.source.foreground=['a', 'b']: has to be a text"),
-        (["verify", "data=folder", "data.root=.", "data.source.test=fg"], "data.source.test=fg: has to be keys with values or null"),
+        (
+            ["verify", "data=folder", "data.root=.", "data.source.foreground=[a,b]"],
+            "data.source.foreground=['a', 'b']: has to be a text",
+        ),
+        (
+            ["verify", "data=folder", "data.root=.", "data.source.test=fg"],
+            "data.source.test=fg: has to be keys with values or null",
+        ),
         (["verify", "data.cache=3"], "data.cache=3: has to be keys with values"),
     ],
 )
@@ -138,7 +172,9 @@ def test_help_names_every_sub_verb_without_torch():
 
 def test_a_source_without_a_skipping_key_is_verified_to_the_end(root, monkeypatch, capsys):
     (root / "data").mkdir()
-    (root / "data" / "mine.yaml").write_text(f"source: {{_target_: deepmatte.data.FolderData, root: '{root}', name: mine}}\n")
+    (root / "data" / "mine.yaml").write_text(
+        f"source: {{_target_: deepmatte.data.FolderData, root: '{root}', name: mine}}\n"
+    )
     for i in (1, 2):
         (root / "alpha" / f"n{i}.png").write_bytes(b"")
     monkeypatch.chdir(root)

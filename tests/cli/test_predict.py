@@ -55,13 +55,16 @@ def refused(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: object
 # ---- what works --------------------------------------------------------------------------------------------------------
 
 
-def test_folders_are_matched_by_name_and_each_photograph_gets_a_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folders_are_matched_by_name_and_each_photograph_gets_a_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert predict(folder, folder / "photos", "--trimap", folder / "trimaps", "--method", "trivial") == 0
     assert written(folder) == ["cat_alpha.png", "cat_cutout.png", "dog_alpha.png", "dog_cutout.png"]
     captured = capsys.readouterr()
     out = folder / "out"
     assert captured.out.splitlines() == [
-        f"{folder}/photos/{name}.jpg: {out}/{name}_alpha.png, {out}/{name}_cutout.png" for name in ("cat", "dog")
+        f"{folder}/photos/{name}.jpg: {out}/{name}_alpha.png, {out}/{name}_cutout.png"
+        for name in ("cat", "dog")
     ]
     assert captured.err == ""
 
@@ -70,7 +73,9 @@ def test_one_photograph_takes_one_trimap_of_any_name(folder: Path) -> None:
     arguments = (folder / "photos/cat.jpg", "--trimap", folder / "trimaps/nobody.png", "--method", "trivial")
     assert predict(folder, *arguments, "--background", folder / "background.png", "--bits", 16) == 0
     assert written(folder) == ["cat_alpha.png", "cat_composite.png", "cat_cutout.png"]
-    assert np.asarray(Image.open(folder / "out/cat_alpha.png")).max() == 32768  # half of 65535, to the even number
+    assert (
+        np.asarray(Image.open(folder / "out/cat_alpha.png")).max() == 32768
+    )  # half of 65535, to the even number
     assert cv2.imread(str(folder / "out/cat_cutout.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
     assert cv2.imread(str(folder / "out/cat_composite.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint8
 
@@ -93,14 +98,20 @@ def test_a_photograph_without_trimap_is_named(folder: Path, capsys: pytest.Captu
     assert "dog.jpg: there is no trimap of the same name" in line
 
 
-def test_one_trimap_is_not_enough_for_two_photographs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    line = refused(folder, capsys, folder / "photos", "--trimap", folder / "trimaps/cat.png", "--method", "trivial")
+def test_one_trimap_is_not_enough_for_two_photographs(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refused(
+        folder, capsys, folder / "photos", "--trimap", folder / "trimaps/cat.png", "--method", "trivial"
+    )
     assert "cat.png: is no folder, but there are 2 photographs" in line
 
 
 def test_two_photographs_of_one_name_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = picture(folder / "others/cat.png", (1, 1, 1))
-    line = refused(folder, capsys, folder / "photos", other, "--trimap", folder / "trimaps", "--method", "trivial")
+    line = refused(
+        folder, capsys, folder / "photos", other, "--trimap", folder / "trimaps", "--method", "trivial"
+    )
     assert "others/cat.png: has the same name as" in line
 
 
@@ -113,10 +124,17 @@ def test_two_photographs_of_one_name_are_refused(folder: Path, capsys: pytest.Ca
     ],
 )
 def test_a_trimap_that_can_not_be_used_is_found_before_the_first_picture(
-    folder: Path, capsys: pytest.CaptureFixture[str], file: str, values: object, size: tuple[int, int], message: str
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    file: str,
+    values: object,
+    size: tuple[int, int],
+    message: str,
 ) -> None:
     picture(folder / file, values, size)
-    assert message in refused(folder, capsys, folder / "photos", "--trimap", folder / "trimaps", "--method", "trivial")
+    assert message in refused(
+        folder, capsys, folder / "photos", "--trimap", folder / "trimaps", "--method", "trivial"
+    )
 
 
 @pytest.mark.parametrize("file", ["photos/dog.jpg", "trimaps/dog.png", "background.png"])
@@ -127,38 +145,72 @@ def test_a_damaged_file_is_found_before_the_first_picture(
     damaged = folder / file
     whole = damaged.read_bytes()
     damaged.write_bytes({"empty": b"", "text": b"not a picture", "cut": whole[: len(whole) // 2]}[content])
-    arguments = (folder / "photos", "--trimap", folder / "trimaps", "--background", folder / "background.png", "--method", "trivial")
+    arguments = (
+        folder / "photos",
+        "--trimap",
+        folder / "trimaps",
+        "--background",
+        folder / "background.png",
+        "--method",
+        "trivial",
+    )
     assert str(damaged) in refused(folder, capsys, *arguments)
 
 
 @pytest.mark.parametrize("missing", ["photo", "trimap", "background", "folder"])
 def test_what_is_not_there_is_named(folder: Path, capsys: pytest.CaptureFixture[str], missing: str) -> None:
-    places = {"photo": folder / "photos/cat.jpg", "trimap": folder / "trimaps/cat.png", "background": folder / "background.png"}
+    places = {
+        "photo": folder / "photos/cat.jpg",
+        "trimap": folder / "trimaps/cat.png",
+        "background": folder / "background.png",
+    }
     if missing == "folder":
         (folder / "empty").mkdir()
         places["photo"] = folder / "empty"
     else:
         places[missing] = folder / "nowhere.png"
-    arguments = (places["photo"], "--trimap", places["trimap"], "--background", places["background"], "--method", "trivial")
-    assert ("empty: no pictures there" if missing == "folder" else "nowhere.png: there is no such") in refused(folder, capsys, *arguments)
+    arguments = (
+        places["photo"],
+        "--trimap",
+        places["trimap"],
+        "--background",
+        places["background"],
+        "--method",
+        "trivial",
+    )
+    assert (
+        "empty: no pictures there" if missing == "folder" else "nowhere.png: there is no such"
+    ) in refused(folder, capsys, *arguments)
 
 
 def test_files_that_are_read_are_not_overwritten(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trimap = (folder / "trimaps/cat.png").rename(folder / "cat_alpha.png")
-    arguments = [str(folder / "photos/cat.jpg"), "--trimap", str(trimap), "--method", "trivial", "--out", str(folder)]
+    arguments = [
+        str(folder / "photos/cat.jpg"),
+        "--trimap",
+        str(trimap),
+        "--method",
+        "trivial",
+        "--out",
+        str(folder),
+    ]
     before = trimap.read_bytes()
     assert call("predict", arguments) == 2
     assert "cat_alpha.png: would be overwritten" in capsys.readouterr().err
     assert trimap.read_bytes() == before
 
 
-def test_a_file_in_the_place_of_the_folder_to_write_to_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_in_the_place_of_the_folder_to_write_to_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = [str(folder / "photos"), "--trimap", str(folder / "trimaps"), "--method", "trivial"]
     assert call("predict", [*arguments, "--out", str(folder / "background.png" / "below")]) == 2
     assert "background.png: is a file" in capsys.readouterr().err
 
 
-def test_an_unknown_method_is_answered_with_the_known_ones(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_method_is_answered_with_the_known_ones(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     line = refused(folder, capsys, folder / "photos", "--trimap", folder / "trimaps", "--method", "magic")
     assert "--method magic: there is none of that name; choose one of" in line
     assert "trivial" in line
@@ -172,17 +224,31 @@ def test_a_run_that_can_not_predict_is_named(folder: Path, capsys: pytest.Captur
         "model: {_target_: deepmatte.models.DeepImageMatting, width: 0.0625}\nimpose_trimap: true\n"
     )
     assert "best.ckpt: there is no such checkpoint" in refused(folder, capsys, *arguments)
-    assert "mine.ckpt: there is no such checkpoint" in refused(folder, capsys, *arguments, "--checkpoint", folder / "mine.ckpt")
+    assert "mine.ckpt: there is no such checkpoint" in refused(
+        folder, capsys, *arguments, "--checkpoint", folder / "mine.ckpt"
+    )
     (folder / "foreign.ckpt").write_bytes(b"PK")
-    assert "foreign.ckpt: not a readable checkpoint" in refused(folder, capsys, *arguments, "--checkpoint", folder / "foreign.ckpt")
+    assert "foreign.ckpt: not a readable checkpoint" in refused(
+        folder, capsys, *arguments, "--checkpoint", folder / "foreign.ckpt"
+    )
     torch.save({"state_dict": {}, "deepmatte": {"refine": True}}, folder / "other.ckpt")
-    assert "other.ckpt: holds weights of another model" in refused(folder, capsys, *arguments, "--checkpoint", folder / "other.ckpt")
+    assert "other.ckpt: holds weights of another model" in refused(
+        folder, capsys, *arguments, "--checkpoint", folder / "other.ckpt"
+    )
 
 
 @pytest.mark.parametrize(
-    "more", [(), ("--run", "runs/x", "--method", "trivial"), ("--method", "trivial", "--bits", "12"), ("--run", "x", "--tile", "100")]
+    "more",
+    [
+        (),
+        ("--run", "runs/x", "--method", "trivial"),
+        ("--method", "trivial", "--bits", "12"),
+        ("--run", "x", "--tile", "100"),
+    ],
 )
-def test_options_that_do_not_fit_together_end_in_the_usage(folder: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]) -> None:
+def test_options_that_do_not_fit_together_end_in_the_usage(
+    folder: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
     with pytest.raises(SystemExit) as exit_:
         predict(folder, folder / "photos", "--trimap", folder / "trimaps", *more)
     assert exit_.value.code == 2

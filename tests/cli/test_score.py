@@ -46,7 +46,9 @@ def test_json_has_the_words_of_the_house_and_the_right_numbers(folder):
     found = scored(folder)
     assert (found["protocol"], found["num_images"], found["num_images_without_unknown"]) == ("adobe", 3, 0)
     assert [image["image"] for image in found["images"]] == ["a", "b", "c"]
-    assert [image["sad"] for image in found["images"]] == pytest.approx([0.1, 0.2, 0])  # 500 pixels x 0.2 / 1000
+    assert [image["sad"] for image in found["images"]] == pytest.approx(
+        [0.1, 0.2, 0]
+    )  # 500 pixels x 0.2 / 1000
     assert [image["mse"] for image in found["images"]] == pytest.approx([40, 160, 0])
     assert found["mean"]["sad"] == pytest.approx(0.1)
     assert found["mean"]["mse"] == pytest.approx(200 / 3)
@@ -54,9 +56,25 @@ def test_json_has_the_words_of_the_house_and_the_right_numbers(folder):
 
 
 def test_csv_has_a_line_an_image_and_names_the_protocol(folder):
-    main(arguments(folder, "--processes", "1", "--csv", f"{folder}/out.csv", "--protocol", "whole", "--scores", "sad,mad"))
+    main(
+        arguments(
+            folder,
+            "--processes",
+            "1",
+            "--csv",
+            f"{folder}/out.csv",
+            "--protocol",
+            "whole",
+            "--scores",
+            "sad,mad",
+        )
+    )
     rows = list(csv.DictReader((folder / "out.csv").open()))
-    assert [(row["image"], row["protocol"]) for row in rows] == [("a", "whole"), ("b", "whole"), ("c", "whole")]
+    assert [(row["image"], row["protocol"]) for row in rows] == [
+        ("a", "whole"),
+        ("b", "whole"),
+        ("c", "whole"),
+    ]
     assert [float(row["sad"]) for row in rows] == pytest.approx([0.2, 0.4, 0])
     assert [float(row["mad"]) for row in rows] == pytest.approx([200, 400, 0])
 
@@ -112,12 +130,30 @@ def truncate(path):
 
 
 BAD = {
-    "a prediction of another size": (lambda d: write(d / "pred" / "b.png", np.zeros((20, 49), np.uint8)), "b.png: has 50x20 pixels, but"),
-    "a trimap of another size": (lambda d: write(d / "trimap" / "b.png", np.full((21, 50), 128, np.uint8)), "trimap/b.png: has 50x21"),
-    "a missing truth": (lambda d: (d / "alpha" / "b.png").unlink(), "pred/b.png: there is no true matte of the same name"),
-    "a missing prediction": (lambda d: (d / "pred" / "c.png").unlink(), "alpha/c.png: there is no prediction of the same name"),
-    "a missing trimap": (lambda d: (d / "trimap" / "a.png").unlink(), "pred/a.png: there is no trimap of the same name"),
-    "an empty folder": (lambda d: [file.unlink() for file in (d / "alpha").iterdir()], "alpha: no pictures there"),
+    "a prediction of another size": (
+        lambda d: write(d / "pred" / "b.png", np.zeros((20, 49), np.uint8)),
+        "b.png: has 50x20 pixels, but",
+    ),
+    "a trimap of another size": (
+        lambda d: write(d / "trimap" / "b.png", np.full((21, 50), 128, np.uint8)),
+        "trimap/b.png: has 50x21",
+    ),
+    "a missing truth": (
+        lambda d: (d / "alpha" / "b.png").unlink(),
+        "pred/b.png: there is no true matte of the same name",
+    ),
+    "a missing prediction": (
+        lambda d: (d / "pred" / "c.png").unlink(),
+        "alpha/c.png: there is no prediction of the same name",
+    ),
+    "a missing trimap": (
+        lambda d: (d / "trimap" / "a.png").unlink(),
+        "pred/a.png: there is no trimap of the same name",
+    ),
+    "an empty folder": (
+        lambda d: [file.unlink() for file in (d / "alpha").iterdir()],
+        "alpha: no pictures there",
+    ),
     "a truncated file": (lambda d: truncate(d / "alpha" / "b.png"), "alpha/b.png: "),
     "a colour matte": (
         lambda d: write(d / "pred" / "b.png", np.eye(20, 50, dtype=np.uint8)[..., None] * [1, 2, 3]),
@@ -143,11 +179,21 @@ def test_bad_files_are_named_in_one_line_and_nothing_is_written(folder, fault, p
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_scoring(folder):
-    with pytest.raises(InputError, match=r"nowhere/out.json: is a folder, or lies in a folder that does not exist"):
+    with pytest.raises(
+        InputError, match=r"nowhere/out.json: is a folder, or lies in a folder that does not exist"
+    ):
         main(arguments(folder, "--json", f"{folder}/nowhere/out.json"))
 
 
 def test_scoring_loads_no_torch(folder):
     script = "import sys; from deepmatte.cli.main import call; call('score', sys.argv[1:]); assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", script, *arguments(folder, "--processes", "2", "--json", f"{folder}/out.json")], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            script,
+            *arguments(folder, "--processes", "2", "--json", f"{folder}/out.json"),
+        ],
+        check=True,
+    )
     assert json.loads((folder / "out.json").read_text())["num_images"] == 3

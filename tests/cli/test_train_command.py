@@ -29,7 +29,10 @@ def records(root: Path) -> dict[str, dict]:
 
 def test_help_lists_every_verb_and_overrides_are_explained(tmp_path: Path) -> None:
     listing = call([SCRIPT[0], "--help"], tmp_path).stdout
-    verbs = {file.stem for file in (Path(__file__).parents[2] / "src/deepmatte/cli").glob("*.py")} - {"__init__", "main"}
+    verbs = {file.stem for file in (Path(__file__).parents[2] / "src/deepmatte/cli").glob("*.py")} - {
+        "__init__",
+        "main",
+    }
     assert all(f"  {verb} " in listing for verb in verbs)
     assert "procedural" in call([*SCRIPT, "--help"], tmp_path).stdout
 
@@ -37,7 +40,9 @@ def test_help_lists_every_verb_and_overrides_are_explained(tmp_path: Path) -> No
 def test_a_reader_that_leaves_and_an_unknown_verb_make_no_traceback(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    left = subprocess.run([SCRIPT[0], "--help"], cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True)
+    left = subprocess.run(
+        [SCRIPT[0], "--help"], cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True
+    )
     os.close(writing)
     assert (left.returncode, left.stderr) == (141, "")
     unknown = call([SCRIPT[0], "tarin"], tmp_path)
@@ -51,8 +56,14 @@ def test_a_reader_that_leaves_and_an_unknown_verb_make_no_traceback(tmp_path: Pa
     [
         (["los=dice"], ["unknown key `los`; did you mean `loss=`?"]),
         (["experiment=stages"], ["unknown key `experiment`; did you mean `experiments=`?"]),
-        (["+experiment=stages"], ["unknown key `experiment`, which nothing reads; did you mean `experiments=`?"]),
-        (["optimizer.momentum=1"], ["unknown key `optimizer.momentum`; optimizer has lr, betas, weight_decay"]),
+        (
+            ["+experiment=stages"],
+            ["unknown key `experiment`, which nothing reads; did you mean `experiments=`?"],
+        ),
+        (
+            ["optimizer.momentum=1"],
+            ["unknown key `optimizer.momentum`; optimizer has lr, betas, weight_decay"],
+        ),
         (["stages.joit.epochs=1"], ["unknown key `stages.joit`; did you mean `stages.joint`?"]),
         (["loss=dcie"], ["there is no loss/dcie; did you mean `loss=dice`?", "tversky"]),
         (["budget=null"], ["~budget"]),
@@ -65,7 +76,11 @@ def test_a_reader_that_leaves_and_an_unknown_verb_make_no_traceback(tmp_path: Pa
     ],
 )
 def test_bad_input_ends_in_one_line_and_a_code(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], overrides: list[str], words: list[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    overrides: list[str],
+    words: list[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["deepmatte", *overrides])
@@ -84,7 +99,9 @@ def test_a_sweep_survives_a_failing_job_and_repeats_only_that_one(tiny, tmp_path
     common += ["trainer.gradient_clip_val=null", "schedule.name=constant"]
     done = call([*SCRIPT, *common, "optimizer.lr=1e-3,1e30,1e-4"], tmp_path)
     first = records(tmp_path / "runs/sweep")
-    by_rate = {next(word for word in record["overrides"] if "lr=" in word): record for record in first.values()}
+    by_rate = {
+        next(word for word in record["overrides"] if "lr=" in word): record for record in first.values()
+    }
     assert {rate: record["status"] for rate, record in by_rate.items()} == {
         "optimizer.lr=0.001": "finished",
         "optimizer.lr=1e+30": "failed",
@@ -105,9 +122,14 @@ def test_a_sweep_survives_a_failing_job_and_repeats_only_that_one(tiny, tmp_path
 def test_two_processes_learn_and_score_what_one_does(tiny, tmp_path: Path) -> None:
     """Three stages, three validation images (which two processes can't share evenly): the same scores and weights.
 
-    In double precision: Adam and max-pooling turn the rounding of a gradient or a feature into a whole step or another pixel.
+    In double precision: Adam and max-pooling turn the rounding of a gradient or a feature into a whole step
+    or another pixel.
     """
-    overrides = [*tiny("stages.refine.epochs=1", "stages.joint.epochs=1"), "wandb.mode=disabled", "model.norm=group"]
+    overrides = [
+        *tiny("stages.refine.epochs=1", "stages.joint.epochs=1"),
+        "wandb.mode=disabled",
+        "model.norm=group",
+    ]
     overrides += ["optimizer=sgd", "optimizer.lr=0.1", "trainer.precision=64-true"]
     runs = {}
     for trainer, command in (("cpu", SCRIPT), ("ddp", MODULE)):
@@ -118,18 +140,35 @@ def test_two_processes_learn_and_score_what_one_does(tiny, tmp_path: Path) -> No
     assert two["dataset"] == one["dataset"]
     for name, value in one["scores"].items():
         assert two["scores"][name] == pytest.approx(value, rel=1e-4), name
-    weights = [torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for run in runs.values()]
+    weights = [
+        torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for run in runs.values()
+    ]
     for key, value in weights[0].items():
         torch.testing.assert_close(weights[1][key], value, rtol=1e-6, atol=1e-9)
-    assert (runs["cpu"] / "per_image.csv").read_text().count("\n") == (runs["ddp"] / "per_image.csv").read_text().count("\n") == 4
+    assert (
+        (runs["cpu"] / "per_image.csv").read_text().count("\n")
+        == (runs["ddp"] / "per_image.csv").read_text().count("\n")
+        == 4
+    )
 
 
 @pytest.mark.slow
 def test_ddp_inside_a_multirun_keeps_jobs_apart(tiny, tmp_path: Path) -> None:
     """Each job of the sweep has two ranks of its own; a job that fails on the way takes nobody with it."""
-    common = [*tiny(), "output_root=runs", "name=sweep", "wandb.mode=disabled", "trainer=ddp", "trainer.gradient_clip_val=null"]
-    done = call([*SCRIPT, "-m", *common, "schedule.name=constant", "optimizer.lr=1e30,1e-3"], tmp_path, timeout=500)
+    common = [
+        *tiny(),
+        "output_root=runs",
+        "name=sweep",
+        "wandb.mode=disabled",
+        "trainer=ddp",
+        "trainer.gradient_clip_val=null",
+    ]
+    done = call(
+        [*SCRIPT, "-m", *common, "schedule.name=constant", "optimizer.lr=1e30,1e-3"], tmp_path, timeout=500
+    )
     found = records(tmp_path / "runs/sweep").values()
-    states = {next(word for word in record["overrides"] if "lr=" in word): record["status"] for record in found}
+    states = {
+        next(word for word in record["overrides"] if "lr=" in word): record["status"] for record in found
+    }
     assert states == {"optimizer.lr=1e+30": "failed", "optimizer.lr=0.001": "finished"}
     assert done.returncode == 1

@@ -21,7 +21,14 @@ from deepmatte.compare.record import as_record
 from deepmatte.compare.table import print_comparison
 
 
-def grid(directory: Path, dice: Sequence[str], laplacian: Sequence[str], seeds: int = 5, skip: tuple = (), together: float = 0.0) -> Path:
+def grid(
+    directory: Path,
+    dice: Sequence[str],
+    laplacian: Sequence[str],
+    seeds: int = 5,
+    skip: tuple = (),
+    together: float = 0.0,
+) -> Path:
     """Dice lowers SAD by 2 where its weight is not 0, Laplacian by 4, both together by ``together`` less."""
     rng = np.random.default_rng(3)
     difficulty = np.repeat(rng.gamma(4, 1, 8), 4)
@@ -32,7 +39,12 @@ def grid(directory: Path, dice: Sequence[str], laplacian: Sequence[str], seeds: 
         mean = 20 - 2 * use[0] - 4 * use[1] + together * (use[0] and use[1])
         for seed in range(seeds):
             scores = mean + difficulty + rng.normal(0, 0.2) + rng.normal(0, 0.3, len(difficulty))
-            write_run(directory / f"{number}-{seed}", [f"loss.dice.weight={one}", f"loss.laplacian.weight={two}"], seed, scores)
+            write_run(
+                directory / f"{number}-{seed}",
+                [f"loss.dice.weight={one}", f"loss.laplacian.weight={two}"],
+                seed,
+                scores,
+            )
     return directory
 
 
@@ -40,10 +52,16 @@ def test_effects_of_a_full_grid_are_those_of_least_squares(tmp_path: Path) -> No
     comparison = compare([grid(tmp_path, "01", "01", together=3.0)])
     panel = comparison.decisive.panel
     found = effects(panel)
-    rows = [(*setting.levels.values(), mean) for setting, mean in zip(panel.settings, panel.means(), strict=True)]
+    rows = [
+        (*setting.levels.values(), mean) for setting, mean in zip(panel.settings, panel.means(), strict=True)
+    ]
     table = pd.DataFrame(rows, columns=["dice", "laplacian", "sad"]).astype(float)
-    fit = ols("sad ~ dice * laplacian", table - np.array([0.5, 0.5, 0])).fit()  # centred: coefficients are averages over the other factor
-    assert [item.estimate.mean for item in found] == pytest.approx([fit.params[key] for key in ("dice", "laplacian", "dice:laplacian")])
+    fit = ols(
+        "sad ~ dice * laplacian", table - np.array([0.5, 0.5, 0])
+    ).fit()  # centred: coefficients are averages over the other factor
+    assert [item.estimate.mean for item in found] == pytest.approx(
+        [fit.params[key] for key in ("dice", "laplacian", "dice:laplacian")]
+    )
     dice, laplacian, both = found
     assert dice.estimate.mean == pytest.approx(-2 + 1.5, abs=0.4)
     assert laplacian.p_adjusted < 0.01
@@ -54,7 +72,10 @@ def test_effects_of_a_full_grid_are_those_of_least_squares(tmp_path: Path) -> No
 def test_interaction_says_what_dice_does_without_laplacian_and_with_it(tmp_path: Path) -> None:
     """Two factors of two levels: the changes at both levels are plain differences of two settings."""
     panel = compare([grid(tmp_path, "01", "01", together=3.0)]).decisive.panel
-    means = {tuple(setting.levels.values()): mean for setting, mean in zip(panel.settings, panel.means(), strict=True)}
+    means = {
+        tuple(setting.levels.values()): mean
+        for setting, mean in zip(panel.settings, panel.means(), strict=True)
+    }
     *main, both = effects(panel)
     assert [item.at for item in main] == [None, None]
     without, with_it = both.at
@@ -69,8 +90,14 @@ def test_effects_stand_in_the_terminal_and_in_the_record(tmp_path: Path) -> None
     print_comparison(comparison, console)
     assert "dice: 0 to 1, at laplacian 1 against 0" in console.export_text()
     record = as_record(comparison)["effects"]
-    assert [item["factor"] for item in record] == ["loss.dice.weight", "loss.laplacian.weight", "loss.dice.weight"]
-    assert record[2]["estimate"]["mean"] == pytest.approx(record[2]["at"][1]["mean"] - record[2]["at"][0]["mean"])
+    assert [item["factor"] for item in record] == [
+        "loss.dice.weight",
+        "loss.laplacian.weight",
+        "loss.dice.weight",
+    ]
+    assert record[2]["estimate"]["mean"] == pytest.approx(
+        record[2]["at"][1]["mean"] - record[2]["at"][0]["mean"]
+    )
 
 
 def test_interaction_that_is_not_there_is_not_found(tmp_path: Path) -> None:
@@ -100,7 +127,11 @@ def test_numbers_come_in_their_order_and_default_before_words() -> None:
 
 def test_front_equals_brute_force_and_turns_metrics_that_grow() -> None:
     values = np.random.default_rng(0).integers(0, 6, (40, 2)).astype(float)
-    slow = [i for i, a in enumerate(values) if not any(b[0] <= a[0] and b[1] >= a[1] and tuple(b) != tuple(a) for b in values)]
+    slow = [
+        i
+        for i, a in enumerate(values)
+        if not any(b[0] <= a[0] and b[1] >= a[1] and tuple(b) != tuple(a) for b in values)
+    ]
     assert front(("sad", values[:, 0]), ("miou", values[:, 1])) == slow
 
 

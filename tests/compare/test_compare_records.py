@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from simulated_runs import write_run
 
-from deepmatte.compare.records import LeftOut, Run, find_run_dirs, read_records, read_run
-from deepmatte.compare.settings import group_settings
+from deepmatte.compare.grouping import group_settings
+from deepmatte.compare.records import Excluded, Run, find_run_dirs, read_records, read_run
 from deepmatte.errors import InputError
 
 SCORES = np.arange(8.0)
@@ -30,16 +30,22 @@ def test_sweep_directory_holds_its_runs_but_not_the_launchers_logs(sweep: Callab
 @pytest.mark.parametrize(
     ("change", "status", "reason"),
     [
-        ({"status": "failed", "error": "RuntimeError: NaN loss\nTraceback"}, "failed", "RuntimeError: NaN loss"),
+        (
+            {"status": "failed", "error": "RuntimeError: NaN loss\nTraceback"},
+            "failed",
+            "RuntimeError: NaN loss",
+        ),
         ({"status": "running"}, "running", "still running, or killed"),
         ({"status": "timeout", "error": "ended after 60 s"}, "timeout", "ended after 60 s"),
         ({"seed": None}, "damaged", "'seed'"),
         ({"scores": 3}, "damaged", "'scores'"),
     ],
 )
-def test_run_that_can_not_be_compared_is_left_out_with_its_reason(tmp_path: Path, change: dict, status: str, reason: str) -> None:
+def test_run_that_can_not_be_compared_is_left_out_with_its_reason(
+    tmp_path: Path, change: dict, status: str, reason: str
+) -> None:
     record = read_run(write_run(tmp_path / "run", [], 0, SCORES, change))
-    assert isinstance(record, LeftOut)
+    assert isinstance(record, Excluded)
     assert record.status == status
     assert reason in record.reason
 
@@ -64,7 +70,7 @@ def test_damaged_file_is_named(tmp_path: Path, file: str, text: str | None, reas
     else:
         (directory / file).write_text(text)
     record = read_run(directory)
-    assert isinstance(record, LeftOut)
+    assert isinstance(record, Excluded)
     assert record.status == "damaged"
     assert file in record.reason
     assert reason in record.reason
@@ -73,7 +79,7 @@ def test_damaged_file_is_named(tmp_path: Path, file: str, text: str | None, reas
 def test_directory_with_a_config_only_is_unfinished(tmp_path: Path) -> None:
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "config.yaml").write_text("seed: 0")
-    assert read_run(tmp_path) == LeftOut(tmp_path, "unfinished", "no result.json yet")
+    assert read_run(tmp_path) == Excluded(tmp_path, "unfinished", "no result.json yet")
 
 
 def test_image_without_foreground_is_its_own_foreground(tmp_path: Path) -> None:
@@ -122,7 +128,9 @@ def names(directory: Path) -> dict[str, list[int]]:
 
 def test_settings_are_named_by_what_varies_and_hold_their_seeds(tmp_path: Path) -> None:
     for number, (loss, seed) in enumerate([("alpha", 1), ("alpha", 0), ("dice", 0)]):
-        write_run(tmp_path / str(number), [f"loss={loss}", "budget=laptop", f"hydra.run.dir={number}"], seed, SCORES)
+        write_run(
+            tmp_path / str(number), [f"loss={loss}", "budget=laptop", f"hydra.run.dir={number}"], seed, SCORES
+        )
     assert names(tmp_path) == {"alpha": [0, 1], "dice": [0]}
 
 
@@ -156,5 +164,7 @@ def test_compare_imports_no_torch(sweep: Callable[..., Path]) -> None:
     directory = sweep({"alpha": 10, "dice": 12}, seeds=2)
     lines = ["import sys", "from deepmatte.cli.compare import main", "code = main([sys.argv[1], '--json'])"]
     code = "\n".join([*lines, "assert 'torch' not in sys.modules", "sys.exit(code)"])
-    done = subprocess.run([sys.executable, "-c", code, str(directory)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(directory)], capture_output=True, text=True, check=True
+    )
     assert json.loads(done.stdout)["metric"] == "sad"

@@ -14,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 
 from deepmatte.compare.best import chance_to_be_best, effect_sizes
 from deepmatte.compare.inference import against, difference_matrix, false_discovery, infer
-from deepmatte.compare.panel import pairs, wilcoxon
+from deepmatte.compare.score_table import pairs, wilcoxon
 from deepmatte.compare.simultaneous import from_score, to_score
 from deepmatte.compare.variance import PRIOR_DF, Variances, variances, worth_of_prior
 

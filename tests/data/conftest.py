@@ -13,7 +13,9 @@ from small_pictures import photograph, soft_matte
 def tree(tmp_path: Path) -> Callable[..., Path]:
     """Makes a folder with fg/NAME.jpg, alpha/NAME.png and bg/NAME.png, and returns it."""
 
-    def make(names=("cat", "dog", "fern", "glass"), backgrounds=("sea", "wall", "wood"), size=(96, 128)) -> Path:
+    def make(
+        names=("cat", "dog", "fern", "glass"), backgrounds=("sea", "wall", "wood"), size=(96, 128)
+    ) -> Path:
         for folder in ("fg", "alpha", "bg"):
             (tmp_path / folder).mkdir(exist_ok=True)
         for i, name in enumerate(names):

@@ -33,18 +33,29 @@ RECIPE = {
 
 def training(root, seed: int = 0, **options) -> CompositionDataset:
     source = FolderData(root, val_fraction=0, test_fraction=0)
-    return CompositionDataset(source.foregrounds("train"), source.backgrounds("train"), Composition(**RECIPE | options), seed)
+    return CompositionDataset(
+        source.foregrounds("train"), source.backgrounds("train"), Composition(**RECIPE | options), seed
+    )
 
 
 def fixed(root, split="val", version="1", per_foreground=2, **options) -> FixedCompositionDataset:
     source = FolderData(root, val_fraction=0, test_fraction=0, version=version)
     layers = source.foregrounds("train"), source.backgrounds("train")
     recipe = Composition(**RECIPE | options)
-    return FixedCompositionDataset(*layers, recipe, name="folder", version=version, split=split, backgrounds_per_foreground=per_foreground)
+    return FixedCompositionDataset(
+        *layers,
+        recipe,
+        name="folder",
+        version=version,
+        split=split,
+        backgrounds_per_foreground=per_foreground,
+    )
 
 
 def loaded(dataset, sampler, batch_size, workers=0):
-    return DataLoader(dataset, batch_size, sampler=sampler, num_workers=workers, collate_fn=collate, drop_last=True)
+    return DataLoader(
+        dataset, batch_size, sampler=sampler, num_workers=workers, collate_fn=collate, drop_last=True
+    )
 
 
 def digest_of(batches) -> str:
@@ -52,13 +63,18 @@ def digest_of(batches) -> str:
     for batch in batches:
         for key in sorted(batch):
             value = batch[key]
-            digest.update(value.numpy().tobytes() if isinstance(value, torch.Tensor) else repr(value).encode())
+            digest.update(
+                value.numpy().tobytes() if isinstance(value, torch.Tensor) else repr(value).encode()
+            )
     return digest.hexdigest()
 
 
 def joined(parts):
     values = {key: [part[key] for part in parts] for key in parts[0]}
-    return {key: torch.cat(value) if torch.is_tensor(value[0]) else list(chain.from_iterable(value)) for key, value in values.items()}
+    return {
+        key: torch.cat(value) if torch.is_tensor(value[0]) else list(chain.from_iterable(value))
+        for key, value in values.items()
+    }
 
 
 def stream(root, num=24, batch_size=6, epoch=1, world_size=1, workers=0, seed=0):
@@ -84,7 +100,16 @@ def test_stream_is_the_same_for_any_number_of_workers_and_processes(tree):
 
 def test_stream_changes_with_seed_and_epoch(tree):
     root = tree()
-    assert len({digest_of(stream(root, num=6)), digest_of(stream(root, num=6, seed=1)), digest_of(stream(root, num=6, epoch=2))}) == 3
+    assert (
+        len(
+            {
+                digest_of(stream(root, num=6)),
+                digest_of(stream(root, num=6, seed=1)),
+                digest_of(stream(root, num=6, epoch=2)),
+            }
+        )
+        == 3
+    )
 
 
 def test_sample_does_not_depend_on_what_was_read_before(tree):
@@ -132,7 +157,13 @@ def test_foreground_smaller_than_the_crop_is_refused_before_training(tree):
 def test_another_word_for_what_to_do_with_bad_files_is_refused(tree):
     source = FolderData(tree(), val_fraction=0, test_fraction=0)
     with pytest.raises(InputError, match=r"^data\.on_error=ignore: is none of stop, skip"):
-        CompositionDataset(source.foregrounds("train"), source.backgrounds("train"), Composition(**RECIPE), 0, on_error="ignore")
+        CompositionDataset(
+            source.foregrounds("train"),
+            source.backgrounds("train"),
+            Composition(**RECIPE),
+            0,
+            on_error="ignore",
+        )
 
 
 def test_validation_does_not_move(tree):
@@ -140,7 +171,9 @@ def test_validation_does_not_move(tree):
     first = [digest_of([sample]) for sample in (fixed(root)[i] for i in range(8))]
     assert [digest_of([sample]) for sample in (fixed(root)[i] for i in reversed(range(8)))] == first[::-1]
     # Nothing of the training recipe reaches it, and each of its own numbers does.
-    assert digest_of([fixed(root, crop_sizes=(40,), size=24, flip=1.0, foreground_jitter=None)[3]]) == first[3]
+    assert (
+        digest_of([fixed(root, crop_sizes=(40,), size=24, flip=1.0, foreground_jitter=None)[3]]) == first[3]
+    )
     assert digest_of([fixed(root, version="2")[3]]) != first[3]
     assert digest_of([fixed(root, split="test")[3]]) != first[3]
 
@@ -168,10 +201,18 @@ def test_records_name_the_layers_that_were_composed(tree):
         stored = np.asarray(Image.open(root / "alpha" / f"{record['foreground']}.png"))
         np.testing.assert_array_equal(np.round(sample["alpha"][0].numpy() * 255), stored)
         # The background is scaled by 1.28 to cover; its mean colour tells which it is.
-        means = {name: np.asarray(Image.open(root / "bg" / f"{name}.png")).mean((0, 1)) for name in ("sea", "wall", "wood")}
+        means = {
+            name: np.asarray(Image.open(root / "bg" / f"{name}.png")).mean((0, 1))
+            for name in ("sea", "wall", "wood")
+        }
         colour = sample["background"].mean((1, 2)).numpy() * 255
         assert min(means, key=lambda name: np.abs(means[name] - colour).sum()) == record["background"]
-    assert [fixed(root, per_foreground=1).record(i)["image"] for i in range(4)] == ["cat", "dog", "fern", "glass"]
+    assert [fixed(root, per_foreground=1).record(i)["image"] for i in range(4)] == [
+        "cat",
+        "dog",
+        "fern",
+        "glass",
+    ]
 
 
 def test_backgrounds_of_a_foreground_differ_while_there_are_enough(tree):
@@ -185,7 +226,13 @@ def test_digest_names_what_is_scored(tree, tmp_path):
     digest = fixed(root).digest()
     assert len(digest) == 64
     assert fixed(root, crop_sizes=(64,)).digest() == digest
-    changes = [{"split": "test"}, {"version": "2"}, {"per_foreground": 1}, {"max_side": 50}, {"erode": (2, 13)}]
+    changes = [
+        {"split": "test"},
+        {"version": "2"},
+        {"per_foreground": 1},
+        {"max_side": 50},
+        {"erode": (2, 13)},
+    ]
     assert len({digest, *(fixed(root, **change).digest() for change in changes)}) == 6
     moved = tmp_path / "moved"
     for folder in ("fg", "alpha", "bg"):
@@ -201,12 +248,20 @@ def test_triples_become_batches_without_layers(tmp_path):
         (tmp_path / folder).mkdir()
         Image.fromarray(rng.integers(*values, dtype=np.uint8)).save(tmp_path / folder / "a.png")
     (tmp_path / "trimap").mkdir()
-    Image.fromarray(rng.choice(np.array([0, 102, 255], np.uint8), (20, 30))).save(tmp_path / "trimap" / "a.png")
-    dataset = ImageDataset(FolderData(tmp_path, image="image", trimap="trimap").images("test"), name="photos", version="1", split="test")
+    Image.fromarray(rng.choice(np.array([0, 102, 255], np.uint8), (20, 30))).save(
+        tmp_path / "trimap" / "a.png"
+    )
+    dataset = ImageDataset(
+        FolderData(tmp_path, image="image", trimap="trimap").images("test"),
+        name="photos",
+        version="1",
+        split="test",
+    )
     batch = collate([dataset[0]])
     assert set(batch) == {"image", "trimap", "alpha", "name", "index"}
     np.testing.assert_array_equal(
-        np.round(batch["image"][0].numpy() * 255).transpose(1, 2, 0), np.asarray(Image.open(tmp_path / "image" / "a.png"))
+        np.round(batch["image"][0].numpy() * 255).transpose(1, 2, 0),
+        np.asarray(Image.open(tmp_path / "image" / "a.png")),
     )
     assert set(batch["trimap"].unique().tolist()) == {0, 128, 255}
     assert dataset.record(0) == {"image": "a", "foreground": "a", "background": "", "category": ""}
@@ -228,7 +283,8 @@ def failure_of(loader) -> str:
     try:
         list(loader)
     except InputError as error:
-        # The loader's re-raised error holds on to its own frames, and collecting that knot would wait five seconds for the worker.
+        # The loader's re-raised error holds on to its own frames, and collecting that knot would wait five
+        # seconds for the worker.
         error.__traceback__ = None
         return str(error)
     return "nothing was raised"
@@ -248,7 +304,7 @@ def test_first_thousand_samples_are_the_same_however_they_are_loaded(tiny, recip
     """Workers 0, 1 and 4; one, two and three processes; an epoch that is resumed in its middle; another loss."""
     from tiny_run import compose
 
-    from deepmatte.build import build_data
+    from deepmatte.training.assembly import build_data
 
     sizes = ("data.samples_per_epoch=504", "data.batch_size=12", f"composition={recipe}")
 
@@ -267,4 +323,6 @@ def test_first_thousand_samples_are_the_same_however_they_are_loaded(tiny, recip
         ranks = [batches(rank=rank, world_size=world_size) for rank in range(world_size)]
         assert digest_of(joined(parts) for parts in zip(*ranks, strict=True)) == expected
     whole = [digest_of([batch]) for batch in batches()]
-    assert [digest_of([batch]) for batch in batches("data.num_workers=1", starts=((1, 17),))] == whole[42 + 17 :]
+    assert [digest_of([batch]) for batch in batches("data.num_workers=1", starts=((1, 17),))] == whole[
+        42 + 17 :
+    ]

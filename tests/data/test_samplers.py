@@ -27,7 +27,9 @@ def test_batches_of_all_processes_join_to_those_of_one(world_size):
 
 def test_interrupted_epoch_goes_on_with_its_next_batch_and_later_ones_are_whole():
     sampler = StreamSampler(12, 4, 1, 2, start=(3, 2))
-    assert next(iter(sampler)) == (3, 10), "workers that read ahead of set_epoch get the epoch of the checkpoint"
+    assert next(iter(sampler)) == (3, 10), (
+        "workers that read ahead of set_epoch get the epoch of the checkpoint"
+    )
     sampler.set_epoch(3)
     assert list(sampler) == [(3, 10), (3, 11)]
     sampler.set_epoch(4)
@@ -57,4 +59,6 @@ def test_batches_that_do_not_divide_or_fill_are_refused_by_their_key():
 def test_every_image_is_scored_exactly_once(num, world_size):
     parts = [list(EvalSampler(num, rank, world_size)) for rank in range(world_size)]
     assert sorted(chain.from_iterable(parts)) == list(range(num))
-    assert [len(EvalSampler(num, rank, world_size)) for rank in range(world_size)] == [len(part) for part in parts]
+    assert [len(EvalSampler(num, rank, world_size)) for rank in range(world_size)] == [
+        len(part) for part in parts
+    ]

@@ -38,7 +38,7 @@ def test_a_run_whose_data_has_no_layers_is_refused_before_it_begins(
 ) -> None:
     from tiny_run import TINY, compose
 
-    from deepmatte.run import train
+    from deepmatte.training.run import train
 
     tiny = [override for override in TINY if not override.startswith("data.source.")]
     run = tmp_path / "run"

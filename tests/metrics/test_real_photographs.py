@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepmatte.data.images import read_alpha, read_trimap
+from deepmatte.data.sources.images import read_alpha, read_trimap
 from deepmatte.metrics import score_image
 
 ROOT = os.environ.get("DEEPMATTE_REAL_DATA")

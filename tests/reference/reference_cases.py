@@ -1,7 +1,7 @@
 """The reference cases: inputs rebuilt from their formulas, and what published programs gave for them (``values.json``).
 
-``values.json`` holds figures only; the sources, versions and parameters of each stand in its ``catalogue``. Put this folder on
-``sys.path`` in a ``conftest.py`` and import ``CASES``.
+``values.json`` holds figures only; the sources, versions and parameters of each stand in its ``catalogue``.
+Put this folder on ``sys.path`` in a ``conftest.py`` and import ``CASES``.
 """
 
 from __future__ import annotations
@@ -53,7 +53,20 @@ def reference() -> dict:
 def _build(spec: dict, params: dict) -> Arrays:
     height, width = spec["H"], spec["W"]
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
-    known = ("sqrt", "sin", "cos", "clip", "where", "mod", "floor", "abs", "maximum", "minimum", "zeros_like", "ones_like")
+    known = (
+        "sqrt",
+        "sin",
+        "cos",
+        "clip",
+        "where",
+        "mod",
+        "floor",
+        "abs",
+        "maximum",
+        "minimum",
+        "zeros_like",
+        "ones_like",
+    )
     scope = {name: getattr(np, name) for name in known} | {"x": x, "y": y, "H": height, "W": width, **params}
     scope |= {"zeros": np.zeros_like, "ones": np.ones_like}
     for definition in spec["definitions"]:
@@ -63,14 +76,18 @@ def _build(spec: dict, params: dict) -> Arrays:
     for name in ("alpha", "pred"):
         scope[name] = arrays[name] = _round(_evaluate(spec[name], scope))
     arrays["trimap"] = np.broadcast_to(_evaluate(spec["trimap"], scope), x.shape).astype(np.uint8)
-    arrays |= {f"{name}_u8": np.floor(255 * arrays[name] + 0.5).astype(np.uint8) for name in ("alpha", "pred")}
+    arrays |= {
+        f"{name}_u8": np.floor(255 * arrays[name] + 0.5).astype(np.uint8) for name in ("alpha", "pred")
+    }
     certain = np.clip(arrays["pred"], 0.005, 0.995)
     arrays["logit"] = np.floor(1024 * np.log(certain / (1 - certain)) + 0.5) / 1024
     return arrays
 
 
 def _evaluate(formula: str, scope: dict) -> np.ndarray:
-    return eval(formula, {"__builtins__": {}}, scope)  # the formulas are ours, from values.json beside this file
+    return eval(
+        formula, {"__builtins__": {}}, scope
+    )  # the formulas are ours, from values.json beside this file
 
 
 def _round(values: np.ndarray) -> np.ndarray:
@@ -87,7 +104,10 @@ def _colours(height: int, width: int) -> Arrays:
 
 CASES: dict[str, Case] = {
     case["name"].split("_")[0]: Case(
-        case["name"], case["spec"], case["values"], {name: array["sha256"] for name, array in case["arrays"].items()}
+        case["name"],
+        case["spec"],
+        case["values"],
+        {name: array["sha256"] for name, array in case["arrays"].items()},
     )
     for case in reference()["cases"]
 }

@@ -15,7 +15,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PROGRAMS = ("munged", "mariadbd", "mariadb-install-db", "slurmdbd", "slurmctld", "slurmd", "sacctmgr", "sinfo", "srun")
+PROGRAMS = (
+    "munged",
+    "mariadbd",
+    "mariadb-install-db",
+    "slurmdbd",
+    "slurmctld",
+    "slurmd",
+    "sacctmgr",
+    "sinfo",
+    "srun",
+)
 DATABASE_PORT, PASSWORD = 13306, "only-for-tests"
 
 SLURM_CONF = """
@@ -76,8 +86,14 @@ def reason_to_skip() -> str | None:
     """Return why no cluster can be started here, None where it can."""
     if os.geteuid() != 0:
         return "a cluster of one's own needs root"
-    absent = [program for program in PROGRAMS if shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin") is None]
-    return f"not installed: {', '.join(absent)}; `make test-slurm` installs them on Debian" if absent else None
+    absent = [
+        program
+        for program in PROGRAMS
+        if shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin") is None
+    ]
+    return (
+        f"not installed: {', '.join(absent)}; `make test-slurm` installs them on Debian" if absent else None
+    )
 
 
 @contextmanager
@@ -85,19 +101,26 @@ def cluster() -> Iterator[dict[str, str]]:
     """Start the daemons, yield the environment that its commands need, and stop all that was started."""
     home = Path(tempfile.mkdtemp(prefix="deepmatte-slurm-"))
     home.chmod(0o755)
-    environment = os.environ | {"SLURM_CONF": str(home / "slurm.conf"), "PATH": os.environ["PATH"] + ":/usr/sbin"}
+    environment = os.environ | {
+        "SLURM_CONF": str(home / "slurm.conf"),
+        "PATH": os.environ["PATH"] + ":/usr/sbin",
+    }
     daemons: list[subprocess.Popen[bytes]] = []
 
     def start(*command: str) -> None:
         with (home / "daemons.log").open("ab") as log:
-            daemons.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True))
+            daemons.append(
+                subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+            )
 
     def answers(*command: str) -> Callable[[], bool]:
         return lambda: subprocess.run(command, env=environment, capture_output=True).returncode == 0
 
     try:
         _configure(home)
-        start("runuser", "-u", "munge", "--", "munged", "--foreground", "--force", *_munge_files(home / "munge"))
+        start(
+            "runuser", "-u", "munge", "--", "munged", "--foreground", "--force", *_munge_files(home / "munge")
+        )
         _database(home, environment, start)
         _wait(lambda: (home / "munge/socket").exists(), home)
         start("slurmdbd", "-D")
@@ -108,7 +131,13 @@ def cluster() -> Iterator[dict[str, str]]:
             (home / f"spool.{node}").mkdir()
             start("slurmd", "-D", "-N", node)
         _wait(
-            lambda: subprocess.run(["sinfo", "-h", "-t", "idle", "-o", "%D"], env=environment, capture_output=True).stdout == b"2\n", home
+            lambda: (
+                subprocess.run(
+                    ["sinfo", "-h", "-t", "idle", "-o", "%D"], env=environment, capture_output=True
+                ).stdout
+                == b"2\n"
+            ),
+            home,
         )
         yield environment
     finally:
@@ -128,7 +157,10 @@ def _end_leftovers(conf: str) -> None:
     """Kill what the nodes have started and left; ``SLURM_CONF`` in its environment says that it is this cluster's."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if f"SLURM_CONF={conf}".encode() in (process / "environ").read_bytes().split(b"\0") and int(process.name) != os.getpid():
+            if (
+                f"SLURM_CONF={conf}".encode() in (process / "environ").read_bytes().split(b"\0")
+                and int(process.name) != os.getpid()
+            ):
                 os.kill(int(process.name), signal.SIGKILL)
 
 
@@ -149,7 +181,9 @@ def _configure(home: Path) -> None:
 
 
 def _munge_files(folder: Path) -> list[str]:
-    return [f"--{kind}-file={folder / kind}" for kind in ("key", "pid", "log", "seed")] + [f"--socket={folder / 'socket'}"]
+    return [f"--{kind}-file={folder / kind}" for kind in ("key", "pid", "log", "seed")] + [
+        f"--socket={folder / 'socket'}"
+    ]
 
 
 def _database(home: Path, environment: dict[str, str], start: Callable[..., None]) -> None:
@@ -159,7 +193,13 @@ def _database(home: Path, environment: dict[str, str], start: Callable[..., None
     install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=mysql", "--skip-test-db"]
     subprocess.run(install, env=environment, check=True, capture_output=True)
     (home / "init.sql").write_text(INIT_SQL.format(password=PASSWORD))
-    options = [f"--datadir={data}", "--user=mysql", f"--socket={data}/socket", f"--port={DATABASE_PORT}", "--bind-address=127.0.0.1"]
+    options = [
+        f"--datadir={data}",
+        "--user=mysql",
+        f"--socket={data}/socket",
+        f"--port={DATABASE_PORT}",
+        "--bind-address=127.0.0.1",
+    ]
     start("mariadbd", "--no-defaults", *options, f"--init-file={home / 'init.sql'}")
     _wait(lambda: (data / "socket").exists(), home)
 
@@ -168,6 +208,8 @@ def _wait(condition: Callable[[], bool], home: Path, seconds: float = 300) -> No
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            logs = "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-1500:]}" for log in home.glob("*.log"))
+            logs = "\n".join(
+                f"== {log.name}\n{log.read_text(errors='replace')[-1500:]}" for log in home.glob("*.log")
+            )
             raise RuntimeError(f"the cluster does not start:\n{logs}")
         time.sleep(0.3)

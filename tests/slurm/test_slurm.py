@@ -28,7 +28,9 @@ def slurm() -> Iterator[dict[str, str]]:
 
 def queue(slurm: dict[str, str]) -> list[str]:
     """Return the jobs that run or wait."""
-    return subprocess.run(["squeue", "-h", "-r", "-o", "%i"], env=os.environ | slurm, capture_output=True, text=True).stdout.split()
+    return subprocess.run(
+        ["squeue", "-h", "-r", "-o", "%i"], env=os.environ | slurm, capture_output=True, text=True
+    ).stdout.split()
 
 
 def test_two_jobs_of_two_ranks_one_of_which_is_killed(slurm, sweeps, tiny) -> None:
@@ -44,14 +46,24 @@ def test_two_jobs_of_two_ranks_one_of_which_is_killed(slurm, sweeps, tiny) -> No
     code, output = sweeps.run(*words, timeout=900, **slurm)
     assert code == 0, output
     assert [record["status"] for record in sweeps.records().values()] == ["finished"] * 2
-    assert all(record["cost"]["device_seconds"] > 1.9 * record["cost"]["seconds"] for record in sweeps.records().values())
+    assert all(
+        record["cost"]["device_seconds"] > 1.9 * record["cost"]["seconds"]
+        for record in sweeps.records().values()
+    )
     assert not queue(slurm)
 
 
 def test_a_job_over_two_nodes(slurm, sweeps, tiny) -> None:
     """Every rank is a task that Slurm starts; Lightning's own environment joins them."""
-    nodes = ("trainer.num_nodes=2", "hydra.launcher.nodes=2", "hydra.launcher.tasks_per_node=1", "trainer.devices=1")
-    code, output = sweeps.run(*SLURM, *tiny(), "trainer=ddp", "trainer.accelerator=cpu", "seed=0", *nodes, timeout=900, **slurm)
+    nodes = (
+        "trainer.num_nodes=2",
+        "hydra.launcher.nodes=2",
+        "hydra.launcher.tasks_per_node=1",
+        "trainer.devices=1",
+    )
+    code, output = sweeps.run(
+        *SLURM, *tiny(), "trainer=ddp", "trainer.accelerator=cpu", "seed=0", *nodes, timeout=900, **slurm
+    )
     assert code == 0, output
     (record,) = sweeps.records().values()
     assert record["status"] == "finished"
@@ -59,7 +71,9 @@ def test_a_job_over_two_nodes(slurm, sweeps, tiny) -> None:
 
 
 @pytest.mark.parametrize("how", [(), ("--signal=KILL", "--full")], ids=["asked", "killed"])
-def test_a_cancelled_job_ends_the_sweep_in_words_and_the_same_command_completes_it(how: tuple[str, ...], slurm, stubbed) -> None:
+def test_a_cancelled_job_ends_the_sweep_in_words_and_the_same_command_completes_it(
+    how: tuple[str, ...], slurm, stubbed
+) -> None:
     """A job that is asked to end says so; the launcher of one that is killed reads its record, or misses its result in the queue."""
     words = (*SLURM, "seed=0,1")
     first = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="3.0", **slurm)

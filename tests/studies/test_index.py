@@ -13,7 +13,9 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 
 def test_the_index_of_the_checkout_is_up_to_date() -> None:
-    assert (EXPERIMENTS / "README.md").read_text(encoding="utf-8") == render_index(EXPERIMENTS), "run: deepmatte study --index"
+    assert (EXPERIMENTS / "README.md").read_text(encoding="utf-8") == render_index(EXPERIMENTS), (
+        "run: deepmatte study --index"
+    )
 
 
 def test_a_row_says_question_cost_command_and_answer(

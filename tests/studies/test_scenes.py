@@ -9,14 +9,24 @@ import pandas as pd
 import pytest
 
 from deepmatte.compare.records import Run
-from deepmatte.data.instances import InstanceScenes, Scene, digest
-from deepmatte.data.trimaps import TrimapRecipe
+from deepmatte.data.composing.trimaps import TrimapRecipe
 from deepmatte.errors import InputError
 from deepmatte.metrics.functional.instances import score_scene
 from deepmatte.ops.compositing import composite
 from deepmatte.ops.layers import class_map, instance_map, layered, visible_alphas
+from deepmatte.studies.instances import InstanceScenes, Scene, digest
 from deepmatte.studies.scene_page import picture, section, summary
-from deepmatte.studies.scenes import MERGED, TRUTH, Contender, _each, _method, _score, best_of, merged, read_scores
+from deepmatte.studies.scenes import (
+    MERGED,
+    TRUTH,
+    Contender,
+    _each,
+    _method,
+    _score,
+    best_of,
+    merged,
+    read_scores,
+)
 
 RECIPE = TrimapRecipe("kernels", (1, 5), (1, 5)).middle()
 
@@ -61,7 +71,9 @@ def test_layers_look_like_one_composite_after_the_other() -> None:
     rng = np.random.default_rng(0)
     alphas, colours, background = rng.random((3, 4, 5)), rng.random((3, 4, 5, 3)), rng.random((4, 5, 3))
     expected = background
-    for alpha, colour in reversed(list(zip(alphas, colours, strict=True))):  # the last object is painted first
+    for alpha, colour in reversed(
+        list(zip(alphas, colours, strict=True))
+    ):  # the last object is painted first
         expected = composite(colour, expected, alpha[..., None])
     np.testing.assert_allclose(layered(colours, visible_alphas(alphas), background), expected, atol=1e-12)
 
@@ -128,7 +140,10 @@ def test_two_objects_of_one_class_touch_and_each_is_seen(drawn: list[Scene]) -> 
         labels = instance_map(scene.alphas)
         twins = [number + 1 for number, kind in enumerate(scene.kinds) if scene.kinds.count(kind) == 2]
         assert len(twins) == 2
-        steps = [np.stack([labels[:, :-1].ravel(), labels[:, 1:].ravel()]), np.stack([labels[:-1].ravel(), labels[1:].ravel()])]
+        steps = [
+            np.stack([labels[:, :-1].ravel(), labels[:, 1:].ravel()]),
+            np.stack([labels[:-1].ravel(), labels[1:].ravel()]),
+        ]
         corners = [
             np.stack([labels[:-1, :-1].ravel(), labels[1:, 1:].ravel()]),
             np.stack([labels[1:, :-1].ravel(), labels[:-1, 1:].ravel()]),
@@ -147,15 +162,30 @@ def test_where_an_object_is_opaque_the_picture_has_its_colour(drawn: list[Scene]
             assert (alpha[trimap == 0] == 0).all()
 
 
-def test_the_class_map_alone_is_right_by_class_and_wrong_by_object(drawn: list[Scene], tmp_path: Path) -> None:
+def test_the_class_map_alone_is_right_by_class_and_wrong_by_object(
+    drawn: list[Scene], tmp_path: Path
+) -> None:
     records = {}
-    for label, predict in ((TRUTH, lambda scene: scene.alphas), (MERGED, merged), ("half", lambda scene: scene.alphas / 2)):
+    for label, predict in (
+        (TRUTH, lambda scene: scene.alphas),
+        (MERGED, merged),
+        ("half", lambda scene: scene.alphas / 2),
+    ):
         kind = "network" if label == "half" else "truth"
         _score(Contender(label, label, lambda predict=predict: predict, kind), drawn, tmp_path / label)
         records[label] = summary(read_scores(tmp_path / label) or {})
-    assert records[TRUTH] == {"semantic": 1.0, "instance": 1.0, "same": 1.0, "alone": 1.0, "strayed": 0.0, "sad": 0.0}
+    assert records[TRUTH] == {
+        "semantic": 1.0,
+        "instance": 1.0,
+        "same": 1.0,
+        "alone": 1.0,
+        "strayed": 0.0,
+        "sad": 0.0,
+    }
     assert records[MERGED]["semantic"] == 1.0
-    assert records[MERGED]["alone"] > 0.99  # two soft edges of a class may outweigh a third one's where each did not
+    assert (
+        records[MERGED]["alone"] > 0.99
+    )  # two soft edges of a class may outweigh a third one's where each did not
     # One of the two gets all, the other nothing: 0 and a / (a + b) with a >= b.
     assert 0.25 <= records[MERGED]["same"] <= 0.5
     text = section([tmp_path / label for label in records])

@@ -17,12 +17,12 @@ from PIL import Image
 
 from deepmatte.cli.study import main
 from deepmatte.compare.comparison import compare
-from deepmatte.compare.settings import setting_name
+from deepmatte.compare.grouping import setting_name
 from deepmatte.data.procedural.names import CYCLE
 from deepmatte.errors import InputError
+from deepmatte.reports.failures import failures, kinds_table
+from deepmatte.reports.study_figures import losses
 from deepmatte.studies import launch
-from deepmatte.studies.figures import losses
-from deepmatte.studies.kinds import failures, kinds_table
 from deepmatte.studies.launch import find_study, tables
 
 METRICS = ("sad", "mse", "grad", "conn", "miou")
@@ -42,12 +42,20 @@ hydra:
 """
 
 
-def write_record(path: Path, sad: float, digest: str = "d1", overrides: tuple[str, ...] = (), seed: int = 0, **more: object) -> Path:
+def write_record(
+    path: Path, sad: float, digest: str = "d1", overrides: tuple[str, ...] = (), seed: int = 0, **more: object
+) -> Path:
     """A finished run or evaluation of six images, each with two pictures."""
     (path / "pictures" / "test").mkdir(parents=True)
     scores = sad + np.arange(6) / 10
     dataset = {"name": "procedural", "version": "1", "split": "test", "digest": digest, "num_images": 6}
-    result = {"status": "finished", "seed": seed, "overrides": [*overrides, f"seed={seed}"], "protocol": "adobe", "metrics_version": "1"}
+    result = {
+        "status": "finished",
+        "seed": seed,
+        "overrides": [*overrides, f"seed={seed}"],
+        "protocol": "adobe",
+        "metrics_version": "1",
+    }
     result |= {
         "dataset": dataset,
         "cost": {"seconds": 60.0},
@@ -56,10 +64,15 @@ def write_record(path: Path, sad: float, digest: str = "d1", overrides: tuple[st
         "experiment": "small",
         "notes": {},
     }
-    result["scores"] = {f"{prefix}test/{metric}": float(scores.mean()) for metric in METRICS for prefix in ("", "trivial/")}
+    result["scores"] = {
+        f"{prefix}test/{metric}": float(scores.mean()) for metric in METRICS for prefix in ("", "trivial/")
+    }
     (path / "result.json").write_text(json.dumps(result | more))
     rows = [",".join(["image", "foreground", "category", *METRICS])]
-    rows += [",".join([f"{i}", f"f{i}", ("hair", "glass")[i % 2], *[f"{score}"] * 5]) for i, score in enumerate(scores)]
+    rows += [
+        ",".join([f"{i}", f"f{i}", ("hair", "glass")[i % 2], *[f"{score}"] * 5])
+        for i, score in enumerate(scores)
+    ]
     (path / "per_image.csv").write_text("\n".join(rows) + "\n")
     curves = "epoch,step,train/loss,val/loss\n0,0,4,\n0,1,2,\n0,1,,5\n1,2,1,\n1,3,,3\n"
     (path / "metrics.csv").write_text(curves)
@@ -79,7 +92,12 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "experiments" / "small.yaml").write_text(EXPERIMENT)
     for loss, sad in (("alpha", 9.0), ("dice", 7.0)):
         for seed in (0, 1):
-            write_record(tmp_path / f"runs/small/{loss}{seed}", sad + seed / 100, overrides=(f"loss={loss}",), seed=seed)
+            write_record(
+                tmp_path / f"runs/small/{loss}{seed}",
+                sad + seed / 100,
+                overrides=(f"loss={loss}",),
+                seed=seed,
+            )
 
     def run(command: list[str], check: bool, env: dict[str, str] | None = None) -> SimpleNamespace | None:
         if "deepmatte.cli.train" in command:
@@ -104,7 +122,10 @@ def test_the_page_says_what_came_out(checkout: Path, capsys: pytest.CaptureFixtu
     assert "*Guides* say so." in text
     assert re.search(r"## dice is best in SAD \([\d.]+\): alpha is 2\d % higher", text)
     assert "The best setting by this table, dice, is in SAD better (" in text
-    assert "4 runs and 2 evaluations of methods without a network, 7 minutes on the clock, 6 minutes of machine time" in text
+    assert (
+        "4 runs and 2 evaluations of methods without a network, 7 minutes on the clock, 6 minutes of machine time"
+        in text
+    )
     assert text.index("without a network, trimap given") < text.index("without a network, trimap-free")
     assert "| dice | 1 | 3 |" in text  # losses after the last epoch
     figures = {line.split("](")[1].removesuffix(")") for line in text.splitlines() if line.startswith("![")}
@@ -120,8 +141,13 @@ def test_what_is_scored_is_not_scored_again(checkout: Path, monkeypatch: pytest.
     assert launch.score_baselines(study, tables(study)[0]) == homes
 
 
-@pytest.mark.parametrize(("parallel", "seconds", "said"), [(2, 180, True), (2, 179, False), (1, 359, False), (1, 360, True), (4, 0, False)])
-def test_a_page_gives_no_time_that_can_not_hold_the_work(checkout: Path, parallel: int, seconds: int, said: bool) -> None:
+@pytest.mark.parametrize(
+    ("parallel", "seconds", "said"),
+    [(2, 180, True), (2, 179, False), (1, 359, False), (1, 360, True), (4, 0, False)],
+)
+def test_a_page_gives_no_time_that_can_not_hold_the_work(
+    checkout: Path, parallel: int, seconds: int, said: bool
+) -> None:
     (checkout / "runs/small/sweep.json").write_text(json.dumps({"parallel": parallel}))
     (checkout / "runs/small/study.json").write_text(json.dumps({"seconds": seconds}))
     assert main(["small", "--page"]) == 0  # 4 runs and 2 evaluations of 60 seconds
@@ -137,16 +163,18 @@ def interrupted() -> None:
 def test_time_at_work_adds_up_over_the_starts_of_a_study(checkout: Path) -> None:
     study = find_study("small")
     assert study.seconds == 0
-    with study.at_work():
+    with study.active():
         time.sleep(0.02)
     first = study.seconds
     assert first >= 0.02
-    with pytest.raises(KeyboardInterrupt), find_study("small").at_work():
+    with pytest.raises(KeyboardInterrupt), find_study("small").active():
         interrupted()
     assert study.seconds >= first + 0.02
 
 
-def test_methods_are_scored_by_the_rules_of_the_networks(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_methods_are_scored_by_the_rules_of_the_networks(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commands: list[list[str]] = []
     monkeypatch.setattr(launch.subprocess, "run", lambda command, check: commands.append(command))
     for words in ([], ["impose_trimap=false"]):
@@ -160,7 +188,13 @@ def test_methods_are_scored_by_the_rules_of_the_networks(checkout: Path, monkeyp
 def test_each_test_set_has_a_table_of_its_own(checkout: Path) -> None:
     for loss in ("alpha", "dice"):
         for seed in (0, 1):
-            write_record(checkout / f"runs/small/{loss}{seed}_28", 5.0, "d2", (f"loss={loss}", "composition.size=28"), seed)
+            write_record(
+                checkout / f"runs/small/{loss}{seed}_28",
+                5.0,
+                "d2",
+                (f"loss={loss}", "composition.size=28"),
+                seed,
+            )
     assert sorted(len(runs) for runs in tables(find_study("small"))) == [4, 4]
     assert main(["small", "--page"]) == 0
     text = (checkout / "experiments" / "small.md").read_text()
@@ -188,7 +222,9 @@ def test_the_page_of_an_unfinished_sweep_says_so(checkout: Path, capsys: pytest.
     jobs = [{"run": name} for name in ("alpha0", "alpha1", "dice0", "dice1", "dice2", "dice3")]
     (checkout / "runs/small/sweep.json").write_text(json.dumps({"jobs": jobs}))
     (checkout / "runs/small/dice2").mkdir()
-    (checkout / "runs/small/dice2/result.json").write_text(json.dumps({"status": "failed", "error": "too little memory"}))
+    (checkout / "runs/small/dice2/result.json").write_text(
+        json.dumps({"status": "failed", "error": "too little memory"})
+    )
     line = "4 of 6 jobs of runs/small are finished (1 failed, 1 not begun)"
     with pytest.raises(InputError, match=re.escape(f"{line}; run the others first: deepmatte study small")):
         main(["small", "--page"])
@@ -211,7 +247,8 @@ def test_a_sweep_that_is_refused_ends_its_study(
 def test_where_a_setting_fails_is_said_by_kind_and_shown(checkout: Path) -> None:
     comparison = compare([run.path for run in tables(find_study("small"))[0]])
     lines = kinds_table(comparison).splitlines()
-    # Images 0, 2, 4 are hair, 1, 3, 5 glass; an image's score is that of its setting + number / 10, a seed's + seed / 100.
+    # Images 0, 2, 4 are hair, 1, 3, 5 glass; an image's score is that of its setting + number / 10, a seed's
+    # + seed / 100.
     assert lines[-4:] == [
         "| sad by kind | glass | hair | furthest behind on |",
         "|---|---:|---:|---|",
@@ -220,21 +257,33 @@ def test_where_a_setting_fails_is_said_by_kind_and_shown(checkout: Path) -> None
     ]
     figure = failures(comparison, {"hair": "strands", "glass": "glass", "smoke": "smoke"})
     assert figure is not None
-    assert [axis.get_title(loc="left") for axis in figure.axes if axis.get_title(loc="left")] == ["strands", "glass"]
+    assert [axis.get_title(loc="left") for axis in figure.axes if axis.get_title(loc="left")] == [
+        "strands",
+        "glass",
+    ]
     assert [axis.get_ylabel() for axis in figure.axes if axis.get_ylabel()] == ["dice", "alpha"]
     assert failures(comparison, {"smoke": "smoke"}) is None
 
 
 def test_an_experiment_without_a_grid_is_refused(checkout: Path) -> None:
-    (checkout / "experiments" / "single.yaml").write_text("# @package _global_\n# Claim: none.\nname: single\nseed: 3\n")
-    with pytest.raises(InputError, match=r"^experiments/single.yaml: has no grid to study; give it hydra.mode"):
+    (checkout / "experiments" / "single.yaml").write_text(
+        "# @package _global_\n# Claim: none.\nname: single\nseed: 3\n"
+    )
+    with pytest.raises(
+        InputError, match=r"^experiments/single.yaml: has no grid to study; give it hydra.mode"
+    ):
         find_study("single")
 
 
-def test_every_core_has_a_job_unless_a_launcher_is_chosen(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_core_has_a_job_unless_a_launcher_is_chosen(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(launch, "cores", lambda: ["0", "1", "2"])
     monkeypatch.setattr(launch, "find_spec", lambda name: name == "hydra_plugins.hydra_joblib_launcher")
-    assert launch.side_by_side(find_study("small")) == ["hydra/launcher=workstation", "hydra.launcher.n_jobs=3"]
+    assert launch.side_by_side(find_study("small")) == [
+        "hydra/launcher=workstation",
+        "hydra.launcher.n_jobs=3",
+    ]
     for words in (["hydra/launcher=basic"], ["trainer=gpu"], ["trainer=ddp"]):
         assert launch.side_by_side(find_study("small", words)) == []
     monkeypatch.setattr(launch, "cores", lambda: ["0"])
@@ -246,7 +295,11 @@ STUDIES = {
     for file in sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
     if "study" in (content := yaml.safe_load(file.read_text(encoding="utf-8")))
 }
-METHODS = {words for study in STUDIES.values() for words in [*study.get("baselines", []), *(study.get("scenes") or {}).get("methods", [])]}
+METHODS = {
+    words
+    for study in STUDIES.values()
+    for words in [*study.get("baselines", []), *(study.get("scenes") or {}).get("methods", [])]
+}
 
 
 @pytest.mark.parametrize("study", STUDIES.values(), ids=list(STUDIES))
@@ -259,8 +312,16 @@ def test_a_study_says_nothing_that_nobody_reads(study: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", list(STUDIES))
 def test_what_a_study_compares_are_settings_of_its_grid(name: str) -> None:
     study = find_study(name)
-    grid = {key: re.split(r",\s*", str(values)) for key, values in study.hydra.sweeper.params.items() if key != "seed"}
-    varied = {key: values for key, values in grid.items() if len(values) > 1 and not values[0].startswith(("[", "{"))}
+    grid = {
+        key: re.split(r",\s*", str(values))
+        for key, values in study.hydra.sweeper.params.items()
+        if key != "seed"
+    }
+    varied = {
+        key: values
+        for key, values in grid.items()
+        if len(values) > 1 and not values[0].startswith(("[", "{"))
+    }
     settings = {setting_name(dict(zip(varied, values, strict=True))) for values in product(*varied.values())}
     reference, pairs = study.options["reference"], study.options["pairs"]
     assert {reference or next(iter(settings)), *pairs, *pairs.values()} <= settings
@@ -270,6 +331,6 @@ def test_what_a_study_compares_are_settings_of_its_grid(name: str) -> None:
 def test_the_methods_of_the_studies_can_be_built(words: str) -> None:
     from tiny_run import compose
 
-    from deepmatte.build import build
+    from deepmatte.training.assembly import build
 
     assert callable(build(compose("evaluate", words.split()).method, "method"))

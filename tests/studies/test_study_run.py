@@ -29,8 +29,16 @@ def command_of(tmp_path: Path) -> list[str]:
         "study.scenes={count: 2, size: 96, methods: ['method=trivial']}",
         f"output_root={tmp_path}/runs",
     ]
-    words = [word for word in TINY if not word.startswith(("stages.", "data.source.num_test", "data.samples"))]
-    study = [sys.executable, "-c", "from deepmatte.cli.main import main; main()", "study", "segmentation_losses"]
+    words = [
+        word for word in TINY if not word.startswith(("stages.", "data.source.num_test", "data.samples"))
+    ]
+    study = [
+        sys.executable,
+        "-c",
+        "from deepmatte.cli.main import main; main()",
+        "study",
+        "segmentation_losses",
+    ]
     return [*study, *words, *small, "--out", str(tmp_path)]
 
 
@@ -63,9 +71,15 @@ def test_a_study_ends_in_a_page_with_everything_on_it(tmp_path: Path) -> None:
     assert "Seeds 0. 2 runs and 1 evaluation of methods without a network" in text
     assert re.search(r", \d+ minutes on the clock, \d+ minutes of machine time in all", text)
     rows = text.split("### Several objects")[1]
-    assert {"bce", "focal_gamma_2", "trivial", "truth by class"} <= {line.split(" | ")[0].strip("| ") for line in rows.splitlines()}
+    assert {"bce", "focal_gamma_2", "trivial", "truth by class"} <= {
+        line.split(" | ")[0].strip("| ") for line in rows.splitlines()
+    }
     figures = {line.split("](")[1].removesuffix(")") for line in text.splitlines() if line.startswith("![")}
-    assert {"segmentation_losses/scores.png", "segmentation_losses/mattes.png", "segmentation_losses/scenes.png"} <= figures
+    assert {
+        "segmentation_losses/scores.png",
+        "segmentation_losses/mattes.png",
+        "segmentation_losses/scenes.png",
+    } <= figures
     assert all((tmp_path / figure).is_file() for figure in figures)
     (home,) = (tmp_path / "runs/segmentation_losses/scenes").iterdir()
     truth = read_scores(home / TRUTH)

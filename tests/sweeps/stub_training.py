@@ -1,8 +1,9 @@
 """A stub in the place of training: the processes of a sweep are real, each step takes a moment.
 
-The stub keeps what matters to a sweep: it locks its directory, folds its steps into "weights" that depend on their order,
-writes a checkpoint after each step, goes on from the last one, and notes every step in ``steps.log``. Learning rates are its
-stage directions: 1e30 fails, 1e20 hangs, 1e10 is killed by SIGKILL, all of them after three steps; 1e15 is refused before the first.
+The stub keeps what matters to a sweep: it locks its directory, folds its steps into "weights" that depend on
+their order, writes a checkpoint after each step, goes on from the last one, and notes every step in
+``steps.log``. Learning rates are its stage directions: 1e30 fails, 1e20 hangs, 1e10 is killed by SIGKILL, all
+of them after three steps; 1e15 is refused before the first.
 """
 
 import os
@@ -15,11 +16,11 @@ def train(config, directory, overrides):
     import signal
     import time
 
-    from deepmatte.config import config_hash
     from deepmatte.errors import InputError, RunError
     from deepmatte.files import write_text
-    from deepmatte.locks import locked
-    from deepmatte.rundir import FINISHED, checked_run_dir
+    from deepmatte.runs.directory import FINISHED, checked_run_dir
+    from deepmatte.runs.identity import config_hash
+    from deepmatte.runs.locks import locked
 
     run = checked_run_dir(directory, config_hash(config))
     if (run.result() or {}).get("status") == FINISHED and not config.force:
@@ -32,8 +33,16 @@ def train(config, directory, overrides):
         run.write_config(config, overrides)
         identity = {"config_hash": config_hash(config), "overrides": overrides, "seed": config.seed}
         run.update(**identity, status="running", error=None)
-        seen = {"gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "cores": sorted(os.sched_getaffinity(0)), "from": time.time()}
-        state = json.loads(run.last_checkpoint.read_text()) if run.last_checkpoint.exists() else {"step": 0, "weights": config.seed}
+        seen = {
+            "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
+            "cores": sorted(os.sched_getaffinity(0)),
+            "from": time.time(),
+        }
+        state = (
+            json.loads(run.last_checkpoint.read_text())
+            if run.last_checkpoint.exists()
+            else {"step": 0, "weights": config.seed}
+        )
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         steps = int(os.environ.get("STUB_STEPS", "5"))
         try:
@@ -47,17 +56,27 @@ def train(config, directory, overrides):
                     os.kill(os.getpid(), signal.SIGKILL)
                 time.sleep(float(os.environ.get("STUB_PAUSE", "0.05")))
                 step = state["step"] + 1
-                state = {"step": step, "weights": (state["weights"] * 1103515245 + 12345 * step + int(1e6 * config.optimizer.lr)) % 2**61}
+                state = {
+                    "step": step,
+                    "weights": (state["weights"] * 1103515245 + 12345 * step + int(1e6 * config.optimizer.lr))
+                    % 2**61,
+                }
                 write_text(run.last_checkpoint, json.dumps(state))
                 with (run.path / "steps.log").open("a") as log:
                     log.write(f"{step} {os.getpid()}\n")
-                run.write_progress(fraction=step / steps, seconds_left=0.05 * (steps - step), cost={"seconds": 0.05 * step})
+                run.write_progress(
+                    fraction=step / steps, seconds_left=0.05 * (steps - step), cost={"seconds": 0.05 * step}
+                )
         except SystemExit:
-            run.update(status="interrupted", error="interrupted; the same command goes on from the last checkpoint")
+            run.update(
+                status="interrupted", error="interrupted; the same command goes on from the last checkpoint"
+            )
             raise
         write_text(run.path / "seen.json", json.dumps(seen | {"until": time.time()}))
         cost = {"seconds": 2.0, "device_seconds": 4.0, "peak_memory_mb": 100.0 + config.seed}
-        run.update(status=FINISHED, scores={"val/sad": 1.0 / (1 + config.optimizer.lr), "test/sad": 2.0}, cost=cost)
+        run.update(
+            status=FINISHED, scores={"val/sad": 1.0 / (1 + config.optimizer.lr), "test/sad": 2.0}, cost=cost
+        )
 
 
 def install():

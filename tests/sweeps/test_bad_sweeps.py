@@ -35,21 +35,59 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
         (["seed=0,x"], ["seed=x", "has to be a whole number"]),
         pytest.param(["seed=range(0,0)"], ["seed=range(0,0)", "the grid is empty"], marks=pytest.mark.slow),
         (["optimizer.lr=interval(0,1)"], ["interval", "hydra/sweeper=tpe"]),
-        pytest.param(["seed=0,1", "resume=runs/train/12345678"], ["resume=", "leave resume= out"], marks=pytest.mark.slow),
+        pytest.param(
+            ["seed=0,1", "resume=runs/train/12345678"],
+            ["resume=", "leave resume= out"],
+            marks=pytest.mark.slow,
+        ),
         (["seed=0,1", "trainer=gpu"], ["trainer.devices=1", "more than the 0 gpu"]),
         pytest.param(["name=a,b"], ["name=a", "one directory"], marks=pytest.mark.slow),
-        pytest.param(["experiments=stages,trimap_width"], ["experiments=stages", "one directory"], marks=pytest.mark.slow),
-        pytest.param(["seed=0,1", "sweep.devices=[977]"], ["sweep.devices", "no cpu 977"], marks=pytest.mark.slow),
-        pytest.param(["seed=0,1", "sweep.devices=all"], ["sweep.devices=all", "auto, null or a list"], marks=pytest.mark.slow),
-        pytest.param(["seed=0,1", "sweep.time_limit=soon"], ["sweep.time_limit=soon", "minutes"], marks=pytest.mark.slow),
-        pytest.param(["seed=0,1", "sweep.objectives=val/sad"], ["sweep.objectives=val/sad", "a list"], marks=pytest.mark.slow),
-        pytest.param(["seed=0,1", "output_root=/proc/nowhere"], ["/proc/nowhere", "output_root="], marks=pytest.mark.slow),
-        pytest.param(["seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], ["n_jobs=0"], marks=pytest.mark.slow),
-        pytest.param(["seed=choice(0,1)", "hydra/sweeper=pareto"], ["1 objective(s)", "direction has 2"], marks=pytest.mark.slow),
+        pytest.param(
+            ["experiments=stages,trimap_width"],
+            ["experiments=stages", "one directory"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["seed=0,1", "sweep.devices=[977]"], ["sweep.devices", "no cpu 977"], marks=pytest.mark.slow
+        ),
+        pytest.param(
+            ["seed=0,1", "sweep.devices=all"],
+            ["sweep.devices=all", "auto, null or a list"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["seed=0,1", "sweep.time_limit=soon"],
+            ["sweep.time_limit=soon", "minutes"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["seed=0,1", "sweep.objectives=val/sad"],
+            ["sweep.objectives=val/sad", "a list"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["seed=0,1", "output_root=/proc/nowhere"],
+            ["/proc/nowhere", "output_root="],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0"],
+            ["n_jobs=0"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["seed=choice(0,1)", "hydra/sweeper=pareto"],
+            ["1 objective(s)", "direction has 2"],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_sweep_that_can_not_work_is_refused_before_its_first_job(
-    words: list[str], said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    said: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
@@ -64,7 +102,9 @@ def test_more_gpus_than_there_are_is_an_error_for_each_launcher(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
-    message = refused(capsys, monkeypatch, "-m", "seed=0,1", "trainer=ddp", "trainer.accelerator=gpu", "trainer.devices=4")
+    message = refused(
+        capsys, monkeypatch, "-m", "seed=0,1", "trainer=ddp", "trainer.accelerator=gpu", "trainer.devices=4"
+    )
     assert "trainer.devices=4: more than the 2 gpu devices" in message
 
 

@@ -10,8 +10,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from deepmatte.errors import InputError
-from deepmatte.locks import acquire
-from deepmatte.rundir import RunDir
+from deepmatte.runs.directory import RunDir
+from deepmatte.runs.locks import acquire
 from deepmatte.sweeps import plan, search
 from deepmatte.sweeps.devices import dealt, demand, named, processes
 from deepmatte.sweeps.jobs import SweepStoppedError, settle
@@ -22,17 +22,27 @@ from deepmatte.sweeps.status import JobState, most_telling, sweep_costs
 def test_the_last_line_of_a_job_that_left_no_word_is_its_error(tmp_path: Path) -> None:
     log = tmp_path / "output.log"
     log.write_text("of an earlier start\n")
-    ended = run_tree(["sh", "-c", "echo epoch 1; echo deepmatte: no such folder; echo; exit 2"], log, {"PATH": "/usr/bin:/bin"})
+    ended = run_tree(
+        ["sh", "-c", "echo epoch 1; echo deepmatte: no such folder; echo; exit 2"],
+        log,
+        {"PATH": "/usr/bin:/bin"},
+    )
     assert settle(RunDir(tmp_path), ended)["error"] == "no such folder (exit code 2); see output.log"
     silent = run_tree(["sh", "-c", "exit 3"], log, {"PATH": "/usr/bin:/bin"})
-    assert settle(RunDir(tmp_path / "silent"), silent)["error"] == "the process ended with exit code 3; see output.log"
+    assert (
+        settle(RunDir(tmp_path / "silent"), silent)["error"]
+        == "the process ended with exit code 3; see output.log"
+    )
 
 
 def test_a_job_that_is_refused_does_not_keep_the_word_of_its_earlier_start(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     run.update(status="interrupted", error="the sweep was told to stop")
     told = settle(run, Ended(2, None, False, "deepmatte: /gone: no such folder", wrote=False))
-    assert (told["status"], told["error"]) == ("failed", "/gone: no such folder (exit code 2); see output.log")
+    assert (told["status"], told["error"]) == (
+        "failed",
+        "/gone: no such folder (exit code 2); see output.log",
+    )
     run.update(status="failed", error="ValueError: its own word")
     assert settle(run, Ended(1, None, False, "a line of another rank"))["error"] == "ValueError: its own word"
 
@@ -45,7 +55,9 @@ def test_a_job_that_is_refused_does_not_keep_the_word_of_its_earlier_start(tmp_p
         ("RunError: the loss is not finite", False),
     ],
 )
-def test_a_lost_rank_is_put_down_to_memory_only_where_the_system_killed_for_it(error: str, is_of_memory: bool, tmp_path: Path) -> None:
+def test_a_lost_rank_is_put_down_to_memory_only_where_the_system_killed_for_it(
+    error: str, is_of_memory: bool, tmp_path: Path
+) -> None:
     run = RunDir(tmp_path)
     run.update(status="failed", error=error)
     assert settle(run, Ended(1, None, out_of_memory=False))["error"] == error
@@ -54,11 +66,17 @@ def test_a_lost_rank_is_put_down_to_memory_only_where_the_system_killed_for_it(e
     assert error in told
 
 
-def test_a_search_is_refused_where_objectives_and_directions_do_not_fit_or_another_launcher_is_at_it(tmp_path: Path) -> None:
+def test_a_search_is_refused_where_objectives_and_directions_do_not_fit_or_another_launcher_is_at_it(
+    tmp_path: Path,
+) -> None:
     def config(direction: object, objectives: list[str] | None) -> object:
         sweep = {"objectives": objectives, "trials": 2}
         return OmegaConf.create(
-            {"objective": "val/sad", "sweep": sweep, "hydra": {"sweep": {"dir": str(tmp_path)}, "sweeper": {"direction": direction}}}
+            {
+                "objective": "val/sad",
+                "sweep": sweep,
+                "hydra": {"sweep": {"dir": str(tmp_path)}, "sweeper": {"direction": direction}},
+            }
         )
 
     two = ["minimize", "minimize"]
@@ -74,7 +92,8 @@ def test_a_search_is_refused_where_objectives_and_directions_do_not_fit_or_anoth
 
 
 @pytest.mark.parametrize(
-    ("devices", "ids"), [(2, []), ("auto", []), (-1, []), ([0, 1], ["0", "1"]), ("4,5", ["4", "5"]), ("3,", ["3"]), ("3", [])]
+    ("devices", "ids"),
+    [(2, []), ("auto", []), (-1, []), ([0, 1], ["0", "1"]), ("4,5", ["4", "5"]), ("3,", ["3"]), ("3", [])],
 )
 def test_devices_that_a_run_names_are_counted(devices: object, ids: list[str]) -> None:
     config = OmegaConf.create({"trainer": {"devices": devices}})
@@ -84,13 +103,19 @@ def test_devices_that_a_run_names_are_counted(devices: object, ids: list[str]) -
 
 @pytest.mark.parametrize(
     ("launcher", "devices", "said"),
-    [("BasicLauncher", [0, 7], "there is no gpu 7 here"), ("JoblibLauncher", [0, 1], "say how many"), ("BasicLauncher", [0, 1], None)],
+    [
+        ("BasicLauncher", [0, 7], "there is no gpu 7 here"),
+        ("JoblibLauncher", [0, 1], "say how many"),
+        ("BasicLauncher", [0, 1], None),
+    ],
 )
 def test_devices_that_are_not_there_or_are_dealt_out_can_not_be_named(
     launcher: str, devices: list[int], said: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
-    config = OmegaConf.create({"trainer": {"accelerator": "gpu", "devices": devices}, "sweep": {"devices": "auto"}})
+    config = OmegaConf.create(
+        {"trainer": {"accelerator": "gpu", "devices": devices}, "sweep": {"devices": "auto"}}
+    )
     hydra = OmegaConf.create({"launcher": {"_target_": f"hydra.{launcher}", "n_jobs": 2}})
     if said is None:
         assert demand(config, hydra) == ("none", [], 0)
@@ -99,7 +124,9 @@ def test_devices_that_are_not_there_or_are_dealt_out_can_not_be_named(
         demand(config, hydra)
 
 
-def test_a_job_that_waited_for_devices_does_not_start_where_its_sweep_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_waited_for_devices_does_not_start_where_its_sweep_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The devices of a sweep that was killed get free, and what is left of it must not take them."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     asked: list[str] = []
@@ -120,15 +147,28 @@ def test_a_small_screen_shows_what_runs_then_what_failed_then_what_is_finished()
     jobs = [JobState(str(number), "", state) for number, state in enumerate(states)]
     assert [job.state for job in most_telling(jobs, 1)] == ["running"]
     assert [job.state for job in most_telling(jobs, 4)] == ["failed", "running"]
-    assert [job.state for job in most_telling(jobs, 9)] == ["finished", "finished", "failed", "failed", "running"]
+    assert [job.state for job in most_telling(jobs, 9)] == [
+        "finished",
+        "finished",
+        "failed",
+        "failed",
+        "running",
+    ]
     assert most_telling(jobs, 99) == jobs
 
 
-def test_the_estimate_is_the_jobs_left_times_the_time_of_the_finished_and_costs_add_up(tmp_path: Path) -> None:
+def test_the_estimate_is_the_jobs_left_times_the_time_of_the_finished_and_costs_add_up(
+    tmp_path: Path,
+) -> None:
     """Four jobs, two at a time; the first took 10 s on two devices: three are left, which are two rounds of 10 s."""
     names = ["a", "b", "c", "d"]
     plan.write(
-        tmp_path, {"parallel": 2, "started": "2026-01-01T00:00:00+00:00", "jobs": [{"run": name, "overrides": []} for name in names]}
+        tmp_path,
+        {
+            "parallel": 2,
+            "started": "2026-01-01T00:00:00+00:00",
+            "jobs": [{"run": name, "overrides": []} for name in names],
+        },
     )
     assert plan.estimate(tmp_path) == "0 of 4 jobs finished; how long the others take is said after the first"
     cost = {"seconds": 10.0, "device_seconds": 20.0, "peak_memory_mb": 300.0}
@@ -138,7 +178,11 @@ def test_the_estimate_is_the_jobs_left_times_the_time_of_the_finished_and_costs_
     assert plan.estimate(tmp_path) == "2 of 4 jobs finished; about 20 s left (2 x 20 s, 2 at a time)"
     sweep_costs(tmp_path, [tmp_path / "a", tmp_path / "b"])
     written = json.loads((tmp_path / "sweep.json").read_text())["cost"]
-    assert {key: written[key] for key in cost} == {"seconds": 40.0, "device_seconds": 40.0, "peak_memory_mb": 300.0}
+    assert {key: written[key] for key in cost} == {
+        "seconds": 40.0,
+        "device_seconds": 40.0,
+        "peak_memory_mb": 300.0,
+    }
     assert written["jobs"]["b"]["seconds"] == 30.0
 
 

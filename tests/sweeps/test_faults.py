@@ -1,7 +1,7 @@
 """Whatever is killed, the same command ends in the weights of a sweep that was never disturbed; no step is made twice.
 
-The processes, locks, files and signals are real; training is the stub of `stub_training`, whose weights depend on the order
-of its steps. The number of kills is counted and asserted.
+The processes, locks, files and signals are real; training is the stub of `stub_training`, whose weights
+depend on the order of its steps. The number of kills is counted and asserted.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def undisturbed() -> dict[str, int]:
 
 def by_seed(sweeps) -> dict[str, int]:
     weights = sweeps.weights()
-    return {f"seed={record['seed']}": weights[record["config_hash"][:8]] for record in sweeps.records().values()}
+    return {
+        f"seed={record['seed']}": weights[record["config_hash"][:8]] for record in sweeps.records().values()
+    }
 
 
 def checked(sweeps, undisturbed: dict[str, int]) -> None:
@@ -52,7 +54,9 @@ def checked(sweeps, undisturbed: dict[str, int]) -> None:
 
 
 @launchers
-def test_a_killed_job_fails_alone_and_the_same_command_goes_on_with_it(launcher: str, stubbed, undisturbed: dict[str, int]) -> None:
+def test_a_killed_job_fails_alone_and_the_same_command_goes_on_with_it(
+    launcher: str, stubbed, undisturbed: dict[str, int]
+) -> None:
     words = (GRID, *LAUNCHERS[launcher])
     first = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="0.3")
     stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 2)
@@ -62,7 +66,9 @@ def test_a_killed_job_fails_alone_and_the_same_command_goes_on_with_it(launcher:
     assert first.returncode == 1, output
     states = [record["status"] for record in stubbed.records().values()]
     assert sorted(states) == ["failed", "finished", "finished"]
-    assert "SIGKILL" in next(record["error"] for record in stubbed.records().values() if record["status"] == "failed")
+    assert "SIGKILL" in next(
+        record["error"] for record in stubbed.records().values() if record["status"] == "failed"
+    )
     before = stubbed.workers()
     code, output = stubbed.run(*words, STUB_STEPS="12")
     assert code == 0, output
@@ -71,7 +77,9 @@ def test_a_killed_job_fails_alone_and_the_same_command_goes_on_with_it(launcher:
 
 
 @launchers
-def test_a_killed_launcher_takes_its_jobs_along_and_the_same_command_goes_on(launcher: str, stubbed, undisturbed: dict[str, int]) -> None:
+def test_a_killed_launcher_takes_its_jobs_along_and_the_same_command_goes_on(
+    launcher: str, stubbed, undisturbed: dict[str, int]
+) -> None:
     words = (GRID, *LAUNCHERS[launcher])
     first = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="0.3")
     stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 2)
@@ -79,11 +87,15 @@ def test_a_killed_launcher_takes_its_jobs_along_and_the_same_command_goes_on(lau
     code, output = stubbed.run(*words, STUB_STEPS="12")  # at once, while the orphans are still there
     assert code == 0, output
     checked(stubbed, undisturbed)
-    stubbed.wait_for(lambda: not stubbed.pids("loky"), seconds=30, ended=True)  # nor does a pool of idle workers stay behind
+    stubbed.wait_for(
+        lambda: not stubbed.pids("loky"), seconds=30, ended=True
+    )  # nor does a pool of idle workers stay behind
 
 
 @launchers
-def test_ctrl_c_ends_the_children_and_the_same_command_goes_on(launcher: str, stubbed, undisturbed: dict[str, int]) -> None:
+def test_ctrl_c_ends_the_children_and_the_same_command_goes_on(
+    launcher: str, stubbed, undisturbed: dict[str, int]
+) -> None:
     words = (GRID, *LAUNCHERS[launcher])
     first = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="0.3")
     stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 2)
@@ -99,7 +111,9 @@ def test_ctrl_c_ends_the_children_and_the_same_command_goes_on(launcher: str, st
     checked(stubbed, undisturbed)
 
 
-def test_a_killed_worker_of_joblib_ends_the_sweep_in_words_and_the_same_command_goes_on(stubbed, undisturbed: dict[str, int]) -> None:
+def test_a_killed_worker_of_joblib_ends_the_sweep_in_words_and_the_same_command_goes_on(
+    stubbed, undisturbed: dict[str, int]
+) -> None:
     words = (GRID, *LAUNCHERS["joblib"])
     first = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="0.6")
     stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 2)
@@ -134,7 +148,9 @@ def test_everything_killed_again_and_again(stubbed) -> None:
     checked(stubbed, weights_of_the_grid(40))
 
 
-def test_two_launchers_share_a_sweep_without_running_a_job_twice(stubbed, undisturbed: dict[str, int]) -> None:
+def test_two_launchers_share_a_sweep_without_running_a_job_twice(
+    stubbed, undisturbed: dict[str, int]
+) -> None:
     first = stubbed.start(GRID, STUB_STEPS="12", STUB_PAUSE="0.3")
     second = stubbed.start(GRID, STUB_STEPS="12", STUB_PAUSE="0.3")
     outputs = [process.communicate(timeout=600)[0] for process in (first, second)]
@@ -156,14 +172,22 @@ def test_a_second_launcher_takes_up_what_a_killed_one_left(stubbed, undisturbed:
 
 def test_failures_are_told_apart_and_take_nobody_with_them(stubbed) -> None:
     """A job that raises, one that hangs, one that is killed, one that is refused and two that are one: the good one finishes."""
-    code, output = stubbed.run("optimizer.lr=1e30,1e20,1e10,1e15,1e-3,1e-3", "sweep.time_limit=0.25", *LAUNCHERS["joblib"], timeout=400)
+    code, output = stubbed.run(
+        "optimizer.lr=1e30,1e20,1e10,1e15,1e-3,1e-3",
+        "sweep.time_limit=0.25",
+        *LAUNCHERS["joblib"],
+        timeout=400,
+    )
     states = {word: (record["status"], record["error"]) for word, record in stubbed.records().items()}
     assert code == 1, output
     assert states["optimizer.lr=1e+30"] == ("failed", "RuntimeError: the stub was told to fail")
     assert states["optimizer.lr=1e+20"][0] == "timeout"
     assert "sweep.time_limit" in states["optimizer.lr=1e+20"][1]
     assert states["optimizer.lr=10000000000.0"][0] == "failed"
-    assert "SIGKILL" in states["optimizer.lr=10000000000.0"][1] or "out of memory" in states["optimizer.lr=10000000000.0"][1]
+    assert (
+        "SIGKILL" in states["optimizer.lr=10000000000.0"][1]
+        or "out of memory" in states["optimizer.lr=10000000000.0"][1]
+    )
     assert states["optimizer.lr=1000000000000000.0"] == (
         "failed",
         "data.root=/nowhere: the stub refuses it (exit code 2); see output.log",
@@ -232,7 +256,9 @@ def test_jobs_side_by_side_see_devices_of_their_own(kind: str, stubbed) -> None:
     assert not together
 
 
-def test_status_shows_what_goes_on_and_repeat_repeats_one_job(stubbed, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+def test_status_shows_what_goes_on_and_repeat_repeats_one_job(
+    stubbed, capsys: pytest.CaptureFixture[str], monkeypatch
+) -> None:
     from deepmatte.cli.sweep import main
     from deepmatte.sweeps.status import read_sweep
 
@@ -252,7 +278,9 @@ def test_status_shows_what_goes_on_and_repeat_repeats_one_job(stubbed, capsys: p
     shown = capsys.readouterr().out
     assert "2 finished, 1 failed" in shown
     assert "the stub was told to fail" in shown
-    assert "deepmatte train -m wandb.mode=disabled name=s optimizer.lr=1e-3,1e30,1e-4" in shown  # what goes on with it
+    assert (
+        "deepmatte train -m wandb.mode=disabled name=s optimizer.lr=1e-3,1e30,1e-4" in shown
+    )  # what goes on with it
     command = next(line.split() for line in shown.splitlines() if "deepmatte sweep repeat" in line)
     for name, value in stubbed.environment.items():
         monkeypatch.setenv(name, value)

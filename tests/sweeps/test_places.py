@@ -14,10 +14,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from sweeping import Sweeps
 
-from deepmatte.config import quoted
+from deepmatte.config.compose import quoted
 from deepmatte.errors import InputError
-from deepmatte.locks import acquire, holder
-from deepmatte.rundir import RunDir
+from deepmatte.runs.directory import RunDir
+from deepmatte.runs.locks import acquire, holder
 from deepmatte.sweeps import devices
 from deepmatte.sweeps.process import child_command, deadline, run_tree
 
@@ -28,7 +28,11 @@ ODD = "it's a \\ b, c=$d {e} [f] (g) #h\\"
 def test_hydra_reads_a_quoted_value_as_it_was(characters: str) -> None:
     """The oracle is Hydra's own parser, and OmegaConf behind it."""
     parser = OverridesParser.create()
-    for word in ("".join(letters) for length in (1, 2, 3, 4) for letters in itertools.product(characters, repeat=length)):
+    for word in (
+        "".join(letters)
+        for length in (1, 2, 3, 4)
+        for letters in itertools.product(characters, repeat=length)
+    ):
         value = parser.parse_override(f"key={quoted(f'/{word}')}").value()
         assert OmegaConf.create({"key": value}).key == f"/{word}"
 
@@ -60,12 +64,17 @@ def test_a_folder_whose_name_hydra_takes_for_a_variable_is_refused_at_once(sweep
 
 
 def test_a_lock_that_can_not_be_written_is_one_line(tmp_path: Path) -> None:
-    with read_only(tmp_path), pytest.raises(InputError, match=r"^[^\n]*/\.lock: can't be written \(Read-only file system\)"):
+    with (
+        read_only(tmp_path),
+        pytest.raises(InputError, match=r"^[^\n]*/\.lock: can't be written \(Read-only file system\)"),
+    ):
         acquire(tmp_path)
     with small_disk(tmp_path / "disk", "64k") as disk:
         (disk / "run").mkdir()
         fill(disk)
-        with pytest.raises(InputError, match=r"^[^\n]*/run/\.lock: can't be written \(No space left on device\)"):
+        with pytest.raises(
+            InputError, match=r"^[^\n]*/run/\.lock: can't be written \(No space left on device\)"
+        ):
             acquire(disk / "run")
         assert holder(disk / "run") is None
 
@@ -80,7 +89,9 @@ def test_a_log_that_can_not_be_written_does_not_halt_the_job(tmp_path: Path) -> 
             assert (ended.code, ended.stopped, ended.said) == (0, None, "the end")
 
 
-def test_devices_are_dealt_out_of_a_folder_that_nobody_else_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_devices_are_dealt_out_of_a_folder_that_nobody_else_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
     theirs = tmp_path / f"deepmatte-{os.getuid()}"
@@ -88,7 +99,9 @@ def test_devices_are_dealt_out_of_a_folder_that_nobody_else_made(tmp_path: Path,
     assert devices.table_of_locks() == tmp_path / "runtime" / theirs.name
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(InputError, match=rf"^{theirs}: is not yours, or can't be written; set TMPDIR to a folder of your own"):
+    with pytest.raises(
+        InputError, match=rf"^{theirs}: is not yours, or can't be written; set TMPDIR to a folder of your own"
+    ):
         devices.table_of_locks()
 
 
@@ -98,6 +111,10 @@ def test_a_failed_job_of_a_sweep_names_the_full_disk(tmp_path: Path) -> None:
     from deepmatte.sweeps.process import Ended
 
     run = RunDir(tmp_path)
-    line = "deepmatte: x/last.ckpt: can't be written (No space left on device); make room and repeat the command"
+    line = (
+        "deepmatte: x/last.ckpt: can't be written (No space left on device); make room and repeat the command"
+    )
     settle(run, Ended(2, None, out_of_memory=False, said=line, wrote=False), config_hash="0")
-    assert json.loads((tmp_path / "result.json").read_text())["error"].startswith(line.removeprefix("deepmatte: "))
+    assert json.loads((tmp_path / "result.json").read_text())["error"].startswith(
+        line.removeprefix("deepmatte: ")
+    )

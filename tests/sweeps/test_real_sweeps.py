@@ -24,18 +24,25 @@ def last_weights(home: Path) -> dict[str, dict[str, torch.Tensor]]:
 
 
 @pytest.mark.parametrize("trainer", [(), DDP], ids=["one", "ddp"])
-def test_jobs_that_were_killed_end_in_the_weights_of_an_undisturbed_sweep(trainer: tuple[str, ...], sweeps, tiny) -> None:
+def test_jobs_that_were_killed_end_in_the_weights_of_an_undisturbed_sweep(
+    trainer: tuple[str, ...], sweeps, tiny
+) -> None:
     """The job is killed in its second epoch, then everything at once; weights and scores equal, bit for bit."""
     words = (*tiny("stages.encoder_decoder.epochs=4", "data.samples_per_epoch=32"), *trainer, "seed=0,1")
     code, output = sweeps.run(*words, timeout=900)
     assert code == 0, output
-    calm, scores = last_weights(sweeps.home), {name: record["scores"] for name, record in sweeps.records().items()}
+    calm, scores = (
+        last_weights(sweeps.home),
+        {name: record["scores"] for name, record in sweeps.records().items()},
+    )
     (sweeps.home / "runs").rename(sweeps.home / "calm")
     kills = 0
     for target in (sweeps.jobs, sweeps.pids):
         known = len(list(sweeps.home.glob("runs/s/*/pictures/epoch_*.png")))
         process = sweeps.start(*words)
-        sweeps.wait_for(lambda known=known: len(list(sweeps.home.glob("runs/s/*/pictures/epoch_*.png"))) > known)
+        sweeps.wait_for(
+            lambda known=known: len(list(sweeps.home.glob("runs/s/*/pictures/epoch_*.png"))) > known
+        )
         kills += sweeps.kill(target())
         process.communicate(timeout=900)
     code, output = sweeps.run(*words, timeout=900)
@@ -49,7 +56,9 @@ def test_jobs_that_were_killed_end_in_the_weights_of_an_undisturbed_sweep(traine
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_two_ranks_in_every_job_and_a_failure_on_rank_1_fails_that_job_and_nothing_else(launcher: str, sweeps, tiny) -> None:
+def test_two_ranks_in_every_job_and_a_failure_on_rank_1_fails_that_job_and_nothing_else(
+    launcher: str, sweeps, tiny
+) -> None:
     """The trap is a loss term that is off (weight 0: never computed) in the one job and strikes on rank 1 in the other."""
     sweeps.environment |= {
         "DEEPMATTE_ALLOWED_TARGETS": "planted",
@@ -98,12 +107,14 @@ def test_memory_that_runs_out_is_called_so(sweeps, tiny) -> None:
 
 
 def test_real_errors_of_memory_are_recognised_and_others_are_not() -> None:
-    from deepmatte.run import out_of_memory
+    from deepmatte.training.run import out_of_memory
 
     with pytest.raises(RuntimeError) as cpu:
         torch.empty(10**16)
     assert out_of_memory(cpu.value).startswith("out of memory on the machine")
-    assert out_of_memory(torch.OutOfMemoryError("CUDA out of memory")).startswith("out of memory on the device")
+    assert out_of_memory(torch.OutOfMemoryError("CUDA out of memory")).startswith(
+        "out of memory on the device"
+    )
     assert out_of_memory(MemoryError()).startswith("out of memory on the machine")
     assert out_of_memory(RuntimeError("size mismatch")) is None
 

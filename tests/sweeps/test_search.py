@@ -30,7 +30,12 @@ def test_failed_trials_count_and_broken_ones_are_still_to_come(tmp_path: Path) -
 @pytest.mark.slow
 def test_a_search_that_is_killed_is_continued_to_its_number_of_trials(stubbed) -> None:
     """The lower the rate, the larger the stub's score; 1e30 fails, so some trials do. 6 trials in all, over two calls."""
-    words = ("hydra/sweeper=tpe", "optimizer.lr=choice(1e30,1e-3,1e-2,1e-1)", "seed=choice(0,1)", "sweep.trials=6")
+    words = (
+        "hydra/sweeper=tpe",
+        "optimizer.lr=choice(1e30,1e-3,1e-2,1e-1)",
+        "seed=choice(0,1)",
+        "sweep.trials=6",
+    )
     study = stubbed.home / "runs/s/study.db"
     first = stubbed.start(*words, STUB_PAUSE="0.5")
     stubbed.wait_for(lambda: sum(count_trials(study).values()) >= 3)
@@ -60,17 +65,23 @@ def test_a_search_of_failures_ends_in_words(stubbed) -> None:
     assert "float-castable" not in output
 
 
-def test_a_lost_job_of_a_queue_closes_the_sweep_in_words_and_a_defect_is_traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_job_of_a_queue_closes_the_sweep_in_words_and_a_defect_is_traced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from omegaconf import OmegaConf
 
     from deepmatte.sweeps.ending import SweepGuard, given_up
 
-    lost = type("UncompletedJobError", (RuntimeError,), {"__module__": "submitit.core.utils"})("Job 7_0\nhas not produced any output")
+    lost = type("UncompletedJobError", (RuntimeError,), {"__module__": "submitit.core.utils"})(
+        "Job 7_0\nhas not produced any output"
+    )
     assert given_up(lost) is None  # no sweep is at work
-    grid = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}, "sweeper": {"_target_": "hydra.BasicSweeper"}}})
+    grid = OmegaConf.create(
+        {"hydra": {"sweep": {"dir": str(tmp_path)}, "sweeper": {"_target_": "hydra.BasicSweeper"}}}
+    )
     closed: list[object] = []
     monkeypatch.setattr(SweepGuard, "on_multirun_end", lambda self, config, **kwargs: closed.append(config))
-    monkeypatch.setattr(SweepGuard, "at_work", (SweepGuard(), grid))
+    monkeypatch.setattr(SweepGuard, "active", (SweepGuard(), grid))
     assert given_up(ValueError("a defect")) is None
     assert closed == []
     assert given_up(lost).startswith("the queue lost a job (Job 7_0 has not produced any output")

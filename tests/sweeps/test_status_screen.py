@@ -17,7 +17,8 @@ import pytest
 pytestmark = pytest.mark.slow
 
 STATUS = (
-    "import time; time.sleep(0.5); from deepmatte.cli.sweep import main; raise SystemExit(main(['status', 'runs/s', '--every', '0.3']))"
+    "import time; time.sleep(0.5); from deepmatte.cli.sweep import main; "
+    "raise SystemExit(main(['status', 'runs/s', '--every', '0.3']))"
 )
 
 
@@ -46,7 +47,10 @@ def test_the_table_is_renewed_fits_the_screen_and_ends_in_full(stubbed) -> None:
     stop.start()
     shown, code = watch(stubbed)
     process.communicate(timeout=60)
-    *frames, end = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", frame) for frame in re.split(r"(?:\x1b\[1A|\x1b\[2K|\r(?!\n))+", shown)]
+    *frames, end = [
+        re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", frame)
+        for frame in re.split(r"(?:\x1b\[1A|\x1b\[2K|\r(?!\n))+", shown)
+    ]
     frames = [frame for frame in frames if "more jobs" in frame]
     assert code == 1
     assert len(frames) >= 3

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from deepmatte.data import Composition
-from deepmatte.data.views import Cutout
+from deepmatte.data.composing.cutout import Cutout
 from deepmatte.errors import InputError
 
 

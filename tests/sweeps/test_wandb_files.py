@@ -11,13 +11,19 @@ from pathlib import Path
 import pytest
 from tiny_run import compose
 
-from deepmatte.config import config_hash
-from deepmatte.rundir import RunDir
+from deepmatte.runs.directory import RunDir
+from deepmatte.runs.identity import config_hash
 
 pytestmark = pytest.mark.slow
 
 SCORES = {"val/sad": 3.0, "test/sad": 4.5, "trivial/test/sad": 9.0}
-RESULT = {"scores": SCORES, "best_epoch": 1, "protocol": "adobe", "status": "finished", "cost": {"seconds": 7.0, "device_seconds": 14.0}}
+RESULT = {
+    "scores": SCORES,
+    "best_epoch": 1,
+    "protocol": "adobe",
+    "status": "finished",
+    "cost": {"seconds": 7.0, "device_seconds": 14.0},
+}
 
 
 def records_of(data: bytes) -> Iterator[bytes]:
@@ -60,16 +66,21 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple]:
     import wandb
 
     monkeypatch.setenv("WANDB_MODE", "offline")
-    config = compose("train", ["name=study", "loss=dim", "loss.dice.weight=0.25", "wandb.mode=offline", "wandb.tags=[mine]"])
+    config = compose(
+        "train",
+        ["name=study", "loss=dim", "loss.dice.weight=0.25", "wandb.mode=offline", "wandb.tags=[mine]"],
+    )
     directory = RunDir(tmp_path / "run")
-    directory.update(status="running", overrides=["name=study", "loss=dim", "loss.dice.weight=0.25", "trainer=ddp"])
+    directory.update(
+        status="running", overrides=["name=study", "loss=dim", "loss.dice.weight=0.25", "trainer=ddp"]
+    )
     yield config, directory
     if wandb.run is not None:
         wandb.finish()
 
 
 def test_a_run_has_group_name_tags_sortable_columns_a_summary_of_the_best_epoch_and_minima(run) -> None:
-    from deepmatte.tracking import Tracker
+    from deepmatte.training.tracking import Tracker
 
     config, directory = run
     tracker = Tracker(config, directory)
@@ -85,7 +96,11 @@ def test_a_run_has_group_name_tags_sortable_columns_a_summary_of_the_best_epoch_
     assert started.display_name == "loss=dim loss.dice.weight=0.25"
     assert list(started.tags) == ["study", "mine"]
     columns = {item.key: json.loads(item.value_json) for item in started.config.update}
-    columns |= {item.key: json.loads(item.value_json) for config in records.get("config", []) for item in config.update}
+    columns |= {
+        item.key: json.loads(item.value_json)
+        for config in records.get("config", [])
+        for item in config.update
+    }
     assert columns["loss"]["dice"]["weight"] == 0.25
     assert columns["seed"] == 0
     minima = {metric.name: metric for metric in records["metric"]}
@@ -102,10 +117,12 @@ def test_a_run_has_group_name_tags_sortable_columns_a_summary_of_the_best_epoch_
     assert records["exit"][0].exit_code == 0
 
 
-def test_a_resumed_job_continues_its_run_and_another_rank_never_makes_one(run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_job_continues_its_run_and_another_rank_never_makes_one(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-    from deepmatte.tracking import Tracker
+    from deepmatte.training.tracking import Tracker
 
     config, directory = run
     Tracker(config, directory).loggers[0].log_metrics({"val/sad": 5.0}, 1)
@@ -120,16 +137,26 @@ def test_a_resumed_job_continues_its_run_and_another_rank_never_makes_one(run, m
     first, second = read(directory.path)
     assert first["run"][0].run_id == second["run"][0].run_id
     assert first["exit"][0].exit_code == 1
-    assert [json.loads(item.value_json) for item in second["history"][0].item if "/".join(item.nested_key) == "val/sad"] == [4.0]
+    assert [
+        json.loads(item.value_json)
+        for item in second["history"][0].item
+        if "/".join(item.nested_key) == "val/sad"
+    ] == [4.0]
 
 
-def test_jobs_of_two_ranks_make_a_run_each_and_one_whose_rank_was_lost_goes_on_with_its_own(sweeps, tiny) -> None:
+def test_jobs_of_two_ranks_make_a_run_each_and_one_whose_rank_was_lost_goes_on_with_its_own(
+    sweeps, tiny
+) -> None:
     """A real sweep under DDP; the second process of its first job is killed, then the same command."""
     words = tiny("stages.encoder_decoder.epochs=3", "data.samples_per_epoch=32")
     words = (*words, "trainer=ddp", "trainer.accelerator=cpu", "seed=0,1", "wandb.mode=offline")
     first = sweeps.start(*words, WANDB_MODE="offline")
     sweeps.wait_for(lambda: list(sweeps.home.glob("runs/s/*/checkpoints/last.ckpt")))
-    others = [pid for pid in sweeps.jobs() if b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")]
+    others = [
+        pid
+        for pid in sweeps.jobs()
+        if b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    ]
     assert sweeps.kill(others) == 1
     first.communicate(timeout=900)
     assert sorted(record["status"] for record in sweeps.records().values()) == ["failed", "finished"]

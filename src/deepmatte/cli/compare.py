@@ -17,23 +17,27 @@ def main(argv: list[str]) -> int:
 
     from deepmatte.compare.comparison import compare
     from deepmatte.compare.record import as_record
-    from deepmatte.compare.sources import local_paths
     from deepmatte.compare.table import print_comparison
+    from deepmatte.compare.wandb_download import local_paths
 
     comparison = compare(
-        local_paths(options.runs), options.metric, options.baseline, screening=options.screening, equal_within=options.equal_within
+        local_paths(options.runs),
+        options.metric,
+        options.baseline,
+        screening=options.screening,
+        equal_within=options.equal_within,
     )
     if options.json:
         print(json.dumps(as_record(comparison), indent=2, allow_nan=False))
     else:
         print_comparison(comparison, Console())
     if options.out is not None:
-        from deepmatte.compare.report import PAGE, write_report
+        from deepmatte.reports.report import PAGE, write_report
 
         drawings = write_report(comparison, options.out)
         print(f"page: {options.out / PAGE}", file=sys.stderr)
         if options.wandb is not None:
-            from deepmatte.compare.online import log_comparison
+            from deepmatte.reports.online import log_comparison
 
             run = log_comparison(comparison, drawings, options.out, options.wandb)
             print(f"W&B run: {run}", file=sys.stderr)
@@ -54,16 +58,26 @@ def percentage(text: str) -> float:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the verb's options."""
-    result = argparse.ArgumentParser(prog="deepmatte compare", description="Compare the finished runs of a sweep.")
+    result = argparse.ArgumentParser(
+        prog="deepmatte compare", description="Compare the finished runs of a sweep."
+    )
     runs = "run directories, the sweep directory that holds them, or wandb:ENTITY/PROJECT/GROUP"
     result.add_argument("runs", nargs="+", metavar="RUN", help=runs)
-    result.add_argument("--metric", default="sad", help="the primary metric, which alone decides (default: sad)")
-    result.add_argument("--baseline", metavar="SETTING", help="compare every setting with this one instead of every pair")
+    result.add_argument(
+        "--metric", default="sad", help="the primary metric, which alone decides (default: sad)"
+    )
+    result.add_argument(
+        "--baseline", metavar="SETTING", help="compare every setting with this one instead of every pair"
+    )
     screening = "let one in twenty finds be chance (false discovery rate) instead of one family in twenty: to sift many settings"
     result.add_argument("--screening", action="store_true", help=screening)
     margin = "settings that differ by less count as equal (default: 3)"
     result.add_argument("--equal-within", type=percentage, default=3.0, metavar="PERCENT", help=margin)
-    result.add_argument("--out", type=Path, metavar="DIR", help="write one HTML page, Markdown, CSV, JSON and PNG there")
-    result.add_argument("--wandb", metavar="PROJECT", help="log what --out writes to a summary run of this W&B project")
+    result.add_argument(
+        "--out", type=Path, metavar="DIR", help="write one HTML page, Markdown, CSV, JSON and PNG there"
+    )
+    result.add_argument(
+        "--wandb", metavar="PROJECT", help="log what --out writes to a summary run of this W&B project"
+    )
     result.add_argument("--json", action="store_true", help="print everything as JSON, for programs")
     return result

@@ -27,7 +27,9 @@ def main(argv: list[str]) -> int:
     """Run a sub-verb; return 0, or 1 if `verify` finds anything wrong; InputError if the input can't be used."""
     options = parser().parse_intermixed_args(argv[:1])
     rest = argv[1:]
-    return {"describe": _describe, "verify": _verify, "preview": _preview, "compose": _compose}[options.verb](rest)
+    return {"describe": _describe, "verify": _verify, "preview": _preview, "compose": _compose}[options.verb](
+        rest
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,7 +64,7 @@ def composed_config(overrides: Sequence[str]) -> DictConfig:
     import hydra
     from hydra.errors import HydraException
 
-    from deepmatte.config import check_keys, conf_dir, explained, register_resolvers
+    from deepmatte.config.compose import check_keys, conf_dir, explained, register_resolvers
 
     register_resolvers()
     try:
@@ -75,24 +77,37 @@ def composed_config(overrides: Sequence[str]) -> DictConfig:
 
 
 def _describe(argv: list[str]) -> int:
-    result = _overriding_parser("describe", "Say what a data set holds: a line for each kind of picture and split, and a contact sheet.")
-    result.add_argument("--out", type=Path, metavar="FILE", help="the contact sheet, a PNG (default: describe_NAME.png)")
-    result.add_argument("--num", type=_positive, default=4, metavar="N", help="pictures of each kind and split on the sheet (default: 4)")
+    result = _overriding_parser(
+        "describe",
+        "Say what a data set holds: a line for each kind of picture and split, and a contact sheet.",
+    )
+    result.add_argument(
+        "--out", type=Path, metavar="FILE", help="the contact sheet, a PNG (default: describe_NAME.png)"
+    )
+    result.add_argument(
+        "--num",
+        type=_positive,
+        default=4,
+        metavar="N",
+        help="pictures of each kind and split on the sheet (default: 4)",
+    )
     options = result.parse_intermixed_args(argv)
     config = composed_config(options.overrides)
     from rich.console import Console
     from rich.table import Table
 
-    from deepmatte.build import build_data
-    from deepmatte.data.describe import describe
-    from deepmatte.data.images import write_png
-    from deepmatte.data.sheet import contact_sheet
+    from deepmatte.data.inspection.describe import describe
+    from deepmatte.data.inspection.sheet import contact_sheet
+    from deepmatte.data.sources.images import write_png
+    from deepmatte.training.assembly import build_data
 
     source = build_data(config).source
     lines, rows = describe(source, options.num)
     table = Table(title=f"{source.name}, version {source.version}", title_justify="left")
     for column in ("split", "pictures", "count", "distinct", "smallest", "largest", "formats"):
-        table.add_column(column, justify="right" if column in ("count", "distinct", "smallest", "largest") else "left")
+        table.add_column(
+            column, justify="right" if column in ("count", "distinct", "smallest", "largest") else "left"
+        )
     for line in lines:
         if not line.note:
             numbers = (str(line.count), str(line.num_distinct), line.smallest, line.largest)
@@ -113,12 +128,19 @@ def _describe(argv: list[str]) -> int:
 
 def _verify(argv: list[str]) -> int:
     result = _overriding_parser(
-        "verify", "Read every file of a data set and list every problem; or, with --manifest, check composed images pixel by pixel."
+        "verify",
+        "Read every file of a data set and list every problem; or, with --manifest, check composed images pixel by pixel.",
     )
-    result.add_argument("--manifest", type=Path, metavar="FILE", help="manifest.json of `deepmatte data compose`")
-    result.add_argument("--images", type=Path, metavar="DIR", help="the images to check (default: the manifest's folder)")
+    result.add_argument(
+        "--manifest", type=Path, metavar="FILE", help="manifest.json of `deepmatte data compose`"
+    )
+    result.add_argument(
+        "--images", type=Path, metavar="DIR", help="the images to check (default: the manifest's folder)"
+    )
     _add_inputs(result)
-    result.add_argument("--processes", type=_positive, metavar="N", help="how many files at once (default: one for each core)")
+    result.add_argument(
+        "--processes", type=_positive, metavar="N", help="how many files at once (default: one for each core)"
+    )
     options = result.parse_intermixed_args(argv)
     if options.manifest is not None:
         return _verify_manifest(options)
@@ -126,16 +148,16 @@ def _verify(argv: list[str]) -> int:
     _skip_errors(config.data)
     import logging
 
-    from deepmatte.build import build_data
-    from deepmatte.data.verify import verify
+    from deepmatte.data.inspection.verify import verify
+    from deepmatte.training.assembly import build_data
 
     data = build_data(config)
-    said_at_the_end = logging.getLogger("deepmatte.data.folder")
-    said_at_the_end.disabled = True
+    skip_logger = logging.getLogger("deepmatte.data.sources.folder")
+    skip_logger.disabled = True
     try:
         verdict = verify(data.source, data.composition, options.processes)
     finally:
-        said_at_the_end.disabled = False
+        skip_logger.disabled = False
     for problem in verdict.problems:
         print(problem)
     for note in verdict.notes:
@@ -163,7 +185,7 @@ def _skip_errors(node: Any) -> None:
 
 
 def _verify_manifest(options: argparse.Namespace) -> int:
-    from deepmatte.data.manifest import check_manifest, diagnose, read_manifest
+    from deepmatte.data.composition1k.manifest import check_manifest, diagnose, read_manifest
 
     manifest = read_manifest(options.manifest)
     folder = options.images or options.manifest.parent
@@ -188,16 +210,25 @@ def _verify_manifest(options: argparse.Namespace) -> int:
 
 
 def _preview(argv: list[str]) -> int:
-    result = _overriding_parser("preview", "Draw the very samples that training will see, in their order, or those of validation and test.")
-    result.add_argument("--out", type=Path, default=Path("preview.png"), metavar="FILE", help="a PNG (default: preview.png)")
-    result.add_argument("--num", type=_positive, default=16, metavar="N", help="how many samples (default: 16)")
-    result.add_argument("--epoch", type=_whole, default=0, metavar="E", help="of the training stream (default: 0)")
+    result = _overriding_parser(
+        "preview",
+        "Draw the very samples that training will see, in their order, or those of validation and test.",
+    )
+    result.add_argument(
+        "--out", type=Path, default=Path("preview.png"), metavar="FILE", help="a PNG (default: preview.png)"
+    )
+    result.add_argument(
+        "--num", type=_positive, default=16, metavar="N", help="how many samples (default: 16)"
+    )
+    result.add_argument(
+        "--epoch", type=_whole, default=0, metavar="E", help="of the training stream (default: 0)"
+    )
     result.add_argument("--split", default="train", choices=("train", "val", "test"), help="(default: train)")
     options = result.parse_intermixed_args(argv)
     config = composed_config(options.overrides)
-    from deepmatte.build import build_data
-    from deepmatte.data.images import write_png
-    from deepmatte.data.sheet import contact_sheet, row_of_sample
+    from deepmatte.data.inspection.sheet import contact_sheet, row_of_sample
+    from deepmatte.data.sources.images import write_png
+    from deepmatte.training.assembly import build_data
 
     data = build_data(config)
     if hasattr(data.source, "prepare"):
@@ -230,24 +261,40 @@ def _compose(argv: list[str]) -> int:
     split = "the layout of Adobe Image Matting: test is 50 x 20 images over Pascal VOC, train is 431 x 100 over COCO train2014"
     result.add_argument("split", nargs="?", choices=tuple(_ADOBE), help=split)
     _add_inputs(result)
-    result.add_argument("--foreground-names", type=Path, metavar="FILE", help="names of the foregrounds, in order")
-    result.add_argument("--background-names", type=Path, metavar="FILE", help="names of the backgrounds, K for each foreground in turn")
-    result.add_argument("--per-foreground", type=_positive, metavar="K", help="backgrounds for each foreground")
+    result.add_argument(
+        "--foreground-names", type=Path, metavar="FILE", help="names of the foregrounds, in order"
+    )
+    result.add_argument(
+        "--background-names",
+        type=Path,
+        metavar="FILE",
+        help="names of the backgrounds, K for each foreground in turn",
+    )
+    result.add_argument(
+        "--per-foreground", type=_positive, metavar="K", help="backgrounds for each foreground"
+    )
     name = "name of an image: {foreground}, {k} = 0 … K - 1, {n} = 0 … all (default: {foreground}_{k})"
     result.add_argument("--name", default="{foreground}_{k}", metavar="NAME", help=name)
     result.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write to")
-    result.add_argument("--processes", type=_positive, metavar="N", help="how many at once (default: one for each core)")
+    result.add_argument(
+        "--processes", type=_positive, metavar="N", help="how many at once (default: one for each core)"
+    )
     options = result.parse_intermixed_args(argv)
-    from deepmatte.data.manifest import MANIFEST, compose, plan
+    from deepmatte.data.composition1k.manifest import MANIFEST, compose, plan
 
     inputs = _inputs(options)
     _, names, num = _ADOBE[options.split or "test"]
     lists = [getattr(options, f"{kind}_names") for kind in ("foreground", "background")]
     if options.split is not None:
-        lists = [path or options.root / names.format(short) for path, short in zip(lists, ("fg", "bg"), strict=True)]
+        lists = [
+            path or options.root / names.format(short)
+            for path, short in zip(lists, ("fg", "bg"), strict=True)
+        ]
     num = options.per_foreground or (num if options.split else None)
     if None in lists or num is None:
-        raise InputError("--foreground-names, --background-names, --per-foreground: are needed where no split is named (test or train)")
+        raise InputError(
+            "--foreground-names, --background-names, --per-foreground: are needed where no split is named (test or train)"
+        )
     try:
         images = plan(inputs, *lists, num, options.name)
     except (KeyError, IndexError, ValueError) as error:
@@ -261,20 +308,35 @@ def _compose(argv: list[str]) -> int:
 
 
 def _add_inputs(result: argparse.ArgumentParser) -> None:
-    result.add_argument("--root", type=Path, default=Path(), metavar="DIR", help="the folder that foregrounds and mattes lie in")
+    result.add_argument(
+        "--root",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="the folder that foregrounds and mattes lie in",
+    )
     result.add_argument("--background", type=Path, metavar="DIR", help="the folder of the backgrounds")
-    result.add_argument("--foreground", metavar="PLACE", help="folder or pattern of the foregrounds (default: as Adobe's archive has them)")
+    result.add_argument(
+        "--foreground",
+        metavar="PLACE",
+        help="folder or pattern of the foregrounds (default: as Adobe's archive has them)",
+    )
     result.add_argument("--alpha", metavar="PLACE", help="folder or pattern of their mattes")
 
 
 def _inputs(options: argparse.Namespace) -> Any:
-    from deepmatte.data.manifest import find_inputs
+    from deepmatte.data.composition1k.manifest import find_inputs
 
     if options.background is None:
-        raise InputError("--background: is missing; give the folder of the backgrounds, such as VOCdevkit/VOC2012/JPEGImages")
+        raise InputError(
+            "--background: is missing; give the folder of the backgrounds, such as VOCdevkit/VOC2012/JPEGImages"
+        )
     pattern = _ADOBE[getattr(options, "split", None) or "test"][0]
     return find_inputs(
-        options.root, options.foreground or pattern.format("fg"), options.alpha or pattern.format("alpha"), options.background
+        options.root,
+        options.foreground or pattern.format("fg"),
+        options.alpha or pattern.format("alpha"),
+        options.background,
     )
 
 

@@ -8,7 +8,7 @@ import hydra
 from omegaconf import DictConfig
 
 from deepmatte.cli.main import report, run_hydra
-from deepmatte.config import check_keys, conf_dir, register_resolvers
+from deepmatte.config.compose import check_keys, conf_dir, register_resolvers
 from deepmatte.errors import InputError, RunError
 
 register_resolvers()
@@ -19,7 +19,7 @@ def main(config: DictConfig) -> None:
     """Evaluate and print the table."""
     try:
         check_keys(config, "evaluate")
-        from deepmatte.evaluation import evaluate
+        from deepmatte.scoring.evaluate import evaluate
 
         evaluate(config)
     except (InputError, RunError) as error:

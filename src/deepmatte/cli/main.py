@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deepmatte import __version__
-from deepmatte.config import explained
+from deepmatte.config.compose import explained
 from deepmatte.errors import InputError, RunError, did_you_mean, one_line
 from deepmatte.files import refused
 
@@ -28,7 +28,9 @@ def verbs() -> dict[str, str]:
 def usage() -> str:
     """Return the text of `deepmatte --help`."""
     rows = [f"  {verb:<10} {line}" for verb, line in verbs().items()]
-    return "\n".join(["usage: deepmatte VERB ...", "", "verbs:", *rows, "", "`deepmatte VERB --help` explains a verb."])
+    return "\n".join(
+        ["usage: deepmatte VERB ...", "", "verbs:", *rows, "", "`deepmatte VERB --help` explains a verb."]
+    )
 
 
 def main() -> None:
@@ -37,7 +39,9 @@ def main() -> None:
         code = run(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to be flushed at the end goes nowhere
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # what is left to be flushed at the end goes nowhere
         code = 141
     except OSError as error:  # what was printed goes to a full disk
         if (told := refused(error)) is None:
@@ -62,7 +66,8 @@ def run(arguments: Sequence[str]) -> int:
         report(InputError(f"there is no verb '{verb}'{meant} (the verbs are {', '.join(verbs())})"))
         return 2
     if verb in _HYDRA_VERBS:
-        # Lightning starts the other ranks by repeating the command line, so it must be one that Python can repeat.
+        # Lightning starts the other ranks by repeating the command line, so it must be one that Python can
+        # repeat.
         os.execv(sys.executable, [sys.executable, "-m", f"deepmatte.cli.{verb}", *rest])
     return call(verb, rest)
 
@@ -86,14 +91,18 @@ def call(verb: str, arguments: Sequence[str]) -> int:
 def run_hydra(main: Callable[[], object], page: str = "train") -> None:
     """Run a function under `hydra.main`; a configuration that can't be composed ends in one line and exit code 2.
 
-    Hydra itself prints pages. Where the user has set ``HYDRA_FULL_ERROR`` the whole traceback is shown. ``page``
-    names the primary configuration, ``conf/PAGE.yaml``.
+    Hydra itself prints pages. Where the user has set ``HYDRA_FULL_ERROR`` the whole traceback is shown.
+    ``page`` names the primary configuration, ``conf/PAGE.yaml``.
     """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     if "${" in str(Path.cwd()):  # Hydra writes it into the configuration as it is
-        report(InputError(f"{Path.cwd()}: Hydra reads ${{ in the name of a folder as a variable; rename it, or work in another"))
+        report(
+            InputError(
+                f"{Path.cwd()}: Hydra reads ${{ in the name of a folder as a variable; rename it, or work in another"
+            )
+        )
         sys.exit(2)
     if "HYDRA_FULL_ERROR" in os.environ:
         main()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deepmatte.prediction import Output, Photo, Predictor
+    from deepmatte.scoring.predict import Output, Photo, Predictor
 
 MOST_LINES = 10
 """More photographs than this, and their files are told in one line for all."""
@@ -18,13 +18,15 @@ MOST_LINES = 10
 def main(argv: list[str]) -> int:
     """Matte the photographs and return 0; InputError names the file at fault."""
     options = parser().parse_args(argv)
-    from deepmatte.prediction import Output, find_photos, predictor_of_method, predictor_of_run
+    from deepmatte.scoring.predict import Output, find_photos, predictor_of_method, predictor_of_run
 
     photos = find_photos(options.photo, options.trimap)
     output = Output(options.out, options.bits, options.background)
     output.check(photos)
     run = (options.run, options.checkpoint, options.tile)
-    _predict(photos, predictor_of_method(options.method) if options.method else predictor_of_run(*run), output)
+    _predict(
+        photos, predictor_of_method(options.method) if options.method else predictor_of_run(*run), output
+    )
     print("\n".join(summary(photos, output)))
     return 0
 
@@ -37,17 +39,37 @@ def parser() -> argparse.ArgumentParser:
         "own colours estimated where the background shines through) and, with --background, NAME_composite.png.",
         epilog="The first call on a machine compiles the estimator of colours, which takes some ten seconds.",
     )
-    result.add_argument("photo", nargs="+", type=Path, metavar="PHOTO", help="photographs, or folders of them")
     result.add_argument(
-        "--trimap", required=True, type=Path, metavar="T", help="the trimap, or a folder of trimaps named like the photographs"
+        "photo", nargs="+", type=Path, metavar="PHOTO", help="photographs, or folders of them"
+    )
+    result.add_argument(
+        "--trimap",
+        required=True,
+        type=Path,
+        metavar="T",
+        help="the trimap, or a folder of trimaps named like the photographs",
     )
     source = result.add_mutually_exclusive_group(required=True)
     source.add_argument("--run", type=Path, metavar="RUN", help="the run directory of the network")
-    source.add_argument("--method", metavar="NAME", help="a method that needs no network instead, such as trivial")
-    result.add_argument("--checkpoint", default="best", metavar="best|last|PATH", help="which weights of the run (default: best)")
+    source.add_argument(
+        "--method", metavar="NAME", help="a method that needs no network instead, such as trivial"
+    )
+    result.add_argument(
+        "--checkpoint",
+        default="best",
+        metavar="best|last|PATH",
+        help="which weights of the run (default: best)",
+    )
     result.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to write to")
-    result.add_argument("--background", type=Path, metavar="B", help="a picture to put the foreground before; it is scaled to cover")
-    result.add_argument("--bits", type=int, default=8, choices=(8, 16), help="of matte and cut-out (default: 8)")
+    result.add_argument(
+        "--background",
+        type=Path,
+        metavar="B",
+        help="a picture to put the foreground before; it is scaled to cover",
+    )
+    result.add_argument(
+        "--bits", type=int, default=8, choices=(8, 16), help="of matte and cut-out (default: 8)"
+    )
     result.add_argument(
         "--tile",
         type=_tile,
@@ -72,7 +94,7 @@ def _predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> N
     from rich.progress import Progress
 
     from deepmatte.ops.foreground import estimator
-    from deepmatte.prediction import predict
+    from deepmatte.scoring.predict import predict
 
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
     with console.status("loading the estimator of colours; at the first call on this machine it is compiled"):
@@ -87,4 +109,6 @@ def summary(photos: Sequence[Photo], output: Output) -> list[str]:
     if len(photos) > MOST_LINES:
         kinds = ", ".join(f"NAME_{kind}.png" for kind in output.kinds)
         return [f"{len(photos)} photographs: {kinds} in {output.folder}"]
-    return [f"{photo.file}: {', '.join(str(file) for file in output.files(photo).values())}" for photo in photos]
+    return [
+        f"{photo.file}: {', '.join(str(file) for file in output.files(photo).values())}" for photo in photos
+    ]

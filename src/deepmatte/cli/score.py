@@ -52,7 +52,9 @@ def main(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     for path in (options.json, options.csv):
         if path and (path.is_dir() or not path.absolute().parent.is_dir()):
-            raise InputError(f"{path}: is a folder, or lies in a folder that does not exist; give the name of a file to write")
+            raise InputError(
+                f"{path}: is a folder, or lies in a folder that does not exist; give the name of a file to write"
+            )
         if path and (path.is_file() or not path.exists()):  # not /dev/stdout
             check_folder(path.absolute().parent)
     jobs = find_jobs(options)
@@ -77,16 +79,37 @@ def parser() -> argparse.ArgumentParser:
         epilog=f"protocols:\n{protocols}\n  {ALL:<13} every one of them, to find out what a published number may have meant",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    result.add_argument("--pred", required=True, metavar="DIR", help="predicted mattes: a folder or a glob pattern; 8- or 16-bit pictures")
-    result.add_argument("--alpha", required=True, metavar="DIR", help="true mattes")
-    result.add_argument("--trimap", metavar="DIR", help="trimaps (0, 128, 255; another grey for unknown is understood)")
-    result.add_argument("--protocol", default="adobe", choices=(*PROTOCOLS, ALL), metavar="NAME", help="see below (default: adobe)")
     result.add_argument(
-        "--scores", type=_scores, default=DEFAULT_SCORES, metavar="A,B", help=f"of {','.join(SCORES)} (default: all but mad)"
+        "--pred",
+        required=True,
+        metavar="DIR",
+        help="predicted mattes: a folder or a glob pattern; 8- or 16-bit pictures",
     )
-    result.add_argument("--json", type=Path, metavar="FILE", help="write means and every image's scores as JSON")
+    result.add_argument("--alpha", required=True, metavar="DIR", help="true mattes")
+    result.add_argument(
+        "--trimap", metavar="DIR", help="trimaps (0, 128, 255; another grey for unknown is understood)"
+    )
+    result.add_argument(
+        "--protocol",
+        default="adobe",
+        choices=(*PROTOCOLS, ALL),
+        metavar="NAME",
+        help="see below (default: adobe)",
+    )
+    result.add_argument(
+        "--scores",
+        type=_scores,
+        default=DEFAULT_SCORES,
+        metavar="A,B",
+        help=f"of {','.join(SCORES)} (default: all but mad)",
+    )
+    result.add_argument(
+        "--json", type=Path, metavar="FILE", help="write means and every image's scores as JSON"
+    )
     result.add_argument("--csv", type=Path, metavar="FILE", help="write every image's scores as CSV")
-    result.add_argument("--processes", type=int, metavar="N", help="how many images at once (default: one for each core)")
+    result.add_argument(
+        "--processes", type=int, metavar="N", help="how many images at once (default: one for each core)"
+    )
     return result
 
 
@@ -100,18 +123,23 @@ def _scores(text: str) -> tuple[str, ...]:
 
 def find_jobs(options: argparse.Namespace) -> list[Job]:
     """Match the files of the folders; InputError names a folder without pictures or a file without its partners."""
-    from deepmatte.data.files import check_names, find_pictures
+    from deepmatte.data.sources.files import check_names, find_pictures
 
     protocols = tuple(PROTOCOLS) if options.protocol == ALL else (options.protocol,)
     if options.trimap is None and protocols != ("whole",):
-        raise InputError("--trimap: is missing; give the folder of trimaps, or --protocol whole, the one that needs none")
+        raise InputError(
+            "--trimap: is missing; give the folder of trimaps, or --protocol whole, the one that needs none"
+        )
     predictions = find_pictures(".", options.pred, "--pred")
     alphas = find_pictures(".", options.alpha, "--alpha")
     check_names(predictions, alphas, "prediction", "true matte")
     trimaps = find_pictures(".", options.trimap, "--trimap") if options.trimap else {}
     if trimaps:
         check_names(predictions, trimaps, "prediction", "trimap")
-    return [Job(name, file, alphas[name], trimaps.get(name), protocols, options.scores) for name, file in predictions.items()]
+    return [
+        Job(name, file, alphas[name], trimaps.get(name), protocols, options.scores)
+        for name, file in predictions.items()
+    ]
 
 
 def score_all(jobs: Sequence[Job], processes: int | None) -> list[Scored]:
@@ -121,7 +149,8 @@ def score_all(jobs: Sequence[Job], processes: int | None) -> list[Scored]:
     from deepmatte.data.parallel import spread
 
     cv2.setNumThreads(1)  # one image a core; and a pool of threads would not survive the fork
-    # Compiled once here and inherited by the forked workers; where there is no fork they read it from numba's cache.
+    # Compiled once here and inherited by the forked workers; where there is no fork they read it from numba's
+    # cache.
     blank = np.zeros((1, 1), np.uint8)
     for protocol in jobs[0].protocols:
         score_image(blank, blank, blank, protocol, jobs[0].scores)
@@ -130,21 +159,25 @@ def score_all(jobs: Sequence[Job], processes: int | None) -> list[Scored]:
 
 def score_job(job: Job) -> Scored:
     """Read the files of one image and score it."""
-    from deepmatte.data.images import named, read_alpha
+    from deepmatte.data.sources.images import named, read_alpha
 
     prediction, alpha = read_alpha(job.prediction), read_alpha(job.alpha)
     trimap, grey = (None, 128) if job.trimap is None else read_any_trimap(job.trimap)
     for file, image in ((job.alpha, alpha), (job.trimap, trimap)):
         if file is not None and image is not None and image.shape != prediction.shape:
             sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in (image, prediction)]
-            raise InputError(f"{named(file)}: has {sizes[0]} pixels, but {named(job.prediction)} {sizes[1]}; they have to be the same")
-    scores = {protocol: score_image(prediction, alpha, trimap, protocol, job.scores) for protocol in job.protocols}
+            raise InputError(
+                f"{named(file)}: has {sizes[0]} pixels, but {named(job.prediction)} {sizes[1]}; they have to be the same"
+            )
+    scores = {
+        protocol: score_image(prediction, alpha, trimap, protocol, job.scores) for protocol in job.protocols
+    }
     return Scored(job.name, scores, grey)
 
 
 def read_any_trimap(path: Path) -> tuple[np.ndarray, int | None]:
     """Return a trimap of 0, 128 and 255, one without unknown pixels too, and the grey that stood for unknown."""
-    from deepmatte.data.images import named, read_alpha
+    from deepmatte.data.sources.images import named, read_alpha
     from deepmatte.metrics.functional.inputs import quantise
     from deepmatte.ops.trimap import normalise_trimap
     from deepmatte.ops.zones import UNKNOWN
@@ -174,7 +207,11 @@ def record(scored: Sequence[Scored], protocol: str) -> dict[str, Any]:
 
 def as_csv(records: Sequence[dict[str, Any]]) -> str:
     """Return a line an image, protocol by protocol."""
-    rows = [{"image": image["image"], "protocol": record["protocol"], **image} for record in records for image in record["images"]]
+    rows = [
+        {"image": image["image"], "protocol": record["protocol"], **image}
+        for record in records
+        for image in record["images"]
+    ]
     text = StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -191,10 +228,14 @@ def show(records: Sequence[dict[str, Any]], scored: Sequence[Scored]) -> None:
     greys = [image.grey for image in scored if image.grey not in (None, 128)]
     if greys:
         listed = ", ".join(map(str, sorted(set(greys))))
-        console.print(f"Unknown is marked by {listed} in {len(greys)} of {len(scored)} trimaps; it was read as 128.")
+        console.print(
+            f"Unknown is marked by {listed} in {len(greys)} of {len(scored)} trimaps; it was read as 128."
+        )
     empty = records[0]["num_images_without_unknown"]
     if empty:
-        console.print(f"No pixel is unknown in {empty} of {len(scored)} trimaps; over that zone these images count with no error.")
+        console.print(
+            f"No pixel is unknown in {empty} of {len(scored)} trimaps; over that zone these images count with no error."
+        )
 
 
 def image_table(record: dict[str, Any]) -> Table:
@@ -203,7 +244,9 @@ def image_table(record: dict[str, Any]) -> Table:
     title = f"protocol {record['protocol']}, {len(images)} images"
     if len(images) > MOST_ROWS:
         title += f", the ten worst by {names[0]}"
-        images = sorted(images, key=lambda image: image[names[0]], reverse=not higher_is_better(names[0]))[:10]
+        images = sorted(images, key=lambda image: image[names[0]], reverse=not higher_is_better(names[0]))[
+            :10
+        ]
     table = _table(title, "image", names)
     for image in images:
         table.add_row(image["image"], *(f"{image[name]:.5g}" for name in names))

@@ -24,15 +24,17 @@ def main(argv: list[str]) -> int:
     from deepmatte.studies.launch import find_study, run_sweep, score_baselines, tables, unfinished
 
     study = find_study(options.name, options.override)
-    with study.at_work():
+    with study.active():
         code = 0 if options.page else run_sweep(study)
     if code not in (0, 1):
         return code
     rest = unfinished(study)
     if rest and options.page:
-        raise InputError(f"{rest}; run the others first: deepmatte study {' '.join([study.name, *study.overrides])}")
+        raise InputError(
+            f"{rest}; run the others first: deepmatte study {' '.join([study.name, *study.overrides])}"
+        )
     scenes: list[Path] = []
-    with study.at_work():
+    with study.active():
         groups = [(runs, score_baselines(study, runs)) for runs in tables(study)]
         if study.options["scenes"]:
             from deepmatte.studies.scenes import score_scenes
@@ -43,7 +45,9 @@ def main(argv: list[str]) -> int:
     folder = options.out or study.file.parent
     print(f"page      {write_page(study, groups, folder, scenes, rest)}")
     if rest:
-        print(f"deepmatte: {rest}; the page says so; the same command goes on with the others", file=sys.stderr)
+        print(
+            f"deepmatte: {rest}; the page says so; the same command goes on with the others", file=sys.stderr
+        )
     if folder.resolve() == study.file.parent.resolve():
         print(f"index     {write_index(folder)}")
     return code
@@ -51,10 +55,27 @@ def main(argv: list[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the verb's options."""
-    result = argparse.ArgumentParser(prog="deepmatte study", description="Run an experiment and write its page, experiments/NAME.md.")
+    result = argparse.ArgumentParser(
+        prog="deepmatte study", description="Run an experiment and write its page, experiments/NAME.md."
+    )
     result.add_argument("name", nargs="?", metavar="NAME", help="of experiments/NAME.yaml")
-    result.add_argument("override", nargs="*", metavar="KEY=VALUE", help="overrides of the sweep, such as budget=full or output_root=DIR")
-    result.add_argument("--page", action="store_true", help="train nothing: score the methods and write the page from what is there")
-    result.add_argument("--index", action="store_true", help="write experiments/README.md, the index of all experiments, and end")
-    result.add_argument("--out", type=Path, metavar="DIR", help="the folder of the page (default: that of the experiment)")
+    result.add_argument(
+        "override",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="overrides of the sweep, such as budget=full or output_root=DIR",
+    )
+    result.add_argument(
+        "--page",
+        action="store_true",
+        help="train nothing: score the methods and write the page from what is there",
+    )
+    result.add_argument(
+        "--index",
+        action="store_true",
+        help="write experiments/README.md, the index of all experiments, and end",
+    )
+    result.add_argument(
+        "--out", type=Path, metavar="DIR", help="the folder of the page (default: that of the experiment)"
+    )
     return result

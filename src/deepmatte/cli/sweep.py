@@ -17,15 +17,27 @@ def main(argv: list[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the verb's options."""
-    result = argparse.ArgumentParser(prog="deepmatte sweep", description="Sweeps are started by `deepmatte train -m` or `experiments=`.")
+    result = argparse.ArgumentParser(
+        prog="deepmatte sweep", description="Sweeps are started by `deepmatte train -m` or `experiments=`."
+    )
     words = result.add_subparsers(required=True, metavar="status|repeat")
     status = words.add_parser("status", help="a table of the jobs of a sweep, renewed while one is running")
-    status.add_argument("directory", type=Path, metavar="DIR", help="the sweep's directory, such as runs/loss_combinations")
+    status.add_argument(
+        "directory", type=Path, metavar="DIR", help="the sweep's directory, such as runs/loss_combinations"
+    )
     status.add_argument("--once", action="store_true", help="print the table once, also on a terminal")
     status.add_argument("--json", action="store_true", help="print everything as JSON, for programs")
-    status.add_argument("--every", type=_seconds, default=2.0, metavar="SECONDS", help="how often the table is renewed (default: 2)")
+    status.add_argument(
+        "--every",
+        type=_seconds,
+        default=2.0,
+        metavar="SECONDS",
+        help="how often the table is renewed (default: 2)",
+    )
     status.set_defaults(function=_status)
-    again = words.add_parser("repeat", help="run one job again by itself, from its last checkpoint if it has one")
+    again = words.add_parser(
+        "repeat", help="run one job again by itself, from its last checkpoint if it has one"
+    )
     again.add_argument("run", type=Path, metavar="RUN", help="the run directory of the job")
     again.set_defaults(function=_repeat)
     return result
@@ -55,14 +67,16 @@ def _status(options: argparse.Namespace) -> int:
                 live.update(view(state, console.height), refresh=True)
                 time.sleep(options.every)
                 state = read_sweep(options.directory)
-        console.print(view(state), crop=False)  # at the end, and upon Ctrl-C, in full: commands are there to be copied
+        console.print(
+            view(state), crop=False
+        )  # at the end, and upon Ctrl-C, in full: commands are there to be copied
     return 1 if any(job.has_failed for job in state.jobs) else 0
 
 
 def _repeat(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from deepmatte.rundir import FINISHED, RunDir
+    from deepmatte.runs.directory import FINISHED, RunDir
     from deepmatte.sweeps.ending import repeat
 
     result = repeat(RunDir(options.run), Console(stderr=True, highlight=False, soft_wrap=True))

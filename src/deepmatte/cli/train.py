@@ -19,11 +19,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from deepmatte.cli.main import report, run_hydra
-from deepmatte.config import check_keys, conf_dir, register_resolvers
+from deepmatte.config.compose import check_keys, conf_dir, register_resolvers
 from deepmatte.errors import InputError, RunError
-from deepmatte.lifeline import tie_to_parent
-from deepmatte.locks import is_inherited
-from deepmatte.rundir import RunDir
+from deepmatte.runs.directory import RunDir
+from deepmatte.runs.locks import is_inherited
+from deepmatte.runs.parent_watch import tie_to_parent
 from deepmatte.sweeps import search
 
 EXTRAS = {
@@ -62,9 +62,11 @@ def _import_train(wandb: bool) -> Callable[..., object]:
     """Import what trains, in less time: modules are no garbage, so none is looked for meanwhile, nor among them later."""
     gc.disable()
     if wandb:
-        with suppress(ImportError):  # what `wandb.init` imports looks through all modules that are there: better before torch's
+        with suppress(
+            ImportError
+        ):  # what `wandb.init` imports looks through all modules that are there: better before torch's
             importlib.import_module("wandb.sdk.launch")
-    from deepmatte.run import train
+    from deepmatte.training.run import train
 
     gc.freeze()
     gc.enable()
@@ -76,7 +78,9 @@ def _what_to_train(config: DictConfig) -> tuple[DictConfig, Path, list[str]]:
     hydra = HydraConfig.get()
     run = RunDir(Path(config.get("resume") or hydra.runtime.output_dir))
     if config.get("resume") and not run.last_checkpoint.exists():
-        raise InputError(f"resume={config.resume}: has no checkpoints/last.ckpt to go on from; start it without resume=")
+        raise InputError(
+            f"resume={config.resume}: has no checkpoints/last.ckpt to go on from; start it without resume="
+        )
     if config.get("resume") or is_inherited(run.path):  # a job's configuration was checked with its sweep
         return run.config(*SECTIONS), run.path, run.overrides()
     check_keys(config, "train", hydra)
@@ -91,8 +95,16 @@ def missing_extra(words: list[str]) -> str | None:
     texts = list(words)
     for name in (word.partition("=")[2] for word in words if word.startswith("experiments=")):
         file = conf_dir().parent / "experiments" / f"{name}.yaml"
-        texts += [line.strip(" -").replace("override /", "").replace(": ", "=") for line in file.open()] if file.is_file() else []
-    chosen = {text.partition("=")[2].split("#")[0].strip() for text in texts if text.startswith(("hydra/launcher=", "hydra/sweeper="))}
+        texts += (
+            [line.strip(" -").replace("override /", "").replace(": ", "=") for line in file.open()]
+            if file.is_file()
+            else []
+        )
+    chosen = {
+        text.partition("=")[2].split("#")[0].strip()
+        for text in texts
+        if text.startswith(("hydra/launcher=", "hydra/sweeper="))
+    }
     for extra, (plugin, choices) in EXTRAS.items():
         if chosen & set(choices) and find_spec(f"hydra_plugins.{plugin}") is None:
             return f"{', '.join(sorted(chosen & set(choices)))}: needs an extra; pip install 'deepmatte[{extra}]'"

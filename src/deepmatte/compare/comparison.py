@@ -12,11 +12,11 @@ from scipy import special
 
 from deepmatte.compare.best import chance_to_be_best, effect_sizes
 from deepmatte.compare.difference import Difference, Estimate, Score, Statement
+from deepmatte.compare.grouping import Setting, group_settings
 from deepmatte.compare.inference import LEVEL, Result, contrast_errors, difference_matrix, infer
-from deepmatte.compare.panel import Floats, Panel, make_panel, pairs, shared_metrics, wilcoxon
 from deepmatte.compare.planning import components_of, detectable
-from deepmatte.compare.records import LeftOut, Run, read_records
-from deepmatte.compare.settings import Setting, group_settings
+from deepmatte.compare.records import Excluded, Run, read_records
+from deepmatte.compare.score_table import Floats, Panel, make_panel, pairs, shared_metrics, wilcoxon
 from deepmatte.compare.variance import Variances, variances
 from deepmatte.errors import InputError
 
@@ -55,7 +55,7 @@ class Comparison:
     main: str
     settings: list[Setting]
     metrics: dict[str, Metric]
-    left_out: list[LeftOut]
+    left_out: list[Excluded]
     baseline: str | None
     screening: bool = False
     equal_within: float = 3.0

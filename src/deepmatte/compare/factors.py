@@ -16,7 +16,7 @@ import numpy as np
 from deepmatte.compare.comparison import variances_of
 from deepmatte.compare.difference import Estimate
 from deepmatte.compare.inference import infer
-from deepmatte.compare.panel import Panel
+from deepmatte.compare.score_table import Panel
 from deepmatte.compare.variance import Floats, Variances
 
 MOST_EFFECTS = 200

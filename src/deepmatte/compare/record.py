@@ -23,12 +23,20 @@ def as_record(comparison: Comparison) -> dict[str, Any]:
         "protocol": first.get("protocol"),
         "dataset": first.get("dataset"),
         "settings": [
-            {"setting": item.name, "levels": item.levels, "seeds": item.seeds, "runs": [str(run.path) for run in item.runs]}
+            {
+                "setting": item.name,
+                "levels": item.levels,
+                "seeds": item.seeds,
+                "runs": [str(run.path) for run in item.runs],
+            }
             for item in comparison.settings
         ],
         "effects": [asdict(item) | {"name": item.name} for item in effects(comparison.decisive.panel)],
         "metrics": {name: metric_record(metric) for name, metric in comparison.metrics.items()},
-        "left_out": [{"run": str(item.path), "status": item.status, "reason": item.reason} for item in comparison.left_out],
+        "left_out": [
+            {"run": str(item.path), "status": item.status, "reason": item.reason}
+            for item in comparison.left_out
+        ],
     }
     return plain(record)
 
@@ -37,7 +45,9 @@ def metric_record(metric: Metric) -> dict[str, Any]:
     """Return scores and differences of one metric."""
     return {
         "scores": [asdict(score) for score in metric.scores],
-        "differences": [asdict(item) | {"distinguishable": item.distinguishable} for item in metric.differences],
+        "differences": [
+            asdict(item) | {"distinguishable": item.distinguishable} for item in metric.differences
+        ],
     }
 
 

@@ -21,10 +21,16 @@ LABELS = ("image", "foreground", "background", "category")
 DIAGNOSTICS = ("calibration_error",)
 """Columns of ``per_image.csv`` that say how a score came about and rank nobody."""
 
-PART = re.compile(r"(?P<metric>\w+)_(?P<bins>alpha|border|width|predicted)_(?P<low>[\d.]+)_(?P<high>[\d.]+|inf)$")
+PART = re.compile(
+    r"(?P<metric>\w+)_(?P<bins>alpha|border|width|predicted)_(?P<low>[\d.]+)_(?P<high>[\d.]+|inf)$"
+)
 """Columns of ``per_image.csv`` that hold a bin's part of a score, as ``sad_alpha_0.05_0.1``."""
 
-SAME_IN_ALL = (("protocol", "protocol"), ("metrics_version", "metrics version"), ("dataset.digest", "test set (digest)"))
+SAME_IN_ALL = (
+    ("protocol", "protocol"),
+    ("metrics_version", "metrics version"),
+    ("dataset.digest", "test set (digest)"),
+)
 """What has to be equal in all runs of a comparison: the key in ``result.json`` and its name in a message."""
 
 
@@ -50,11 +56,15 @@ class Run:
     def metrics(self) -> list[str]:
         """The scores that ``per_image.csv`` has a column for, without the parts of a score that belong to a bin."""
         known = (*LABELS, *DIAGNOSTICS)
-        return [str(column) for column in self.images.columns if column not in known and not PART.match(str(column))]
+        return [
+            str(column)
+            for column in self.images.columns
+            if column not in known and not PART.match(str(column))
+        ]
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class Excluded:
     """A run directory that takes no part in the comparison, and why."""
 
     path: Path
@@ -67,20 +77,21 @@ class Records:
     """All that was found: the runs that can be compared and those that were left out."""
 
     runs: list[Run]
-    left_out: list[LeftOut]
+    left_out: list[Excluded]
 
 
 def read_records(paths: Sequence[Path | str]) -> Records:
     """Read run directories and sweep directories (whose children are runs).
 
-    Failed, unfinished and damaged runs are left out with their reason. Runs that were scored on other images, by another
-    protocol or by another version of the metrics can't be compared: an InputError names two of them.
+    Failed, unfinished and damaged runs are left out with their reason. Runs that were scored on other images,
+    by another protocol or by another version of the metrics can't be compared: an InputError names two of
+    them.
     """
     directories = find_run_dirs(paths)
     with ThreadPoolExecutor() as pool:  # pandas lets other threads work while it parses
         found = list(pool.map(read_run, directories))
     runs = [record for record in found if isinstance(record, Run)]
-    left_out = [record for record in found if isinstance(record, LeftOut)]
+    left_out = [record for record in found if isinstance(record, Excluded)]
     if not runs and not left_out:
         raise InputError(
             f"{', '.join(map(str, paths))}: no run directories (with .hydra/config.yaml or result.json); give runs or a sweep directory"
@@ -94,8 +105,14 @@ def find_run_dirs(paths: Iterable[Path | str]) -> list[Path]:
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
         if not path.is_dir():
-            raise InputError(f"{path}: no such directory; give run directories or the sweep directory that holds them")
-        candidates = [path] if is_run_dir(path) else sorted(child for child in path.iterdir() if child.is_dir() and is_run_dir(child))
+            raise InputError(
+                f"{path}: no such directory; give run directories or the sweep directory that holds them"
+            )
+        candidates = (
+            [path]
+            if is_run_dir(path)
+            else sorted(child for child in path.iterdir() if child.is_dir() and is_run_dir(child))
+        )
         for candidate in candidates:
             found.setdefault(candidate.resolve(), candidate)
     return list(found.values())
@@ -106,33 +123,38 @@ def is_run_dir(path: Path) -> bool:
     return (path / "result.json").exists() or (path / ".hydra" / "config.yaml").exists()
 
 
-def read_run(path: Path) -> Run | LeftOut:
-    """Read one run directory; whatever keeps it from being compared is said in a `LeftOut`."""
+def read_run(path: Path) -> Run | Excluded:
+    """Read one run directory; whatever keeps it from being compared is said in a `Excluded`."""
     if not (path / "result.json").exists():
-        return LeftOut(path, "unfinished", "no result.json yet")
+        return Excluded(path, "unfinished", "no result.json yet")
     try:
         result = json.loads((path / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        return LeftOut(path, "damaged", f"result.json is not readable as JSON ({error})")
+        return Excluded(path, "damaged", f"result.json is not readable as JSON ({error})")
     if not isinstance(result, dict) or "status" not in result:
-        return LeftOut(path, "damaged", "result.json has no 'status'")
+        return Excluded(path, "damaged", "result.json has no 'status'")
     status = str(result["status"])
     if status != "finished":
-        return LeftOut(
-            path, status, one_line(result.get("error")) or {"running": "still running, or killed"}.get(status, "no error recorded")
+        return Excluded(
+            path,
+            status,
+            one_line(result.get("error"))
+            or {"running": "still running, or killed"}.get(status, "no error recorded"),
         )
     if not isinstance(result.get("seed"), int) or not isinstance(result.get("scores"), dict):
-        return LeftOut(path, "damaged", "result.json lacks 'seed' or 'scores'")
+        return Excluded(path, "damaged", "result.json lacks 'seed' or 'scores'")
     try:
         return Run(path, result, read_per_image(path / "per_image.csv"))
     except InputError as error:
-        return LeftOut(path, "damaged", str(error))
+        return Excluded(path, "damaged", str(error))
 
 
 def read_per_image(file: Path) -> pd.DataFrame:
     """Read ``per_image.csv``: labels as text (an empty foreground is the image itself), scores as finite numbers."""
     if not file.exists():
-        raise InputError(f"{file.name} is missing; score the run again with `deepmatte evaluate run={file.parent}`")
+        raise InputError(
+            f"{file.name} is missing; score the run again with `deepmatte evaluate run={file.parent}`"
+        )
     try:
         table = pd.read_csv(file, dtype=dict.fromkeys(LABELS, str), keep_default_na=True)
     except (OSError, ValueError, pd.errors.ParserError) as error:
@@ -140,7 +162,9 @@ def read_per_image(file: Path) -> pd.DataFrame:
     if "image" not in table or table.empty:
         raise InputError(f"{file.name} has no column 'image' or no rows")
     if table["image"].duplicated().any():
-        raise InputError(f"{file.name} has the image {table['image'][table['image'].duplicated()].iloc[0]} twice")
+        raise InputError(
+            f"{file.name} has the image {table['image'][table['image'].duplicated()].iloc[0]} twice"
+        )
     for label in LABELS[1:]:
         table[label] = table[label].fillna("") if label in table else ""
     table["foreground"] = table["foreground"].where(table["foreground"] != "", table["image"])
@@ -159,9 +183,13 @@ def check_comparable(runs: Sequence[Run]) -> None:
         for key, name in SAME_IN_ALL:
             ours, theirs = lookup(first.result, key), lookup(run.result, key)
             if ours != theirs:
-                raise InputError(f"{first.path} and {run.path} can't be compared: {name} {ours} against {theirs}; give runs that share it")
+                raise InputError(
+                    f"{first.path} and {run.path} can't be compared: {name} {ours} against {theirs}; give runs that share it"
+                )
         if not first.images["image"].equals(run.images["image"]):
-            raise InputError(f"{run.path}/per_image.csv: other images than {first.path}/per_image.csv has; give runs of one test set")
+            raise InputError(
+                f"{run.path}/per_image.csv: other images than {first.path}/per_image.csv has; give runs of one test set"
+            )
 
 
 def lookup(tree: Any, dotted: str) -> Any:

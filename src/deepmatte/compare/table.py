@@ -14,9 +14,9 @@ from rich.table import Table
 
 from deepmatte.compare.comparison import Comparison, Score, compare
 from deepmatte.compare.factors import Effect, effects
+from deepmatte.compare.grouping import short_keys
 from deepmatte.compare.pareto import mean_cost
-from deepmatte.compare.records import LeftOut
-from deepmatte.compare.settings import short_keys
+from deepmatte.compare.records import Excluded
 from deepmatte.compare.verdict import decide
 
 WIDE = 110
@@ -62,7 +62,13 @@ def ranking_table(comparison: Comparison, width: int) -> Table:
     for name in (metric.name, "sd", "95 % interval", "seeds", "P(best)", *others, *["seconds"] * wide):
         table.add_column(escape(name), justify="right", no_wrap=True)
     for score in metric.scores:
-        cells = [number(score.estimate.mean), number(score.sd), interval(score), str(score.seeds), f"{100 * score.chance:.0f} %"]
+        cells = [
+            number(score.estimate.mean),
+            number(score.sd),
+            interval(score),
+            str(score.seeds),
+            f"{100 * score.chance:.0f} %",
+        ]
         cells += [number(comparison.metrics[name].score(score.setting).estimate.mean) for name in others]
         cells += [number(mean_cost(comparison.setting(score.setting), "seconds"))] * wide
         table.add_row(str(score.rank), escape(score.setting), *cells)
@@ -70,13 +76,20 @@ def ranking_table(comparison: Comparison, width: int) -> Table:
     if trivial:
         table.add_section()
         means = [number(trivial.get(name)) for name in others]
-        table.add_row("", "trivial matte", number(trivial.get(metric.name)), "", "", "", "", *means, style="dim")
+        table.add_row(
+            "", "trivial matte", number(trivial.get(metric.name)), "", "", "", "", *means, style="dim"
+        )
     return table
 
 
 def effects_table(comparison: Comparison, found: Sequence[Effect], width: int) -> Table:
     """Return what the swept factors do: main effects, and, if ``width`` has room, what an effect is at two levels of another factor."""
-    table = Table(title=f"effects of the factors on {escape(comparison.main)}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=f"effects of the factors on {escape(comparison.main)}",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
     table.add_column("effect", overflow="fold", min_width=20)
     for name in ("change", "95 % interval", "p", *["at the first", "at the second"] * (width >= WIDE)):
         table.add_column(name, justify="right", no_wrap=True)
@@ -85,18 +98,30 @@ def effects_table(comparison: Comparison, found: Sequence[Effect], width: int) -
     for item in found:
         given = None if item.given is None else (shorter[item.given[0]], *item.given[1:])
         part, both = item.estimate, [number(at.mean) for at in item.at] if item.at else ["", ""]
-        cells = [number(part.mean), f"{number(part.low)} to {number(part.high)}", number(item.p_adjusted), *both * (width >= WIDE)]
+        cells = [
+            number(part.mean),
+            f"{number(part.low)} to {number(part.high)}",
+            number(item.p_adjusted),
+            *both * (width >= WIDE),
+        ]
         table.add_row(escape(replace(item, factor=shorter[item.factor], given=given).name), *cells)
     return table
 
 
-def left_out_table(left_out: Sequence[LeftOut]) -> Table:
+def left_out_table(left_out: Sequence[Excluded]) -> Table:
     """Return the runs that take no part, with their reasons."""
-    table = Table(title=f"{len(left_out)} runs left out", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=f"{len(left_out)} runs left out", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+    )
     for name in ("run", "status", "reason"):
         table.add_column(name, overflow="fold")
     for item in left_out:
-        table.add_row(escape(str(item.path)), item.status, escape(item.reason), style="red" if item.status == "failed" else "yellow")
+        table.add_row(
+            escape(str(item.path)),
+            item.status,
+            escape(item.reason),
+            style="red" if item.status == "failed" else "yellow",
+        )
     return table
 
 
@@ -104,7 +129,11 @@ def trivial_scores(comparison: Comparison) -> dict[str, float]:
     """Return the trivial matte's scores on the test split, {} where no run has them."""
     prefix = "trivial/test/"
     for run in comparison.runs:
-        found = {key.removeprefix(prefix): value for key, value in run.result["scores"].items() if key.startswith(prefix)}
+        found = {
+            key.removeprefix(prefix): value
+            for key, value in run.result["scores"].items()
+            if key.startswith(prefix)
+        }
         if found:
             return found
     return {}

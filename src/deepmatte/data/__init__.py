@@ -1,7 +1,8 @@
 """Data: sources of layers or finished images, the recipe that composes samples, datasets and samplers.
 
-Data flow: source -> dataset (with a `Composition`) -> sampler and `collate` -> `deepmatte.batch.Batch`. A source is named by a file
-in ``conf/data/``; a new one needs only the methods of a protocol in `deepmatte.data.sources`.
+Data flow: source -> dataset (with a `Composition`) -> sampler and `collate` -> `deepmatte.batch.Batch`. A
+source is named by a file in ``conf/data/``; a new one needs only the methods of a protocol in
+`deepmatte.data.sources`.
 
 Names are imported on first use: reading files (`deepmatte score`) loads no torch.
 """
@@ -12,56 +13,56 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deepmatte.data.composition import Composition as Composition
+    from deepmatte.data.cache.keeping import PictureCache as PictureCache
+    from deepmatte.data.composing.composition import Composition as Composition
     from deepmatte.data.datasets import CompositionDataset as CompositionDataset
     from deepmatte.data.datasets import FixedCompositionDataset as FixedCompositionDataset
     from deepmatte.data.datasets import ImageDataset as ImageDataset
     from deepmatte.data.datasets import MattingDataset as MattingDataset
     from deepmatte.data.datasets import SampleError as SampleError
     from deepmatte.data.datasets import collate as collate
-    from deepmatte.data.folder import FolderData as FolderData
-    from deepmatte.data.images import read_alpha as read_alpha
-    from deepmatte.data.images import read_cutout as read_cutout
-    from deepmatte.data.images import read_image as read_image
-    from deepmatte.data.images import read_trimap as read_trimap
-    from deepmatte.data.images import write_png as write_png
-    from deepmatte.data.keeping import PictureCache as PictureCache
-    from deepmatte.data.mixture import Mixture as Mixture
     from deepmatte.data.samplers import EvalSampler as EvalSampler
     from deepmatte.data.samplers import StreamSampler as StreamSampler
-    from deepmatte.data.sources import BackgroundSet as BackgroundSet
-    from deepmatte.data.sources import CompositionSource as CompositionSource
-    from deepmatte.data.sources import ForegroundSet as ForegroundSet
-    from deepmatte.data.sources import ImageSet as ImageSet
-    from deepmatte.data.sources import ImageSource as ImageSource
-    from deepmatte.data.sources import Source as Source
-    from deepmatte.data.sources import Split as Split
+    from deepmatte.data.sources.folder import FolderData as FolderData
+    from deepmatte.data.sources.images import read_alpha as read_alpha
+    from deepmatte.data.sources.images import read_cutout as read_cutout
+    from deepmatte.data.sources.images import read_image as read_image
+    from deepmatte.data.sources.images import read_trimap as read_trimap
+    from deepmatte.data.sources.images import write_png as write_png
+    from deepmatte.data.sources.mixture import Mixture as Mixture
+    from deepmatte.data.sources.protocols import BackgroundSet as BackgroundSet
+    from deepmatte.data.sources.protocols import CompositionSource as CompositionSource
+    from deepmatte.data.sources.protocols import ForegroundSet as ForegroundSet
+    from deepmatte.data.sources.protocols import ImageSet as ImageSet
+    from deepmatte.data.sources.protocols import ImageSource as ImageSource
+    from deepmatte.data.sources.protocols import Source as Source
+    from deepmatte.data.sources.protocols import Split as Split
 
 _HOMES = {
-    "BackgroundSet": "deepmatte.data.sources",
-    "Composition": "deepmatte.data.composition",
+    "BackgroundSet": "deepmatte.data.sources.protocols",
+    "Composition": "deepmatte.data.composing.composition",
     "CompositionDataset": "deepmatte.data.datasets",
-    "CompositionSource": "deepmatte.data.sources",
+    "CompositionSource": "deepmatte.data.sources.protocols",
     "EvalSampler": "deepmatte.data.samplers",
     "FixedCompositionDataset": "deepmatte.data.datasets",
-    "FolderData": "deepmatte.data.folder",
-    "ForegroundSet": "deepmatte.data.sources",
+    "FolderData": "deepmatte.data.sources.folder",
+    "ForegroundSet": "deepmatte.data.sources.protocols",
     "ImageDataset": "deepmatte.data.datasets",
-    "ImageSet": "deepmatte.data.sources",
-    "ImageSource": "deepmatte.data.sources",
+    "ImageSet": "deepmatte.data.sources.protocols",
+    "ImageSource": "deepmatte.data.sources.protocols",
     "MattingDataset": "deepmatte.data.datasets",
-    "Mixture": "deepmatte.data.mixture",
-    "PictureCache": "deepmatte.data.keeping",
+    "Mixture": "deepmatte.data.sources.mixture",
+    "PictureCache": "deepmatte.data.cache.keeping",
     "SampleError": "deepmatte.data.datasets",
-    "Source": "deepmatte.data.sources",
-    "Split": "deepmatte.data.sources",
+    "Source": "deepmatte.data.sources.protocols",
+    "Split": "deepmatte.data.sources.protocols",
     "StreamSampler": "deepmatte.data.samplers",
     "collate": "deepmatte.data.datasets",
-    "read_alpha": "deepmatte.data.images",
-    "read_cutout": "deepmatte.data.images",
-    "read_image": "deepmatte.data.images",
-    "read_trimap": "deepmatte.data.images",
-    "write_png": "deepmatte.data.images",
+    "read_alpha": "deepmatte.data.sources.images",
+    "read_cutout": "deepmatte.data.sources.images",
+    "read_image": "deepmatte.data.sources.images",
+    "read_trimap": "deepmatte.data.sources.images",
+    "write_png": "deepmatte.data.sources.images",
 }
 """The module of each public name."""
 

@@ -1,7 +1,8 @@
 """Datasets of samples: endless composites to train on, fixed composites and finished images to score on.
 
-A training sample is a function of (seed, epoch, index); a validation or test sample of (dataset version, split, index) alone. Their
-randomness comes from one generator seeded by those numbers, never from a worker's or the process's state.
+A training sample is a function of (seed, epoch, index); a validation or test sample of (dataset version,
+split, index) alone. Their randomness comes from one generator seeded by those numbers, never from a worker's
+or the process's state.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ import torch
 from torch.utils.data import Dataset, default_collate, get_worker_info
 
 from deepmatte.batch import LAYERS, Batch
-from deepmatte.data.composition import Composition
-from deepmatte.data.decoded import origin_of
-from deepmatte.data.images import named
-from deepmatte.data.planes import to_tensor
-from deepmatte.data.sources import (
+from deepmatte.data.cache.decoded import origin_of
+from deepmatte.data.composing.composition import Composition
+from deepmatte.data.composing.cutout import Cutout
+from deepmatte.data.composing.tensors import to_tensor
+from deepmatte.data.sources.images import named
+from deepmatte.data.sources.protocols import (
     BackgroundSet,
     ForegroundSet,
     HasDigest,
@@ -35,7 +37,6 @@ from deepmatte.data.sources import (
     OwnBackground,
     Split,
 )
-from deepmatte.data.views import Cutout
 from deepmatte.errors import InputError
 
 Sample = dict[str, Any]
@@ -45,19 +46,24 @@ _MOST_WORKERS = 1024
 _MOST_DRAWS = 100
 _log = logging.getLogger(__name__)
 
-# OpenCV's threads don't survive the fork that makes a loader's workers: the first call that wants them would hang there for ever.
-# Samples are made in parallel by workers, not by threads.
+# OpenCV's threads don't survive the fork that makes a loader's workers: the first call that wants them would
+# hang there for ever. Samples are made in parallel by workers, not by threads.
 cv2.setNumThreads(1)
 
 
 class SampleError(InputError):
     """An `InputError` met while a sample was read, whose message stays one line on its way out of a worker process.
 
-    The loader rebuilds a worker's exception with the whole traceback as its text; the last line of it is the message.
+    The loader rebuilds a worker's exception with the whole traceback as its text; the last line of it is the
+    message.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(message.strip().rsplit("\n", 1)[-1].removeprefix(f"{type(self).__module__}.{type(self).__qualname__}: "))
+        super().__init__(
+            message.strip()
+            .rsplit("\n", 1)[-1]
+            .removeprefix(f"{type(self).__module__}.{type(self).__qualname__}: ")
+        )
 
 
 class MattingDataset(Dataset[Sample], Generic[Key]):
@@ -98,7 +104,13 @@ class _Composites(MattingDataset[Key]):
     """Foregrounds and backgrounds of one split, and the recipe that joins them."""
 
     def __init__(
-        self, foregrounds: ForegroundSet, backgrounds: BackgroundSet, composition: Composition, name: str, version: str, split: Split
+        self,
+        foregrounds: ForegroundSet,
+        backgrounds: BackgroundSet,
+        composition: Composition,
+        name: str,
+        version: str,
+        split: Split,
     ) -> None:
         super().__init__(name, version, split)
         self.foregrounds, self.backgrounds, self.composition = foregrounds, backgrounds, composition
@@ -110,13 +122,21 @@ class _Composites(MattingDataset[Key]):
     def _cutout(self, index: int) -> Cutout:
         items = self.foregrounds
         edges = items.edges(index) if isinstance(items, KnowsEdges) else None
-        trimap = items.trimap(index) if self.composition.training_trimap.kind == "given" and isinstance(items, HasTrimaps) else None
+        trimap = (
+            items.trimap(index)
+            if self.composition.training_trimap.kind == "given" and isinstance(items, HasTrimaps)
+            else None
+        )
         return Cutout(*items.load(index), self._called(index), edges, trimap)
 
     def _called(self, foreground: int) -> str:
         items = self.foregrounds
         origin = origin_of(items, foreground)
-        return f"{self.name} foreground {named(items.names[foreground])}" if origin is None else named(origin.files[0])
+        return (
+            f"{self.name} foreground {named(items.names[foreground])}"
+            if origin is None
+            else named(origin.files[0])
+        )
 
     def identity(self) -> dict[str, Any]:
         """Return names and digests of the layers."""
@@ -126,14 +146,15 @@ class _Composites(MattingDataset[Key]):
 class CompositionDataset(_Composites[tuple[int, int]]):
     """Training composites without end; the key is (epoch, index), as `StreamSampler` yields them.
 
-    Foregrounds take turns: sample i of an epoch belongs to its pass i // n over the n foregrounds, in which each comes once, in
-    an order that is the pass's own. Backgrounds are drawn.
+    Foregrounds take turns: sample i of an epoch belongs to its pass i // n over the n foregrounds, in which
+    each comes once, in an order that is the pass's own. Backgrounds are drawn.
 
-    With ``on_error="skip"`` a sample whose files can't be used (any more) is replaced by one drawn afresh, by the same numbers and the
-    number of the draw, and `num_skipped` counts it.
+    With ``on_error="skip"`` a sample whose files can't be used (any more) is replaced by one drawn afresh, by
+    the same numbers and the number of the draw, and `num_skipped` counts it.
 
     Raises:
-        InputError: ``on_error`` is another word, or a foreground is smaller than the smallest crop, where sizes are known beforehand.
+        InputError: ``on_error`` is another word, or a foreground is smaller than the smallest crop, where
+            sizes are known beforehand.
     """
 
     def __init__(
@@ -152,7 +173,8 @@ class CompositionDataset(_Composites[tuple[int, int]]):
         if on_error not in ("stop", "skip"):
             raise InputError(f"data.on_error={on_error}: is none of stop, skip")
         self.seed, self.on_error = seed, on_error
-        # A place for each worker, so that none has to wait for another; shared, so that the process that trains sees all of them.
+        # A place for each worker, so that none has to wait for another; shared, so that the process that
+        # trains sees all of them.
         self._skipped = torch.zeros(_MOST_WORKERS + 1, dtype=torch.int64).share_memory_()
         if isinstance(foregrounds, KnowsSizes) and on_error == "stop":
             for i in range(len(foregrounds)):
@@ -186,7 +208,9 @@ class CompositionDataset(_Composites[tuple[int, int]]):
         background = int(rng.integers(len(self.backgrounds)))
         second = int(rng.integers(len(self.foregrounds))) if self.composition.wants_second(rng) else None
         under = None if second is None else self._cutout(second)
-        layers = self.composition.sample(self._cutout(foreground), self.backgrounds.load(background), rng, under)
+        layers = self.composition.sample(
+            self._cutout(foreground), self.backgrounds.load(background), rng, under
+        )
         between = "" if second is None else f"{self.foregrounds.names[second]} over "
         name = f"{self.foregrounds.names[foreground]} over {between}{self.backgrounds.names[background]}"
         return {**layers, "name": name, "index": index}
@@ -204,8 +228,8 @@ class CompositionDataset(_Composites[tuple[int, int]]):
 class FixedCompositionDataset(_Composites[int]):
     """Validation and test composites: every foreground over K backgrounds, always the same.
 
-    Sample i shows foreground i // K over background i, counted round the list where it is shorter. What is random in it, the part
-    of the background, follows from the source's version, the split and i.
+    Sample i shows foreground i // K over background i, counted round the list where it is shorter. What is
+    random in it, the part of the background, follows from the source's version, the split and i.
     """
 
     def __init__(
@@ -221,7 +245,9 @@ class FixedCompositionDataset(_Composites[int]):
     ) -> None:
         super().__init__(foregrounds, backgrounds, composition, name, version, split)
         if backgrounds_per_foreground < 1:
-            raise InputError(f"data.backgrounds_per_foreground.{split}={backgrounds_per_foreground}: has to be at least 1")
+            raise InputError(
+                f"data.backgrounds_per_foreground.{split}={backgrounds_per_foreground}: has to be at least 1"
+            )
         self.backgrounds_per_foreground = backgrounds_per_foreground
         self._entropy = int.from_bytes(hashlib.sha256(f"{version}/{split}".encode()).digest()[:8], "big")
 
@@ -239,10 +265,23 @@ class FixedCompositionDataset(_Composites[int]):
         """Return ``image``, ``foreground``, ``background`` and ``category``; images are named after the pictures of foregrounds."""
         foreground, background = self._pair(index)
         name = self.foregrounds.names[foreground]
-        image = name if self.backgrounds_per_foreground == 1 else f"{name}_{index % self.backgrounds_per_foreground}"
-        shown = self.foregrounds.foreground(foreground) if isinstance(self.foregrounds, KnowsForegrounds) else name
+        image = (
+            name
+            if self.backgrounds_per_foreground == 1
+            else f"{name}_{index % self.backgrounds_per_foreground}"
+        )
+        shown = (
+            self.foregrounds.foreground(foreground)
+            if isinstance(self.foregrounds, KnowsForegrounds)
+            else name
+        )
         category = self.foregrounds.category(foreground)
-        return {"image": image, "foreground": shown, "background": self.backgrounds.names[background], "category": category}
+        return {
+            "image": image,
+            "foreground": shown,
+            "background": self.backgrounds.names[background],
+            "category": category,
+        }
 
     def _pair(self, index: int) -> tuple[int, int]:
         return index // self.backgrounds_per_foreground, index % len(self.backgrounds)
@@ -250,7 +289,11 @@ class FixedCompositionDataset(_Composites[int]):
     def identity(self) -> dict[str, Any]:
         """Return names and digests of the layers, and the options that change the composites."""
         options = self.composition.fixed_options()
-        return {**super().identity(), "backgrounds_per_foreground": self.backgrounds_per_foreground, "composition": options}
+        return {
+            **super().identity(),
+            "backgrounds_per_foreground": self.backgrounds_per_foreground,
+            "composition": options,
+        }
 
 
 class ImageDataset(MattingDataset[int]):
@@ -266,7 +309,11 @@ class ImageDataset(MattingDataset[int]):
     def make(self, key: int) -> Sample:
         """Return image ``key``."""
         image, trimap, alpha = self.images.load(key)
-        layers = {"image": to_tensor(image), "trimap": torch.from_numpy(trimap.copy())[None], "alpha": to_tensor(alpha)}
+        layers = {
+            "image": to_tensor(image),
+            "trimap": torch.from_numpy(trimap.copy())[None],
+            "alpha": to_tensor(alpha),
+        }
         return {**layers, "name": self.images.names[key], "index": key}
 
     def record(self, index: int) -> dict[str, str]:
@@ -283,7 +330,8 @@ class ImageDataset(MattingDataset[int]):
 def collate(samples: Sequence[Sample]) -> Batch:
     """Join samples of one size into a batch: tensors are stacked, names listed, indices become an int64 tensor.
 
-    Where ``image`` is ``composite`` in all samples, it is in the batch: one tensor under two names, which nothing may write into.
+    Where ``image`` is ``composite`` in all samples, it is in the batch: one tensor under two names, which
+    nothing may write into.
     """
     same = all("composite" in sample and sample["image"] is sample["composite"] for sample in samples)
     keys = [key for key in samples[0] if not (same and key == "composite")]

@@ -6,19 +6,22 @@ import dataclasses
 
 import numpy as np
 
-from deepmatte.data.composition import Composition, Layers
-from deepmatte.data.views import Cutout
+from deepmatte.data.composing.composition import Composition, Layers
+from deepmatte.data.composing.cutout import Cutout
 from deepmatte.ops.zones import full_scale
 
 
 class HardComposition(Composition):
     """`Composition` whose true alpha is 0 or 1, in training and in scoring: what is at least half covered belongs to the object.
 
-    It is made hard after the resize, which would soften it again, and before the compositing, so that image, trimap and truth agree.
-    Nothing is drawn for it: crops, jitter and backgrounds are those of `Composition` with the same options.
+    It is made hard after the resize, which would soften it again, and before the compositing, so that image,
+    trimap and truth agree. Nothing is drawn for it: crops, jitter and backgrounds are those of `Composition`
+    with the same options.
     """
 
-    def _composed(self, cutout: Cutout, background: np.ndarray | None, rng: np.random.Generator, degrade: bool = False) -> Layers:
+    def _composed(
+        self, cutout: Cutout, background: np.ndarray | None, rng: np.random.Generator, degrade: bool = False
+    ) -> Layers:
         return super()._composed(hardened(cutout), background, rng, degrade)
 
     def fixed_options(self) -> dict[str, object]:

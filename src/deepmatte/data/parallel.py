@@ -71,7 +71,9 @@ def spread(
                 progress.update(bar, advance=size)
         return
     cv2.setNumThreads(1)  # a pool of threads would not survive the fork
-    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
+    context = multiprocessing.get_context(
+        "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+    )
     with ProcessPoolExecutor(processes, context, _start_worker, (common,)) as pool:
         waiting: deque[Future[Result]] = deque()
         # Few jobs ahead: results that nobody has taken yet would fill the memory.
@@ -88,7 +90,9 @@ def spread(
                     yield result
                     progress.update(bar, advance=size)
         except BrokenProcessPool:
-            raise RunError("a worker process was killed, perhaps for want of memory; try --processes 1") from None
+            raise RunError(
+                "a worker process was killed, perhaps for want of memory; try --processes 1"
+            ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -12,9 +12,10 @@ from deepmatte.errors import InputError
 class StreamSampler(Sampler[tuple[int, int]]):
     """Yields the keys (epoch, index) of a training epoch for one process.
 
-    Global batch b consists of the samples b * batch_size … (b + 1) * batch_size - 1, and each process takes its contiguous share of
-    it, so that the processes' batches joined are one process's batch. Samples that don't fill the last batch are left out
-    (their turn comes in no epoch: choose ``samples_per_epoch`` as a multiple). Accumulation over several batches needs nothing of it.
+    Global batch b consists of the samples b * batch_size … (b + 1) * batch_size - 1, and each process takes
+    its contiguous share of it, so that the processes' batches joined are one process's batch. Samples that
+    don't fill the last batch are left out (their turn comes in no epoch: choose ``samples_per_epoch`` as a
+    multiple). Accumulation over several batches needs nothing of it.
 
     Args:
         samples_per_epoch: length of an epoch over all processes.
@@ -38,9 +39,13 @@ class StreamSampler(Sampler[tuple[int, int]]):
         fixed: bool = False,
     ) -> None:
         if batch_size < 1 or batch_size % world_size:
-            raise InputError(f"data.batch_size={batch_size}: has to be a positive multiple of the number of processes, {world_size}")
+            raise InputError(
+                f"data.batch_size={batch_size}: has to be a positive multiple of the number of processes, {world_size}"
+            )
         if samples_per_epoch < batch_size:
-            raise InputError(f"data.samples_per_epoch={samples_per_epoch}: does not fill one batch of data.batch_size={batch_size}")
+            raise InputError(
+                f"data.samples_per_epoch={samples_per_epoch}: does not fill one batch of data.batch_size={batch_size}"
+            )
         self.num_batches = samples_per_epoch // batch_size
         self.batch_size = batch_size
         self.share = batch_size // world_size

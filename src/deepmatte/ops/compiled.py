@@ -22,7 +22,8 @@ def _source() -> None:
 def _find_cache() -> None:
     """Let numba keep what it compiles in a temporary folder where the package's and the user's can't be written.
 
-    It would raise while our modules, or pymatting's, are imported. In a shared installation neither may be writable.
+    It would raise while our modules, or pymatting's, are imported. In a shared installation neither may be
+    writable.
     """
     spec = find_spec("pymatting")
     root = Path((spec.submodule_search_locations or [""])[0]) if spec else Path(__file__).parent

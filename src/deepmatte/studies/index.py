@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from deepmatte.compare.page import cell
 from deepmatte.files import write_text
+from deepmatte.reports.page import cell
 from deepmatte.studies.launch import header
 
 INDEX = "README.md"
@@ -40,7 +40,13 @@ def _row(file: Path) -> str:
     name = f"[{file.stem}]({page.name})" if text else f"[{file.stem}]({file.name})"
     command = parts.get("command", f"deepmatte train experiments={file.stem}").split("   ")[0]
     claim = parts.get("claim", "")
-    cells = [name, cell(claim[:1].upper() + claim[1:]), cell(_measured(text) or parts.get("cost", "")), f"`{command}`", cell(_answer(text))]
+    cells = [
+        name,
+        cell(claim[:1].upper() + claim[1:]),
+        cell(_measured(text) or parts.get("cost", "")),
+        f"`{command}`",
+        cell(_answer(text)),
+    ]
     return f"| {' | '.join(cells)} |"
 
 

@@ -22,11 +22,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from deepmatte.compare.records import Run, find_run_dirs, lookup, read_run
-from deepmatte.config import conf_dir, explained, quoted, register_resolvers
+from deepmatte.config.compose import conf_dir, explained, quoted, register_resolvers
 from deepmatte.errors import InputError
 from deepmatte.files import write_text
-from deepmatte.lifeline import PARENT
-from deepmatte.rundir import FINISHED, RunDir, stopwatch
+from deepmatte.runs.directory import FINISHED, RunDir, stopwatch
+from deepmatte.runs.parent_watch import PARENT
 from deepmatte.sweeps import plan, search
 from deepmatte.sweeps.devices import cores, launcher_name, processes, uses_gpus
 
@@ -84,7 +84,11 @@ class Study:
     @property
     def seconds(self) -> float:
         """Seconds on the clock in which the study was at work, all its starts together, but not those that were killed."""
-        return float(json.loads(self.clock.read_text(encoding="utf-8"))["seconds"]) if self.clock.is_file() else 0.0
+        return (
+            float(json.loads(self.clock.read_text(encoding="utf-8"))["seconds"])
+            if self.clock.is_file()
+            else 0.0
+        )
 
     def clock_covers(self, seconds: float) -> bool:
         """Say whether work of ``seconds``, as many jobs at once as the sweep has, fits into the time in which the study was at work.
@@ -94,7 +98,7 @@ class Study:
         return self.seconds * int(plan.read(self.sweep).get("parallel", 1)) >= seconds
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
+    def active(self) -> Iterator[None]:
         """Add the time spent inside to ``seconds``, also where it ends in an error."""
         record = {"seconds": self.seconds}
         try:
@@ -108,7 +112,9 @@ class Study:
 def header(file: Path) -> list[str]:
     """Return the comment at the top of an experiment's file: claim, cost and command."""
     lines = file.read_text(encoding="utf-8").splitlines()[1:]
-    comment = lines[: next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))]
+    comment = lines[
+        : next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    ]
     return [line.removeprefix("#").strip() for line in comment]
 
 
@@ -118,7 +124,10 @@ def find_study(name: str, overrides: Sequence[str] = ()) -> Study:
     Raises:
         InputError: there is no such experiment, it is no sweep, or an override does not fit it.
     """
-    folders = [Path("experiments"), conf_dir().parent / "experiments"]  # in the order in which Hydra looks for them
+    folders = [
+        Path("experiments"),
+        conf_dir().parent / "experiments",
+    ]  # in the order in which Hydra looks for them
     file = next((folder / f"{name}.yaml" for folder in folders if (folder / f"{name}.yaml").is_file()), None)
     if file is None:
         names = ", ".join(sorted({other.stem for folder in folders for other in folder.glob("*.yaml")}))
@@ -127,7 +136,9 @@ def find_study(name: str, overrides: Sequence[str] = ()) -> Study:
     search.register_resolvers()
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
-        single = [override.input_line for override in parsed if not override.is_sweep_override()]  # lists of values are the jobs' own
+        single = [
+            override.input_line for override in parsed if not override.is_sweep_override()
+        ]  # lists of values are the jobs' own
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             config = hydra.compose("train", [f"experiments={name}", *single], return_hydra_config=True)
     except HydraException as error:
@@ -143,7 +154,14 @@ def find_study(name: str, overrides: Sequence[str] = ()) -> Study:
 
 def run_sweep(study: Study) -> int:
     """Run what is missing of the sweep, which ends with this process; return its exit code: 1 where a job failed."""
-    command = [sys.executable, "-m", "deepmatte.cli.train", f"experiments={study.name}", *study.overrides, *side_by_side(study)]
+    command = [
+        sys.executable,
+        "-m",
+        "deepmatte.cli.train",
+        f"experiments={study.name}",
+        *study.overrides,
+        *side_by_side(study),
+    ]
     return subprocess.run(command, env=os.environ | {PARENT: str(os.getpid())}, check=False).returncode
 
 
@@ -152,7 +170,9 @@ def side_by_side(study: Study) -> list[str]:
 
     A job of one thread trains a small network nearly as fast as one that has all cores.
     """
-    chosen = launcher_name(study.hydra) != "BasicLauncher" or any(word.startswith("hydra/launcher") for word in study.overrides)
+    chosen = launcher_name(study.hydra) != "BasicLauncher" or any(
+        word.startswith("hydra/launcher") for word in study.overrides
+    )
     count = min(len(cores()), MOST_AT_ONCE)
     if chosen or count < 2 or uses_gpus(study.config) or processes(study.config) > 1:
         return []
@@ -160,7 +180,10 @@ def side_by_side(study: Study) -> list[str]:
         print(f"one job at a time; with pip install 'deepmatte[joblib]' this machine runs {count}")
         return []
     words = ["hydra/launcher=workstation", f"hydra.launcher.n_jobs={count}"]
-    print(f"{count} jobs at once, a core each ({' '.join(words)}; hydra/launcher=basic runs one at a time)", flush=True)
+    print(
+        f"{count} jobs at once, a core each ({' '.join(words)}; hydra/launcher=basic runs one at a time)",
+        flush=True,
+    )
     return words
 
 
@@ -176,7 +199,9 @@ def tables(study: Study) -> list[list[Run]]:
         if isinstance(run, Run):
             groups.setdefault(tuple(lookup(run.result, key) for key in SAME), []).append(run)
     if not groups:
-        raise InputError(f"{study.sweep}: holds no finished run to write a page of; `deepmatte study {study.name}` runs what is missing")
+        raise InputError(
+            f"{study.sweep}: holds no finished run to write a page of; `deepmatte study {study.name}` runs what is missing"
+        )
     return list(groups.values())
 
 
@@ -184,7 +209,9 @@ def unfinished(study: Study) -> str:
     """Say in a line which jobs of the sweep's last command are not finished; empty where all are, and for a search."""
     jobs = plan.read(study.sweep).get("jobs", []) if study.sweep.is_dir() else []
     results = [RunDir(study.sweep / job["run"]).result() or {} for job in jobs]
-    left = Counter(str(result.get("status", "not begun")) for result in results if result.get("status") != FINISHED)
+    left = Counter(
+        str(result.get("status", "not begun")) for result in results if result.get("status") != FINISHED
+    )
     if not left:
         return ""
     counts = ", ".join(f"{count} {status}" for status, count in sorted(left.items()))
@@ -194,17 +221,29 @@ def unfinished(study: Study) -> str:
 def score_baselines(study: Study, runs: Sequence[Run]) -> list[Path]:
     """Score the study's methods on the test set of ``runs``, unless that is done; return the directories of those that finished.
 
-    Where the networks' mattes are scored as they were written, without the trimap's known zones, so are those of the methods.
+    Where the networks' mattes are scored as they were written, without the trimap's known zones, so are those
+    of the methods.
     """
     raw = not study.config.impose_trimap
     digest = str(lookup(runs[0].result, "dataset.digest"))[:8]
     homes = []
     for words in study.options["baselines"]:
-        home = study.sweep / "baselines" / digest / (re.sub(r"[^\w=.-]+", "_", words.replace("method=", "")) + ("_raw" if raw else ""))
+        home = (
+            study.sweep
+            / "baselines"
+            / digest
+            / (re.sub(r"[^\w=.-]+", "_", words.replace("method=", "")) + ("_raw" if raw else ""))
+        )
         if (RunDir(home).result() or {}).get("status") != FINISHED:
-            options = [f"like={quoted(runs[0].path)}", f"output={quoted(home)}", f"num_pictures={study.config.num_pictures}"]
+            options = [
+                f"like={quoted(runs[0].path)}",
+                f"output={quoted(home)}",
+                f"num_pictures={study.config.num_pictures}",
+            ]
             options += ["impose_trimap=false"] if raw else []
-            subprocess.run([sys.executable, "-m", "deepmatte.cli.evaluate", *words.split(), *options], check=False)
+            subprocess.run(
+                [sys.executable, "-m", "deepmatte.cli.evaluate", *words.split(), *options], check=False
+            )
         if (RunDir(home).result() or {}).get("status") == FINISHED:
             homes.append(home)
     return homes

@@ -12,18 +12,18 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from deepmatte.compare.comparison import Comparison, compare
-from deepmatte.compare.drawing import to_png
 from deepmatte.compare.factors import effects
-from deepmatte.compare.figures import draw_all
-from deepmatte.compare.page import cell, render_markdown
 from deepmatte.compare.records import Run
 from deepmatte.compare.table import number
 from deepmatte.files import write_bytes, write_text
 from deepmatte.metrics.names import DEFAULT_SCORES
-from deepmatte.rundir import RunDir
-from deepmatte.studies.beside import learned_nothing, methods_section, pairs_section, remarks
-from deepmatte.studies.figures import loss_figure, loss_table, sheet
-from deepmatte.studies.kinds import failures, kinds_table
+from deepmatte.reports.beside import learned_nothing, methods_section, pairs_section, remarks
+from deepmatte.reports.drawing import to_png
+from deepmatte.reports.failures import failures, kinds_table
+from deepmatte.reports.figures import draw_all
+from deepmatte.reports.page import cell, render_markdown
+from deepmatte.reports.study_figures import loss_figure, loss_table, sheet
+from deepmatte.runs.directory import RunDir
 from deepmatte.studies.launch import Study, header
 from deepmatte.studies.scene_page import picture, section
 
@@ -41,12 +41,17 @@ SCENES = (
 )
 
 CREDITS = (
-    "Pictures: drawn by deepmatte; backgrounds from scikit-image and scikit-learn (china and flower: CC BY 2.0, danielbuechele, vultilion)."
+    "Pictures: drawn by deepmatte; backgrounds from scikit-image and scikit-learn "
+    "(china and flower: CC BY 2.0, danielbuechele, vultilion)."
 )
 
 
 def write_page(
-    study: Study, tables: Sequence[tuple[Sequence[Run], Sequence[Path]]], folder: Path, scenes: Sequence[Path] = (), warning: str = ""
+    study: Study,
+    tables: Sequence[tuple[Sequence[Run], Sequence[Path]]],
+    folder: Path,
+    scenes: Sequence[Path] = (),
+    warning: str = "",
 ) -> Path:
     """Write ``FOLDER/NAME.md`` and its figures ``FOLDER/NAME/*.png``; return the page.
 
@@ -64,12 +69,18 @@ def write_page(
     homes = [home for _, methods in tables for home in methods]
     seconds += sum(float((RunDir(home).result() or {})["cost"]["seconds"]) for home in homes)
     total = sum(len(runs) for runs, _ in tables)
-    methods = f" and {len(homes)} evaluation{'s' * (len(homes) > 1)} of methods without a network" if homes else ""
+    methods = (
+        f" and {len(homes)} evaluation{'s' * (len(homes) > 1)} of methods without a network" if homes else ""
+    )
     clock = f"{study.seconds / 60:.0f} minutes on the clock, " if study.clock_covers(seconds) else ""
-    parts.append(f"Seeds {_seeds(tables)}. {total} runs{methods}, {clock}{seconds / 60:.0f} minutes of machine time in all.")
+    parts.append(
+        f"Seeds {_seeds(tables)}. {total} runs{methods}, {clock}{seconds / 60:.0f} minutes of machine time in all."
+    )
     for index, (runs, methods) in enumerate(tables):
         if len(tables) > 1:
-            parts.append(f"# Test set {index + 1}: {_what_is_special(runs, [run for others, _ in tables for run in others])}")
+            parts.append(
+                f"# Test set {index + 1}: {_what_is_special(runs, [run for others, _ in tables for run in others])}"
+            )
         parts += _table(study, runs, methods, folder, f"{index + 1}_" if len(tables) > 1 else "")
     if scenes:
         write_bytes(folder / study.name / "scenes.png", _png(picture(scenes)))
@@ -81,7 +92,9 @@ def write_page(
     return page
 
 
-def _table(study: Study, runs: Sequence[Run], methods: Sequence[Path], folder: Path, prefix: str) -> list[str]:
+def _table(
+    study: Study, runs: Sequence[Run], methods: Sequence[Path], folder: Path, prefix: str
+) -> list[str]:
     """Return the paragraphs on one test set and write its figures."""
     options = study.options
     ways = {"screening": options["screening"], "equal_within": options["equal_within"]}
@@ -90,8 +103,15 @@ def _table(study: Study, runs: Sequence[Run], methods: Sequence[Path], folder: P
     drawings = [drawing for drawing in draw_all(comparison, found, []) if drawing.name in DRAWINGS]
     for drawing in drawings:
         write_bytes(folder / study.name / f"{prefix}{drawing.name}.png", to_png(drawing))
-    parts = [render_markdown(comparison, found, drawings, study.name).replace(f"]({study.name}/", f"]({study.name}/{prefix}")]
-    parts += ["\n".join(f"- {line}" for line in learned_nothing(comparison)), *pairs_section(comparison, options["pairs"])]
+    parts = [
+        render_markdown(comparison, found, drawings, study.name).replace(
+            f"]({study.name}/", f"]({study.name}/{prefix}"
+        )
+    ]
+    parts += [
+        "\n".join(f"- {line}" for line in learned_nothing(comparison)),
+        *pairs_section(comparison, options["pairs"]),
+    ]
     records = {path: RunDir(path).result() or {} for path in methods}
     if records:
         parts += [*methods_section(comparison, methods), methods_table(list(records.values()))]
@@ -103,8 +123,16 @@ def _table(study: Study, runs: Sequence[Run], methods: Sequence[Path], folder: P
         parts.append(kinds_table(comparison))
     figures = (
         ("failures", failures(comparison, kinds), FAILURES),
-        ("loss", loss_figure(comparison), "Loss by epoch, mean of the seeds: training as a line, validation dashed."),
-        ("mattes", sheet(comparison, labels, int(options["pictures"])), "Test pictures and their mattes, best setting first."),
+        (
+            "loss",
+            loss_figure(comparison),
+            "Loss by epoch, mean of the seeds: training as a line, validation dashed.",
+        ),
+        (
+            "mattes",
+            sheet(comparison, labels, int(options["pictures"])),
+            "Test pictures and their mattes, best setting first.",
+        ),
     )
     for name, figure, caption in figures:
         if figure is not None:
@@ -117,7 +145,10 @@ def methods_table(records: Sequence[dict[str, Any]]) -> str:
     """Return the methods without a network as Markdown, those that were given the trimap apart from those that were not."""
     lines = []
     for mode in ("trimap given", "trimap-free"):
-        chosen = sorted((record for record in records if record["mode"] == mode), key=lambda record: record["scores"]["test/sad"])
+        chosen = sorted(
+            (record for record in records if record["mode"] == mode),
+            key=lambda record: record["scores"]["test/sad"],
+        )
         if not chosen:
             continue
         lines += [
@@ -134,7 +165,11 @@ def methods_table(records: Sequence[dict[str, Any]]) -> str:
 def _zones(records: Sequence[dict[str, Any]]) -> str:
     """Say where the mattes of methods that know the trimap are scored without its known zones, as those of the networks then are."""
     given = all(record["mode"] == "trimap given" for record in records)
-    return ", mattes as written" if given and not any(record.get("impose_trimap", True) for record in records) else ""
+    return (
+        ", mattes as written"
+        if given and not any(record.get("impose_trimap", True) for record in records)
+        else ""
+    )
 
 
 def _losses(comparison: Comparison) -> list[str]:
@@ -142,8 +177,13 @@ def _losses(comparison: Comparison) -> list[str]:
     if table.empty:
         return []
     ranked = [score.setting for score in comparison.decisive.scores if score.setting in table.index]
-    rows = [f"| {cell(name)} | {number(table.train[name])} | {number(table.validation[name])} |" for name in ranked]
-    return ["\n".join(["| setting | training loss, last epoch | validation loss |", "|---|---:|---:|", *rows])]
+    rows = [
+        f"| {cell(name)} | {number(table.train[name])} | {number(table.validation[name])} |"
+        for name in ranked
+    ]
+    return [
+        "\n".join(["| setting | training loss, last epoch | validation loss |", "|---|---:|---:|", *rows])
+    ]
 
 
 def _seeds(tables: Sequence[tuple[Sequence[Run], Sequence[Path]]]) -> str:

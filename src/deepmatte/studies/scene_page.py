@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from deepmatte.compare.page import cell
 from deepmatte.compare.table import number
 from deepmatte.metrics.functional.iou import mean_iou
-from deepmatte.studies.figures import wrapped
+from deepmatte.reports.page import cell
+from deepmatte.reports.study_figures import wrapped
 from deepmatte.studies.scenes import MERGED, SHOWN, TRUTH, read_scores
 
 METHOD = (
@@ -30,7 +30,17 @@ MOST_COLUMNS = 3
 """Networks, and methods, in the picture at most."""
 
 PALETTE = np.array(
-    [[90, 90, 90], [230, 90, 60], [60, 140, 230], [80, 200, 90], [230, 200, 60], [180, 80, 200], [60, 200, 200], [240, 150, 180]], np.uint8
+    [
+        [90, 90, 90],
+        [230, 90, 60],
+        [60, 140, 230],
+        [80, 200, 90],
+        [230, 200, 60],
+        [180, 80, 200],
+        [60, 200, 200],
+        [240, 150, 180],
+    ],
+    np.uint8,
 )
 """Grey is the background; colours beyond the last begin anew."""
 
@@ -38,11 +48,15 @@ PALETTE = np.array(
 def summary(record: dict[str, Any]) -> dict[str, float]:
     """Return the scores of a record: semantic mIoU of all scenes' pixels, instance IoU and SAD as means over the objects, strays.
 
-    ``same`` and ``alone`` are the instance IoU of objects of which the scene has a second one of their class, and of the others.
+    ``same`` and ``alone`` are the instance IoU of objects of which the scene has a second one of their class,
+    and of the others.
     """
     rows = [row for row in record["rows"] if row["iou"] is not None]
     members = Counter((row["scene"], row["kind"]) for row in record["rows"])
-    same, alone = ([row["iou"] for row in rows if (members[row["scene"], row["kind"]] > 1) is twin] for twin in (True, False))
+    same, alone = (
+        [row["iou"] for row in rows if (members[row["scene"], row["kind"]] > 1) is twin]
+        for twin in (True, False)
+    )
     return {
         "semantic": mean_iou(np.array(record["confusion"])),
         "instance": _mean([row["iou"] for row in rows]),
@@ -60,8 +74,13 @@ def _mean(values: Sequence[float]) -> float:
 def section(folders: Sequence[Path]) -> str:
     """Return the section as Markdown, without its picture: what was done, the table, and what it says."""
     records = [record for record in map(read_scores, folders) if record is not None]
-    truth, merged = (next(record for record in records if record["label"] == label) for label in (TRUTH, MERGED))
-    ranked = sorted((record for record in records if record not in (truth, merged)), key=lambda record: -summary(record)["semantic"])
+    truth, merged = (
+        next(record for record in records if record["label"] == label) for label in (TRUTH, MERGED)
+    )
+    ranked = sorted(
+        (record for record in records if record not in (truth, merged)),
+        key=lambda record: -summary(record)["semantic"],
+    )
     scenes = len({row["scene"] for row in truth["rows"]})
     what = f"{scenes} pictures with {len(truth['rows'])} objects of the test set in {len(truth['kinds'])} classes"
     text = f"{what} ({', '.join(truth['kinds'])}). {METHOD}"
@@ -72,8 +91,12 @@ def section(folders: Sequence[Path]) -> str:
     for record in (*ranked, merged):
         scores = summary(record)
         cells = [number(scores[key]) for key in ("semantic", "instance", "same", "alone")]
-        lines.append(f"| {cell(record['label'])} | {' | '.join(cells)} | {100 * scores['strayed']:.2f} % | {number(scores['sad'])} |")
-    return "\n\n".join(["### Several objects: by class and by object", text, "\n".join(lines), verdict(ranked, merged)])
+        lines.append(
+            f"| {cell(record['label'])} | {' | '.join(cells)} | {100 * scores['strayed']:.2f} % | {number(scores['sad'])} |"
+        )
+    return "\n\n".join(
+        ["### Several objects: by class and by object", text, "\n".join(lines), verdict(ranked, merged)]
+    )
 
 
 def verdict(ranked: Sequence[dict[str, Any]], merged: dict[str, Any]) -> str:
@@ -105,7 +128,10 @@ def picture(folders: Sequence[Path]) -> Figure:
     by_label = {record["label"]: folder for folder, record in found}
     columns = [TRUTH]
     for kind in ("network", "method"):
-        ranked = sorted((record for _, record in found if record["kind"] == kind), key=lambda record: -summary(record)["semantic"])
+        ranked = sorted(
+            (record for _, record in found if record["kind"] == kind),
+            key=lambda record: -summary(record)["semantic"],
+        )
         columns += [record["label"] for record in ranked[:MOST_COLUMNS]]
     shown = [number for number in range(SHOWN) if (by_label[TRUTH] / f"{number}_image.png").is_file()]
     figure = Figure(figsize=(1.5 * (1 + len(columns)), 3.1 * len(shown) + 0.3), layout="constrained")
@@ -117,7 +143,9 @@ def picture(folders: Sequence[Path]) -> Figure:
         for below, part in enumerate(("instances", "classes")):
             for axis, label in zip(axes[2 * row + below, 1:], columns, strict=True):
                 labels = _read(by_label[label] / f"{scene}_{part}.png")
-                axis.imshow(PALETTE[np.where(labels > 0, (labels.astype(int) - 1) % (len(PALETTE) - 1) + 1, 0)])
+                axis.imshow(
+                    PALETTE[np.where(labels > 0, (labels.astype(int) - 1) % (len(PALETTE) - 1) + 1, 0)]
+                )
     for axis, title in zip(axes[0], ("picture", *columns), strict=True):
         axis.set_title(wrapped(title), fontsize=7)
     return figure

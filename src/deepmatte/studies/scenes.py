@@ -14,23 +14,23 @@ from typing import Any
 import hydra
 import numpy as np
 
-from deepmatte import build
 from deepmatte.classical import MattingWarning
-from deepmatte.compare.panel import higher_is_better
+from deepmatte.compare.grouping import group_settings
 from deepmatte.compare.records import Run
-from deepmatte.compare.settings import group_settings
-from deepmatte.config import conf_dir
+from deepmatte.compare.score_table import higher_is_better
+from deepmatte.config.compose import conf_dir
 from deepmatte.data import CompositionSource, write_png
-from deepmatte.data.instances import InstanceScenes, Scene, digest
-from deepmatte.data.trimaps import TrimapRecipe
+from deepmatte.data.composing.trimaps import TrimapRecipe
 from deepmatte.errors import InputError
 from deepmatte.files import write_text
 from deepmatte.metrics.functional.instances import score_scene
 from deepmatte.ops.layers import class_map, instance_map
 from deepmatte.ops.zones import impose_trimap
-from deepmatte.prediction import Predictor, predictor_of_run
-from deepmatte.rundir import RunDir
+from deepmatte.runs.directory import RunDir
+from deepmatte.scoring.predict import Predictor, predictor_of_run
+from deepmatte.studies.instances import InstanceScenes, Scene, digest
 from deepmatte.studies.launch import Study
+from deepmatte.training import assembly as build
 
 TRUTH, MERGED = "truth", "truth by class"
 """What the folders of the true label maps are called: as they are, and with all objects of a class made one."""
@@ -57,8 +57,8 @@ class Contender:
 def score_scenes(study: Study, runs: Sequence[Run]) -> list[Path]:
     """Score the best run of each setting and the study's methods on its scenes, unless that is done; return their folders.
 
-    The best run is that with the best validation score in the study's metric. Each folder gets ``scenes.json`` and the label maps of
-    the first scenes.
+    The best run is that with the best validation score in the study's metric. Each folder gets
+    ``scenes.json`` and the label maps of the first scenes.
 
     Raises:
         InputError: the data has no foregrounds to make scenes of, or an option is unknown.
@@ -70,7 +70,10 @@ def score_scenes(study: Study, runs: Sequence[Run]) -> list[Path]:
     settings = group_settings(runs)
     best = [best_of(item.runs, str(study.options["metric"])) for item in settings]
     names = [item.name for item in settings]
-    contenders = [Contender(TRUTH, "", lambda: lambda scene: scene.alphas), Contender(MERGED, "", lambda: merged)]
+    contenders = [
+        Contender(TRUTH, "", lambda: lambda scene: scene.alphas),
+        Contender(MERGED, "", lambda: merged),
+    ]
     contenders += [_network(name, run) for name, run in zip(names, best, strict=True)]
     contenders += [_method(words) for words in methods]
     folders = []
@@ -93,7 +96,9 @@ def make_scenes(run: Run, count: int, size: int, instances: int, seed: int) -> l
     """Return scenes of the test foregrounds that ``run`` was scored on, with trimaps as wide as its own."""
     data = build.build_data(RunDir(run.path).config("data", "composition"))
     if not isinstance(data.source, CompositionSource):
-        raise InputError(f"study.scenes: data={data.source.name} has finished images, but no foregrounds to make scenes of; set it to null")
+        raise InputError(
+            f"study.scenes: data={data.source.name} has finished images, but no foregrounds to make scenes of; set it to null"
+        )
     recipe = data.composition.scored_trimap
     kind = "kernels" if recipe.kind == "given" else recipe.kind
     layers = data.source.foregrounds("test"), data.source.backgrounds("test")
@@ -120,7 +125,12 @@ def read_scores(folder: Path) -> dict[str, Any] | None:
 
 def _network(name: str, run: Run) -> Contender:
     identity = json.dumps([run.result.get("config_hash"), run.result["scores"]], sort_keys=True)
-    return Contender(name, hashlib.sha256(identity.encode()).hexdigest()[:16], lambda: _each(predictor_of_run(run.path)), "network")
+    return Contender(
+        name,
+        hashlib.sha256(identity.encode()).hexdigest()[:16],
+        lambda: _each(predictor_of_run(run.path)),
+        "network",
+    )
 
 
 def _method(words: str) -> Contender:
@@ -140,7 +150,12 @@ def _each(predictor: Predictor) -> Alphas:
     def alphas(scene: Scene) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", MattingWarning)
-            return np.stack([impose_trimap(np.asarray(predictor(scene.image, trimap)), trimap) for trimap in scene.trimaps])
+            return np.stack(
+                [
+                    impose_trimap(np.asarray(predictor(scene.image, trimap)), trimap)
+                    for trimap in scene.trimaps
+                ]
+            )
 
     return alphas
 
@@ -155,9 +170,21 @@ def _score(contender: Contender, scenes: Sequence[Scene], folder: Path) -> None:
         classes = [kinds.index(kind) + 1 for kind in scene.kinds]
         predicted = predict(scene)
         scores = score_scene(predicted, scene.alphas, scene.trimaps, classes, len(kinds))
-        confusion, objects, strayed = confusion + scores.confusion, objects + scores.objects, strayed + scores.strayed
+        confusion, objects, strayed = (
+            confusion + scores.confusion,
+            objects + scores.objects,
+            strayed + scores.strayed,
+        )
         for name, kind, iou, sad in zip(scene.names, scene.kinds, scores.iou, scores.sad, strict=True):
-            rows.append({"scene": number, "object": name, "kind": kind, "iou": None if np.isnan(iou) else float(iou), "sad": float(sad)})
+            rows.append(
+                {
+                    "scene": number,
+                    "object": name,
+                    "kind": kind,
+                    "iou": None if np.isnan(iou) else float(iou),
+                    "sad": float(sad),
+                }
+            )
         if number < SHOWN:
             maps = {"instances": instance_map(predicted), "classes": class_map(predicted, classes)}
             for part, picture in maps.items():

@@ -16,9 +16,13 @@ from omegaconf import DictConfig
 
 from deepmatte.errors import InputError
 from deepmatte.files import own_folder
-from deepmatte.locks import Lock, acquire
+from deepmatte.runs.locks import Lock, acquire
 
-SEQUENTIAL, SIDE_BY_SIDE, CLUSTER = ("BasicLauncher",), ("JoblibLauncher", "LocalLauncher"), ("SlurmLauncher",)
+SEQUENTIAL, SIDE_BY_SIDE, CLUSTER = (
+    ("BasicLauncher",),
+    ("JoblibLauncher", "LocalLauncher"),
+    ("SlurmLauncher",),
+)
 """Hydra's launchers by what becomes of the devices: one job at a time, several on this machine, those of a cluster."""
 
 
@@ -27,7 +31,7 @@ GPUS = "DEEPMATTE_GPUS"
 
 
 @dataclass(frozen=True)
-class Hand:
+class DeviceLease:
     """What a job was dealt: ``kind`` is gpu, cpu, or none where it sees the whole machine."""
 
     kind: str = "none"
@@ -40,7 +44,10 @@ class Hand:
             return {"CUDA_VISIBLE_DEVICES": ",".join(self.ids)}
         if self.kind == "cpu":
             threads = max(1, len(self.ids) // processes)
-            return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)), "CUDA_VISIBLE_DEVICES": ""}
+            return {
+                "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
+                "CUDA_VISIBLE_DEVICES": "",
+            }
         return {"CUDA_VISIBLE_DEVICES": os.environ[GPUS]} if GPUS in os.environ else {}
 
     def __str__(self) -> str:
@@ -59,7 +66,9 @@ def gpus() -> list[str]:
         return [gpu.strip() for gpu in visible.split(",") if gpu.strip() not in ("", "-1")]
     if shutil.which("nvidia-smi") is None:
         return []
-    done = subprocess.run(["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True
+    )
     return done.stdout.split() if done.returncode == 0 else []
 
 
@@ -87,7 +96,11 @@ def named(config: DictConfig) -> list[str]:
     devices = config.trainer.devices
     if isinstance(devices, str):
         devices = devices.split(",") if "," in devices else []
-    return [str(device).strip() for device in devices if str(device).strip()] if isinstance(devices, Sequence) else []
+    return (
+        [str(device).strip() for device in devices if str(device).strip()]
+        if isinstance(devices, Sequence)
+        else []
+    )
 
 
 def parallel_jobs(hydra: DictConfig) -> int:
@@ -126,7 +139,9 @@ def demand(config: DictConfig, hydra: DictConfig) -> tuple[str, list[str], int]:
             raise InputError(f"sweep.devices={chosen}: give auto, null or a list of ids such as [0,1]")
         absent = [str(device) for device in chosen if str(device) not in ids]
         if absent:
-            raise InputError(f"sweep.devices: there is no {kind} {', '.join(absent)} here; there are {', '.join(ids) or 'none'}")
+            raise InputError(
+                f"sweep.devices: there is no {kind} {', '.join(absent)} here; there are {', '.join(ids) or 'none'}"
+            )
         ids = [str(device) for device in chosen]
     if count > len(ids):
         raise InputError(
@@ -143,14 +158,17 @@ def demand(config: DictConfig, hydra: DictConfig) -> tuple[str, list[str], int]:
 
 
 @contextmanager
-def dealt(kind: str, ids: Sequence[str], count: int, *, waiting: Callable[[], None]) -> Iterator[Hand]:
+def lease_devices(
+    kind: str, ids: Sequence[str], count: int, *, waiting: Callable[[], None]
+) -> Iterator[DeviceLease]:
     """Give ``count`` free devices out of ``ids``, and wait while there are fewer; ``waiting`` is called every second, and at the end.
 
-    Every sweep of this user on this machine takes part, so two of them don't meet on one GPU either. Devices also get free where a
-    whole sweep is killed: whoever waits for them in what is left of it must ask whether there still is something to do.
+    Every sweep of this user on this machine takes part, so two of them don't meet on one GPU either. Devices
+    also get free where a whole sweep is killed: whoever waits for them in what is left of it must ask whether
+    there still is something to do.
     """
     if kind == "none":
-        yield Hand()
+        yield DeviceLease()
         return
     table = table_of_locks()
     with ExitStack() as stack:
@@ -178,14 +196,20 @@ def table_of_locks() -> Path:
         places = [Path(tempfile.gettempdir()) / own]
     except FileNotFoundError:  # no temporary folder can be written
         places = []
-    tried = [*places, Path(os.environ.get("XDG_RUNTIME_DIR") or "/run/user") / own, Path.home() / ".cache" / own]
+    tried = [
+        *places,
+        Path(os.environ.get("XDG_RUNTIME_DIR") or "/run/user") / own,
+        Path.home() / ".cache" / own,
+    ]
     table = own_folder(tried)
     if table is None:
-        raise InputError(f"{tried[0]}: is not yours, or can't be written; set TMPDIR to a folder of your own, or sweep.devices=null")
+        raise InputError(
+            f"{tried[0]}: is not yours, or can't be written; set TMPDIR to a folder of your own, or sweep.devices=null"
+        )
     return table
 
 
-def _take(table: Path, kind: str, ids: Sequence[str], count: int) -> Hand | None:
+def _take(table: Path, kind: str, ids: Sequence[str], count: int) -> DeviceLease | None:
     """Take all of ``count`` devices or none, one process at a time: two that each hold half would wait for ever."""
     turn = acquire(table, "turn.lock")
     if turn is None:
@@ -196,14 +220,14 @@ def _take(table: Path, kind: str, ids: Sequence[str], count: int) -> Hand | None
             if len(taken) < count and (lock := acquire(table, f"{kind}-{device}.lock")) is not None:
                 taken[device] = lock
         if len(taken) == count:
-            return Hand(kind, tuple(taken), tuple(taken.values()))
+            return DeviceLease(kind, tuple(taken), tuple(taken.values()))
         for lock in taken.values():
             lock.release()
     return None
 
 
 @contextmanager
-def _affinity(hand: Hand) -> Iterator[None]:
+def _affinity(hand: DeviceLease) -> Iterator[None]:
     """Bind this thread, and thereby the children that it starts, to the cores of ``hand``."""
     if hand.kind != "cpu" or not hasattr(os, "sched_setaffinity"):
         yield

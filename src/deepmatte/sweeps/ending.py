@@ -18,8 +18,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from deepmatte.errors import InputError
-from deepmatte.locks import Lock, acquire, holder
-from deepmatte.rundir import FINISHED, RunDir
+from deepmatte.runs.directory import FINISHED, RunDir
+from deepmatte.runs.locks import Lock, acquire, holder
 from deepmatte.sweeps import plan, search
 from deepmatte.sweeps.devices import CLUSTER, launcher_name
 from deepmatte.sweeps.jobs import JOB_FILE, settle, start_tree
@@ -54,7 +54,13 @@ class Reporter(threading.Thread):
     def _look(self) -> None:
         for job in read_sweep(self.directory).jobs:
             if self.known.get(job.run) != job.state and job.state != "waiting":
-                end = f"; {plan.estimate(self.directory)}" if job.state == FINISHED else f": {job.error}" if job.error else ""
+                end = (
+                    f"; {plan.estimate(self.directory)}"
+                    if job.state == FINISHED
+                    else f": {job.error}"
+                    if job.error
+                    else ""
+                )
                 line = f"{job.state:<9} [{Path(job.run).name}] {job.label}{end}"
                 self.console.print(line, style=STYLES.get(job.state, "bold red"), markup=False)
             self.known[job.run] = job.state
@@ -63,7 +69,7 @@ class Reporter(threading.Thread):
 class SweepGuard(Callback):
     """Hydra's callback around a multirun. It ends the program with 2 for a sweep that can't work, with 1 where a run failed."""
 
-    at_work: ClassVar[tuple[SweepGuard, DictConfig] | None] = None
+    active: ClassVar[tuple[SweepGuard, DictConfig] | None] = None
     """The guard of this process's sweep and the sweep's configuration, from the start to the end of the jobs."""
 
     def __init__(self) -> None:
@@ -97,7 +103,11 @@ class SweepGuard(Callback):
             if not plan.is_grid(config.hydra):
                 self.study = search.open_study(config)
         except (InputError, OSError) as error:
-            unwritable = f"{directory}: {error.strerror}; choose another output_root=" if isinstance(error, OSError) else None
+            unwritable = (
+                f"{directory}: {error.strerror}; choose another output_root="
+                if isinstance(error, OSError)
+                else None
+            )
             console.print(f"deepmatte: {unwritable or error}", style="bold red", markup=False)
             sys.exit(2)
         name = launcher_name(config.hydra)
@@ -105,14 +115,17 @@ class SweepGuard(Callback):
         for line in plan.duplicates(jobs):
             console.print(f"note      {line}", style="yellow", markup=False)
         outlook = plan.estimate(directory) if plan.is_grid(config.hydra) else search.outlook(config)
-        console.print(f"sweep     {directory}: {outlook}; watch it with `deepmatte sweep status {directory}`", markup=False)
+        console.print(
+            f"sweep     {directory}: {outlook}; watch it with `deepmatte sweep status {directory}`",
+            markup=False,
+        )
         if name in ELSEWHERE and plan.is_grid(config.hydra):
             self.reporter = Reporter(directory, console)
             self.reporter.start()
-        SweepGuard.at_work = self, config
+        SweepGuard.active = self, config
 
     def _close(self, config: DictConfig) -> None:
-        SweepGuard.at_work = None
+        SweepGuard.active = None
         if self.study is not None:
             self.study.release()
         if self.reporter is not None:
@@ -131,8 +144,14 @@ class SweepGuard(Callback):
             _print_comparison(list(runs))
         console.print(f"cost      {sweep_costs(Path(config.hydra.sweep.dir), list(runs))}", markup=False)
         if failed:
-            again = "the same command runs only them again" if plan.is_grid(config.hydra) else "they count as trials of the search"
-            console.print(f"{len(failed)} of {len(runs)} runs failed; {again}", style="bold red", markup=False)
+            again = (
+                "the same command runs only them again"
+                if plan.is_grid(config.hydra)
+                else "they count as trials of the search"
+            )
+            console.print(
+                f"{len(failed)} of {len(runs)} runs failed; {again}", style="bold red", markup=False
+            )
             sys.exit(1)
 
     def _runs(self, config: DictConfig) -> dict[Path, bool]:
@@ -158,13 +177,13 @@ def _defects_end_the_program() -> Iterator[None]:
 def given_up(error: Exception) -> str | None:
     """Close the sweep that its sweeper or launcher gave up, and say why in a line; None where ``error`` is a defect to be traced.
 
-    A job that fails is no reason for them to. Optuna asks for the best trial where none has finished; submitit misses the
-    result of a job that was cancelled, joblib a worker that was killed.
+    A job that fails is no reason for them to. Optuna asks for the best trial where none has finished;
+    submitit misses the result of a job that was cancelled, joblib a worker that was killed.
     """
     library, text = type(error).__module__.partition(".")[0], " ".join(str(error).split())
-    if SweepGuard.at_work is None:
+    if SweepGuard.active is None:
         return None
-    guard, config = SweepGuard.at_work
+    guard, config = SweepGuard.active
     if library == "submitit":
         reason = f"the queue lost a job ({text[:200]} ...); the others go on there; the same command waits for them and runs the rest"
     elif library == "joblib":
@@ -184,7 +203,10 @@ def _take_up(run: RunDir, config: DictConfig, console: Console) -> None:
         console.print(f"waiting   [{run.path.name}] for {who}", style="yellow", markup=False)
         while holder(run.path) is not None:
             time.sleep(1.0)
-    if plan.result_or_nothing(run.path).get("status") in (None, "running", "interrupted") and launcher_name(config.hydra) not in CLUSTER:
+    if (
+        plan.result_or_nothing(run.path).get("status") in (None, "running", "interrupted")
+        and launcher_name(config.hydra) not in CLUSTER
+    ):
         try:
             repeat(run, console, deadline(config.sweep.time_limit))
         except InputError as error:
@@ -200,7 +222,9 @@ def repeat(run: RunDir, console: Console, *stops: Stopper) -> dict[str, Any]:
     run.config()  # is there one?
     lock = acquire(run.path)
     if lock is None:
-        raise InputError(f"{run.path}: {holder(run.path) or 'another process'} is working on this run; wait for its end, or stop it")
+        raise InputError(
+            f"{run.path}: {holder(run.path) or 'another process'} is working on this run; wait for its end, or stop it"
+        )
     with lock:
         before = run.result() or {}
         if before.get("status") == FINISHED:
@@ -209,7 +233,9 @@ def repeat(run: RunDir, console: Console, *stops: Stopper) -> dict[str, Any]:
         show = lambda line: console.print(f"          [{run.path.name}] {line}", style="dim", markup=False)  # noqa: E731
         result = settle(run, start_tree(run, lock, {}, show=show, stops=stops))
     style = "green" if result["status"] == FINISHED else "bold red"
-    console.print(f"{result['status']:<9} [{run.path.name}] {result.get('error') or ''}", style=style, markup=False)
+    console.print(
+        f"{result['status']:<9} [{run.path.name}] {result.get('error') or ''}", style=style, markup=False
+    )
     return result
 
 

@@ -17,13 +17,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
-from deepmatte.config import config_hash, run_dir
 from deepmatte.errors import InputError, RunError
 from deepmatte.files import write_text
-from deepmatte.lifeline import PARENT, end_when_idle_without
-from deepmatte.locks import INHERITED, Lock, acquire, holder
-from deepmatte.rundir import FINISHED, OUTPUT_FILE, RunDir, checked_run_dir
-from deepmatte.sweeps.devices import Hand, dealt, demand, launcher_name, processes
+from deepmatte.runs.directory import FINISHED, OUTPUT_FILE, RunDir, checked_run_dir
+from deepmatte.runs.identity import config_hash, run_dir
+from deepmatte.runs.locks import INHERITED, Lock, acquire, holder
+from deepmatte.runs.parent_watch import PARENT, end_when_idle_without
+from deepmatte.sweeps.devices import DeviceLease, demand, launcher_name, lease_devices, processes
 from deepmatte.sweeps.launch import launcher, stopped
 from deepmatte.sweeps.plan import is_grid, is_of_this_sweep, label_in, read, remaining
 from deepmatte.sweeps.process import Ended, Stopper, child_command, deadline, run_tree
@@ -63,8 +63,9 @@ class Job:
 def run_job(config: DictConfig) -> Objective:
     """Run one job of a multirun unless it is finished already, and return its objective; None where it has none.
 
-    Lightning's DDP launcher starts the other ranks by repeating the command line; in the sweep's own process that would
-    repeat the whole sweep. Never raises for a job that fails: the sweep goes on, and `SweepGuard` sets the exit code.
+    Lightning's DDP launcher starts the other ranks by repeating the command line; in the sweep's own process
+    that would repeat the whole sweep. Never raises for a job that fails: the sweep goes on, and `SweepGuard`
+    sets the exit code.
     """
     job = Job(config, HydraConfig.get(), RunDir(run_dir(config)))
     tasks = Tasks.here(job.folder)
@@ -96,7 +97,12 @@ def _record_refusal(job: Job, error: Exception) -> None:
     with suppress(InputError):
         run = checked_run_dir(job.run.path, config_hash(job.config))
         if (run.result() or {}).get("status") != FINISHED:
-            run.update(config_hash=config_hash(job.config), overrides=job.overrides, status="failed", error=str(error))
+            run.update(
+                config_hash=config_hash(job.config),
+                overrides=job.overrides,
+                status="failed",
+                error=str(error),
+            )
 
 
 def _lead(job: Job, tasks: Tasks, console: Console) -> Objective:
@@ -109,13 +115,17 @@ def _lead(job: Job, tasks: Tasks, console: Console) -> Objective:
     lock = _lock(job, console)
     if lock is None:
         _note(job, left=True)
-        console.print(f"left      {job.label}: {holder(run.path) or 'another launcher'} works on it", style="yellow", markup=False)
+        console.print(
+            f"left      {job.label}: {holder(run.path) or 'another launcher'} works on it",
+            style="yellow",
+            markup=False,
+        )
         return None
     with lock:
         if _is_finished(job, console):  # meanwhile
             return objective(job.config, run.result() or {})
         kind, ids, count = demand(job.config, job.hydra)
-        with dealt(kind, ids, count, waiting=_raise_if_stopped) as hand:
+        with lease_devices(kind, ids, count, waiting=_raise_if_stopped) as hand:
             run.write_config(job.config, job.overrides)
             tasks.decide(start=True)
             return _carry_out(job, lock, hand, tasks, console)
@@ -162,7 +172,7 @@ def _raise_if_stopped() -> None:
         raise SweepStoppedError(stop.error)
 
 
-def _carry_out(job: Job, lock: Lock, hand: Hand, tasks: Tasks, console: Console) -> Objective:
+def _carry_out(job: Job, lock: Lock, hand: DeviceLease, tasks: Tasks, console: Console) -> Objective:
     """Start the job's process tree, wait for its end, and say how it went."""
     console.print(f"start     {job.label}{hand}", markup=False)
     start = time.monotonic()
@@ -178,10 +188,16 @@ def _carry_out(job: Job, lock: Lock, hand: Hand, tasks: Tasks, console: Console)
     result = settle(job.run, ended, config_hash=config_hash(job.config), overrides=job.overrides)
     if result["status"] == FINISHED:
         left = remaining(job.hydra)
-        console.print(f"finished  {job.label} in {time.monotonic() - start:.0f} s{left}", style="green", markup=False)
+        console.print(
+            f"finished  {job.label} in {time.monotonic() - start:.0f} s{left}", style="green", markup=False
+        )
         return objective(job.config, result)
     reason = str(result.get("error")).removesuffix(f"; see {OUTPUT_FILE}")
-    console.print(f"{result['status']:<9} {job.label}: {reason} (see {job.run.path / OUTPUT_FILE})", style="bold red", markup=False)
+    console.print(
+        f"{result['status']:<9} {job.label}: {reason} (see {job.run.path / OUTPUT_FILE})",
+        style="bold red",
+        markup=False,
+    )
     return None
 
 
@@ -214,7 +230,9 @@ def settle(run: RunDir, ended: Ended, **identity: Any) -> dict[str, Any]:
     status, stop = result.get("status"), ended.stopped
     if ended.code == 0 and status == FINISHED:
         return result
-    if stop is not None and not status == stop.status == "failed":  # a rank's own word about its failure says more
+    if (
+        stop is not None and not status == stop.status == "failed"
+    ):  # a rank's own word about its failure says more
         return run.update(**identity, status=stop.status, error=stop.error)
     if status in (None, "running", FINISHED) or not ended.wrote:
         return run.update(**identity, status="failed", error=ended.reason())
@@ -224,16 +242,23 @@ def settle(run: RunDir, ended: Ended, **identity: Any) -> dict[str, Any]:
 
 def objective(config: DictConfig, result: dict[str, Any]) -> Objective:
     """Return what a searching sweeper minimises: a score, several, or costs; None where the run does not have one of them."""
-    known = dict(result.get("scores", {})) | {f"cost/{key}": value for key, value in result.get("cost", {}).items()}
+    known = dict(result.get("scores", {})) | {
+        f"cost/{key}": value for key, value in result.get("cost", {}).items()
+    }
     names = list(config.sweep.objectives or [config.objective])
     values = [known.get(name, math.nan) for name in names]
     absent = [name for name, value in zip(names, values, strict=True) if not math.isfinite(value)]
     if absent:
-        Console(stderr=True).print(f"objective {', '.join(absent)}: the run has only {', '.join(known)}", style="red", markup=False)
+        Console(stderr=True).print(
+            f"objective {', '.join(absent)}: the run has only {', '.join(known)}", style="red", markup=False
+        )
         return None
     return tuple(float(value) for value in values) if len(values) > 1 else float(values[0])
 
 
 def _note(job: Job, left: bool = False) -> None:
     """Leave word in the launcher's folder of what became of the job, for the end of the sweep."""
-    write_text(job.folder / JOB_FILE, json.dumps({"run": str(job.run.path), "left": left, "launcher": launcher_name(job.hydra)}) + "\n")
+    write_text(
+        job.folder / JOB_FILE,
+        json.dumps({"run": str(job.run.path), "left": left, "launcher": launcher_name(job.hydra)}) + "\n",
+    )

@@ -16,7 +16,7 @@ from typing import Any
 
 from deepmatte.errors import InputError
 from deepmatte.files import write_text
-from deepmatte.locks import LOCK_FILE, holder, is_alive
+from deepmatte.runs.locks import LOCK_FILE, holder, is_alive
 from deepmatte.sweeps.devices import GPUS, gpus
 from deepmatte.sweeps.process import GRACE_SECONDS, Stop
 
@@ -30,10 +30,11 @@ _replaced: dict[int, Any] = {}
 def announce(directory: Path, *, wait: bool, local: bool = False) -> None:
     """Make this process known to the jobs of the sweep in ``directory``; Ctrl-C and SIGTERM then reach all of them, wherever they are.
 
-    With ``wait`` it lets them write their checkpoints before it ends (joblib kills its workers with all their children at
-    once); a second Ctrl-C does not. A hard kill leaves no file: jobs on this machine see that the process is gone, jobs of a
-    cluster go on, as a queue's jobs do. ``local`` is for submitit's local executor: its jobs learn which GPUs there are, and
-    the processes that watch them, which inherit what this thread blocks, leave Ctrl-C to the launcher.
+    With ``wait`` it lets them write their checkpoints before it ends (joblib kills its workers with all their
+    children at once); a second Ctrl-C does not. A hard kill leaves no file: jobs on this machine see that the
+    process is gone, jobs of a cluster go on, as a queue's jobs do. ``local`` is for submitit's local
+    executor: its jobs learn which GPUs there are, and the processes that watch them, which inherit what this
+    thread blocks, leave Ctrl-C to the launcher.
     """
     flag = (directory / "jobs" / f"stop-{uuid.uuid4().hex[:12]}").resolve()
     os.environ[LAUNCH] = f"{socket.gethostname()}|{os.getpid()}|{flag}"
@@ -92,7 +93,12 @@ def stopped() -> Stop | None:
     if not flag:
         return None
     if Path(flag).exists():
-        return Stop("interrupted", "the sweep was told to stop; the same command goes on from the last checkpoint")
+        return Stop(
+            "interrupted", "the sweep was told to stop; the same command goes on from the last checkpoint"
+        )
     if host == socket.gethostname() and "SLURM_JOB_ID" not in os.environ and not is_alive(pid):
-        return Stop("interrupted", "the launcher of the sweep is gone; the same command goes on from the last checkpoint")
+        return Stop(
+            "interrupted",
+            "the launcher of the sweep is gone; the same command goes on from the last checkpoint",
+        )
     return None

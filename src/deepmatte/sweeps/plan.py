@@ -21,11 +21,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deepmatte.config import check_keys, config_hash, explained, label, run_dir
+from deepmatte.config.compose import check_keys, explained
+from deepmatte.config.validation import check_own_keys
 from deepmatte.errors import InputError
 from deepmatte.files import write_text
-from deepmatte.kinds import check_own_keys
-from deepmatte.rundir import FINISHED, RunDir
+from deepmatte.runs.directory import FINISHED, RunDir
+from deepmatte.runs.identity import config_hash, label, run_dir
 from deepmatte.sweeps.devices import demand, launcher_name, parallel_jobs
 
 SWEEP_FILE = "sweep.json"
@@ -50,7 +51,8 @@ def plan(config: DictConfig) -> list[Planned]:
     """Compose every job of the multirun ``config``, check it, and return the jobs; for a search one that stands for all.
 
     Raises:
-        InputError: an unknown key or choice, a grid without jobs, more devices than there are, tasks that don't fit.
+        InputError: an unknown key or choice, a grid without jobs, more devices than there are, tasks that
+            don't fit.
     """
     hydra = config.hydra
     jobs = []
@@ -63,7 +65,9 @@ def plan(config: DictConfig) -> list[Planned]:
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError(f"{' '.join(overrides)}: {explained(error)}") from error
         if elsewhere:
-            raise InputError(f"{' '.join(overrides)}: a sweep has one directory; give one name=, output_root= and experiments=, no list")
+            raise InputError(
+                f"{' '.join(overrides)}: a sweep has one directory; give one name=, output_root= and experiments=, no list"
+            )
         if job.get("resume"):
             raise InputError(f"resume={job.resume}: a sweep resumes its runs by itself; leave resume= out")
         check_keys(job, "train")
@@ -84,14 +88,20 @@ def _points(config: DictConfig) -> list[list[str]]:
     assert isinstance(params, dict)
     words = [f"{key}={value}" for key, value in params.items()] + list(config.hydra.overrides.task)
     try:
-        parsed = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader()).parse_overrides(words)
+        parsed = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader()).parse_overrides(
+            words
+        )
     except HydraException as error:
         raise InputError(f"{' '.join(str(error).split())}") from error
-    choices: dict[str, list[str]] = {}  # a key that is given twice counts once, where it stood first, with its last values
+    choices: dict[
+        str, list[str]
+    ] = {}  # a key that is given twice counts once, where it stood first, with its last values
     for override in parsed:
         key = override.get_key_element()
         if key == "seeds" and override.is_sweep_override():
-            raise InputError(f"{override.input_line}: seeds is what an experiment takes by itself; give seed={override.input_line[6:]}")
+            raise InputError(
+                f"{override.input_line}: seeds is what an experiment takes by itself; give seed={override.input_line[6:]}"
+            )
         if not override.is_sweep_override():
             choices[key] = [f"{key}={override.get_value_element_as_str()}"]
         elif override.is_discrete_sweep():
@@ -99,7 +109,9 @@ def _points(config: DictConfig) -> list[list[str]]:
             if not choices[key]:
                 raise InputError(f"{override.input_line}: no values; the grid is empty")
         elif is_grid(config.hydra):
-            raise InputError(f"{override.input_line}: a range is for a search; add hydra/sweeper=tpe, or list the values")
+            raise InputError(
+                f"{override.input_line}: a range is for a search; add hydra/sweeper=tpe, or list the values"
+            )
         else:
             choices[key] = [f"{key}={override.value().start}"]  # type: ignore[union-attr]
         if choices[key] == [f"{key}="]:
@@ -116,7 +128,9 @@ def _check_settings(job: DictConfig) -> None:
     if not (isinstance(trials, int) and trials > 0):
         raise InputError(f"sweep.trials={trials}: give a whole number above 0")
     if objectives is not None and not (isinstance(objectives, ListConfig) and len(objectives) > 0):
-        raise InputError(f"sweep.objectives={objectives}: give a list such as [val/sad,cost/seconds], or null")
+        raise InputError(
+            f"sweep.objectives={objectives}: give a list such as [val/sad,cost/seconds], or null"
+        )
 
 
 def _check_tasks(job: DictConfig, hydra: DictConfig) -> None:
@@ -125,21 +139,32 @@ def _check_tasks(job: DictConfig, hydra: DictConfig) -> None:
         return
     launcher, trainer = hydra.launcher, job.trainer
     if int(launcher.nodes) != int(trainer.num_nodes):
-        raise InputError(f"trainer.num_nodes={trainer.num_nodes}, but hydra.launcher.nodes={launcher.nodes}; give both the same number")
-    if int(launcher.nodes) * int(launcher.tasks_per_node) > 1 and int(launcher.tasks_per_node) != trainer.devices:
+        raise InputError(
+            f"trainer.num_nodes={trainer.num_nodes}, but hydra.launcher.nodes={launcher.nodes}; give both the same number"
+        )
+    if (
+        int(launcher.nodes) * int(launcher.tasks_per_node) > 1
+        and int(launcher.tasks_per_node) != trainer.devices
+    ):
         raise InputError(
             f"trainer.devices={trainer.devices}, but hydra.launcher.tasks_per_node={launcher.tasks_per_node}; "
             "on several nodes give both the same number"
         )
     reserved = launcher.get("gpus_per_node")
     if reserved is not None and isinstance(trainer.devices, int) and trainer.devices > int(reserved):
-        raise InputError(f"trainer.devices={trainer.devices}, but hydra.launcher.gpus_per_node={reserved}; reserve as many")
+        raise InputError(
+            f"trainer.devices={trainer.devices}, but hydra.launcher.gpus_per_node={reserved}; reserve as many"
+        )
 
 
 def duplicates(jobs: Sequence[Planned]) -> list[str]:
     """Say in a line each which jobs are one and the same run."""
     counts = Counter(job.run for job in jobs)
-    return [f"{count} jobs are one and the same run {run}: it is run once" for run, count in counts.items() if count > 1]
+    return [
+        f"{count} jobs are one and the same run {run}: it is run once"
+        for run, count in counts.items()
+        if count > 1
+    ]
 
 
 def record(config: DictConfig, jobs: Sequence[Planned]) -> None:
@@ -149,7 +174,9 @@ def record(config: DictConfig, jobs: Sequence[Planned]) -> None:
     experiment = str(hydra.runtime.choices.get("experiments") or config.name)
     earlier = read(file.parent).get("experiment", experiment)
     if earlier != experiment:
-        raise InputError(f"{file.parent}: holds the sweep {earlier}, not {experiment}; choose another name= or output_root=")
+        raise InputError(
+            f"{file.parent}: holds the sweep {earlier}, not {experiment}; choose another name= or output_root="
+        )
     unique = {job.run: job for job in jobs} if is_grid(hydra) else {}
     fields = {
         "experiment": experiment,
@@ -164,7 +191,8 @@ def record(config: DictConfig, jobs: Sequence[Planned]) -> None:
         "parallel": min(job.at_once for job in jobs),
         "shared": sorted(set(hydra.overrides.task) & set(jobs[0].overrides)),
         "jobs": [
-            {"run": _name(run, file.parent), "config_hash": job.config_hash, "overrides": job.overrides} for run, job in unique.items()
+            {"run": _name(run, file.parent), "config_hash": job.config_hash, "overrides": job.overrides}
+            for run, job in unique.items()
         ],
     }
     write(file.parent, read(file.parent) | fields)
@@ -187,7 +215,9 @@ def read(directory: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
-        raise InputError(f"{directory / SWEEP_FILE}: not readable as JSON ({error}); delete it, the runs stay") from error
+        raise InputError(
+            f"{directory / SWEEP_FILE}: not readable as JSON ({error}); delete it, the runs stay"
+        ) from error
     return found if isinstance(found, dict) else {}
 
 
@@ -204,7 +234,11 @@ def estimate(directory: Path) -> str:
     """Say how many jobs are left, and how long they will take at the mean time of those that are finished."""
     sweep = read(directory)
     runs = [directory / job["run"] for job in sweep.get("jobs", [])]
-    costs = {run: result["cost"]["seconds"] for run in runs if (result := result_or_nothing(run)).get("status") == FINISHED}
+    costs = {
+        run: result["cost"]["seconds"]
+        for run in runs
+        if (result := result_or_nothing(run)).get("status") == FINISHED
+    }
     finished = [run for run in costs if not sweep.get("force") or is_of_this_sweep(sweep, run)]
     left = len(runs) - len(finished)
     done = f"{len(finished)} of {len(runs)} jobs finished"
@@ -219,7 +253,10 @@ def estimate(directory: Path) -> str:
 
 def is_of_this_sweep(sweep: Mapping[str, Any], run: Path) -> bool:
     """Say whether the result of ``run`` is of the sweep's last start, not of an earlier one."""
-    return "started" in sweep and RunDir(run).written() >= datetime.fromisoformat(sweep["started"]).timestamp() * 1e9
+    return (
+        "started" in sweep
+        and RunDir(run).written() >= datetime.fromisoformat(sweep["started"]).timestamp() * 1e9
+    )
 
 
 def remaining(hydra: DictConfig) -> str:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from deepmatte.config import quoted
-from deepmatte.rundir import OUTPUT_FILE, RunDir
+from deepmatte.config.compose import quoted
+from deepmatte.runs.directory import OUTPUT_FILE, RunDir
 
 POLL_SECONDS, GRACE_SECONDS = 0.2, 30.0
 
@@ -61,14 +61,19 @@ class Ended:
 
     def cause_of(self, error: str) -> str:
         """Return a job's own last word; where that only says that another of its processes is gone, why, if memory ran out."""
-        return f"{OUT_OF_MEMORY} ({error})" if self.out_of_memory and any(word in error for word in _OF_OTHERS) else error
+        return (
+            f"{OUT_OF_MEMORY} ({error})"
+            if self.out_of_memory and any(word in error for word in _OF_OTHERS)
+            else error
+        )
 
 
 def child_command(run: RunDir) -> list[str]:
     """Return the command that runs the configuration of ``run`` in that directory.
 
     Hydra composes nothing but our own configuration: on that of a run directory, which may be a stranger's,
-    it would act (callbacks, search paths). The job reads it by `RunDir.config`, for it inherits the run's lock.
+    it would act (callbacks, search paths). The job reads it by `RunDir.config`, for it inherits the run's
+    lock.
     """
     return [
         sys.executable,
@@ -91,8 +96,8 @@ def run_tree(
 ) -> Ended:
     """Run ``command`` in a session of its own until it ends or ``stop`` gives a reason to end it; nothing of it is left then.
 
-    Its output goes to ``log``, each line also to ``show``. It keeps the file descriptors ``inherited`` open. Whatever is
-    raised here, Ctrl-C included, ends it, too.
+    Its output goes to ``log``, each line also to ``show``. It keeps the file descriptors ``inherited`` open.
+    Whatever is raised here, Ctrl-C included, ends it, too.
     """
     kills = _out_of_memory_kills()
     child = subprocess.Popen(
@@ -141,7 +146,8 @@ def _end(child: subprocess.Popen[str]) -> None:
 def _copy(child: subprocess.Popen[str], log: Path, show: Callable[[str], None], said: list[str]) -> None:
     """Copy the output of ``child``, and keep its last line that is not empty in ``said``.
 
-    A log that can't be written, on a full disk, is no reason to stop reading: the child would wait for ever with its next line.
+    A log that can't be written, on a full disk, is no reason to stop reading: the child would wait for ever
+    with its next line.
     """
     assert child.stdout is not None
     with ExitStack() as stack:
@@ -182,5 +188,8 @@ def _lines(file: Path) -> list[str]:
 def deadline(minutes: float | None) -> Stopper:
     """Return a reason to stop from ``minutes`` after now on."""
     end = None if minutes is None else time.monotonic() + 60 * minutes
-    stop = Stop("timeout", f"ended after {minutes} minutes (sweep.time_limit); the same command goes on from the last checkpoint")
+    stop = Stop(
+        "timeout",
+        f"ended after {minutes} minutes (sweep.time_limit); the same command goes on from the last checkpoint",
+    )
     return lambda: stop if end is not None and time.monotonic() > end else None

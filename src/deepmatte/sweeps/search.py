@@ -12,8 +12,8 @@ from urllib.parse import quote
 from omegaconf import DictConfig, OmegaConf
 
 from deepmatte.errors import InputError
-from deepmatte.locks import Lock, acquire, holder
 from deepmatte.metrics.names import DEFAULT_SCORES
+from deepmatte.runs.locks import Lock, acquire, holder
 
 STUDY_FILE, RESULTS_FILE = "study.db", "optimization_results.yaml"
 COSTS = ("seconds", "device_seconds", "peak_memory_mb", "steps")
@@ -28,7 +28,9 @@ def count_trials(file: Path) -> dict[str, int]:
         with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=30)) as database:
             return dict(database.execute("SELECT state, COUNT(*) FROM trials GROUP BY state").fetchall())
     except sqlite3.Error as error:
-        raise InputError(f"{file}: not a study of Optuna ({error}); move it away to start the search anew") from error
+        raise InputError(
+            f"{file}: not a study of Optuna ({error}); move it away to start the search anew"
+        ) from error
 
 
 def trials_left(total: int, directory: str) -> int:
@@ -59,17 +61,24 @@ def check_objectives(config: DictConfig) -> None:
     Raises:
         InputError: that is so.
     """
-    names, direction = list(config.sweep.objectives or [config.objective]), config.hydra.sweeper.get("direction")
+    names, direction = (
+        list(config.sweep.objectives or [config.objective]),
+        config.hydra.sweeper.get("direction"),
+    )
     directions = [str(direction)] if direction is None or isinstance(direction, str) else list(direction)
     if len(names) != len(directions):
         raise InputError(
             f"{len(names)} objective(s) ({', '.join(names)}), but hydra.sweeper.direction has {len(directions)}; "
             "hydra/sweeper=tpe is for one, hydra/sweeper=pareto for two: sweep.objectives=[val/sad,cost/seconds]"
         )
-    known = [f"{split}/{metric}" for split in ("val", "test") for metric in DEFAULT_SCORES] + [f"cost/{cost}" for cost in COSTS]
+    known = [f"{split}/{metric}" for split in ("val", "test") for metric in DEFAULT_SCORES] + [
+        f"cost/{cost}" for cost in COSTS
+    ]
     for name in names:
         if name not in [*known, "val/loss"]:
-            raise InputError(f"sweep.objectives, objective: no run has {name}; give one of {', '.join(known)}")
+            raise InputError(
+                f"sweep.objectives, objective: no run has {name}; give one of {', '.join(known)}"
+            )
 
 
 def open_study(config: DictConfig) -> Lock | None:
@@ -112,7 +121,9 @@ def best(config: DictConfig) -> list[str]:
     if not file.is_file():
         return []
     found: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-    trials = found.get("solutions") or [{"params": found.get("best_params", {}), "values": [found.get("best_value")]}]
+    trials = found.get("solutions") or [
+        {"params": found.get("best_params", {}), "values": [found.get("best_value")]}
+    ]
     names = list(config.sweep.objectives or [config.objective])
     lines = [
         ", ".join(f"{name} {value:.4g}" for name, value in zip(names, trial["values"], strict=False))

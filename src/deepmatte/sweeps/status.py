@@ -16,11 +16,17 @@ from rich.table import Table
 from rich.text import Text
 
 from deepmatte.errors import InputError
-from deepmatte.locks import LOCK_FILE, Holder, holder
-from deepmatte.rundir import FINISHED, OUTPUT_FILE, RESULT_FILE, RunDir, last_line
+from deepmatte.runs.directory import FINISHED, OUTPUT_FILE, RESULT_FILE, RunDir, last_line
+from deepmatte.runs.locks import LOCK_FILE, Holder, holder
 from deepmatte.sweeps import plan, search
 
-STYLES = {"finished": "green", "running": "cyan", "waiting": "dim", "broken off": "yellow", "interrupted": "yellow"}
+STYLES = {
+    "finished": "green",
+    "running": "cyan",
+    "waiting": "dim",
+    "broken off": "yellow",
+    "interrupted": "yellow",
+}
 """Colours of the states; every other one is red. ``broken off``: it was killed; ``waiting``: it has not begun."""
 
 
@@ -67,29 +73,49 @@ class SweepState:
     def is_complete(self) -> bool:
         """Whether no job of a grid, or no trial of a search, is left to be run."""
         trials = self.sweep.get("num_trials")
-        return self.counts["finished"] == len(self.jobs) if trials is None else search.trials_done(self.directory) >= trials
+        return (
+            self.counts["finished"] == len(self.jobs)
+            if trials is None
+            else search.trials_done(self.directory) >= trials
+        )
 
     def as_record(self) -> dict[str, Any]:
         """Return everything for programs."""
-        return {"directory": str(self.directory), **self.sweep, "counts": dict(self.counts), "jobs": [asdict(job) for job in self.jobs]}
+        return {
+            "directory": str(self.directory),
+            **self.sweep,
+            "counts": dict(self.counts),
+            "jobs": [asdict(job) for job in self.jobs],
+        }
 
 
 def read_sweep(directory: Path) -> SweepState:
     """Read a sweep directory: the planned jobs in their order, then other runs that lie there."""
     if not directory.is_dir():
-        raise InputError(f"{directory}: no such directory; give the directory of a sweep, such as runs/loss_combinations")
+        raise InputError(
+            f"{directory}: no such directory; give the directory of a sweep, such as runs/loss_combinations"
+        )
     sweep = plan.read(directory)
     planned = {directory / job["run"]: job["overrides"] for job in sweep.get("jobs", [])}
-    found = sorted(child for child in directory.iterdir() if (child / RESULT_FILE).exists() or (child / LOCK_FILE).exists())
+    found = sorted(
+        child
+        for child in directory.iterdir()
+        if (child / RESULT_FILE).exists() or (child / LOCK_FILE).exists()
+    )
     if not planned and not found:
-        raise InputError(f"{directory}: holds no runs; give the directory of a sweep, such as runs/loss_combinations")
+        raise InputError(
+            f"{directory}: holds no runs; give the directory of a sweep, such as runs/loss_combinations"
+        )
     paths = dict.fromkeys([*planned, *found])
     metric = (sweep.get("objective") or ["val/sad"])[0]
     return SweepState(directory, sweep, [job_state(path, planned.get(path), metric, sweep) for path in paths])
 
 
 def job_state(
-    path: Path, overrides: Sequence[str] | None, metric: str = "val/sad", sweep: Mapping[str, Any] = MappingProxyType({})
+    path: Path,
+    overrides: Sequence[str] | None,
+    metric: str = "val/sad",
+    sweep: Mapping[str, Any] = MappingProxyType({}),
 ) -> JobState:
     """Return the state of the run at ``path``; ``overrides`` are those of its plan, ``sweep`` is what ``sweep.json`` says."""
     run = RunDir(path)
@@ -113,13 +139,17 @@ def job_state(
         seconds_left=progress.get("seconds_left") if state == "running" else None,
         cost=result.get("cost") or progress.get("cost", {}),
         score=scores.get(metric.replace("val/", "test/"), scores.get(metric)),
-        error=None if state in ("running", "waiting", FINISHED) else result.get("error") or last_line(path / OUTPUT_FILE),
+        error=None
+        if state in ("running", "waiting", FINISHED)
+        else result.get("error") or last_line(path / OUTPUT_FILE),
     )
 
 
 def most_telling(jobs: Sequence[JobState], room: int) -> list[JobState]:
     """Return those jobs that a screen with ``room`` lines has to show, in their order: what runs, failed (three lines), finished last."""
-    importance = sorted(jobs, key=lambda job: (job.state != "running", not job.has_failed, job.state == "waiting"))
+    importance = sorted(
+        jobs, key=lambda job: (job.state != "running", not job.has_failed, job.state == "waiting")
+    )
     kept: list[str] = []
     for job in importance:
         room -= 3 if job.has_failed else 1
@@ -158,13 +188,18 @@ def view(state: SweepState, height: int | None = None) -> Group:
     if state.sweep.get("jobs"):
         lines.append(f"left  {plan.estimate(state.directory)}")
     elif state.sweep.get("num_trials"):
-        lines.append(f"left  {search.trials_done(state.directory)} of {state.sweep['num_trials']} trials have ended")
+        lines.append(
+            f"left  {search.trials_done(state.directory)} of {state.sweep['num_trials']} trials have ended"
+        )
     for job in jobs:
         if job.has_failed:
             reason = job.error if str(job.error).startswith(job.state) else f"{job.state}: {job.error}"
             lines += [f"{Path(job.run).name}  {reason}", f"    deepmatte sweep repeat {job.run}"]
     if state.is_over and not state.is_complete and "command" in state.sweep:
-        lines += ["nothing is at work here; this command runs what is missing or failed", f"    {state.sweep['command']}"]
+        lines += [
+            "nothing is at work here; this command runs what is missing or failed",
+            f"    {state.sweep['command']}",
+        ]
     whole = {"no_wrap": True, "overflow": "ignore"}  # a command that is broken over lines can't be copied
     return Group(Text(head, **whole), table, Text("\n".join(lines), **whole))
 
@@ -173,7 +208,9 @@ def total_cost(costs: Sequence[dict[str, float]]) -> dict[str, float]:
     """Return the sums of seconds and device-seconds and the largest peak of memory."""
     return {
         "seconds": round(sum(cost.get("seconds", 0.0) for cost in costs), 1),
-        "device_seconds": round(sum(cost.get("device_seconds", cost.get("seconds", 0.0)) for cost in costs), 1),
+        "device_seconds": round(
+            sum(cost.get("device_seconds", cost.get("seconds", 0.0)) for cost in costs), 1
+        ),
         "peak_memory_mb": max((cost.get("peak_memory_mb", 0.0) for cost in costs), default=0.0),
     }
 

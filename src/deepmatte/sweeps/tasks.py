@@ -1,8 +1,9 @@
 """Jobs of a cluster that are several tasks, started by srun on one node or more: the first leads, the others follow.
 
-With one task, the job starts its ranks by itself and must not look like a step of Slurm to Lightning. With several, every
-task starts one rank, which Lightning's own Slurm environment joins; only the first task decides, locks and writes. They
-speak through files in the launcher's folder of the job, which the nodes share.
+With one task, the job starts its ranks by itself and must not look like a step of Slurm to Lightning. With
+several, every task starts one rank, which Lightning's own Slurm environment joins; only the first task
+decides, locks and writes. They speak through files in the launcher's folder of the job, which the nodes
+share.
 """
 
 from __future__ import annotations
@@ -14,15 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepmatte.files import write_text
-from deepmatte.lifeline import PARENT
-from deepmatte.locks import INHERITED
-from deepmatte.rundir import OUTPUT_FILE
+from deepmatte.runs.directory import OUTPUT_FILE
+from deepmatte.runs.locks import INHERITED
+from deepmatte.runs.parent_watch import PARENT
 from deepmatte.sweeps.process import Stop, Stopper, deadline, run_tree
 
 PATIENCE_MINUTES = 0.5
 """How long the others get to fail by themselves after one task has failed."""
 
-_STEP = ("SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID", "SLURM_NTASKS_PER_NODE", "SLURM_STEP_ID")
+_STEP = (
+    "SLURM_NTASKS",
+    "SLURM_PROCID",
+    "SLURM_LOCALID",
+    "SLURM_NODEID",
+    "SLURM_NTASKS_PER_NODE",
+    "SLURM_STEP_ID",
+)
 
 
 def is_group(environment: Mapping[str, str]) -> bool:
@@ -81,7 +89,11 @@ class Tasks:
             return None
         self._failed_since = self._failed_since or time.monotonic()
         late = time.monotonic() - self._failed_since > 60 * PATIENCE_MINUTES
-        return Stop("failed", f"rank {failed.name.rpartition('-')[2]}: {failed.read_text().strip()}") if late else None
+        return (
+            Stop("failed", f"rank {failed.name.rpartition('-')[2]}: {failed.read_text().strip()}")
+            if late
+            else None
+        )
 
     def follow(self, command: Sequence[str], run: Path, stopped: Stopper) -> None:
         """Start this task's rank if the leader says so, and end it with the leader's."""

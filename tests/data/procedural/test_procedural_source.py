@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from deepmatte.data import sources
 from deepmatte.data.procedural import CHECKSUMS, ProceduralData, render
 from deepmatte.data.procedural.names import SPLITS
+from deepmatte.data.sources import protocols as sources
 from deepmatte.errors import InputError
 
 SMALL = {"size": 64, "num_train": 5, "num_val": 3, "num_test": 4}

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmatte.data.cache import default_folder
+from deepmatte.data.cache.memory import default_folder
+from deepmatte.data.cache.store import Store, checksum
 from deepmatte.data.procedural import render
 from deepmatte.data.procedural.names import SPLITS, VERSION, background_name, category, foreground_name
-from deepmatte.data.procedural.store import Store, checksum
 from deepmatte.errors import InputError
 
 Pixels = NDArray[np.uint8]

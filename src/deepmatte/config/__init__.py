@@ -1,0 +1,1 @@
+"""Configurations: where they are, composing, building, checking them."""

@@ -1,0 +1,1 @@
+"""Pictures that are decoded or drawn once, in memory and on disk."""

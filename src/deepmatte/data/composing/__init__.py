@@ -1,0 +1,1 @@
+"""How samples are made: crop, augment, composite, trimap, degrade."""

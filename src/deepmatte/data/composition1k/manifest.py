@@ -1,0 +1,313 @@
+"""Offline composition with proof: images made as the data set's own script makes them, and a list of their sums to check them by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepmatte.data.composition1k.adobe import composed, explain, pixel_sum
+from deepmatte.data.parallel import spread
+from deepmatte.data.sources.files import find_pictures
+from deepmatte.data.sources.images import named, read_as_stored, read_image, write_png
+from deepmatte.data.sources.splits import read_lines, read_names, stem_of
+from deepmatte.errors import InputError
+from deepmatte.files import write_text, writing
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+_JOURNAL = ".composing.jsonl"
+_CHUNK = 20
+_COCO_PREFIX = "COCO_train2014_"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files of which images are composed, by their names; backgrounds are a folder, which may hold many more."""
+
+    foregrounds: Mapping[str, Path]
+    alphas: Mapping[str, Path]
+    backgrounds: Path
+
+    def background(self, name: str) -> Path:
+        """Return the file of a background; COCO of 2017 has the pictures of 2014 without their prefix.
+
+        Raises:
+            InputError: there is none.
+        """
+        for candidate in (name, name.removeprefix(_COCO_PREFIX)):
+            if (self.backgrounds / candidate).is_file():
+                return self.backgrounds / candidate
+        raise InputError(
+            f"{named(self.backgrounds / name)}: there is no such background; --background is the folder that holds it"
+        )
+
+
+@dataclass(frozen=True)
+class Composite:
+    """One image to compose: its file's name, its foreground's name and the name of its background's file."""
+
+    image: str
+    foreground: str
+    background: str
+
+
+def find_inputs(root: Path, foreground: str, alpha: str, background: Path) -> Inputs:
+    """Return the inputs below ``root``; names are those of the files, whichever folder they lie in.
+
+    Raises:
+        InputError: a place is missing or empty, or two files have one name.
+    """
+    found = []
+    for pattern, key in ((foreground, "--foreground"), (alpha, "--alpha")):
+        by_stem: dict[str, Path] = {}
+        for file in find_pictures(root, pattern, key).values():
+            if file.stem in by_stem:
+                raise InputError(
+                    f"{named(file)}: has the same name as {named(by_stem[file.stem])}; keep one of the two"
+                )
+            by_stem[file.stem] = file
+        found.append(by_stem)
+    if not background.is_dir():
+        raise InputError(
+            f"{named(background)}: there is no such folder; set --background to the folder of backgrounds"
+        )
+    return Inputs(found[0], found[1], background)
+
+
+def plan(
+    inputs: Inputs, foregrounds: Path, backgrounds: Path, per_foreground: int, name: str
+) -> list[Composite]:
+    """Return the images in the order of the lists: foreground i takes backgrounds i * K … i * K + K - 1.
+
+    Args:
+        inputs: where the files are.
+        foregrounds: text file with the names of the foregrounds.
+        backgrounds: text file with the names of the backgrounds' files.
+        per_foreground: K.
+        name: name of an image, with ``{foreground}``, ``{k}`` (0 to K - 1) and ``{n}`` (0 to their number -
+            1).
+
+    Raises:
+        InputError: the lists don't fit each other, or name what is not there.
+    """
+    stems = read_names(foregrounds, "--foreground-names")
+    files = read_lines(backgrounds, "--background-names")
+    if len(files) < len(stems) * per_foreground:
+        need = f"{len(stems)} foregrounds x {per_foreground}"
+        raise InputError(
+            f"{named(backgrounds)}: names {len(files)} backgrounds, {need} are needed; set --background-names, --per-foreground"
+        )
+    for stem in stems:
+        for kind, known in (("foreground", inputs.foregrounds), ("alpha matte", inputs.alphas)):
+            if stem not in known:
+                raise InputError(
+                    f"{named(foregrounds)}: names {named(stem)}, but there is no {kind} of that name; add it or correct the list"
+                )
+    images = []
+    for n, file in enumerate(files[: len(stems) * per_foreground]):
+        stem = stems[n // per_foreground]
+        image = name.format(foreground=stem, k=n % per_foreground, n=n)
+        images.append(Composite(f"{image}.png", stem, file))
+    if any(
+        Path(composite.image).is_absolute() or ".." in Path(composite.image).parts for composite in images
+    ):
+        raise InputError(f"--name {name}: leads out of --out; give names of files, or of folders in it")
+    if len({composite.image for composite in images}) < len(images):
+        raise InputError(
+            f"--name {name}: gives two images the same name; use {{foreground}} with {{k}}, or {{n}}"
+        )
+    return images
+
+
+def compose(
+    images: Sequence[Composite], inputs: Inputs, out: Path, processes: int | None = None
+) -> dict[str, Any]:
+    """Compose what ``out`` does not hold yet, and write the manifest; a call that was killed goes on where it stopped.
+
+    Raises:
+        InputError: a file can't be read, or ``out`` holds other images.
+    """
+    for name in dict.fromkeys(composite.background for composite in images):
+        inputs.background(name)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    journal = out / _JOURNAL
+    done = _done(out, images)
+    todo = [composite for composite in images if composite.image not in done]
+    chunks = _chunks(todo)
+    jobs = [(chunk, inputs, out) for chunk in chunks]
+    with writing(journal), journal.open("a", encoding="utf-8") as file:
+        for records in spread(_compose_chunk, jobs, processes, "composing", [len(chunk) for chunk in chunks]):
+            for record in records:
+                done[record["image"]] = record
+                file.write(json.dumps(record) + "\n")
+            file.flush()
+    manifest = _manifest([done[composite.image] for composite in images])
+    write_text(out / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    with writing(journal):
+        journal.unlink()
+    return {**manifest, "num_composed": len(todo)}
+
+
+def _chunks(images: Sequence[Composite]) -> list[list[Composite]]:
+    """Return the images in groups of one foreground, so that it is decoded once for all of a group."""
+    chunks: list[list[Composite]] = []
+    for composite in images:
+        if not chunks or chunks[-1][0].foreground != composite.foreground or len(chunks[-1]) == _CHUNK:
+            chunks.append([])
+        chunks[-1].append(composite)
+    return chunks
+
+
+def _done(out: Path, images: Sequence[Composite]) -> dict[str, dict[str, Any]]:
+    """Return the records of the images that an earlier call has finished."""
+    wanted = {composite.image: composite for composite in images}
+    records: list[dict[str, Any]] = []
+    for file in (out / MANIFEST, out / _JOURNAL):
+        if file.is_file():
+            text = file.read_text(encoding="utf-8")
+            records += read_manifest(file)["images"] if file.name == MANIFEST else list(_journal_lines(text))
+    done = {}
+    for record in records:
+        composite = wanted.get(record["image"])
+        if composite is None or (composite.foreground, composite.background) != (
+            record["foreground"],
+            record["background"],
+        ):
+            raise InputError(
+                f"{named(out)}: holds the images of another composition; choose another --out, or remove it"
+            )
+        path = out / record["image"]
+        if path.is_file() and path.stat().st_size == record["bytes"]:
+            done[record["image"]] = record
+    return done
+
+
+def _journal_lines(text: str) -> Iterable[dict[str, Any]]:
+    for line in text.splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:  # the line that was being written when the call was killed
+            continue
+
+
+def _compose_chunk(job: tuple[Sequence[Composite], Inputs, Path]) -> list[dict[str, Any]]:
+    chunk, inputs, out = job
+    foreground, alpha = _layers(inputs, chunk[0].foreground)
+    records = []
+    for composite in chunk:
+        background = read_as_stored(inputs.background(composite.background), "RGB")
+        pixels = composed(foreground, alpha, background)
+        assert pixels is not None
+        path = out / composite.image
+        write_png(path, pixels)
+        own = hashlib.sha256(
+            (pixel_sum(foreground) + pixel_sum(alpha) + pixel_sum(np.asarray(background))).encode()
+        ).hexdigest()
+        records.append(
+            {
+                **asdict(composite),
+                "sha256": pixel_sum(pixels),
+                "inputs_sha256": own,
+                "bytes": path.stat().st_size,
+            }
+        )
+    return records
+
+
+def _layers(inputs: Inputs, name: str) -> tuple[np.ndarray, np.ndarray]:
+    foreground = np.asarray(read_as_stored(inputs.foregrounds[name], "RGB"))
+    alpha = np.asarray(read_as_stored(inputs.alphas[name], "L"))
+    if foreground.shape[:2] != alpha.shape:
+        own, other = (f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (alpha, foreground))
+        sizes = f"{own} pixels, but {named(inputs.foregrounds[name])} {other}"
+        raise InputError(f"{named(inputs.alphas[name])}: has {sizes}; they have to be the same")
+    return foreground, alpha
+
+
+def _manifest(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    lines = "".join(f"{record['sha256']}  {record['image']}\n" for record in records)
+    return {
+        "format": FORMAT,
+        "made": "as Composition_code.py of Adobe Image Matting; sha256 is of the pixels: WIDTHxHEIGHT, newline, RGB bytes",
+        "versions": {name: version(name) for name in ("deepmatte", "pillow")},
+        "num_images": len(records),
+        "sha256": hashlib.sha256(lines.encode()).hexdigest(),
+        "images": list(records),
+    }
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return a manifest.
+
+    Raises:
+        InputError: it is missing or no manifest.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        texts = [
+            content["sha256"],
+            *(
+                line[key]
+                for line in content["images"]
+                for key in ("image", "sha256", "foreground", "background")
+            ),
+        ]
+        numbers = [line["bytes"] for line in content["images"]]
+        if content["format"] != FORMAT or {*map(type, texts)} != {str} or not {*map(type, numbers)} <= {int}:
+            raise ValueError
+    except OSError:
+        raise InputError(
+            f"{named(path)}: there is no such manifest; `deepmatte data compose` writes one"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{named(path)}: is no manifest of `deepmatte data compose`, or one of another version"
+        ) from None
+    return content
+
+
+def check_manifest(manifest: Mapping[str, Any], folder: Path, processes: int | None = None) -> dict[str, str]:
+    """Return what is wrong with the images of a folder, by their names in the order of the manifest."""
+    jobs = [(folder / record["image"], record["sha256"]) for record in manifest["images"]]
+    problems = spread(_check_image, jobs, processes, "verifying")
+    return {
+        record["image"]: problem
+        for record, problem in zip(manifest["images"], problems, strict=True)
+        if problem
+    }
+
+
+def _check_image(job: tuple[Path, str]) -> str:
+    path, expected = job
+    if not path.is_file():
+        return "is missing"
+    try:
+        return "" if pixel_sum(read_image(path)) == expected else "differs"
+    except InputError as error:
+        return str(error).removeprefix(f"{named(path)}: ")
+
+
+def diagnose(record: Mapping[str, Any], folder: Path, inputs: Inputs) -> str:
+    """Return a sentence on why an image differs from its manifest.
+
+    Raises:
+        InputError: one of the files can't be read.
+    """
+    stem = stem_of(record["foreground"])
+    for kind, known in (("foreground", inputs.foregrounds), ("alpha matte", inputs.alphas)):
+        if stem not in known:
+            return f"no {kind} of the name {named(stem)} is there to compare with"
+    foreground, alpha = _layers(inputs, stem)
+    background = read_as_stored(inputs.background(record["background"]), "RGB")
+    own = composed(foreground, alpha, background)
+    if own is not None and pixel_sum(own) != record["sha256"]:
+        return "the foreground, matte or background here is not the one that the manifest was made of (or decodes to other pixels)"
+    return explain(read_image(folder / record["image"]), foreground, alpha, background)

@@ -1,0 +1,1 @@
+"""Looking at a data set: describe, verify, contact sheets."""

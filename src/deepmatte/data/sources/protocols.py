@@ -1,0 +1,153 @@
+"""What a source of data offers: foregrounds and backgrounds to compose, or finished images with their trimaps.
+
+A source is any object with a ``name``, a ``version`` and the methods of one or both of the two protocols
+below; nothing is inherited. Its sets read files when `load` is called, never before, and return the same
+arrays whenever they are asked for the same index.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from deepmatte.errors import InputError
+
+Split = Literal["train", "val", "test"]
+
+
+class NoSplitError(InputError):
+    """A source was not made to have a split, such as a set of photographs to score that has nothing to train on."""
+
+
+@runtime_checkable
+class ForegroundSet(Protocol):
+    """Foreground colours with their mattes."""
+
+    @property
+    def names(self) -> list[str]:
+        """One name for each foreground: its identity in records and splits."""
+
+    def __len__(self) -> int: ...
+
+    def load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return colours, uint8 RGB (H, W, 3), and alpha, uint8 or uint16 (H, W) with full scale = 1."""
+
+    def category(self, index: int) -> str:
+        """Return the kind of thing that it is (hair, glass, …), or an empty string."""
+
+
+@runtime_checkable
+class BackgroundSet(Protocol):
+    """Opaque pictures that a foreground can be laid over."""
+
+    @property
+    def names(self) -> list[str]:
+        """One name for each background."""
+
+    def __len__(self) -> int: ...
+
+    def load(self, index: int) -> np.ndarray | None:
+        """Return colours, uint8 RGB (H, W, 3); None where pictures stay over the background that they were taken before."""
+
+
+class OwnBackground:
+    """The backgrounds of photographs that are trained on as they are, not composited: there is nothing to load."""
+
+    names: ClassVar[list[str]] = ["its own background"]
+
+    def __len__(self) -> int:
+        return 1
+
+    def load(self, index: int) -> None:
+        """Return None."""
+
+
+@runtime_checkable
+class ImageSet(Protocol):
+    """Finished images with trimap and true matte, for evaluation."""
+
+    @property
+    def names(self) -> list[str]:
+        """One name for each image."""
+
+    def __len__(self) -> int: ...
+
+    def load(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return image, uint8 RGB (H, W, 3), trimap, uint8 0 / 128 / 255 (H, W), and alpha, uint8 or uint16 (H, W)."""
+
+
+@runtime_checkable
+class KnowsSizes(Protocol):
+    """A set that can tell the size of a picture without decoding it."""
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return (height, width) in pixels."""
+
+
+@runtime_checkable
+class KnowsEdges(Protocol):
+    """A set that has indexed where the edges of its mattes are."""
+
+    def edges(self, index: int) -> np.ndarray:
+        """Return the matte's `deepmatte.data.composing.edges.edge_index`."""
+
+
+@runtime_checkable
+class HasAlpha(Protocol):
+    """A set that can read mattes without their colours."""
+
+    def alpha(self, index: int) -> np.ndarray:
+        """Return alpha, uint8 or uint16 (H, W) with full scale = 1."""
+
+
+@runtime_checkable
+class HasTrimaps(Protocol):
+    """A set of foregrounds with trimaps of their own."""
+
+    def trimap(self, index: int) -> np.ndarray | None:
+        """Return a trimap, uint8 0 / 128 / 255 (H, W), or None where there is none."""
+
+
+@runtime_checkable
+class KnowsForegrounds(Protocol):
+    """A set of images that can tell which of them show the same foreground."""
+
+    def foreground(self, index: int) -> str:
+        """Return the name of the foreground that an image shows."""
+
+
+@runtime_checkable
+class HasDigest(Protocol):
+    """A set whose names alone don't identify what it holds."""
+
+    def digest(self) -> str:
+        """Return hexadecimal digits that change when the content does, the same on every machine."""
+
+
+@runtime_checkable
+class CompositionSource(Protocol):
+    """A source whose samples are composited here: it can be trained on and evaluated."""
+
+    name: str
+    version: str
+
+    def foregrounds(self, split: Split) -> ForegroundSet:
+        """Return the foregrounds of a split; those of different splits are disjoint."""
+
+    def backgrounds(self, split: Split) -> BackgroundSet:
+        """Return the backgrounds of a split; those of different splits are disjoint."""
+
+
+@runtime_checkable
+class ImageSource(Protocol):
+    """A source of finished images, on which mattes can be scored."""
+
+    name: str
+    version: str
+
+    def images(self, split: Split) -> ImageSet | None:
+        """Return the images of a split, or None if it has foregrounds and backgrounds to composite."""
+
+
+Source = CompositionSource | ImageSource

@@ -1,0 +1,119 @@
+"""The figures of a study that a comparison has not got: loss over the epochs, and the mattes side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import wrap
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
+
+from deepmatte.compare.comparison import Comparison
+from deepmatte.compare.grouping import last_words
+from deepmatte.compare.records import Run
+from deepmatte.reports.drawing import LINES, STYLE, colours, legend
+from deepmatte.reports.pictures import picture_names, read_picture
+
+MOST_COLUMNS = 9
+SIDE = 160
+"""Longest side of a picture on the sheet, in pixels."""
+
+
+def losses(run: Run) -> pd.DataFrame:
+    """Return ``train`` and ``validation`` loss by epoch, each the mean of what was logged in it; empty where nothing was."""
+    try:
+        table = pd.read_csv(run.path / "metrics.csv")
+        columns = table.groupby("epoch")[["train/loss", "val/loss"]].mean()
+    except (OSError, ValueError, KeyError):
+        return pd.DataFrame(columns=["train", "validation"], dtype=float)
+    return columns.set_axis(["train", "validation"], axis=1)
+
+
+def loss_table(comparison: Comparison) -> pd.DataFrame:
+    """Return one row a setting, the mean of its seeds: both losses after the last epoch."""
+    rows = {}
+    for setting in comparison.settings:
+        last = [table.ffill().iloc[-1] for table in map(losses, setting.runs) if len(table)]
+        if last:
+            rows[setting.name] = pd.concat(last, axis=1).mean(axis=1)
+    return pd.DataFrame(rows).T
+
+
+def loss_figure(comparison: Comparison) -> Figure | None:
+    """Return training loss (line) and validation loss (dashed) of each setting that has a colour over the epochs.
+
+    None where no run has two epochs.
+    """
+    with mpl.rc_context(STYLE | {"figure.facecolor": "white"}):
+        figure = Figure(figsize=(7.2, 4))
+        axis = figure.add_subplot()
+        for name, colour in colours(comparison).items():
+            found = [table for table in map(losses, comparison.setting(name).runs) if len(table)]
+            if max(map(len, found), default=0) < 2:  # a line of one point is none
+                continue
+            mean = pd.concat(found).groupby(level=0).mean()
+            for column, style in (("train", "-"), ("validation", "--")):
+                series = mean[column].dropna()  # a short epoch may have logged nothing
+                axis.plot(series.index + 1, series, style, color=colour)
+        if not axis.lines:
+            return None
+        axis.set_xlabel("epoch")
+        axis.set_ylabel("loss")
+        legend(figure, comparison, LINES)
+    return figure
+
+
+def sheet(comparison: Comparison, baselines: Mapping[str, Path], count: int) -> Figure | None:
+    """Return up to ``count`` test pictures in rows: image, trimap, truth, mattes of the best settings, mattes of the methods.
+
+    None where they share no pictures.
+    """
+    settings = [
+        (score.setting, comparison.setting(score.setting).runs[0].path)
+        for score in comparison.decisive.scores
+    ]
+    others = list(baselines.items())[: MOST_COLUMNS // 2]
+    columns = [*settings[: MOST_COLUMNS - len(others)], *others]
+    names = picture_names([path for _, path in columns])
+    names = [names[i * len(names) // count] for i in range(count)] if len(names) > count else names
+    if not names:
+        return None
+    first = columns[0][1]
+    figure = Figure(figsize=(1.25 * (3 + len(columns)), 1.35 * len(names) + 0.35), layout="constrained")
+    axes = figure.subplots(len(names), 3 + len(columns), squeeze=False)
+    for row, name in zip(axes, names, strict=True):
+        pictures = [_small(first, name, part) for part in ("image", "trimap", "alpha")]
+        pictures += [_small(path, name, "matte") for _, path in columns]
+        for axis, picture in zip(row, pictures, strict=True):
+            axis.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axis.set_axis_off()
+    for axis, title in zip(
+        axes[0], ("image", "trimap", "truth", *(label for label, _ in columns)), strict=True
+    ):
+        axis.set_title(wrapped(title), fontsize=6)
+    return figure
+
+
+def _small(run: Path, name: str, part: str) -> np.ndarray:
+    pixels = read_picture(run, name, part)
+    picture = Image.fromarray(pixels[..., ::-1] if pixels.ndim == 3 else pixels)  # OpenCV's BGR
+    picture.thumbnail(
+        (SIDE, SIDE), Image.Resampling.NEAREST if part == "trimap" else Image.Resampling.LANCZOS
+    )
+    return np.asarray(picture)
+
+
+def wrapped(title: str, width: int = 22, lines: int = 4) -> str:
+    r"""Return a title in lines of ``width`` characters, broken between words where they let it; what is longer ends in dots.
+
+    >>> wrapped("model.norm=batch, step=fast_bce, composition.augment=0.5", 16)
+    'norm=batch,\nstep=fast_bce,\naugment=0.5'
+    >>> wrapped("abcdefghijkl", 5, 2)
+    'abcde\n…'
+    """
+    short = title if len(title) <= width else last_words(title)
+    return "\n".join(wrap(short, width, max_lines=lines, placeholder="…", break_on_hyphens=False))

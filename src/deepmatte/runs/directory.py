@@ -1,0 +1,279 @@
+"""A run directory: what it holds and in which state it is. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from deepmatte.errors import InputError
+from deepmatte.files import ASIDE, write_text
+from deepmatte.runs.locks import LOCK_FILE
+
+RESULT_FILE = "result.json"
+PER_IMAGE_FILE = "per_image.csv"
+PROGRESS_FILE = "progress.json"
+OUTPUT_FILE = "output.log"
+TRAINED_ON_FILE = "trained_on.json"
+FINISHED = "finished"
+
+
+def last_line(file: Path) -> str:
+    """Return the last line of a log that is not empty."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return "no word left"
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no word left")
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The paths of a run directory, and reading and writing its records."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of ``best.ckpt`` and ``last.ckpt``."""
+        return self.path / "checkpoints"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The checkpoint of the newest epoch, from which training resumes."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def pictures(self) -> Path:
+        """The folder of picture grids and test pictures."""
+        return self.path / "pictures"
+
+    def result(self) -> dict[str, Any] | None:
+        """Return ``result.json`` as a dict, or None where there is none yet."""
+        file = self.path / RESULT_FILE
+        if not file.exists():
+            return None
+        try:
+            result = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{file}: not readable as JSON ({error}); delete the run directory to start this run anew"
+            ) from error
+        if not isinstance(result, dict) or "status" not in result:
+            raise InputError(
+                f"{file}: not a deepmatte result; delete the run directory to start this run anew"
+            )
+        return result
+
+    def written(self) -> int:
+        """Return when ``result.json`` was last written, in nanoseconds since 1970; 0 where there is none."""
+        file = self.path / RESULT_FILE
+        return file.stat().st_mtime_ns if file.exists() else 0
+
+    def update(self, **fields: Any) -> dict[str, Any]:
+        """Merge ``fields`` into ``result.json`` and return what it holds then."""
+        result = (self.result() or {}) | fields
+        write_text(self.path / RESULT_FILE, json.dumps(result, indent=2, allow_nan=False) + "\n")
+        return result
+
+    def write_progress(self, **fields: Any) -> None:
+        """Write ``progress.json``: how far a run is that goes on. Apart from ``result.json``, where every rank may leave a last word."""
+        write_text(self.path / PROGRESS_FILE, json.dumps(fields) + "\n", parents=False)
+
+    def is_there(self) -> bool:
+        """Say whether the directory still is where the run began: its configuration is written first, and never removed."""
+        return (self.path / ".hydra" / "config.yaml").is_file()
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes were writing; nobody else may write into the run meanwhile."""
+        for folder in (
+            self.path,
+            self.path / ".hydra",
+            self.checkpoints,
+            self.pictures,
+            self.pictures / "test",
+        ):
+            for file in folder.glob(f".*{ASIDE}"):
+                with suppress(OSError):
+                    file.unlink()
+
+    def progress(self) -> dict[str, Any]:
+        """Return ``progress.json`` as a dict, empty where there is none."""
+        try:
+            found = json.loads((self.path / PROGRESS_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def write_trained_on(self, record: Mapping[str, Any]) -> None:
+        """Write ``trained_on.json``: by what the mattes that the run is trained on are known again."""
+        write_text(self.path / TRAINED_ON_FILE, json.dumps(record) + "\n")
+
+    def trained_on(self) -> Any:
+        """Return what ``trained_on.json`` holds, unchecked; None where there is none.
+
+        Raises:
+            InputError: it is not JSON.
+        """
+        file = self.path / TRAINED_ON_FILE
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(
+                f"{file}: not readable as JSON ({str(error)[:80]}); remove it, and what the run was trained on is unknown"
+            ) from None
+
+    def clear(self) -> None:
+        """Remove what an earlier run has left, but not its lock, nor the log that the launcher of this one is writing."""
+        for child in self.path.iterdir() if self.path.is_dir() else ():
+            if child.is_dir():
+                shutil.rmtree(child)
+            elif child.name not in (LOCK_FILE, OUTPUT_FILE):
+                child.unlink()
+
+    def config(self, *sections: str) -> DictConfig:
+        """Return the configuration that the run was started with: data that does nothing, whoever wrote it.
+
+        Hydra's own keys are left out. References are refused: `write_config` has resolved its own, and those
+        of a stranger could read the environment (``${oc.env:…}``).
+
+        Args:
+            sections: keys that have to hold keys with values.
+
+        Raises:
+            InputError: there is none, it can't be read, it has references, or it lacks one of ``sections``.
+        """
+        file = self.path / ".hydra" / "config.yaml"
+        if not file.is_file():
+            raise InputError(
+                f"{self.path}: not a run directory (it has no .hydra/config.yaml); give one that `deepmatte train` made"
+            )
+        plain = _read_yaml(file)
+        if not isinstance(plain, dict):
+            raise InputError(f"{file}: holds no keys; give a run directory that `deepmatte train` made")
+        for key in sections:
+            if not isinstance(plain.get(key), dict):
+                raise InputError(f"{file}: has no section {key}; give a run directory of `deepmatte train`")
+        config = {key: value for key, value in plain.items() if key not in ("hydra", "defaults")}
+        for key, text in _references(config):
+            line = " ".join(text.split())[:200]
+            raise InputError(f"{file}: {key}={line}: holds a reference; write the value in its place")
+        return OmegaConf.create(config)
+
+    def overrides(self) -> list[str]:
+        """Return the overrides that the run was started with, as text."""
+        file = self.path / ".hydra" / "overrides.yaml"
+        lines = _read_yaml(file) if file.is_file() else []
+        return [str(override) for override in lines] if isinstance(lines, list) else []
+
+    def write_config(self, config: DictConfig, overrides: Sequence[str]) -> None:
+        """Write ``.hydra/config.yaml`` (resolved) and ``.hydra/overrides.yaml``."""
+        write_text(self.path / ".hydra" / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+        write_text(self.path / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(list(overrides)))
+
+    def write_per_image(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write ``per_image.csv``; the columns are the keys of the first row."""
+        buffer = StringIO()
+        writer = csv.DictWriter(buffer, fieldnames=list(rows[0]) if rows else ["image"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.path / PER_IMAGE_FILE, buffer.getvalue())
+
+
+def _read_yaml(file: Path) -> Any:
+    """Return what ``file`` holds as plain data, with references as text."""
+    try:
+        return OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise InputError(f"{file}: not readable as YAML ({' '.join(str(error).split())[:200]})") from error
+
+
+def _references(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the texts with ``${`` and their keys."""
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, child in children:
+        yield from _references(child, f"{key}.{name}" if key else str(name))
+    if isinstance(node, str) and "${" in node:
+        yield key, node
+
+
+def checked_run_dir(path: Path, config_hash: str) -> RunDir:
+    """Return ``path`` as the directory of the run with this hash; another run's directory is an error."""
+    run = RunDir(path)
+    result = run.result()
+    if result is not None and result.get("config_hash") != config_hash:
+        raise InputError(
+            f"{path}: holds a run of another configuration ({result.get('config_hash')}, not {config_hash}); choose another hydra.run.dir"
+        )
+    return run
+
+
+def provenance() -> dict[str, Any]:
+    """Return what a result has to say about where it comes from: git commit, versions, machine."""
+    packages = (
+        "deepmatte",
+        "torch",
+        "pytorch-lightning",
+        "hydra-core",
+        "torchmetrics",
+        "numpy",
+        "opencv-python",
+        "albumentations",
+    )
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "git_commit": _git_commit(),
+        "versions": versions,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    }
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the source tree, with ``-dirty`` where it has changes; None outside a checkout."""
+    try:
+        command = [
+            "git",
+            "-C",
+            str(Path(__file__).parent),
+            "describe",
+            "--always",
+            "--dirty",
+            "--abbrev=12",
+            "--exclude=*",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+@contextmanager
+def stopwatch(record: dict[str, float], key: str) -> Iterator[None]:
+    """Add the seconds spent inside to ``record[key]``."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        record[key] = record.get(key, 0.0) + time.perf_counter() - start

@@ -1,0 +1,50 @@
+"""The table that ends a run. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from deepmatte.metrics.names import DEFAULT_SCORES, titled
+
+
+def summary(path: Path, result: Mapping[str, Any]) -> Group:
+    """Return the scores of ``result.json`` beside those of the trivial matte, and where pictures and checkpoint are."""
+    dataset = result["dataset"]
+    split = dataset["split"]
+    title = f"{dataset['name']} {dataset['version']}, {split}: {dataset['num_images']} images, protocol {result['protocol']}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("matte")
+    for metric in DEFAULT_SCORES:
+        table.add_column(titled(metric), justify="right")
+    scores = result["scores"]
+    for label, prefix in (
+        (result.get("method", "network"), split),
+        ("trivial (unknown = 0.5)", f"trivial/{split}"),
+    ):
+        table.add_row(
+            label,
+            *(
+                f"{scores[f'{prefix}/{metric}']:.4g}" if f"{prefix}/{metric}" in scores else "-"
+                for metric in DEFAULT_SCORES
+            ),
+        )
+    ratios = [_ratio(scores, split, metric) for metric in DEFAULT_SCORES]
+    table.add_row("ratio", *ratios, style="dim")
+    lines = [f"pictures    {path / 'pictures'}"]
+    if (path / "checkpoints" / "best.ckpt").exists():
+        lines.append(
+            f"checkpoint  {path / 'checkpoints' / 'best.ckpt'} (epoch {result.get('best_epoch')}, chosen on the validation split)"
+        )
+    lines.append(f"records     {path / 'result.json'}, {path / 'per_image.csv'}")
+    return Group(table, Text("\n".join(lines)))
+
+
+def _ratio(scores: Mapping[str, float], split: str, metric: str) -> str:
+    own, trivial = scores.get(f"{split}/{metric}"), scores.get(f"trivial/{split}/{metric}")
+    return f"{100 * own / trivial:.0f} %" if own is not None and trivial else "-"

@@ -1,0 +1,1 @@
+"""Evaluating runs and baselines, and matting photographs."""

@@ -1,0 +1,82 @@
+"""A classical method in the place of a network, so that both are scored on one path; its pictures are dealt out to processes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepmatte.batch import Batch, Matte
+from deepmatte.classical import ClassicalMethod, MattingWarning
+from deepmatte.data import MattingDataset
+from deepmatte.models import MattingModel
+
+SOLVED, NOTES = "solved", "notes"
+"""What a solved sample has beside the usual keys: alpha (1, H, W), and what the method had to say about the picture, '' for nothing."""
+
+
+class SolvedDataset(MattingDataset[int]):
+    """The samples of ``dataset``, solved by ``method`` where they are made: in the loader's processes, several at a time."""
+
+    def __init__(self, dataset: MattingDataset[int], method: ClassicalMethod) -> None:
+        super().__init__(dataset.name, dataset.version, dataset.split)
+        self.dataset, self.method = dataset, method
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def make(self, key: int) -> dict[str, Any]:
+        """Return sample ``key`` with its alpha and what was said."""
+        sample = self.dataset.make(key)
+        alpha, notes = solve(self.method, sample["image"], sample["trimap"])
+        return {**sample, SOLVED: alpha, NOTES: notes}
+
+    def record(self, index: int) -> dict[str, str]:
+        """Return what results call the sample."""
+        return self.dataset.record(index)  # type: ignore[attr-defined]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes the samples what they are: the method is no part of it."""
+        return self.dataset.identity()
+
+
+class ClassicalMatting(MattingModel):
+    """A model without weights: takes the alpha that the loader brought along, and solves where there is none.
+
+    ``notes`` collects by name of the picture what the method had to say.
+    """
+
+    def __init__(self, method: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
+        super().__init__()
+        self.method = method
+        self.notes: dict[str, str] = {}
+
+    def forward(self, batch: Batch, refine: bool = True) -> Matte:
+        """Return the matte, in the type of the image and on its device."""
+        found = cast(dict[str, Any], batch)
+        if SOLVED in found:
+            alpha, notes = found[SOLVED], found[NOTES]
+        else:
+            pairs = [
+                solve(self.method, *layers) for layers in zip(batch["image"], batch["trimap"], strict=True)
+            ]
+            alpha, notes = torch.stack([pair[0] for pair in pairs]), [pair[1] for pair in pairs]
+        self.notes |= {name: note for name, note in zip(batch["name"], notes, strict=True) if note}
+        return Matte(alpha=alpha.to(batch["image"]))
+
+
+def solve(
+    method: Callable[[np.ndarray, np.ndarray], np.ndarray], image: Tensor, trimap: Tensor
+) -> tuple[Tensor, str]:
+    """Return alpha (1, H, W), float32, of an image (3, H, W) and its trimap (1, H, W), and what the method had to say."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", MattingWarning)
+        alpha = method(image.permute(1, 2, 0).double().cpu().numpy(), trimap[0].cpu().numpy())
+    return torch.from_numpy(np.asarray(alpha, np.float32))[None], "; ".join(
+        str(item.message) for item in said
+    )

@@ -1,0 +1,231 @@
+"""Evaluate a trained run, or a classical method, on a data set."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from rich.console import Console
+
+from deepmatte.classical import METHODS, ClassicalMethod
+from deepmatte.config.validation import check_own_keys
+from deepmatte.data.inspection.fingerprints import fingerprints
+from deepmatte.data.inspection.leaks import trained_on
+from deepmatte.data.parallel import num_cores
+from deepmatte.data.sources.images import named
+from deepmatte.data.sources.protocols import Split
+from deepmatte.errors import InputError
+from deepmatte.files import check_folder
+from deepmatte.metrics import METRICS_VERSION
+from deepmatte.metrics.functional.robustness import RADII
+from deepmatte.models import MattingModel
+from deepmatte.runs import summary as report
+from deepmatte.runs.directory import FINISHED, TRAINED_ON_FILE, RunDir, provenance
+from deepmatte.scoring.baselines import ClassicalMatting, SolvedDataset
+from deepmatte.training import assembly as build
+from deepmatte.training.datamodule import MattingData
+from deepmatte.training.score import model_of_run, score
+
+MOST_PAIRS = 3
+"""Pictures that a warning names of those that the run was trained on."""
+
+MOST_NOTES = 5
+"""Of more pictures than these a method's remarks are not printed, only recorded."""
+
+
+def evaluate(config: DictConfig) -> dict[str, Any]:
+    """Score ``config.run`` or ``config.method`` and write ``result.json`` and ``per_image.csv``; return the result.
+
+    Raises:
+        InputError: neither or both are given, the run has no checkpoint, or the data can't be used.
+    """
+    build.quieten()
+    check_own_keys(config)
+    start = time.monotonic()
+    if (config.run is None) == (config.method is None):
+        raise InputError(
+            "give either run=RUN (a run directory) or method=NAME (one of " + ", ".join(METHODS) + ")"
+        )
+    model: MattingModel
+    method: ClassicalMethod | None = None
+    if config.run is not None:
+        settings = _settings_of_run(config, config.run, "model")
+        model, checkpoint, source = model_of_run(RunDir(Path(config.run)), settings, config.checkpoint)
+    else:
+        method = build.build(config.method, "method")
+        settings = _settings_of_method(config, method)
+        model, checkpoint, source = ClassicalMatting(method), None, ""
+    data = build.build_data(settings)
+    data.check(splits=(config.split,))
+    known = (
+        _trained_on(RunDir(Path(config.run)), data, config.split)
+        if method is None and rank_zero_only.rank == 0
+        else {}
+    )
+    if method is not None:
+        _prepare(method, data, config)
+    name = config.name or f"{data.source.name}_{config.split}"
+    home = (
+        Path(config.run)
+        if method is None
+        else Path("runs/evaluations") / re.sub(r"[^\w=.-]+", "_", method.label)
+    )
+    output = RunDir(
+        Path(config.output)
+        if config.output is not None
+        else home / ("evaluations" if method is None else "") / name
+    )
+    if rank_zero_only.rank == 0:  # before the work, not after it
+        check_folder(output.path, "make room, or give output=DIR, a folder that can be written")
+        (output.pictures / config.split).mkdir(parents=True, exist_ok=True)
+    scored = score(
+        settings,
+        model,
+        data,
+        config.split,
+        checkpoint,
+        output.pictures / config.split,
+        source=source,
+        radii=RADII if config.robustness else (),
+    )
+    if rank_zero_only.rank != 0:
+        return {}
+    output.write_config(settings, [])
+    output.write_per_image(scored.rows)
+    scored.draw(output.pictures, home.name)
+    result = output.update(
+        status=FINISHED,
+        **_who(config, settings, method),
+        notes=model.notes if isinstance(model, ClassicalMatting) else {},
+        protocol=settings.protocol,
+        metrics_version=METRICS_VERSION,
+        impose_trimap=settings.impose_trimap,
+        dataset=scored.dataset,
+        trained_on=None if known is None else list(known),
+        scores=scored.scores,
+        cost={"seconds": round(time.monotonic() - start, 1)},
+        error=None,
+        **provenance(),
+    )
+    _print(output, result)
+    if known:
+        print(_warning(known, home, scored.dataset))
+    return result
+
+
+def _trained_on(run: RunDir, data: MattingData, split: Split) -> dict[str, str] | None:
+    """Return the pictures whose mattes the run was trained on, by name, with the names that training had for them; None if it is unknown.
+
+    Raises:
+        InputError: the run's record of its mattes can't be used.
+    """
+    record = run.trained_on()
+    if record is None:
+        return None
+    prints = fingerprints(
+        data.shown(split), f"{split}: fingerprints of the mattes", skip=data.on_error == "skip"
+    )
+    try:
+        return trained_on(record, data.source, split, prints)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        file, cure = run.path / TRAINED_ON_FILE, "remove it, and what the run was trained on is unknown"
+        raise InputError(f"{file}: no record of mattes ({str(error)[:80]}); {cure}") from None
+
+
+def _warning(known: dict[str, str], run: Path, dataset: dict[str, Any]) -> str:
+    pairs = [
+        named(name) if name == trained else f"{named(name)} (there {named(trained)})"
+        for name, trained in known.items()
+    ]
+    some = ", ".join(pairs[:MOST_PAIRS]) + (
+        f" and {len(pairs) - MOST_PAIRS} more" if len(pairs) > MOST_PAIRS else ""
+    )
+    text = f"warning: {run} was trained on mattes of {dataset['name']} {dataset['split']}, {len(pairs)} in all: {some}"
+    return f"{text}; its scores don't tell how it does on new pictures"
+
+
+def _print(output: RunDir, result: dict[str, Any]) -> None:
+    """Print the table, and what a method had to say about some pictures."""
+    console = Console()
+    console.print(report.summary(output.path, result))
+    for image, note in list(result["notes"].items())[:MOST_NOTES]:
+        console.print(f"{image}: {note}", style="yellow", markup=False)
+    if len(result["notes"]) > MOST_NOTES:
+        console.print(
+            f"... and {len(result['notes']) - MOST_NOTES} more pictures; all of it is in result.json",
+            style="yellow",
+        )
+
+
+def _prepare(method: ClassicalMethod, data: MattingData, config: DictConfig) -> None:
+    """Let the loader's processes solve the pictures, and load what they need before they are forked."""
+    with Console(stderr=True).status(
+        f"loading {method.name}; the first use on a machine may compile for a minute"
+    ):
+        method.prepare()
+    if not config.robustness:  # wider trimaps can't be foreseen; there the model solves
+        data.wrap(config.split, lambda dataset: SolvedDataset(dataset, method))
+
+
+def _who(config: DictConfig, settings: DictConfig, method: ClassicalMethod | None) -> dict[str, Any]:
+    """Return what a record says of the one that made the mattes, in the words by which `compare` tells runs apart."""
+    if method is None:
+        run = RunDir(Path(config.run))
+        label = f"{run.path.name}, {config.checkpoint}"
+        return {"run": str(config.run), "method": label, "seed": settings.seed, "overrides": run.overrides()}
+    options = [f"method.{key}={value}" for key, value in method.changed_options().items()]
+    mode = "trimap given" if method.sees_trimap else "trimap-free"
+    return {
+        "run": None,
+        "method": method.label,
+        "mode": mode,
+        "seed": 0,
+        "overrides": [f"method={method.name}", *options],
+    }
+
+
+def _settings_of_run(config: DictConfig, run: str, *sections: str) -> DictConfig:
+    """Return the run's configuration, which has ``sections``, under what the command line says."""
+    settings = RunDir(Path(run)).config("data", "composition", *sections)
+    with open_dict(settings):
+        if "source" in config.data:
+            config.data.num_workers = 1 if config.data.num_workers is None else config.data.num_workers
+            settings.data = OmegaConf.merge(
+                {key: value for key, value in settings.data.items() if key != "source"}, config.data
+            )
+        if config.get("composition") is not None:
+            settings.composition = config.composition
+        for key in ("protocol", "impose_trimap"):
+            if config[key] is not None:
+                settings[key] = config[key]
+        settings.trainer = config.trainer
+        settings.num_pictures = config.num_pictures
+    return settings
+
+
+def _settings_of_method(config: DictConfig, method: ClassicalMethod) -> DictConfig:
+    """Return settings for a method that no run describes."""
+    if config.data.num_workers is None:
+        config.data.num_workers = num_cores()
+    if config.like is not None:
+        settings = _settings_of_run(config, config.like)
+        settings.data.num_workers = config.data.num_workers
+        settings.impose_trimap = method.sees_trimap if config.impose_trimap is None else config.impose_trimap
+        return settings
+    if "source" not in config.data:
+        raise InputError(
+            f"method={method.name}: say on which data, for instance data=procedural, or like=RUN"
+        )
+    settings = OmegaConf.create(
+        {"seed": 0, "data": config.data, "composition": config.get("composition"), "trainer": config.trainer}
+    )
+    settings.protocol = config.protocol or "adobe"
+    settings.impose_trimap = method.sees_trimap if config.impose_trimap is None else config.impose_trimap
+    settings.num_pictures = config.num_pictures
+    if settings.composition is None:
+        settings.composition = {"_target_": "deepmatte.data.Composition"}
+    return settings

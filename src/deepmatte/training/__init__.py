@@ -1,0 +1,1 @@
+"""Training a run: Lightning lives here and above."""

@@ -1,0 +1,192 @@
+"""Callbacks: picture grids, test pictures, a line an epoch, progress."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers import WandbLogger
+from torch import Tensor
+
+from deepmatte.batch import Batch
+from deepmatte.data import collate, write_png
+from deepmatte.runs import interruption
+
+TEST_PARTS = ("image", "trimap", "alpha", "matte")
+
+
+def to_uint8(values: Tensor) -> np.ndarray:
+    """Return (1 or 3, H, W) in [0, 1], or a uint8 trimap, as an (H, W, 3) picture."""
+    array = values.detach().cpu()
+    if array.dtype != torch.uint8:
+        array = (array.clamp(0, 1) * 255).round().to(torch.uint8)
+    return array.expand(3, -1, -1).permute(1, 2, 0).numpy()
+
+
+def evenly(count: int, wanted: int) -> list[int]:
+    """Return up to ``wanted`` indices spread evenly over ``range(count)``.
+
+    >>> evenly(10, 3), evenly(2, 5)
+    ([0, 3, 6], [0, 1])
+    """
+    wanted = min(count, wanted)
+    return [i * count // wanted for i in range(wanted)]
+
+
+def varied(kinds: Sequence[str], wanted: int) -> list[int]:
+    """Return up to ``wanted`` indices of items of these kinds: one of each kind, then another of each; of one kind spread evenly.
+
+    >>> varied(["hair", "hair", "hair", "glass", "net"], 4), varied([""] * 10, 3)
+    ([0, 1, 3, 4], [0, 3, 6])
+    """
+    if len(set(kinds)) < 2:
+        return evenly(len(kinds), wanted)
+    earlier: Counter[str] = Counter()
+    turns = []
+    for index, kind in enumerate(kinds):
+        turns.append((earlier[kind], index))
+        earlier[kind] += 1
+    return sorted(index for _, index in sorted(turns)[:wanted])
+
+
+def grid(batch: Batch, alpha: Tensor, width: int = 224) -> np.ndarray:
+    """Return one row (image, trimap, truth, prediction, error x 2) of the first sample of ``batch`` as an RGB picture."""
+    error = (alpha[0] - batch["alpha"][0]).abs() * 2
+    cells = [
+        to_uint8(part) for part in (batch["image"][0], batch["trimap"][0], batch["alpha"][0], alpha[0], error)
+    ]
+    height = max(1, round(width * cells[0].shape[0] / cells[0].shape[1]))
+    return np.concatenate(
+        [cv2.resize(cell, (width, height), interpolation=cv2.INTER_AREA) for cell in cells], 1
+    )
+
+
+class PictureGrids(Callback):
+    """Draws the same fixed validation samples after every epoch: image, trimap, truth, prediction, error."""
+
+    def __init__(self, directory: Path, num_samples: int = 4) -> None:
+        self.directory = directory
+        self.num_samples = num_samples
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Draw once an epoch, while averaged weights (if any) are in place; rank 0 predicts all of the samples itself."""
+        if batch_idx > 0 or trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        dataset = trainer.val_dataloaders.dataset
+        rows = []
+        for index in evenly(len(dataset), self.num_samples):
+            sample = pl_module.transfer_batch_to_device(collate([dataset[index]]), pl_module.device, 0)
+            rows.append(grid(sample, pl_module(sample).alpha))
+        height = max(row.shape[0] for row in rows)
+        rows = [np.pad(row, ((0, height - row.shape[0]), (0, 0), (0, 0))) for row in rows]
+        picture = np.concatenate(rows, 0)
+        write_png(self.directory / f"epoch_{trainer.current_epoch:04d}.png", picture, parents=False)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_image(
+                    "val/pictures",
+                    [picture],
+                    step=trainer.global_step,
+                    caption=["image, trimap, truth, prediction, error x 2"],
+                )
+
+
+class TestPictures(Callback):
+    """Saves input, truth and matte of a few test pictures, of every kind and the same ones for every run, for side-by-side views."""
+
+    def __init__(self, directory: Path, num_pictures: int = 16) -> None:
+        self.directory = directory
+        self.num_pictures = num_pictures
+        self.chosen: list[int] = []
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Choose the pictures, and come by a safe point after every batch from now on."""
+        interruption.defer()
+        dataset = trainer.test_dataloaders.dataset
+        self.chosen = varied(
+            [dataset.record(index)["category"] for index in range(len(dataset))], self.num_pictures
+        )
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Save the pictures of this batch that are among the chosen ones; ``outputs`` is the alpha that was scored."""
+        for i, index in enumerate(batch["index"].tolist()):
+            if index in self.chosen:
+                parts = (batch["image"][i], batch["trimap"][i], batch["alpha"][i], outputs[i])
+                for name, part in zip(TEST_PARTS, parts, strict=True):
+                    picture = to_uint8(part)
+                    pixels = picture if name == "image" else picture[..., 0]
+                    write_png(
+                        self.directory / f"{batch['name'][i]}_{name}.png",
+                        pixels,
+                        parents="/" in batch["name"][i],
+                    )
+        interruption.check()
+
+
+class EpochLines(Callback):
+    """Prints one line an epoch: scores so far, and the time that the stage will still take."""
+
+    def __init__(self) -> None:
+        self.start: float | None = None
+        self.first = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self.start, self.first = time.monotonic(), trainer.current_epoch
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the line."""
+        if self.start is None or not trainer.is_global_zero:
+            return
+        done, last = trainer.current_epoch + 1, trainer.max_epochs or 0
+        seconds = time.monotonic() - self.start
+        left = seconds / max(done - self.first, 1) * (last - done)
+        names = ("train/loss", "val/loss", "val/sad", "val/mse", "val/grad", "val/conn", "val/miou")
+        scores = "  ".join(
+            f"{name} {float(trainer.callback_metrics[name]):.4g}"
+            for name in names
+            if name in trainer.callback_metrics
+        )
+        print(f"epoch {done}/{last}  {scores}  {seconds:.0f} s, about {left:.0f} s left", flush=True)
+
+
+class Progress(Callback):
+    """Tells ``report``, every few seconds on rank 0, which share (0 to 1) of the run's epochs is done."""
+
+    def __init__(self, report: Callable[[float], None], epochs: int, seconds: float = 5.0) -> None:
+        self.report, self.epochs, self.seconds = report, epochs, seconds
+        self.next = 0.0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Report, unless that was done a moment ago."""
+        if trainer.is_global_zero and time.monotonic() >= self.next:
+            self.next = time.monotonic() + self.seconds
+            self.report(
+                (trainer.current_epoch + (batch_idx + 1) / trainer.num_training_batches) / self.epochs
+            )

@@ -1,0 +1,88 @@
+"""Checkpoint files: written in one piece, read as plain data, and what a run resumes from where the newest is damaged."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from deepmatte.errors import InputError
+from deepmatte.files import write_bytes
+
+LAST, BEST = "last.ckpt", "best.ckpt"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its destination, waits for the disk, and renames it: the earlier one stays until then.
+
+    Lightning's own writes to ``$TMPDIR`` first; where that is another file system, as on most clusters, its
+    rename is a copy over the earlier checkpoint, and a kill or a full disk leaves neither.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write ``checkpoint`` to ``path``; a run directory that is gone is not made again.
+
+        Raises:
+            InputError: it can't be written.
+        """
+        buffer = io.BytesIO()  # torch's own writer to a file that fails ends in an error of another kind
+        torch.save(checkpoint, buffer)
+        write_into_run(Path(path), buffer.getbuffer())
+
+
+def write_into_run(path: Path, data: bytes | memoryview) -> None:
+    """Write a file into a folder of a run directory, which has to be there."""
+    if path.parent.parent.is_dir():
+        path.parent.mkdir(exist_ok=True)
+    write_bytes(path, data, parents=False)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return a checkpoint as plain data; a missing, broken or foreign file is an `InputError`."""
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such checkpoint; train the run first, or give checkpoint=PATH")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can raise anything, also without a word
+        reason = " ".join(str(error).split())[:120] or "the file is empty or cut off"
+        raise InputError(f"{path}: not a readable checkpoint ({reason})") from error
+    if not isinstance(checkpoint, dict) or "deepmatte" not in checkpoint:
+        raise InputError(f"{path}: not a checkpoint of deepmatte; give one from a run's checkpoints/ folder")
+    return checkpoint
+
+
+def newest_checkpoint(folder: Path, *, mend: bool) -> tuple[dict[str, Any], bool]:
+    """Return what a run resumes from, and whether that is an earlier checkpoint than the last one, which is damaged.
+
+    Args:
+        folder: the run's ``checkpoints/``.
+        mend: put the earlier one in the last one's place, and say so; for the one process that writes into
+            the run.
+
+    Raises:
+        InputError: neither of the two can be read.
+    """
+    try:
+        return read_checkpoint(folder / LAST), False
+    except InputError as error:
+        damaged = error
+    try:
+        earlier = read_checkpoint(folder / BEST)
+    except InputError:
+        raise InputError(
+            f"{damaged}, and there is no earlier one; force=true trains the run from its start"
+        ) from damaged
+    if mend:
+        write_into_run(folder / LAST, (folder / BEST).read_bytes())
+        done = earlier["deepmatte"]
+        print(
+            f"deepmatte: {damaged}; resuming from {BEST} ({done['stage']}, {done['epochs_done']} epochs done)",
+            file=sys.stderr,
+        )
+    return earlier, True

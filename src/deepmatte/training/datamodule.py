@@ -1,0 +1,215 @@
+"""The LightningDataModule: a source of pictures, a composition recipe and the loaders."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from deepmatte.data import (
+    BackgroundSet,
+    Composition,
+    CompositionDataset,
+    CompositionSource,
+    EvalSampler,
+    FixedCompositionDataset,
+    ForegroundSet,
+    ImageDataset,
+    ImageSource,
+    MattingDataset,
+    PictureCache,
+    Source,
+    Split,
+    StreamSampler,
+    collate,
+)
+from deepmatte.data.inspection.fingerprints import Fingerprint
+from deepmatte.data.inspection.leaks import refuse_leaks, scored_apart
+from deepmatte.errors import InputError
+from deepmatte.runs.interruption import shield_worker
+
+_log = logging.getLogger(__name__)
+
+
+class MattingData(pl.LightningDataModule):
+    """Batches of ``source`` by ``composition``.
+
+    Args:
+        source: where pictures come from (`deepmatte.data.sources`).
+        composition: how a training sample and an evaluation picture are made of them.
+        seed: of the training stream; validation and test do not depend on it.
+        batch_size: samples of one optimiser step, over all devices together.
+        samples_per_epoch: length of a training epoch.
+        backgrounds_per_foreground: composites that each split makes of a foreground, by split; 1 where it
+            says nothing.
+        num_workers: loader processes of each device.
+        on_error: ``stop`` at a training sample whose files can't be used, or ``skip`` and count it, drawing
+            another.
+        fixed_stream: repeat the samples of the first epoch for ever, to see whether a network can learn them
+            by heart.
+        cache: ``dir`` and ``max_gb`` of the folder in which decoded pictures are kept for training
+            (`PictureCache`).
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        composition: Composition,
+        seed: int = 0,
+        batch_size: int = 16,
+        samples_per_epoch: int = 1024,
+        backgrounds_per_foreground: Mapping[str, int] | None = None,
+        num_workers: int = 0,
+        fixed_stream: bool = False,
+        on_error: Literal["stop", "skip"] = "stop",
+        cache: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(num_workers, int) or num_workers < 0:
+            raise InputError(
+                f"data.num_workers={num_workers}: give a number of processes, 0 to load in the training process"
+            )
+        self.source, self.composition, self.seed = source, composition, seed
+        self.batch_size, self.samples_per_epoch, self.num_workers = batch_size, samples_per_epoch, num_workers
+        self.backgrounds_per_foreground = dict(backgrounds_per_foreground or {})
+        self.fixed_stream, self.on_error = fixed_stream, on_error
+        self.test_split = "test"
+        self.start = (0, 0)
+        self.cache = PictureCache(**(cache if cache is not None else {"max_gb": 0}))
+        self._datasets: dict[str, MattingDataset[Any]] = {}
+        self._kept: list[Any] = []
+        self.trained_on: list[Fingerprint] = []
+
+    def check(self, splits: Sequence[str], world_size: int = 1) -> None:
+        """Find what is wrong with the data before any work is done, and prepare what has to be prepared.
+
+        Raises:
+            InputError: something can't be used, or a matte to train on is in another split, too.
+        """
+        if hasattr(self.source, "prepare"):
+            self.source.prepare(splits)
+        for split in splits:
+            _ = self.train_dataset() if split == "train" else self.eval_dataset(split)
+        if "train" in splits:
+            StreamSampler(self.samples_per_epoch, self.batch_size, world_size=world_size)
+            self.cache.prepare(self._kept, skip=self.on_error == "skip")
+            sets: dict[Any, list[Any]] = {
+                split: [self.shown(split), *scored_apart(self.source, split)] for split in splits
+            }  # type: ignore[arg-type]
+            self.trained_on = refuse_leaks(sets, self.source.name, skip=self.on_error == "skip")["train"]
+
+    def shown(self, split: str) -> Any:
+        """Return the set of a split whose mattes are learned from or scored: foregrounds, or finished images."""
+        dataset = self.train_dataset() if split == "train" else self.eval_dataset(split)
+        return dataset.images if isinstance(dataset, ImageDataset) else dataset.foregrounds
+
+    def serves(self, split: str) -> tuple[str, ...]:
+        """Return the batch keys that the samples of a split have."""
+        return (self.train_dataset() if split == "train" else self.eval_dataset(split)).serves
+
+    def _layers(self, split: Split) -> tuple[ForegroundSet, BackgroundSet]:
+        """Return foregrounds and backgrounds of a split; what is read in every epoch comes from the cache of decoded pictures."""
+        assert isinstance(self.source, CompositionSource)
+        foregrounds, backgrounds = self.source.foregrounds(split), self.source.backgrounds(split)
+        if split in ("train", "val"):
+            foregrounds, backgrounds = (
+                self.cache.keep(foregrounds, with_edges=True),
+                self.cache.keep(backgrounds, with_edges=False),
+            )
+            self._kept += [foregrounds, backgrounds]
+        return foregrounds, backgrounds
+
+    def train_dataset(self) -> CompositionDataset:
+        """Return the training samples, indexed by (epoch, index)."""
+        if "train" not in self._datasets:
+            if not isinstance(self.source, CompositionSource):
+                raise InputError(
+                    f"data={self.source.name}: has finished images to score, but no foregrounds to train on; choose another data="
+                )
+            self._datasets["train"] = CompositionDataset(
+                *self._layers("train"),
+                self.composition,
+                self.seed,
+                name=self.source.name,
+                version=self.source.version,
+                on_error=self.on_error,
+            )
+        return self._datasets["train"]  # type: ignore[return-value]
+
+    def eval_dataset(self, split: str) -> FixedCompositionDataset | ImageDataset:
+        """Return the fixed pictures of ``split``: composites, or photographs with their trimaps where the source has such."""
+        if split not in self._datasets:
+            identity: Any = {"name": self.source.name, "version": self.source.version, "split": split}
+            images = self.source.images(identity["split"]) if isinstance(self.source, ImageSource) else None
+            if images is not None:
+                self._datasets[split] = ImageDataset(images, **identity)
+            else:
+                num = self.backgrounds_per_foreground.get(split, 1)
+                layers = self._layers(identity["split"])
+                self._datasets[split] = FixedCompositionDataset(
+                    *layers, self.composition, **identity, backgrounds_per_foreground=num
+                )
+        return self._datasets[split]  # type: ignore[return-value]
+
+    def wrap(self, split: str, around: Callable[[MattingDataset[Any]], MattingDataset[Any]]) -> None:
+        """Put a dataset around that of an evaluation split, for work that is to be done where the samples are made."""
+        self._datasets[split] = around(self.eval_dataset(split))
+
+    def teardown(self, stage: str) -> None:
+        """Say how many training samples were replaced because their files could not be used."""
+        dataset = self._datasets.get("train")
+        if stage == "fit" and isinstance(dataset, CompositionDataset) and dataset.num_skipped:
+            _log.warning("%d training samples were replaced (data.on_error=skip)", dataset.num_skipped)
+
+    def train_dataloader(self) -> DataLoader:
+        """Return this process's share of each global batch, from where an interrupted epoch stopped."""
+        share = self._rank_and_world_size()
+        sampler = StreamSampler(
+            self.samples_per_epoch, self.batch_size, *share, start=self.start, fixed=self.fixed_stream
+        )
+        return self._loader(self.train_dataset(), sampler, sampler.share)
+
+    def val_dataloader(self) -> DataLoader:
+        """Return this process's share of the validation pictures, one by one."""
+        return self._eval_loader("val")
+
+    def test_dataloader(self) -> DataLoader:
+        """Return this process's share of the pictures of ``test_split``, one by one."""
+        return self._eval_loader(self.test_split)
+
+    def _eval_loader(self, split: str) -> DataLoader:
+        dataset = self.eval_dataset(split)
+        return self._loader(dataset, EvalSampler(len(dataset), *self._rank_and_world_size()), 1)
+
+    def _rank_and_world_size(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+    def state_dict(self) -> dict[str, int]:
+        """Return where the stream of training samples stands, for a checkpoint."""
+        if self.trainer is None:
+            return {"epoch": 0, "batch": 0}
+        # Counted when a step is over: the callbacks that may write a checkpoint come before the batch counts
+        # as completed.
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        over = done >= self.samples_per_epoch // self.batch_size
+        return {"epoch": self.trainer.current_epoch + int(over), "batch": 0 if over else done}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on with the stream where a checkpoint stopped, also in the middle of an epoch."""
+        self.start = state["epoch"], state["batch"]
+
+    def _loader(self, dataset: MattingDataset[Any], sampler: Any, batch_size: int) -> DataLoader:
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=collate,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+            worker_init_fn=shield_worker,
+        )

@@ -1,0 +1,371 @@
+"""Train a run from its configuration, from an empty directory or from where it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from rich.console import Console
+
+from deepmatte.config.validation import check_own_keys
+from deepmatte.data.inspection.leaks import joined_records, training_record
+from deepmatte.errors import InputError, RunError, one_line
+from deepmatte.files import check_folder, refused
+from deepmatte.losses import LossTable
+from deepmatte.metrics import METRICS_VERSION
+from deepmatte.models import MattingModel
+from deepmatte.runs import interruption
+from deepmatte.runs import summary as report
+from deepmatte.runs.directory import FINISHED, RunDir, checked_run_dir, provenance
+from deepmatte.runs.identity import config_hash
+from deepmatte.runs.locks import locked
+from deepmatte.training import assembly as build
+from deepmatte.training.callbacks import EpochLines, PictureGrids, Progress
+from deepmatte.training.checkpoint_callbacks import AveragedWeights, EarlyStoppingForGood, LastCheckpoint
+from deepmatte.training.checkpoints import newest_checkpoint, read_checkpoint
+from deepmatte.training.curves import Curves
+from deepmatte.training.datamodule import MattingData
+from deepmatte.training.module import MattingModule, Stage
+from deepmatte.training.score import score
+from deepmatte.training.tracking import Tracker
+
+OF_ANOTHER = "another process of the run ended"
+"""How the word of a rank begins that only lost the others: theirs replaces it."""
+
+
+def train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str, Any]:
+    """Train the run of ``config`` in ``directory``, or go on with it, and return its result.
+
+    A run that is finished prints its table and is left alone. Every process of a DDP run comes through here;
+    only rank 0 writes the records.
+
+    Raises:
+        InputError: the configuration, the data or the directory can't be used; found before training starts
+            where it can be.
+        RunError: the run broke off; ``result.json`` says why.
+        KeyboardInterrupt: it was ended by Ctrl-C or SIGTERM, at a point from which the same call goes on
+            exactly.
+    """
+    with interruption.caught():
+        return _train(config, directory, overrides)
+
+
+def _train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str, Any]:
+    build.quieten()
+    check_own_keys(config)
+    run = checked_run_dir(directory, config_hash(config))
+    result = run.result() or {}
+    if result.get("status") == FINISHED and rank_zero_only.rank == 0 and not config.force:
+        Console().print(report.summary(run.path, result))
+        print(f"{run.path} was finished before; force=true trains it anew")
+        return result
+    job = _Job(config, run)
+    with locked(run.path) if rank_zero_only.rank == 0 else nullcontext():
+        if rank_zero_only.rank == 0 and config.force:
+            run.clear()
+        with _status_of(run):
+            if rank_zero_only.rank == 0:
+                run.remove_leftovers()
+                run.write_config(config, overrides)
+                job.begin(overrides)
+                check_folder(run.pictures / "test")
+            job.fit()
+            result = job.finish()
+    if rank_zero_only.rank == 0:
+        Console().print(report.summary(run.path, result))
+    return result
+
+
+class _Job:
+    """One training run. Everything that can be checked is built, and thereby checked, before the directory is touched."""
+
+    def __init__(self, config: DictConfig, run: RunDir) -> None:
+        self.config, self.run = config, run
+        self.start = time.monotonic()
+        self.model: MattingModel = build.build_model(config)
+        self.stages: list[Stage] = build.build_stages(config, self.model)
+        self.losses: dict[str, LossTable] = {
+            stage.name: build.build_losses(config, stage.name) for stage in self.stages
+        }
+        self.data: MattingData = build.build_data(config)
+        for stage in self.stages:
+            build.build_optimisation(config, stage).check(self.model, f"stages.{stage.name}")
+        self._module(self.stages[0])
+        world_size = build.build_trainer(
+            config, logger=False, enable_checkpointing=False, enable_progress_bar=False
+        ).world_size
+        self.data.check(splits=("train", "val", "test"), world_size=world_size)
+        self._check_losses()
+        earlier, self.world_size = {} if config.force else run.result() or {}, world_size
+        self.stages_done: list[str] = list(earlier.get("stages_done", []))
+        self.earlier_cost: dict[str, float] = {} if config.force else run.progress().get("cost", {})
+        self.first_report: tuple[float, float] | None = None
+        self.resumes = run.last_checkpoint.exists() and not config.force
+        self.loggers: list[Logger] = []
+
+    def _check_losses(self) -> None:
+        """Refuse losses that the data can't serve; on validation data they matter only as the objective."""
+        for losses in self.losses.values():
+            losses.check(self.data.serves("train"))
+            if self.config.objective == "val/loss":
+                losses.check(self.data.serves("val"), "the validation data")
+
+    def begin(self, overrides: list[str]) -> None:
+        """Say in ``result.json`` that the run is on its way."""
+        self.run.update(
+            status="running",
+            config_hash=config_hash(self.config),
+            experiment=self.config.name,
+            overrides=overrides,
+            seed=self.config.seed,
+            protocol=self.config.protocol,
+            metrics_version=METRICS_VERSION,
+            stages_done=self.stages_done,
+            error=None,
+            **provenance(),
+        )
+        record = training_record(self.data.source, self.data.trained_on)
+        self.run.write_trained_on(joined_records(self.run.trained_on(), record) if self.resumes else record)
+        for line in getattr(self.data.source, "excluded", []):
+            print(line)
+
+    def fit(self) -> None:
+        """Run the stages that are not done yet, one ``Trainer.fit`` each: DDP's reducer must be built for the parts that learn."""
+        resumed, earlier = None, False
+        if self.resumes:
+            resumed, earlier = newest_checkpoint(self.run.checkpoints, mend=rank_zero_only.rank == 0)
+        checkpoint = resumed["deepmatte"] if resumed else None
+        if resumed and earlier:  # what followed on it is done again
+            names = [stage.name for stage in self.stages]
+            self.stages_done = [
+                name
+                for name in self.stages_done
+                if names.index(name) < names.index(resumed["deepmatte"]["stage"])
+            ]
+        curves = Curves(self.run.path)
+        curves.keep_until(resumed["global_step"] if resumed else 0, resumed.get("num_rows") if resumed else 0)
+        self.tracker = Tracker(self.config, self.run)
+        self.loggers = [curves, *self.tracker.loggers]
+        for stage in self.stages:
+            if stage.name in self.stages_done:
+                continue
+            if checkpoint is not None:
+                same = checkpoint["stage"] == stage.name
+                stage = dataclasses.replace(
+                    stage, first_epoch=checkpoint["first_epoch" if same else "epochs_done"]
+                )
+            self._fit_stage(stage, resume=checkpoint is not None)
+            self.stages_done.append(stage.name)
+            checkpoint = read_checkpoint(self.run.last_checkpoint)["deepmatte"]
+            if rank_zero_only.rank == 0:
+                self.run.update(stages_done=self.stages_done)
+
+    def _module(self, stage: Stage) -> MattingModule:
+        return MattingModule(
+            self.model,
+            self.losses[stage.name],
+            stage,
+            build.build_optimisation(self.config, stage),
+            protocol=self.config.protocol,
+            impose=self.config.impose_trimap,
+            identity={"model": self.config.model._target_, "config_hash": config_hash(self.config)},
+        )
+
+    def _fit_stage(self, stage: Stage, resume: bool) -> None:
+        trainer = build.build_trainer(
+            self.config,
+            max_epochs=stage.last_epoch,
+            logger=self.loggers,
+            callbacks=self._callbacks(),
+            default_root_dir=self.run.path,
+            log_every_n_steps=1 if self.config.loss.log_cosines else 10,
+            check_val_every_n_epoch=self.config.validate_every,
+            enable_progress_bar=sys.stdout.isatty(),
+        )
+        checkpoint = self.run.last_checkpoint if resume else None
+        with interruption.at_once_afterwards():
+            trainer.fit(self._module(stage), self.data, ckpt_path=checkpoint, weights_only=True)
+        if not self.run.last_checkpoint.exists():
+            raise RunError(
+                f"stage {stage.name}: no checkpoint was written; validate_every must not exceed the stage's epochs"
+            )
+
+    def _callbacks(self) -> list[Callback]:
+        config = self.config
+        keep = {"auto_insert_metric_name": False, "enable_version_counter": False}
+        best = ModelCheckpoint(
+            self.run.checkpoints, filename="best", monitor=config.objective, mode="min", **keep
+        )
+        last = LastCheckpoint(
+            self.run.checkpoints, **(config.get("save_every") or {}), filename="last", **keep
+        )
+        progress = Progress(self._report, self.stages[-1].last_epoch)
+        callbacks: list[Callback] = [
+            PictureGrids(self.run.pictures),
+            EpochLines(),
+            progress,
+            LearningRateMonitor("step"),
+            best,
+            last,
+        ]
+        if config.early_stopping:
+            callbacks.append(
+                EarlyStoppingForGood(config.objective, patience=config.early_stopping, mode="min")
+            )
+        if config.ema:
+            callbacks.append(AveragedWeights(decay=config.ema))
+        if sys.stdout.isatty():
+            callbacks.append(RichProgressBar(leave=False))
+        return callbacks
+
+    def _report(self, fraction: float) -> None:
+        """Write ``progress.json``: the share that is done, the time that the rest will take, what the run has cost so far."""
+        now = time.monotonic()
+        then, first = self.first_report = self.first_report or (now, fraction)
+        left = round((1 - fraction) * (now - then) / (fraction - first), 1) if fraction > first else None
+        self.run.write_progress(
+            fraction=round(fraction, 4), seconds_left=left, cost=self._cost(_peak_memory_mb())
+        )
+
+    def _cost(self, peak_memory_mb: float) -> dict[str, float]:
+        """Return what the run has cost, the parts before an interruption included."""
+        seconds, earlier = time.monotonic() - self.start, self.earlier_cost
+        return {
+            "seconds": round(earlier.get("seconds", 0.0) + seconds, 1),
+            "device_seconds": round(earlier.get("device_seconds", 0.0) + seconds * self.world_size, 1),
+            "peak_memory_mb": max(earlier.get("peak_memory_mb", 0.0), peak_memory_mb),
+        }
+
+    def finish(self) -> dict[str, Any]:
+        """Score the best checkpoint once on the test split and write the records; return ``result.json``."""
+        best = read_checkpoint(self.run.checkpoints / "best.ckpt")
+        scored = score(
+            self.config, self.model, self.data, "test", best, self.run.pictures / "test", loggers=self.loggers
+        )
+        cost = self._cost(_over_ranks(_peak_memory_mb())) | {
+            "steps": int(read_checkpoint(self.run.last_checkpoint)["global_step"])
+        }
+        if rank_zero_only.rank != 0:
+            return {}
+        self.run.write_per_image(scored.rows)
+        scored.draw(self.run.pictures, self.run.path.name)
+        result = self.run.update(
+            status=FINISHED,
+            stage=best["deepmatte"]["stage"],
+            best_epoch=int(best["epoch"]),
+            dataset=scored.dataset,
+            scores=best["deepmatte"]["scores"] | scored.scores,
+            cost=cost,
+        )
+        self.tracker.finish(self.run.path, result, scored.rows, self.run.pictures / "test")
+        return result
+
+
+@contextmanager
+def _status_of(run: RunDir) -> Iterator[None]:
+    """Write into ``result.json`` how the run ended, if it does not end well; each rank may, the first one's word stays."""
+
+    def ended(status: str, error: str) -> None:
+        with suppress(InputError):  # the disk may be full; what is told is why the run ended
+            result = run.result() or {}
+            if result.get("status") == "running" or str(result.get("error")).startswith(OF_ANOTHER):
+                run.update(status=status, error=error)
+        Tracker.fail()
+
+    def interrupted() -> None:
+        _forget_ranks()
+        interruption.arm()
+        ended("interrupted", "interrupted; the same command goes on from the last checkpoint")
+
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as error:
+        interrupted()
+        raise KeyboardInterrupt from error
+    except Exception as error:
+        if interruption.requested():  # such as the end of a rank or loader process that got the signal, too
+            interrupted()
+            raise KeyboardInterrupt from error
+        told = _of_the_disk(run, error) or _of_the_memory(error) or _of_another(error)
+        if told is None and isinstance(error, InputError | RunError):
+            ended("failed", one_line(error))
+            raise
+        ended("failed", one_line(told) if told else f"{type(error).__name__}: {one_line(error)[:500]}")
+        if told is None:
+            raise
+        raise told from error
+
+
+def _of_the_disk(run: RunDir, error: Exception) -> InputError | RunError | None:
+    """Return in a line what the file system did to the run, None where it did nothing."""
+    if isinstance(error, OSError | InputError) and not run.is_there():
+        return RunError(
+            f"{run.path}: was removed or moved while the run was writing to it; put it back and repeat the command"
+        )
+    return refused(error)
+
+
+def _of_another(error: Exception) -> RunError | None:
+    """Return in a line that this rank lost the others; the first of them to end says why."""
+    lost = (
+        rank_zero_only.rank != 0
+        and isinstance(error, RuntimeError)
+        and any(word in str(error) for word in ("by peer", "NCCL"))
+    )
+    return RunError(f"{OF_ANOTHER} ({one_line(error)[:200]})") if lost else None
+
+
+def _of_the_memory(error: Exception) -> RunError | None:
+    message = out_of_memory(error)
+    return RunError(message) if message else None
+
+
+def _forget_ranks() -> None:
+    """Keep Lightning's watch over the other ranks, which are ended now, from ending this one before its last word is written."""
+    for thread in threading.enumerate():
+        if thread.name == "child-process-observer":
+            getattr(thread, "_child_processes", []).clear()
+
+
+def out_of_memory(error: Exception) -> str | None:
+    """Return in words which memory ran out where ``error`` says so, else None."""
+    text = str(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        return "out of memory on the device; lower data.batch_size or composition.size"
+    if isinstance(error, MemoryError) or "can't allocate memory" in text or "Cannot allocate memory" in text:
+        return "out of memory on the machine; lower data.batch_size, composition.size or data.num_workers"
+    if "DataLoader worker" in text and "signal: Killed" in text:
+        return "out of memory: the system killed a loader process; lower data.num_workers or data.batch_size"
+    return None
+
+
+def _over_ranks(megabytes: float) -> float:
+    """Return the memory of a run's processes: of the GPU that used most, else of all processes together."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return megabytes
+    gpu = torch.cuda.is_available()
+    total = torch.tensor(megabytes, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.all_reduce(total, dist.ReduceOp.MAX if gpu else dist.ReduceOp.SUM)
+    return round(float(total), 1)
+
+
+def _peak_memory_mb() -> float:
+    """Return the peak of the device's memory where there is a GPU, else the process's peak resident size, in MB."""
+    if torch.cuda.is_available():
+        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

@@ -1,0 +1,140 @@
+"""Score a model on a split: the one path for the end of training, for `evaluate`, for networks and for classical methods."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from omegaconf import DictConfig, open_dict
+from pytorch_lightning.callbacks import Callback, RichProgressBar
+from pytorch_lightning.loggers import Logger
+
+from deepmatte.files import write_bytes, write_text
+from deepmatte.metrics.diagnostics import diagnostics_figure, robustness_figure
+from deepmatte.metrics.functional.diagnostics import Table
+from deepmatte.models import MattingModel
+from deepmatte.runs import interruption
+from deepmatte.runs.directory import RunDir
+from deepmatte.training import assembly as build
+from deepmatte.training.callbacks import TestPictures
+from deepmatte.training.checkpoints import read_checkpoint
+from deepmatte.training.datamodule import MattingData
+from deepmatte.training.module import MattingModule, Stage, load_weights
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Mean scores ``test/*`` and ``trivial/test/*``, one row an image, what they were computed on, and where the error sits.
+
+    ``curve`` has one row a radius by which the unknown zone was widened; it is empty where that was not asked
+    for.
+    """
+
+    scores: dict[str, float]
+    rows: list[dict[str, Any]]
+    dataset: dict[str, Any]
+    diagnostics: dict[str, Table]
+    curve: list[dict[str, float]]
+
+    def draw(self, folder: Path, label: str) -> None:
+        """Write ``diagnostics.png`` and, where there is a curve, ``robustness.png``; beside ``folder`` its numbers, ``robustness.csv``."""
+        _save(diagnostics_figure({label: self.diagnostics}), folder / "diagnostics.png")
+        if self.curve:
+            _save(robustness_figure({label: self.curve}), folder / "robustness.png")
+            lines = [
+                ",".join(self.curve[0]),
+                *(",".join(f"{value:.6g}" for value in row.values()) for row in self.curve),
+            ]
+            write_text(folder.parent / "robustness.csv", "\n".join(lines) + "\n")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    write_bytes(path, buffer.getvalue())
+
+
+def model_of_run(
+    directory: RunDir, settings: DictConfig, checkpoint: str
+) -> tuple[MattingModel, dict[str, Any], str]:
+    """Return the untrained model of ``settings``, the checkpoint (best, last or a path) for it, and that file's name for messages."""
+    path = (
+        directory.checkpoints / f"{checkpoint}.ckpt" if checkpoint in ("best", "last") else Path(checkpoint)
+    )
+    weights = read_checkpoint(path)
+    with open_dict(settings):
+        settings.model.pretrained = None
+    return build.build_model(settings), weights, str(path)
+
+
+def score(
+    config: DictConfig,
+    model: MattingModel,
+    data: MattingData,
+    split: str,
+    checkpoint: Mapping[str, Any] | None,
+    pictures: Path,
+    loggers: Sequence[Logger] = (),
+    source: str = "checkpoint",
+    radii: Sequence[int] = (),
+) -> Scored:
+    """Score ``model`` with the weights of ``checkpoint`` (None: as it is) on ``split``; every rank gets all rows.
+
+    ``pictures`` is where input, truth and matte of a few images are saved. The scores are named after
+    ``split``.
+    """
+    refine = True
+    if checkpoint is not None:
+        load_weights(model, checkpoint, source)
+        refine = bool(checkpoint["deepmatte"]["refine"])
+    module = MattingModule(
+        model, stage=Stage(refine=refine), protocol=config.protocol, impose=config.impose_trimap, radii=radii
+    )
+    callbacks: list[Callback] = [TestPictures(pictures, config.num_pictures)]
+    if sys.stdout.isatty():
+        callbacks.append(RichProgressBar(leave=False))
+    data.test_split = split
+    trainer = build.build_trainer(
+        config,
+        logger=list(loggers),
+        callbacks=callbacks,
+        enable_progress_bar=sys.stdout.isatty(),
+        enable_checkpointing=False,
+    )
+    with interruption.at_once_afterwards():
+        trainer.test(module, data, verbose=False)
+    dataset = data.eval_dataset(split)
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    scores = {
+        name.replace("test/", f"{split}/"): value
+        for name, value in logged.items()
+        if name.startswith(("test/", "trivial/"))
+    }
+    extra = {row["index"]: row for row in module.diagnostics.per_image()}
+    rows = [
+        dataset.record(int(row["index"])) | {**row, **extra[row["index"]]}
+        for row in module.test_metrics.per_image()
+    ]
+    for row in rows:
+        del row["index"]
+    described = {
+        "name": data.source.name,
+        "version": data.source.version,
+        "split": split,
+        "digest": dataset.digest(),
+        "num_images": len(rows),
+        "num_images_without_unknown": module.test_metrics.num_images_without_unknown,
+    }
+    curve = [
+        {
+            "radius": float(radius),
+            **{metric: logged[f"widened/{radius}/test/{metric}"] for metric in module.test_metrics.scores},
+        }
+        for radius in radii
+    ]
+    return Scored(scores, rows, described, module.diagnostics.compute(), curve)

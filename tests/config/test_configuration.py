@@ -1,0 +1,169 @@
+"""Every YAML composes, and every key in it is one that the code it feeds takes."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+import pytest
+from omegaconf import DictConfig, OmegaConf, open_dict
+from tiny_run import compose
+
+from deepmatte.config.compose import check_keys, conf_dir
+from deepmatte.config.validation import check_kinds
+from deepmatte.errors import InputError
+from deepmatte.runs.identity import ADDED_SINCE, NOT_IDENTITY, config_hash
+from deepmatte.training.assembly import build
+
+CONF = conf_dir()
+EXPERIMENTS = sorted(file.stem for file in (CONF.parent / "experiments").glob("*.yaml"))
+CHOICES = [
+    f"{file.parent.name}={file.stem}"
+    for file in sorted(CONF.glob("*/*.yaml"))
+    if file.parent.name != "hydra" and file.stem != "table"
+]
+
+
+def targets(node: object, place: str = ""):
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield place, node
+        for key, child in node.items():
+            yield from targets(child, f"{place}.{key}" if place else str(key))
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_composes_and_fits_the_signatures_that_it_feeds(choice: str) -> None:
+    config = compose("evaluate" if choice.startswith("method=") else "train", [choice])
+    plain = OmegaConf.to_container(config, resolve=False)
+    for place, node in targets(plain):
+        module, _, name = node["_target_"].rpartition(".")
+        parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+        open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+        unknown = {key for key in node if not key.startswith("_")} - set(parameters)
+        assert open_ended or not unknown, f"{place}: {node['_target_']} takes no {unknown}"
+    fits_kinds(plain)
+
+
+def fits_kinds(plain: object) -> None:
+    """What the YAML says itself is of the kinds that the annotations ask for; what it refers to is checked where it stands."""
+    for place, node in targets(plain):
+        module, _, name = node["_target_"].rpartition(".")
+        if module.startswith("deepmatte"):
+            own = {key: value for key, value in node.items() if "${" not in str(value) and value != "???"}
+            check_kinds(getattr(importlib.import_module(module), name), own, place)
+
+
+@pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice.startswith("loss=")])
+def test_every_loss_preset_makes_a_table(choice: str) -> None:
+    from deepmatte.losses import LossTable
+
+    table = LossTable(OmegaConf.to_container(compose("train", [choice]).loss, resolve=True))
+    assert table.rows
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_what_an_experiment_sets_survives_composition(name: str) -> None:
+    file = CONF.parent / "experiments" / f"{name}.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert text.startswith("# @package _global_")
+    for word in ("# Claim", "# Cost:", "# Command:"):
+        assert word in text, f"{file.name} has no header line {word}"
+    own = OmegaConf.load(file)
+    composed = compose("train", [f"experiments={name}"])
+    assert isinstance(own, DictConfig)
+    fits_kinds(OmegaConf.to_container(composed, resolve=False))
+    check_keys(composed, "train")
+    for key in own:
+        if key not in ("defaults", "hydra"):
+            alone = OmegaConf.create({key: composed[key]})
+            merged = OmegaConf.merge(alone, {key: own[key]})
+            plain = [OmegaConf.to_container(node, resolve=False) for node in (merged, alone)]
+            assert plain[0] == plain[1], f"{key} of {name} is lost in composition"
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_has_five_seeds_and_fewer_on_a_laptop_unless_seeds_are_given(name: str) -> None:
+    file = OmegaConf.load(CONF.parent / "experiments" / f"{name}.yaml")
+    if "seed" in file.hydra.sweeper.params:
+        assert OmegaConf.to_container(file)["hydra"]["sweeper"]["params"]["seed"] == "${seeds}"
+    seeds = {
+        words: compose("train", [f"experiments={name}", *words]).seeds
+        for words in ((), ("budget=full",), ("seeds='7,8'",))
+    }
+    assert seeds[("budget=full",)].startswith(f"{seeds[()]},")
+    assert seeds[("budget=full",)] == "0,1,2,3,4"
+    assert seeds[("seeds='7,8'",)] == "7,8"
+
+
+@pytest.mark.parametrize("budget", ["laptop", "full"])
+@pytest.mark.parametrize(
+    ("name", "key", "names"),
+    [
+        (name, key, list(names))
+        for name in EXPERIMENTS
+        for key, option in (("step", "steps"), ("losses", "losses"))
+        if (
+            names := (OmegaConf.load(CONF.parent / "experiments" / f"{name}.yaml").get("study") or {}).get(
+                option
+            )
+        )
+    ],
+)
+def test_named_recipes_of_a_study_make_runs_that_differ_in_more_than_the_name(
+    name: str, key: str, names: list[str], budget: str
+) -> None:
+    made = set()
+    config = compose("train", [f"experiments={name}", f"budget={budget}"])
+    for choice in names:
+        config[key] = choice
+        plain = OmegaConf.to_container(config, resolve=True)
+        made.add(str({part: value for part, value in plain.items() if part not in (key, "plan", "study")}))
+    assert len(made) == len(names)
+
+
+def test_a_top_level_page_lists_and_explains_every_key() -> None:
+    text = (CONF / "train.yaml").read_text(encoding="utf-8")
+    for key in compose("train", []):
+        assert f"\n{key}:" in text or f"- {key}:" in text, key
+
+
+def test_machine_and_place_do_not_change_the_hash_but_everything_else_does() -> None:
+    plain = config_hash(compose("train", []))
+    for override in (
+        "output_root=/elsewhere",
+        "trainer.devices=2",
+        "data.num_workers=7",
+        "force=true",
+        "wandb.project=other",
+    ):
+        assert config_hash(compose("train", [override])) == plain, override
+    for override in (
+        "seed=1",
+        "loss=alpha",
+        "trainer.gradient_clip_val=2",
+        "data.source.size=300",
+        "name=other",
+        "ema=0.9",
+    ):
+        assert config_hash(compose("train", [override])) != plain, override
+    assert "seed" not in NOT_IDENTITY
+
+
+@pytest.mark.parametrize("key", ADDED_SINCE)
+def test_a_key_that_was_added_later_counts_only_where_it_differs(key: str) -> None:
+    config = compose("train", [])
+    hashes = set()
+    for value in (ADDED_SINCE[key], "something else"):
+        OmegaConf.update(config, key, value, force_add=True)
+        hashes.add(config_hash(config))
+    *parents, last = key.split(".")
+    with open_dict(config):
+        del OmegaConf.select(config, ".".join(parents) or "$")[last]
+    assert len(hashes) == 2
+    assert config_hash(config) in hashes
+
+
+def test_a_wrong_option_is_named() -> None:
+    with pytest.raises(InputError, match=r"model: .*wdith"):
+        build({"_target_": "deepmatte.models.DeepImageMatting", "wdith": 1.0}, "model")

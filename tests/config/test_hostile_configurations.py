@@ -1,0 +1,583 @@
+"""No configuration executes anything. Each attack below leaves a file, or a secret, where the guard fails; and ends in one line."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from omegaconf import OmegaConf
+from tiny_run import TINY, compose
+
+from deepmatte.config.compose import conf_dir
+from deepmatte.errors import InputError
+from deepmatte.runs.directory import RunDir
+
+SECRET = "hunter2-of-the-environment"
+TREE = {
+    "_target_": "deepmatte.sweeps.process.run_tree",
+    "command": ["touch", "CANARY"],
+    "log": "CANARY.log",
+    "environment": {"PATH": "/usr/bin:/bin"},
+}
+"""Executed a command of a stranger in 11 of 11 tries, in the release before."""
+DIM = "deepmatte.models.DeepImageMatting"
+FOLDER = {"_target_": "deepmatte.data.FolderData", "root": ".", "name": "a"}
+ADAM = {"_target_": "torch.optim.Adam", "_partial_": True}
+
+# What a configuration may say at a place, with CANARY for the file that the attack would make, and PICKLE for
+# one that makes it.
+ATTACKS: dict[str, tuple[str, Any]] = {
+    "pickle through a module": (
+        "model",
+        {"_target_": "deepmatte.build.torch.load", "f": "PICKLE", "weights_only": False},
+    ),
+    "pickle through the models": (
+        "model",
+        {"_target_": "deepmatte.models.base.torch.load", "f": "PICKLE", "weights_only": False},
+    ),
+    "pickle through the optimisers": (
+        "optimizer",
+        {"_target_": "torch.optim.optimizer.torch.load", "f": "PICKLE", "weights_only": False},
+    ),
+    "command as model": ("model", TREE),
+    "command as source": ("data.source", TREE),
+    "command as composition": ("composition", TREE),
+    "command as optimiser": ("optimizer", TREE),
+    "command as strategy": ("trainer.strategy", TREE),
+    "command as method": ("method", TREE),
+    "command as an argument": ("model", {"_target_": DIM, "width": TREE}),
+    "command as an argument without a use": (
+        "model",
+        {"_target_": DIM, "nothing": {"deep": [{"down": TREE}]}},
+    ),
+    "command in a list": ("model", {"_target_": DIM, "width": [TREE]}),
+    "command in a source": ("data.source", {**FOLDER, "root": TREE}),
+    "command in a part of a mixture": (
+        "data.source",
+        {"_target_": "deepmatte.data.Mixture", "parts": {"a": {"source": TREE}}},
+    ),
+    "command beside a part's source": (
+        "data.source",
+        {"_target_": "deepmatte.data.Mixture", "parts": {"a": {"source": FOLDER, "b": TREE}}},
+    ),
+    "command in a part's source": (
+        "data.source",
+        {"_target_": "deepmatte.data.Mixture", "parts": {"a": {"source": {**FOLDER, "root": TREE}}}},
+    ),
+    "command in an optimiser": ("optimizer", {**ADAM, "lr": TREE}),
+    "command in a strategy": (
+        "trainer.strategy",
+        {"_target_": "pytorch_lightning.strategies.DDPStrategy", "timeout": TREE},
+    ),
+    "command in a composition": ("composition", {"_target_": "deepmatte.data.Composition", "size": TREE}),
+    "command in a method": ("method", {"_target_": "deepmatte.classical.Trivial", "alpha": TREE}),
+    "file written": (
+        "model",
+        {"_target_": "deepmatte.runs.directory.write_text", "path": "CANARY", "text": "here"},
+    ),
+    "file copied": (
+        "composition",
+        {"_target_": "deepmatte.runs.directory.shutil.copy", "src": "PICKLE", "dst": "CANARY"},
+    ),
+    "picture written": (
+        "method",
+        {"_target_": "deepmatte.classical.method.cv2.imwrite", "filename": "CANARY.png", "img": []},
+    ),
+    "subprocess through Lightning": (
+        "trainer.strategy",
+        {
+            "_target_": "pytorch_lightning.strategies.launchers.subprocess_script.subprocess.Popen",
+            "args": ["touch", "CANARY"],
+        },
+    ),
+    "os": ("model", {"_target_": "os.system", "command": "touch CANARY"}),
+    "os by position": ("model", {"_target_": "os.system", "_args_": ["touch CANARY"]}),
+    "posix": ("model", {"_target_": "posix.system", "command": "touch CANARY"}),
+    "subprocess": ("model", {"_target_": "subprocess.run", "args": ["touch", "CANARY"]}),
+    "exec": ("model", {"_target_": "builtins.exec", "_args_": ["open('CANARY', 'w')"]}),
+    "open": ("model", {"_target_": "builtins.open", "file": "CANARY", "mode": "w"}),
+    "runpy": ("model", {"_target_": "runpy.run_path", "path_name": "PICKLE.py"}),
+    "functools": ("model", {"_target_": "functools.partial", "_args_": [TREE]}),
+    "pathlib": (
+        "model",
+        {"_target_": "pathlib.Path.touch", "_args_": [{"_target_": "pathlib.Path", "_args_": ["CANARY"]}]},
+    ),
+    "an import": ("model", {"_target_": "importlib.import_module", "name": "canary_module"}),
+    "a module that would be imported": ("model", {"_target_": "canary_module.Net"}),
+    "Hydra again": ("model", {"_target_": "hydra.utils.instantiate", "config": TREE}),
+    "positional arguments": ("model", {"_target_": DIM, "_args_": [TREE]}),
+    "a model made later": ("model", {"_target_": DIM, "_partial_": True}),
+    "no recursion": ("model", {"_target_": DIM, "_recursive_": False, "width": TREE}),
+    "conversion": ("data.source", {**FOLDER, "_convert_": "object"}),
+    "an optimiser made later, by a word": ("optimizer", {**ADAM, "_partial_": TREE}),
+    "a source as model": ("model", FOLDER),
+    "a model as composition": ("composition", {"_target_": "deepmatte.models.VggSegNet"}),
+    "a guard as model": ("model", {"_target_": "deepmatte.sweeps.ending.SweepGuard"}),
+    "a function of a module that is allowed": (
+        "composition",
+        {"_target_": "deepmatte.data.write_png", "path": "CANARY", "image": []},
+    ),
+    "a module in a module that is allowed": ("composition", {"_target_": "deepmatte.data.cv2", "a": 1}),
+    "a schedule as optimiser": (
+        "optimizer",
+        {"_target_": "torch.optim.lr_scheduler.LambdaLR", "_partial_": True},
+    ),
+    "a list of targets": ("model", {"_target_": ["os", "system"], "command": "touch CANARY"}),
+    "a target that is an object": ("model", {"_target_": TREE}),
+    "a list for a model": ("model", [TREE]),
+    "two dots": ("model", {"_target_": "deepmatte.models..os.system", "command": "touch CANARY"}),
+    "a line break": ("model", {"_target_": "os.system\n.x", "command": "touch CANARY"}),
+}
+
+# The same where the user trusts the package `trusted`, which has more in it than models.
+ATTACKS_ON_TRUST: dict[str, tuple[str, Any]] = {
+    "a function": ("model", {"_target_": "trusted.leave", "path": "CANARY"}),
+    "a class of another kind": ("model", {"_target_": "trusted.Leaver", "path": "CANARY"}),
+    "nested": (
+        "model",
+        {"_target_": "trusted.Net", "width": {"_target_": "trusted.Leaver", "path": "CANARY"}},
+    ),
+    "what it imports": ("model", {"_target_": "trusted.subprocess.run", "args": ["touch", "CANARY"]}),
+    "what it imports by name": ("model", {"_target_": "trusted.system", "command": "touch CANARY"}),
+    "a model that it imports": ("model", {"_target_": "trusted.VggSegNet"}),
+    "a name that begins alike": ("model", {"_target_": "trustedly.Net"}),
+    "others as before": ("model", TREE),
+}
+
+TERMS = {
+    "os": "os:system",
+    "ours": "deepmatte.runs.directory:write_text",
+    "ours, with a command": "deepmatte.sweeps.process:run_tree",
+    "of torch": "torch.optim:SGD",
+    "of Lightning": "pytorch_lightning:Trainer",
+    "what a package imports": "trusted:system",
+    "through what a package imports": "trusted:subprocess.run",
+    "as a module": "trusted.subprocess:run",
+    "no loss": "trusted:leave",
+    "no function": "trusted:Leaver",
+    "a name that begins alike": "trustedly:own_loss",
+}
+
+TRUSTED = """
+import subprocess
+from os import system
+from pathlib import Path
+
+from deepmatte.models import DeepImageMatting, VggSegNet
+
+
+class Net(DeepImageMatting):
+    pass
+
+
+class Leaver:
+    def __init__(self, path):
+        Path(path).touch()
+
+
+def leave(path, *more, **options):
+    Path(path).touch()
+
+
+def own_loss(matte, batch, *, power: float = 2.0):
+    return (matte.alpha - batch["alpha"]).abs().pow(power).mean()
+"""
+
+
+class Pickled:
+    """Makes the file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (os.system, (f"touch {self.path}",))
+
+
+class Trap:
+    """A folder in which attacks leave their traces."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.canary = folder, folder / "canary"
+        (folder / "attack.pickle").write_bytes(pickle.dumps(Pickled(self.canary)))
+        (folder / "attack.pickle.py").write_text(f"open({str(self.canary)!r}, 'w')\n")
+        (folder / "canary_module.py").write_text(f"open({str(self.canary)!r}, 'w')\nNet = dict\n")
+        (folder / "trusted.py").write_text(TRUSTED)
+        (folder / "trustedly.py").write_text(
+            f"open({str(self.canary)!r}, 'w')\nfrom trusted import Net, own_loss\n"
+        )
+
+    def set(self, node: Any) -> Any:
+        """Return ``node`` with the paths of this folder."""
+        if isinstance(node, dict):
+            return {key: self.set(child) for key, child in node.items()}
+        if isinstance(node, list):
+            return [self.set(child) for child in node]
+        if not isinstance(node, str):
+            return node
+        return node.replace("CANARY", str(self.canary)).replace("PICKLE", str(self.folder / "attack.pickle"))
+
+
+@pytest.fixture
+def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trap]:
+    monkeypatch.setenv("SECRET_TOKEN", SECRET)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for module in ("trusted", "trustedly", "canary_module"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    trap = Trap(tmp_path)
+    yield trap
+    assert list(trap.folder.rglob("canary*")) == [trap.folder / "canary_module.py"], (
+        "the attack was carried out"
+    )
+
+
+def one_line(error: BaseException) -> str:
+    text = str(error)
+    assert "\n" not in text
+    assert SECRET not in text
+    return text
+
+
+# ---- objects ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_target_is_refused_before_anything_is_called(trap: Trap, attack: str) -> None:
+    from deepmatte.training.assembly import build
+
+    place, node = ATTACKS[attack]
+    for form in (trap.set(node), OmegaConf.create({"here": trap.set(node)}).here):
+        with pytest.raises(InputError) as refused:
+            build(form, place)
+        assert one_line(refused.value).startswith(place)
+
+
+@pytest.mark.parametrize("attack", ATTACKS_ON_TRUST)
+def test_a_package_that_is_trusted_opens_nothing_else(
+    trap: Trap, monkeypatch: pytest.MonkeyPatch, attack: str
+) -> None:
+    from deepmatte.training.assembly import build
+
+    monkeypatch.setenv("DEEPMATTE_ALLOWED_TARGETS", "trusted.")
+    place, node = ATTACKS_ON_TRUST[attack]
+    with pytest.raises(InputError) as refused:
+        build(trap.set(node), place)
+    assert one_line(refused.value).startswith(place)
+
+
+@pytest.mark.parametrize("words", ["trusted.", "trusted", "other., trusted."])
+def test_classes_and_losses_of_a_trusted_package_work(
+    trap: Trap, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    from deepmatte.models import DeepImageMatting
+    from deepmatte.training.assembly import build, build_losses
+
+    config = compose("train", ['+loss.mine={term:"trusted:own_loss",weight:1,power:3}'])
+    with pytest.raises(InputError, match="not allowed"):
+        build_losses(config, "joint")
+    with pytest.raises(InputError, match=r"model\._target_=trusted\.Net"):
+        build({"_target_": "trusted.Net", "width": 1 / 16}, "model")
+    monkeypatch.setenv("DEEPMATTE_ALLOWED_TARGETS", words)
+    assert isinstance(build({"_target_": "trusted.Net", "width": 1 / 16}, "model"), DeepImageMatting)
+    assert "mine" in build_losses(config, "joint").names
+
+
+@pytest.mark.parametrize("attack", TERMS)
+def test_a_loss_term_is_a_loss_of_a_trusted_package(
+    trap: Trap, monkeypatch: pytest.MonkeyPatch, attack: str
+) -> None:
+    from deepmatte.training.assembly import build_losses
+
+    monkeypatch.setenv("DEEPMATTE_ALLOWED_TARGETS", "trusted.")
+    with pytest.raises(InputError) as refused:
+        build_losses(compose("train", [f'+loss.mine={{term:"{TERMS[attack]}",weight:1}}']), "joint")
+    assert one_line(refused.value).startswith(f"loss.mine.term='{TERMS[attack]}'")
+
+
+def test_a_reference_in_an_argument_is_resolved_once(trap: Trap, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The backslash keeps it text; the second time, it would be read."""
+    from deepmatte.training.assembly import build
+
+    config = OmegaConf.create({"optimizer": {**ADAM, "lr": r"\${oc.env:SECRET_TOKEN}"}})
+    assert build(config.optimizer, "optimizer").keywords == {"lr": "${oc.env:SECRET_TOKEN}"}
+
+
+EXACTLY = {
+    "model": {"MattingModel", "DeepImageMatting", "VggSegNet"},
+    "data.source": {"FolderData", "Mixture", "ProceduralData"},
+    "composition": {"Composition", "HardComposition"},
+    "method": {
+        "ClassicalMethod",
+        "ClosedForm",
+        "GaussianMixture",
+        "GrabCut",
+        "KMeans",
+        "KNN",
+        "LearningBased",
+        "RandomWalk",
+        "Trivial",
+    },
+}
+
+
+@pytest.mark.parametrize("key", EXACTLY)
+def test_of_all_that_our_modules_hold_exactly_these_classes_may_be_built(key: str) -> None:
+    from importlib import import_module
+
+    from deepmatte.config.build import PLACES, _class
+
+    allowed = set()
+    for module in PLACES[key].modules:
+        for name in vars(import_module(module)):
+            try:
+                allowed.add(_class(f"{module}.{name}", key, PLACES[key]).__name__)
+            except InputError:
+                continue
+    assert allowed == EXACTLY[key]
+
+
+def named_targets(node: Any, key: str) -> list[tuple[str, str]]:
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    own = [(key, node["_target_"])] if isinstance(node, dict) and "_target_" in node else []
+    return own + [
+        found
+        for name, child in children
+        for found in named_targets(child, f"{key}.{name}" if key else str(name))
+    ]
+
+
+YAMLS = sorted(
+    path for folder in (conf_dir(), conf_dir().parent / "experiments") for path in folder.rglob("*.yaml")
+)
+
+
+@pytest.mark.parametrize("file", YAMLS, ids=[f"{file.parent.name}/{file.stem}" for file in YAMLS])
+def test_every_target_of_our_own_files_is_allowed_at_its_place(file: Path) -> None:
+    from deepmatte.config.build import PLACES, _check_name, _class
+
+    group = file.parent.relative_to(conf_dir()).as_posix() if file.is_relative_to(conf_dir()) else "."
+    for key, target in named_targets(
+        yaml.safe_load(file.read_text(encoding="utf-8")), "" if group == "." else group
+    ):
+        if key.startswith("hydra."):
+            assert (key, target) == ("hydra.callbacks.sweep_guard", "deepmatte.sweeps.ending.SweepGuard")
+        else:
+            _check_name(target, key, PLACES[key])
+            assert _class(target, key, PLACES[key]).__name__ == target.rpartition(".")[2]
+
+
+# ---- run directories of strangers ------------------------------------------------------------------------------------
+
+
+def stranger(trap: Trap, patch: dict[str, Any] | None = None, text: str = "") -> RunDir:
+    """Return a run directory as `deepmatte train` makes it, with ``patch`` at dotted keys, or with ``text`` on top."""
+    run = RunDir(trap.folder / "run")
+    run.write_config(compose("train", [*TINY, "wandb.mode=disabled"]), ["seed=0"])
+    run.checkpoints.mkdir()
+    for name in ("best", "last"):
+        torch.save(
+            {"deepmatte": {"refine": True, "stage": "joint", "scores": {}}, "state_dict": {}},
+            run.checkpoints / f"{name}.ckpt",
+        )
+    file = run.path / ".hydra/config.yaml"
+    config = yaml.safe_load(file.read_text())
+    for key, value in trap.set(patch or {}).items():
+        *path, last = key.split(".")
+        parent = config
+        for step in path:
+            parent = parent[step]
+        parent[last] = value
+    file.write_text(trap.set(text) + yaml.safe_dump(config))
+    return run
+
+
+REFERENCES = {
+    "environment": {"name": "${oc.env:SECRET_TOKEN}"},
+    "environment with a default": {"name": "${oc.env:SECRET_TOKEN,none}"},
+    "environment, within a word": {"data.source.name": "data of ${oc.env:SECRET_TOKEN}"},
+    "environment, in a list": {"wandb.tags": ["a", "${oc.env:SECRET_TOKEN}"]},
+    "environment, to be decoded": {"name": "${oc.decode:${oc.env:SECRET_TOKEN}}"},
+    "environment, for the second time": {"name": r"\${oc.env:SECRET_TOKEN}"},
+    "made of text": {"model": "${oc.create:{_target_:os.system,command:'touch CANARY'}}"},
+    "decoded": {"seed": "${oc.decode:'0'}"},
+    "our own": {"output_root": "${deepmatte.run_dir:}"},
+    "of a search": {"seed": "${deepmatte.trials_left:1,CANARY}"},
+    "of Hydra": {"name": "${hydra:runtime.cwd}"},
+    "a name made of names": {"name": "${${objective}}"},
+    "a plain one": {"name": "${objective}"},
+}
+
+
+@pytest.mark.parametrize("attack", REFERENCES)
+def test_a_run_directory_with_references_is_refused(trap: Trap, attack: str) -> None:
+    run = stranger(trap, REFERENCES[attack])
+    with pytest.raises(InputError) as refused:
+        run.config()
+    assert all(
+        word in one_line(refused.value)
+        for word in (str(run.path / ".hydra/config.yaml"), next(iter(REFERENCES[attack])), "${")
+    )
+
+
+TEXTS = {
+    "a call": '!!python/object/apply:os.system ["touch CANARY"]',
+    "a call as a value": 'name: !!python/object/apply:os.system ["touch CANARY"]\n',
+    "a module": "name: !!python/module:canary_module\n",
+    "no YAML": "name: [\n",
+    "no keys": "- 1\n",
+    "no text": "\x00\x01",
+}
+
+
+@pytest.mark.parametrize("attack", TEXTS)
+def test_a_run_directory_that_is_no_plain_data_is_refused(trap: Trap, attack: str) -> None:
+    run = stranger(trap)
+    for name in ("config", "overrides"):
+        (run.path / f".hydra/{name}.yaml").write_text(trap.set(TEXTS[attack]))
+    with pytest.raises(InputError) as refused:
+        run.config("model")
+    assert str(run.path) in one_line(refused.value)
+    if attack != "no keys":
+        with pytest.raises(InputError):
+            run.overrides()
+
+
+def test_overrides_are_text(trap: Trap) -> None:
+    run = stranger(trap)
+    lines = ["name=${oc.env:SECRET_TOKEN}", "composition.size=${data.source.size}"]
+    (run.path / ".hydra/overrides.yaml").write_text(yaml.safe_dump(lines))
+    assert run.overrides() == lines
+
+
+CALLBACK = {"trap": TREE}
+HYDRA = {
+    "callbacks": CALLBACK,
+    "launcher": TREE,
+    "sweeper": TREE,
+    "searchpath": ["file://FOLDER"],
+    "job_logging": {
+        "version": 1,
+        "handlers": {"file": {"class": "logging.FileHandler", "filename": "CANARY.log"}},
+        "root": {"handlers": ["file"]},
+    },
+    "run": {"dir": "CANARY"},
+    "job": {"chdir": True, "env_set": {"CANARY": "1"}},
+}
+
+
+def test_keys_of_hydra_are_left_out(trap: Trap) -> None:
+    config = stranger(trap, {"hydra": HYDRA, "defaults": ["evil"]}, "# @package hydra\n").config()
+    assert "hydra" not in config
+    assert "defaults" not in config
+    assert config.data.source.size == 96
+
+
+IN_A_RUN: dict[str, dict[str, Any]] = {
+    "model": {"model": TREE},
+    "width of the model": {"model.width": TREE},
+    "pickle": {"model": ATTACKS["pickle through a module"][1]},
+    "composition": {"composition": TREE},
+    "source": {"data.source": TREE},
+    "optimiser": {"optimizer": TREE},
+    "strategy": {"trainer.strategy": TREE},
+    "term": {"loss.mine": {"term": "os:system", "weight": 1}},
+    "reference": {"name": "${oc.env:SECRET_TOKEN}"},
+    "no model": {"model": None},
+    "no data": {"data": "a word"},
+}
+
+
+def use(verb: str, run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the run to a verb, in this process."""
+    if verb == "resume":
+        from deepmatte.cli import train
+
+        errors: list[BaseException] = []
+        monkeypatch.setattr(sys, "argv", ["deepmatte", f"resume={run.path}"])
+        monkeypatch.setattr(train, "report", errors.append)
+        with pytest.raises(SystemExit):
+            train.run_hydra(train.main)
+        raise errors[0]
+    if verb == "evaluate":
+        from deepmatte.scoring.evaluate import evaluate
+
+        evaluate(compose("evaluate", [f"run={run.path}"]))
+    if verb == "predict":
+        from deepmatte.scoring.predict import predictor_of_run
+
+        predictor_of_run(run.path)
+
+
+@pytest.mark.parametrize("attack", IN_A_RUN)
+@pytest.mark.parametrize("verb", ["resume", "evaluate", "predict"])
+def test_a_strangers_run_is_refused_by_each_verb(
+    trap: Trap, monkeypatch: pytest.MonkeyPatch, verb: str, attack: str
+) -> None:
+    monkeypatch.chdir(trap.folder)
+    run = stranger(trap, IN_A_RUN[attack])
+    with pytest.raises(
+        InputError
+    ) as refused:  # what a verb has no use for it doesn't read; it then refuses the weights
+        use(verb, run, monkeypatch)
+    one_line(refused.value)
+    assert not [file for file in trap.folder.rglob("*.json") if SECRET in file.read_text()]
+
+
+def test_repeating_a_strangers_run_acts_on_nothing_that_is_hydras(
+    trap: Trap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Callbacks in the file, in a group that it selects, in its header, and in what would shadow Hydra's own configuration."""
+    from rich.console import Console
+
+    from deepmatte.sweeps.ending import repeat
+
+    monkeypatch.chdir(trap.folder)
+    run = stranger(
+        trap,
+        {"hydra": HYDRA, "defaults": [{"hydra/callbacks": "evil"}, "_self_"], "model": TREE},
+        "# @package _global_\n",
+    )
+    for name in (
+        "hydra/callbacks/evil.yaml",
+        "hydra/config.yaml",
+        "callbacks.yaml",
+        "hydra/launcher/basic.yaml",
+        "train.yaml",
+    ):
+        file = run.path / ".hydra" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("# @package hydra.callbacks\n" + yaml.safe_dump(trap.set(CALLBACK)))
+    result = repeat(run, Console(quiet=True))
+    assert result["status"] == "failed"
+    assert result["error"].startswith("model._target_=deepmatte.sweeps.process.run_tree")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train resume=RUN",
+        "predict photo.png --trimap photo.png --run RUN --out out",
+        pytest.param("evaluate run=RUN", marks=pytest.mark.slow),
+    ],
+)
+def test_the_command_line_refuses_a_strangers_run_in_one_line(trap: Trap, words: str) -> None:
+    import cv2
+    import numpy as np
+
+    cv2.imwrite(str(trap.folder / "photo.png"), np.full((128, 128), 128, np.uint8))
+    run = stranger(trap, {"hydra": HYDRA, "model": ATTACKS["pickle through a module"][1]})
+    command = [sys.executable, "-c", "from deepmatte.cli.main import main; main()"]
+    command += words.replace("RUN", str(run.path)).split()
+    ended = subprocess.run(command, cwd=trap.folder, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 2, ended.stderr
+    assert len([line for line in ended.stderr.splitlines() if line.startswith("deepmatte: ")]) == 1
+    assert "Traceback" not in ended.stderr
+    assert "model._target_=deepmatte.build.torch.load" in ended.stderr

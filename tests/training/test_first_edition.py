@@ -1,0 +1,47 @@
+"""A run directory that the first edition of the package wrote, and left in mid-epoch, is resumed by this one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tarfile
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+from tiny_run import compose
+
+from deepmatte.runs.identity import config_hash
+
+ARCHIVE = Path(__file__).parent / "first_edition" / "run.tar.xz"
+"""Written by commit 0efe9c1: its process died in the second of two epochs, at the sixth step of a first stage of eight."""
+
+
+def test_a_run_of_the_first_edition_is_resumed_to_the_end(
+    train_tiny, tiny, procedural_cache: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(run, filter="data")
+    written = json.loads((run / "result.json").read_text())
+    overrides = [word for word in written["overrides"] if "cache_dir" not in word]
+    assert config_hash(compose("train", tiny(*overrides))) == written["config_hash"]
+    assert config_hash(OmegaConf.load(run / ".hydra" / "config.yaml")) == written["config_hash"]
+
+    resumed = train_tiny(run, *overrides)
+    whole = train_tiny(tmp_path / "whole", *overrides)
+    assert resumed["status"] == "finished"
+    assert resumed["stages_done"] == ["encoder_decoder", "joint"]
+    assert resumed["cost"]["steps"] == whole["cost"]["steps"] == 3 * 4
+    curves = [list(csv.DictReader((path / "metrics.csv").open())) for path in (run, tmp_path / "whole")]
+    assert [row["step"] for row in curves[0] if row["val/sad"]] == [
+        row["step"] for row in curves[1] if row["val/sad"]
+    ]
+    # The archive's steps were made on another machine perhaps, whose sums differ in the last digits.
+    ends = [
+        torch.load(path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for path in (run, tmp_path / "whole")
+    ]
+    assert ends[0].keys() == ends[1].keys()
+    for name, tensor in ends[0].items():
+        torch.testing.assert_close(tensor, ends[1][name], rtol=1e-2, atol=1e-2)
