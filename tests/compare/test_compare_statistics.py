@@ -55,6 +55,13 @@ def test_methods_without_seeds_are_compared_by_the_t_test_over_foregrounds() -> 
     )
 
 
+def test_one_foreground_says_nothing_of_methods_on_others() -> None:
+    first, second = sweep(2, 1, 1)[:, :1]
+    parts = variances([first, second], [[0], [0]], equal(1), fixed=[True, True])
+    assert np.isnan(infer(parts, against(2, 0)).adjusted[0])
+    assert infer(parts, against(2, 0), fixed_foregrounds=True).errors[0] == 0
+
+
 def test_a_network_beside_a_method_keeps_what_a_seed_does_to_all_networks() -> None:
     cells = sweep(4, 6, 30, common=0.3)
     method = cells[:1, :1].mean(axis=0)

@@ -85,6 +85,8 @@ def contrast_errors(parts: Variances, matrix: Floats, *, fixed_foregrounds: bool
     spent = np.square(own) / np.maximum(parts.own_df, 1.0)
     seeds_df = _satterthwaite(own.sum(axis=1), spent.sum(axis=1), max(parts.residual_df, 1.0))
     seeds_df = _satterthwaite(seeds, own.sum(axis=1) ** 2 / seeds_df + common**2 / parts.common_df)
+    if not fixed_foregrounds and parts.foregrounds_df < 1:
+        seeds = np.where(seeds > 0, seeds, math.nan)  # nothing is random that could tell of other foregrounds
     if fixed_foregrounds or parts.foregrounds_df < 1:
         return Errors(seeds, np.zeros_like(seeds), seeds, seeds_df)
     foregrounds = np.square(matrix @ parts.columns).sum(axis=1)

@@ -25,8 +25,8 @@ PRIOR_DF = 4.0
 """What the sweep's mean variance between seeds is worth beside a setting's own, in degrees of freedom.
 
 Fixed, not estimated: an estimate from 20 variances of one degree of freedom each is noise, and believes that
-settings vary alike where they do not. With 4 no simulated sweep of 2 to 20 settings, equal or not, has more
-than 6 % false positives (`tests/compare`).
+settings vary alike where they do not. With 4, and fewer where settings vary very unlike (`worth_of_prior`),
+simulated sweeps keep 5 % false positives, equal settings or not (docs/statistics.md has the exceptions).
 """
 
 

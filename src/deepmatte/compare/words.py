@@ -55,6 +55,8 @@ def p_words(p: float) -> str:
     >>> p_words(0.1412), p_words(1e-9)
     ('p = 0.14', 'p < 0.001')
     """
+    if math.isnan(p):
+        return "p unknown"
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
