@@ -80,10 +80,10 @@ def train(config, directory, overrides):
 
 
 def install():
-    """Make ``deepmatte.run`` the stub in this process."""
-    fake = types.ModuleType("deepmatte.run")
+    """Make ``deepmatte.training.run`` the stub in this process."""
+    fake = types.ModuleType("deepmatte.training.run")
     fake.train = train
-    sys.modules["deepmatte.run"] = fake
+    sys.modules["deepmatte.training.run"] = fake
 
 
 def weights_after(steps, seed, lr):

@@ -48,7 +48,7 @@ class Place:
 
 
 def _is_source(found: type) -> bool:
-    """Return whether a class has the methods of a protocol of `deepmatte.data.sources`, and isn't one."""
+    """Return whether a class has the methods of a protocol of `deepmatte.data.sources.protocols`, and isn't one."""
     composes = hasattr(found, "foregrounds") and hasattr(found, "backgrounds")
     return (composes or hasattr(found, "images")) and not getattr(found, "_is_protocol", False)
 

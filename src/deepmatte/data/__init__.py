@@ -2,7 +2,7 @@
 
 Data flow: source -> dataset (with a `Composition`) -> sampler and `collate` -> `deepmatte.batch.Batch`. A
 source is named by a file in ``conf/data/``; a new one needs only the methods of a protocol in
-`deepmatte.data.sources`.
+`deepmatte.data.sources.protocols`.
 
 Names are imported on first use: reading files (`deepmatte score`) loads no torch.
 """

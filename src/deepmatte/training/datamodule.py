@@ -39,7 +39,7 @@ class MattingData(pl.LightningDataModule):
     """Batches of ``source`` by ``composition``.
 
     Args:
-        source: where pictures come from (`deepmatte.data.sources`).
+        source: where pictures come from (`deepmatte.data.sources.protocols`).
         composition: how a training sample and an evaluation picture are made of them.
         seed: of the training stream; validation and test do not depend on it.
         batch_size: samples of one optimiser step, over all devices together.
