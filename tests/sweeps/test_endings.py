@@ -13,7 +13,7 @@ from deepmatte.errors import InputError
 from deepmatte.runs.directory import RunDir
 from deepmatte.runs.locks import acquire
 from deepmatte.sweeps import plan, search
-from deepmatte.sweeps.devices import dealt, demand, named, processes
+from deepmatte.sweeps.devices import demand, lease_devices, named, processes
 from deepmatte.sweeps.jobs import SweepStoppedError, settle
 from deepmatte.sweeps.process import Ended, run_tree
 from deepmatte.sweeps.status import JobState, most_telling, sweep_costs
@@ -135,10 +135,10 @@ def test_a_job_that_waited_for_devices_does_not_start_where_its_sweep_has_ended(
         asked.append("is there still something to do?")
         raise SweepStoppedError("the launcher is gone")
 
-    with pytest.raises(SweepStoppedError, match="gone"), dealt("gpu", ["0"], 1, waiting=ended):
+    with pytest.raises(SweepStoppedError, match="gone"), lease_devices("gpu", ["0"], 1, waiting=ended):
         pytest.fail("a job was started")
     assert len(asked) == 1
-    with dealt("gpu", ["0"], 1, waiting=lambda: None) as hand:  # it was given back
+    with lease_devices("gpu", ["0"], 1, waiting=lambda: None) as hand:  # it was given back
         assert hand.ids == ("0",)
 
 
