@@ -21,9 +21,8 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.strategies import Strategy
 
 from deepmatte.classical import ClassicalMethod
-from deepmatte.config.validation import check_kinds
 from deepmatte.data import Composition
-from deepmatte.errors import InputError
+from deepmatte.errors import InputError, check_arguments
 from deepmatte.models import MattingModel
 from deepmatte.trust import TRUSTED, is_below, trusted_packages
 
@@ -135,7 +134,7 @@ def _with_classes(node: Any, key: str, place: Place) -> Any:
     if "_target_" in node:
         tree["_target_"] = found = _class(node["_target_"], f"{key}._target_", place)
         if found.__module__.startswith("deepmatte."):
-            check_kinds(found, node, key)
+            check_arguments(found, node, key)
     return tree
 
 
