@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from deepmatte.config.build import build
+from deepmatte.config.build import build, loss_function
 from deepmatte.config.validation import Schedule
 from deepmatte.data.parallel import num_cores
 from deepmatte.errors import InputError, check_arguments
@@ -24,7 +24,6 @@ from deepmatte.models import MattingModel
 from deepmatte.training.checkpoints import AtomicCheckpointIO
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.module import Optimisation, Stage
-from deepmatte.trust import trusted_packages
 
 _NOT_FOR_USERS = (
     "in eval mode at the start of training",  # parts that do not learn in this stage
@@ -79,7 +78,7 @@ def build_losses(config: DictConfig, stage: str) -> LossTable:
     # Merged outside the configuration's struct: a stage may bring rows of its own, and the table names what
     # it does not know.
     table = OmegaConf.to_container(OmegaConf.merge(base, overlay))
-    return LossTable(table, allowed_modules=trusted_packages())  # type: ignore[arg-type]
+    return LossTable(table, own_terms=loss_function)  # type: ignore[arg-type]
 
 
 def build_stages(config: DictConfig, model: MattingModel) -> list[Stage]:
