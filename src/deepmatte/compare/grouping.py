@@ -13,12 +13,10 @@ import yaml
 
 from deepmatte.compare.records import Run, lookup, one_line
 from deepmatte.errors import InputError
+from deepmatte.runs.identity import identifies
 
 ABSENT = "default"
 """Level of a factor in a run that neither overrides it nor has its key in the config."""
-
-LOCAL_KEYS = ("hydra", "seed", "force", "resume", "logger", "loggers")
-"""First words of keys that say how a run was carried out, not what was run."""
 
 KEY = r"(?:^|(?<=, )|(?<=, at ))(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?=[=: ])"
 """A key in the name of a setting, ``key=value, key=value``, or of an effect, ``key: one to other, at key one against other``."""
@@ -148,7 +146,7 @@ def overrides_of(run: Run) -> dict[str, str]:
         key, _, value = one_line(text).partition("=")
         removed = key.startswith("~")
         key = re.sub(r"^[+~]+", "", key)
-        if key.split(".")[0].split("/")[0] not in LOCAL_KEYS:
+        if key != "seed" and identifies(key, given=True):
             pairs[key] = "(removed)" if removed else value.strip("'\"")
     return pairs
 
@@ -202,7 +200,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     flat: dict[str, str] = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"
-        if not prefix and name in LOCAL_KEYS:
+        if name == "seed" or not identifies(name):
             continue
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{name}.")

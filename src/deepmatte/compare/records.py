@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from deepmatte.errors import InputError
+from deepmatte.runs.directory import RunDir
 
 LABELS = ("image", "foreground", "background", "category")
 """Columns of ``per_image.csv`` that say what an image is; every other column is a score."""
@@ -125,14 +125,12 @@ def is_run_dir(path: Path) -> bool:
 
 def read_run(path: Path) -> Run | Excluded:
     """Read one run directory; whatever keeps it from being compared is said in a `Excluded`."""
-    if not (path / "result.json").exists():
-        return Excluded(path, "unfinished", "no result.json yet")
     try:
-        result = json.loads((path / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        return Excluded(path, "damaged", f"result.json is not readable as JSON ({error})")
-    if not isinstance(result, dict) or "status" not in result:
-        return Excluded(path, "damaged", "result.json has no 'status'")
+        result = RunDir(path).result()
+    except InputError as error:
+        return Excluded(path, "damaged", str(error))
+    if result is None:
+        return Excluded(path, "unfinished", "no result.json yet")
     status = str(result["status"])
     if status != "finished":
         return Excluded(

@@ -31,19 +31,34 @@ NOT_IDENTITY = (
     "trainer.strategy",
     "trainer.enable_progress_bar",
 )
-"""Keys that say where, how loudly and on what machine a run takes place, not what is computed."""
+"""Keys that don't say what is computed, but where, how loudly and on what machine: the one list of them.
+
+The hash, the label and the factors of a comparison leave them out (`identifies`).
+"""
+
+FOR_OTHERS = ("laptop", "study")
+"""Keys of `NOT_IDENTITY` to which other keys refer, which count: an override changes what is computed."""
+
+CHOICES = ("trainer",)
+"""Groups whose choices differ in keys of `NOT_IDENTITY` alone."""
+
+SHARED = ("experiments", "budget", "name")
+"""Keys that all jobs of a sweep share, so that they set none of them apart."""
 
 ADDED_SINCE: dict[str, Any] = {
     "composition.widen": None,  # not 1: experiments/trimap_width.yaml has hashed its 1 from the start
 }
-"""Keys that are younger than the first runs, and the value at which they compute what was computed without
-them: a run that leaves them there keeps the hash that it had before."""
+"""Keys that were added after the first runs, and the value at which they compute what was computed before.
+
+A run that leaves a key at this value keeps the hash that it had without it.
+"""
 
 
 def config_hash(config: DictConfig | Mapping[str, Any]) -> str:
-    """Return 16 hex digits that identify what a run computes: the resolved configuration without `NOT_IDENTITY`.
+    """Return 16 hex digits that identify what a run computes.
 
-    Keys of `ADDED_SINCE` count only where they differ from the value that stands there.
+    They are of the resolved configuration without `NOT_IDENTITY`; keys of `ADDED_SINCE` count only where they
+    differ from the value given there.
 
     >>> config_hash({"seed": 1, "output_root": "a"}) == config_hash({"output_root": "b", "seed": 1})
     True
@@ -64,7 +79,7 @@ def config_hash(config: DictConfig | Mapping[str, Any]) -> str:
 
 
 def _place(plain: dict[Any, Any], key: str) -> tuple[dict[Any, Any], str]:
-    """Return the mapping in which ``a.b.c`` is an entry (an empty one where there is none) and the entry's name."""
+    """Return the mapping that has ``a.b.c`` as its entry, or an empty one, and the name of the entry."""
     *path, last = key.split(".")
     parent: Any = plain
     for step in path:
@@ -79,21 +94,34 @@ def run_dir(config: DictConfig | Mapping[str, Any]) -> Path:
     return Path(config["output_root"]) / str(config["name"]) / config_hash(config)[:8]
 
 
-def label(overrides: Sequence[str]) -> str:
-    """Return what sets a job apart: its overrides without those that say where, how and on what machine it runs.
+def identifies(key: str, *, given: bool = False) -> bool:
+    """Return whether a key says what a run computes; the seed does, too.
 
-    >>> label(["loss=dice", "trainer=ddp", "seed=1", "name=mine"])
+    Args:
+        key: a dotted key, or that of an override, as in ``+trainer.devices`` or ``hydra/launcher``.
+        given: whether it is an override; a reference to it counts then.
+
+    >>> identifies("trainer.precision"), identifies("data.num_workers"), identifies("hydra/launcher")
+    (True, False, False)
+    >>> identifies("laptop.epochs"), identifies("laptop.epochs", given=True), identifies("trainer", given=True)
+    (False, True, False)
+    """
+    words = key.lstrip("+~").replace("/", ".")
+    if given and words in CHOICES:
+        return False
+    if given and words.partition(".")[0] in FOR_OTHERS:
+        return True
+    return not any(f"{words}.".startswith(f"{other}.") for other in NOT_IDENTITY)
+
+
+def label(overrides: Sequence[str]) -> str:
+    """Return what sets a job apart in its sweep: the overrides that identify it.
+
+    >>> label(["loss=dice", "trainer=ddp", "data.num_workers=4", "seed=1", "name=mine"])
     'loss=dice seed=1'
     """
-    shared = (
-        "experiments=",
-        "budget=",
-        "trainer=",
-        "output_root=",
-        "name=",
-        "force=",
-        "wandb.",
-        "sweep.",
-        "hydra",
+    keys = {override: override.partition("=")[0] for override in overrides}
+    return (
+        " ".join(o for o, key in keys.items() if identifies(key, given=True) and key not in SHARED)
+        or "defaults"
     )
-    return " ".join(override for override in overrides if not override.startswith(shared)) or "defaults"

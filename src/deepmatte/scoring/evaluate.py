@@ -24,7 +24,8 @@ from deepmatte.metrics import METRICS_VERSION
 from deepmatte.metrics.functional.robustness import RADII
 from deepmatte.models import MattingModel
 from deepmatte.runs import summary as report
-from deepmatte.runs.directory import FINISHED, TRAINED_ON_FILE, RunDir, provenance
+from deepmatte.runs.directory import FINISHED, TRAINED_ON_FILE, RunDir
+from deepmatte.runs.provenance import provenance
 from deepmatte.scoring.baselines import ClassicalMatting, SolvedDataset
 from deepmatte.training import assembly as build
 from deepmatte.training.datamodule import MattingData

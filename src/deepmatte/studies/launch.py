@@ -25,8 +25,9 @@ from deepmatte.compare.records import Run, find_run_dirs, lookup, read_run
 from deepmatte.config.compose import conf_dir, explained, quoted, register_resolvers
 from deepmatte.errors import InputError
 from deepmatte.files import write_text
-from deepmatte.runs.directory import FINISHED, RunDir, stopwatch
+from deepmatte.runs.directory import FINISHED, RunDir
 from deepmatte.runs.parent_watch import PARENT
+from deepmatte.runs.provenance import stopwatch
 from deepmatte.sweeps import plan, search
 from deepmatte.sweeps.devices import cores, launcher_name, processes, uses_gpus
 

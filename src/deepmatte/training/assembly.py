@@ -15,16 +15,15 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from deepmatte.config.build import build
-from deepmatte.config.validation import check_kinds
+from deepmatte.config.build import build, loss_function
+from deepmatte.config.validation import Schedule
 from deepmatte.data.parallel import num_cores
-from deepmatte.errors import InputError
+from deepmatte.errors import InputError, check_arguments
 from deepmatte.losses import LossTable
 from deepmatte.models import MattingModel
 from deepmatte.training.checkpoints import AtomicCheckpointIO
 from deepmatte.training.datamodule import MattingData
-from deepmatte.training.module import Optimisation, Stage, schedule
-from deepmatte.trust import trusted_packages
+from deepmatte.training.module import Optimisation, Stage
 
 _NOT_FOR_USERS = (
     "in eval mode at the start of training",  # parts that do not learn in this stage
@@ -65,7 +64,7 @@ def build_data(config: DictConfig) -> MattingData:
         plain[str(name)] = (
             OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
         )
-    check_kinds(MattingData, plain, "data")
+    check_arguments(MattingData, plain, "data")
     try:
         return MattingData(source, composition, seed=config.get("seed", 0), **plain)
     except TypeError as error:
@@ -79,7 +78,7 @@ def build_losses(config: DictConfig, stage: str) -> LossTable:
     # Merged outside the configuration's struct: a stage may bring rows of its own, and the table names what
     # it does not know.
     table = OmegaConf.to_container(OmegaConf.merge(base, overlay))
-    return LossTable(table, allowed_modules=trusted_packages())  # type: ignore[arg-type]
+    return LossTable(table, own_terms=loss_function)  # type: ignore[arg-type]
 
 
 def build_stages(config: DictConfig, model: MattingModel) -> list[Stage]:
@@ -123,7 +122,7 @@ def build_optimisation(config: DictConfig, stage: Stage) -> Optimisation:
         place = f"stages.{stage.name}.lr={rate}"
         raise InputError(f"{place}: has to be a number, or null for the optimiser's own rate")
     keys: Any = OmegaConf.to_container(config.schedule, resolve=True)
-    check_kinds(schedule, keys, "schedule")
+    check_arguments(Schedule, keys, "schedule")
     optimizer = build(OmegaConf.merge(config.optimizer, {} if rate is None else {"lr": rate}), "optimizer")
     _check_numbers(optimizer)
     return Optimisation(optimizer, keys)

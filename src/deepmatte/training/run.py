@@ -28,9 +28,10 @@ from deepmatte.metrics import METRICS_VERSION
 from deepmatte.models import MattingModel
 from deepmatte.runs import interruption
 from deepmatte.runs import summary as report
-from deepmatte.runs.directory import FINISHED, RunDir, checked_run_dir, provenance
+from deepmatte.runs.directory import FINISHED, RunDir, checked_run_dir
 from deepmatte.runs.identity import config_hash
 from deepmatte.runs.locks import locked
+from deepmatte.runs.provenance import provenance
 from deepmatte.training import assembly as build
 from deepmatte.training.callbacks import EpochLines, PictureGrids, Progress
 from deepmatte.training.checkpoint_callbacks import AveragedWeights, EarlyStoppingForGood, LastCheckpoint
