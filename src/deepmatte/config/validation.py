@@ -12,6 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from deepmatte.config.length import check_length
 from deepmatte.errors import InputError
 
 _WORDS: dict[Any, str] = {
@@ -67,6 +68,7 @@ def check_own_keys(config: DictConfig) -> None:
     Raises:
         InputError: it names the key, its value and what fits.
     """
+    check_length(config)
     plain: Any = OmegaConf.to_container(
         OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), resolve=True
     )
