@@ -9,10 +9,10 @@ import pytest
 from omegaconf import DictConfig, OmegaConf, open_dict
 from tiny_run import compose
 
+from deepmatte.config.build import build
 from deepmatte.config.compose import check_keys, conf_dir
 from deepmatte.errors import InputError, check_arguments
 from deepmatte.runs.identity import ADDED_SINCE, NOT_IDENTITY, config_hash
-from deepmatte.training.assembly import build
 
 CONF = conf_dir()
 EXPERIMENTS = sorted(file.stem for file in (CONF.parent / "experiments").glob("*.yaml"))

@@ -251,7 +251,7 @@ def one_line(error: BaseException) -> str:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_target_is_refused_before_anything_is_called(trap: Trap, attack: str) -> None:
-    from deepmatte.training.assembly import build
+    from deepmatte.config.build import build
 
     place, node = ATTACKS[attack]
     for form in (trap.set(node), OmegaConf.create({"here": trap.set(node)}).here):
@@ -264,7 +264,7 @@ def test_a_target_is_refused_before_anything_is_called(trap: Trap, attack: str) 
 def test_a_package_that_is_trusted_opens_nothing_else(
     trap: Trap, monkeypatch: pytest.MonkeyPatch, attack: str
 ) -> None:
-    from deepmatte.training.assembly import build
+    from deepmatte.config.build import build
 
     monkeypatch.setenv("DEEPMATTE_ALLOWED_TARGETS", "trusted.")
     place, node = ATTACKS_ON_TRUST[attack]
@@ -277,8 +277,9 @@ def test_a_package_that_is_trusted_opens_nothing_else(
 def test_classes_and_losses_of_a_trusted_package_work(
     trap: Trap, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
+    from deepmatte.config.build import build
     from deepmatte.models import DeepImageMatting
-    from deepmatte.training.assembly import build, build_losses
+    from deepmatte.training.from_config import build_losses
 
     config = compose("train", ['+loss.mine={term:"trusted:own_loss",weight:1,power:3}'])
     with pytest.raises(InputError, match="not allowed"):
@@ -294,7 +295,7 @@ def test_classes_and_losses_of_a_trusted_package_work(
 def test_a_loss_term_is_a_loss_of_a_trusted_package(
     trap: Trap, monkeypatch: pytest.MonkeyPatch, attack: str
 ) -> None:
-    from deepmatte.training.assembly import build_losses
+    from deepmatte.training.from_config import build_losses
 
     monkeypatch.setenv("DEEPMATTE_ALLOWED_TARGETS", "trusted.")
     with pytest.raises(InputError) as refused:
@@ -304,7 +305,7 @@ def test_a_loss_term_is_a_loss_of_a_trusted_package(
 
 def test_a_reference_in_an_argument_is_resolved_once(trap: Trap, monkeypatch: pytest.MonkeyPatch) -> None:
     """The backslash keeps it text; the second time, it would be read."""
-    from deepmatte.training.assembly import build
+    from deepmatte.config.build import build
 
     config = OmegaConf.create({"optimizer": {**ADAM, "lr": r"\${oc.env:SECRET_TOKEN}"}})
     assert build(config.optimizer, "optimizer").keywords == {"lr": "${oc.env:SECRET_TOKEN}"}

@@ -331,6 +331,6 @@ def test_what_a_study_compares_are_settings_of_its_grid(name: str) -> None:
 def test_the_methods_of_the_studies_can_be_built(words: str) -> None:
     from tiny_run import compose
 
-    from deepmatte.training.assembly import build
+    from deepmatte.config.build import build
 
     assert callable(build(compose("evaluate", words.split()).method, "method"))

@@ -107,7 +107,7 @@ def test_memory_that_runs_out_is_called_so(sweeps, tiny) -> None:
 
 
 def test_real_errors_of_memory_are_recognised_and_others_are_not() -> None:
-    from deepmatte.training.run import out_of_memory
+    from deepmatte.training.failures import out_of_memory
 
     with pytest.raises(RuntimeError) as cpu:
         torch.empty(10**16)

@@ -99,7 +99,7 @@ def _describe(argv: list[str]) -> int:
     from deepmatte.data.inspection.describe import describe
     from deepmatte.data.inspection.sheet import contact_sheet
     from deepmatte.data.sources.images import write_png
-    from deepmatte.training.assembly import build_data
+    from deepmatte.training.from_config import build_data
 
     source = build_data(config).source
     lines, rows = describe(source, options.num)
@@ -149,7 +149,7 @@ def _verify(argv: list[str]) -> int:
     import logging
 
     from deepmatte.data.inspection.verify import verify
-    from deepmatte.training.assembly import build_data
+    from deepmatte.training.from_config import build_data
 
     data = build_data(config)
     skip_logger = logging.getLogger("deepmatte.data.sources.folder")
@@ -228,7 +228,7 @@ def _preview(argv: list[str]) -> int:
     config = composed_config(options.overrides)
     from deepmatte.data.inspection.sheet import contact_sheet, row_of_sample
     from deepmatte.data.sources.images import write_png
-    from deepmatte.training.assembly import build_data
+    from deepmatte.training.from_config import build_data
 
     data = build_data(config)
     if hasattr(data.source, "prepare"):

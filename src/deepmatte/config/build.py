@@ -22,10 +22,10 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.strategies import Strategy
 
 from deepmatte.classical import ClassicalMethod
+from deepmatte.config.trust import TRUSTED, is_below, trusted_packages
 from deepmatte.data import Composition
 from deepmatte.errors import InputError, check_arguments
 from deepmatte.models import MattingModel
-from deepmatte.config.trust import TRUSTED, is_below, trusted_packages
 
 
 @dataclass(frozen=True)

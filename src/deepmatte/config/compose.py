@@ -10,6 +10,7 @@ from typing import Any
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
+from deepmatte.config import length
 from deepmatte.errors import InputError, did_you_mean
 from deepmatte.runs.identity import run_dir
 
@@ -33,8 +34,8 @@ def known_keys(page: str) -> set[str]:
 def check_keys(config: DictConfig, page: str, hydra: Any = None) -> None:
     """Refuse a top-level key that nothing reads, such as ``+experiment=stages``, which Hydra adds without a word.
 
-    Keys of a user's own are welcome where something in the configuration refers to them, as ``plan`` refers
-    to ``step`` in ``plan: ${study.steps.${step}}``; such references are also looked for in ``hydra``.
+    Keys of a user's own are welcome where something in the configuration refers to them, as
+    ``length.shares`` refers to ``step`` in ``${study.steps.${step}.shares}``; such references are also looked for in ``hydra``.
 
     Raises:
         InputError: it names the key and the one that was probably meant.
@@ -95,7 +96,11 @@ def quoted(value: object) -> str:
 
 
 def register_resolvers() -> None:
-    """Make ``${deepmatte.run_dir:}`` and ``${deepmatte.rest:WEIGHT}`` (1 - WEIGHT) known to OmegaConf, and `experiments/` to Hydra."""
+    """Make `experiments/` known to Hydra, and these resolvers to OmegaConf.
+
+    ``${deepmatte.run_dir:}``, ``${deepmatte.rest:WEIGHT}`` (1 - WEIGHT) and ``${deepmatte.epochs:STAGE}``.
+    """
     OmegaConf.register_new_resolver("deepmatte.rest", lambda weight: round(1 - weight, 12), replace=True)
     OmegaConf.register_new_resolver("deepmatte.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)
+    length.register()
     os.environ["DEEPMATTE_HOME"] = str(conf_dir().parent)  # conf/train.yaml puts it on Hydra's search path

@@ -14,6 +14,7 @@ from annotated_types import Ge, Gt, Interval, MinLen
 from omegaconf import DictConfig, OmegaConf
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from deepmatte.config.length import check_length
 from deepmatte.errors import check_arguments
 from deepmatte.metrics.names import DEFAULT_SCORES, higher_is_better
 
@@ -98,6 +99,7 @@ def check_own_keys(config: DictConfig) -> None:
     Raises:
         InputError: it names the key, its value and what fits.
     """
+    check_length(config)
     visible = OmegaConf.masked_copy(config, [key for key in config if key in Run.model_fields])
     plain: Any = OmegaConf.to_container(visible, resolve=True)
     check_arguments(Run, plain)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ NOT_IDENTITY = (
     "wandb",
     "seeds",
     "laptop",
+    "length",  # hashed as what it makes of stages.STAGE.epochs, and laptop as what length makes of it
+    "stages.*.share",
     "num_pictures",
     "study",
     "save_every",
@@ -53,12 +55,15 @@ ADDED_SINCE: dict[str, Any] = {
 A run that leaves a key at this value keeps the hash that it had without it.
 """
 
+REMOVED_SINCE = ("plan",)
+"""Keys that the first runs have in their hashes; `_removed` says with which value."""
+
 
 def config_hash(config: DictConfig | Mapping[str, Any]) -> str:
     """Return 16 hex digits that identify what a run computes.
 
     They are of the resolved configuration without `NOT_IDENTITY`; keys of `ADDED_SINCE` count only where they
-    differ from the value given there.
+    differ from the value given there, and those of `REMOVED_SINCE` still count.
 
     >>> config_hash({"seed": 1, "output_root": "a"}) == config_hash({"output_root": "b", "seed": 1})
     True
@@ -68,23 +73,45 @@ def config_hash(config: DictConfig | Mapping[str, Any]) -> str:
     visible = OmegaConf.masked_copy(root, [key for key in root if key != "hydra"])
     plain = OmegaConf.to_container(visible, resolve=True)
     assert isinstance(plain, dict)
+    removed = {key: _removed(plain) for key in REMOVED_SINCE}
     for key in NOT_IDENTITY:
-        parent, last = _place(plain, key)
-        parent.pop(last, None)
-    for key, value in ADDED_SINCE.items():
-        parent, last = _place(plain, key)
-        if last in parent and parent[last] == value:
+        for parent, last in _places(plain, key):
             del parent[last]
+    for key, value in ADDED_SINCE.items():
+        for parent, last in _places(plain, key):
+            if parent[last] == value:
+                del parent[last]
+    plain = removed | plain
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _place(plain: dict[Any, Any], key: str) -> tuple[dict[Any, Any], str]:
-    """Return the mapping that has ``a.b.c`` as its entry, or an empty one, and the name of the entry."""
-    *path, last = key.split(".")
-    parent: Any = plain
-    for step in path:
-        parent = parent.get(step) if isinstance(parent, dict) else None
-    return (parent if isinstance(parent, dict) else {}), last
+def _places(plain: Any, key: str) -> Iterator[tuple[dict[Any, Any], str]]:
+    """Yield each mapping that has ``a.b.c`` as an entry, with the entry's name; a ``*`` is any name.
+
+    >>> [parent for parent, _ in _places({"a": {"b": {"c": 1}, "d": {"c": 2}, "e": 3}}, "a.*.c")]
+    [{'c': 1}, {'c': 2}]
+    """
+    first, _, rest = key.partition(".")
+    if not isinstance(plain, dict):
+        return
+    for name in list(plain) if first == "*" else [first] if first in plain else []:
+        if rest:
+            yield from _places(plain[name], rest)
+        else:
+            yield plain, name
+
+
+def _removed(plain: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the value of ``plan`` in a configuration of the first edition.
+
+    It was null, or the step of a study that is chosen by ``step``: what is now its ``shares`` stood beside
+    its other values.
+    """
+    steps = (plain.get("study") or {}).get("steps") or {}
+    step = steps.get(plain.get("step")) if isinstance(steps, dict) else None
+    if not isinstance(step, dict) or not isinstance(step.get("shares"), dict):
+        return None
+    return {key: value for key, value in step.items() if key != "shares"} | step["shares"]
 
 
 def run_dir(config: DictConfig | Mapping[str, Any]) -> Path:

@@ -12,6 +12,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 
 from deepmatte.classical import METHODS, ClassicalMethod
+from deepmatte.config.build import build
 from deepmatte.config.validation import check_own_keys
 from deepmatte.data.inspection.fingerprints import fingerprints
 from deepmatte.data.inspection.leaks import trained_on
@@ -27,7 +28,7 @@ from deepmatte.runs import summary as report
 from deepmatte.runs.directory import FINISHED, TRAINED_ON_FILE, RunDir
 from deepmatte.runs.provenance import provenance
 from deepmatte.scoring.baselines import ClassicalMatting, SolvedDataset
-from deepmatte.training import assembly as build
+from deepmatte.training import from_config
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.score import model_of_run, score
 
@@ -44,7 +45,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     Raises:
         InputError: neither or both are given, the run has no checkpoint, or the data can't be used.
     """
-    build.quieten()
+    from_config.quieten()
     check_own_keys(config)
     start = time.monotonic()
     if (config.run is None) == (config.method is None):
@@ -57,10 +58,10 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         settings = _settings_of_run(config, config.run, "model")
         model, checkpoint, source = model_of_run(RunDir(Path(config.run)), settings, config.checkpoint)
     else:
-        method = build.build(config.method, "method")
+        method = build(config.method, "method")
         settings = _settings_of_method(config, method)
         model, checkpoint, source = ClassicalMatting(method), None, ""
-    data = build.build_data(settings)
+    data = from_config.build_data(settings)
     data.check(splits=(config.split,))
     known = (
         _trained_on(RunDir(Path(config.run)), data, config.split)

@@ -22,7 +22,7 @@ from deepmatte.ops.foreground import estimate_foreground
 from deepmatte.ops.tiling import tiled
 from deepmatte.ops.zones import UNKNOWN, impose_trimap, trivial_matte
 from deepmatte.runs.directory import RunDir
-from deepmatte.training import assembly as build
+from deepmatte.training import from_config
 from deepmatte.training.module import load_weights
 from deepmatte.training.score import model_of_run
 
@@ -93,7 +93,7 @@ def predictor_of_run(run: Path, checkpoint: str = "best", tile: int = 0) -> Pred
         InputError: ``run`` is no run directory, its checkpoint is missing or broken, or its model needs more
             than a trimap.
     """
-    build.quieten()
+    from_config.quieten()
     directory = RunDir(run)
     settings = directory.config("model")
     model, weights, source = model_of_run(directory, settings, checkpoint)

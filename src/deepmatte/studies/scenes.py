@@ -18,6 +18,7 @@ from deepmatte.classical import MattingWarning
 from deepmatte.compare.grouping import group_settings
 from deepmatte.compare.records import Run
 from deepmatte.compare.score_table import higher_is_better
+from deepmatte.config.build import build
 from deepmatte.config.compose import conf_dir
 from deepmatte.data import CompositionSource, write_png
 from deepmatte.data.composing.trimaps import TrimapRecipe
@@ -30,7 +31,7 @@ from deepmatte.runs.directory import RunDir
 from deepmatte.scoring.predict import Predictor, predictor_of_run
 from deepmatte.studies.instances import InstanceScenes, Scene, digest
 from deepmatte.studies.launch import Study
-from deepmatte.training import assembly as build
+from deepmatte.training.from_config import build_data
 
 TRUTH, MERGED = "truth", "truth by class"
 """What the folders of the true label maps are called: as they are, and with all objects of a class made one."""
@@ -94,7 +95,7 @@ def best_of(runs: Sequence[Run], metric: str) -> Run:
 
 def make_scenes(run: Run, count: int, size: int, instances: int, seed: int) -> list[Scene]:
     """Return scenes of the test foregrounds that ``run`` was scored on, with trimaps as wide as its own."""
-    data = build.build_data(RunDir(run.path).config("data", "composition"))
+    data = build_data(RunDir(run.path).config("data", "composition"))
     if not isinstance(data.source, CompositionSource):
         raise InputError(
             f"study.scenes: data={data.source.name} has finished images, but no foregrounds to make scenes of; set it to null"
@@ -135,7 +136,7 @@ def _network(name: str, run: Run) -> Contender:
 
 def _method(words: str) -> Contender:
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        method = build.build(hydra.compose("evaluate", words.split()).method, "method")
+        method = build(hydra.compose("evaluate", words.split()).method, "method")
 
     def prepare() -> Alphas:
         method.prepare()

@@ -38,7 +38,7 @@ def cutout(seed: int, height: int = 90, width: int = 120, deep: bool = False) ->
 
 @functools.cache
 def recipe(name: str, *overrides: str) -> Composition:
-    from deepmatte.training.assembly import build
+    from deepmatte.config.build import build
 
     return build(compose("train", [f"composition={name}", *SMALL, *overrides]).composition, "composition")
 
