@@ -82,7 +82,7 @@ def test_a_cancelled_job_ends_the_sweep_in_words_and_the_same_command_completes_
     output = first.communicate(timeout=300)[0]
     assert first.returncode == 1, output
     assert "Traceback" not in output
-    said = ("deepmatte: the queue lost a job", "1 of 2 runs failed; the same command runs only them again")
+    said = ("deepmatte: the queue lost a job", "1 of 2 runs failed; the same command runs only those again")
     assert output.strip().splitlines()[-1].startswith(said if how else said[1]), output
     code, output = stubbed.run(*words, STUB_STEPS="12", **slurm)
     assert code == 0, output

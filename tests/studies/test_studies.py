@@ -23,7 +23,7 @@ from deepmatte.errors import InputError
 from deepmatte.reports.failures import failures, kinds_table
 from deepmatte.reports.study_figures import losses
 from deepmatte.studies import launch
-from deepmatte.studies.launch import find_study, tables
+from deepmatte.studies.study import find_study, tables
 
 METRICS = ("sad", "mse", "grad", "conn", "miou")
 EXPERIMENT = """# @package _global_

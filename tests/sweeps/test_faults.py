@@ -193,7 +193,7 @@ def test_failures_are_told_apart_and_take_nobody_with_them(stubbed) -> None:
         "data.root=/nowhere: the stub refuses it (exit code 2); see output.log",
     )
     assert states["optimizer.lr=0.001"][0] == "finished"
-    assert "2 jobs are one and the same run" in output
+    assert "2 jobs are the same run" in output
     assert max(stubbed.steps().values()) == 1
     assert "4 of 5 runs failed" in output
 
@@ -215,7 +215,7 @@ def test_a_job_that_is_twice_in_a_sweep_is_run_once_also_where_finished_ones_are
         code, output = stubbed.run("seed=0,0", "force=true")
         assert code == 0, output
         assert not before & stubbed.workers()
-        assert "2 jobs are one and the same run" in output
+        assert "2 jobs are the same run" in output
         assert output.count("start     [") == 1
 
 

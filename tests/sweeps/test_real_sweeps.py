@@ -128,4 +128,4 @@ def test_the_command_line_of_a_user_ends_with_words_not_with_a_traceback_on_ctrl
     output = process.communicate(timeout=120)[0]
     assert process.returncode == 130
     assert "Traceback" not in output
-    assert "the same command goes on" in output
+    assert "the same command resumes" in output

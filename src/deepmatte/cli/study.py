@@ -21,7 +21,7 @@ def main(argv: list[str]) -> int:
             raise InputError("experiments: there is no such folder here; go to the checkout")
         print(f"index     {write_index(Path('experiments'))}")
         return 0
-    from deepmatte.studies.launch import find_study, run_sweep, score_baselines, tables, unfinished
+    from deepmatte.studies.study import find_study, run_sweep, score_baselines, tables, unfinished
 
     study = find_study(options.name, options.override)
     with study.active():

@@ -23,12 +23,10 @@ from typing import IO
 
 from deepmatte.errors import InputError
 from deepmatte.files import writing
+from deepmatte.runs.context import SweepContext
 
 LOCK_FILE = ".lock"
 BEAT_SECONDS, STALE_SECONDS = 15.0, 120.0
-INHERITED = "DEEPMATTE_LOCKED"
-"""Environment variable with the directory whose lock a launcher holds for the processes that it starts."""
-
 _NOT_SUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -143,7 +141,7 @@ def holder(directory: Path, name: str = LOCK_FILE) -> Holder | None:
 
 def is_inherited(directory: Path) -> bool:
     """Say whether this process's launcher holds the lock of ``directory`` for it: this is the job there."""
-    return os.environ.get(INHERITED) == str(directory.resolve())
+    return SweepContext.read().run == str(directory.resolve())
 
 
 @contextmanager

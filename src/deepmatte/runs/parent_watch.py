@@ -8,8 +8,7 @@ import signal
 import threading
 import time
 
-PARENT = "DEEPMATTE_PARENT"
-"""Environment variable with the process whose end ends this one."""
+from deepmatte.runs.context import SweepContext
 
 POLL_SECONDS, GRACE_SECONDS = 1.0, 60.0
 
@@ -19,9 +18,10 @@ def tie_to_parent() -> None:
 
     First by SIGTERM, upon which a training run writes a checkpoint, then, if it hangs, by SIGKILL.
     """
-    launcher = os.environ.pop(PARENT, None)
-    if launcher is not None:
-        parent, grace = int(launcher), GRACE_SECONDS
+    context = SweepContext.read()
+    if context.parent is not None:
+        parent, grace = context.parent, GRACE_SECONDS
+        context.but(parent=None).publish()  # it is not the parent of what this process starts
     elif os.environ.get("LOCAL_RANK", "0") != "0":
         parent, grace = os.getppid(), GRACE_SECONDS / 6  # rank 0 is gone, there is nothing left to save
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deepmatte.files import write_text
 from deepmatte.reports.page import cell
-from deepmatte.studies.launch import header
+from deepmatte.studies.study import header
 
 INDEX = "README.md"
 NOT_RUN = "not run yet"

@@ -24,8 +24,8 @@ from deepmatte.reports.figures import draw_all
 from deepmatte.reports.page import cell, render_markdown
 from deepmatte.reports.study_figures import loss_figure, loss_table, sheet
 from deepmatte.runs.directory import RunDir
-from deepmatte.studies.launch import Study, header
 from deepmatte.studies.scene_page import picture, section
+from deepmatte.studies.study import Study, header
 
 DRAWINGS = ("scores", "effects", "interactions", "curves")
 """Figures of the comparison that the page shows."""

@@ -30,7 +30,7 @@ from deepmatte.ops.zones import impose_trimap
 from deepmatte.runs.directory import RunDir
 from deepmatte.scoring.predict import Predictor, predictor_of_run
 from deepmatte.studies.instances import InstanceScenes, Scene, digest
-from deepmatte.studies.launch import Study
+from deepmatte.studies.study import Study
 from deepmatte.training.from_config import build_data
 
 TRUTH, MERGED = "truth", "truth by class"

@@ -25,10 +25,10 @@ from deepmatte.compare.records import Run, find_run_dirs, lookup, read_run
 from deepmatte.config.compose import conf_dir, explained, quoted, register_resolvers
 from deepmatte.errors import InputError
 from deepmatte.files import write_text
+from deepmatte.runs.context import SweepContext
 from deepmatte.runs.directory import FINISHED, RunDir
-from deepmatte.runs.parent_watch import PARENT
 from deepmatte.runs.provenance import stopwatch
-from deepmatte.sweeps import plan, search
+from deepmatte.sweeps import search, sweep_file
 from deepmatte.sweeps.devices import cores, launcher_name, processes, uses_gpus
 
 SAME = ("dataset.digest", "protocol", "metrics_version")
@@ -96,7 +96,7 @@ class Study:
 
         It does not where the sweep was run without the study, or a start of the study was killed.
         """
-        return self.seconds * int(plan.read(self.sweep).get("parallel", 1)) >= seconds
+        return self.seconds * int(sweep_file.read(self.sweep).get("parallel", 1)) >= seconds
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -163,7 +163,9 @@ def run_sweep(study: Study) -> int:
         *study.overrides,
         *side_by_side(study),
     ]
-    return subprocess.run(command, env=os.environ | {PARENT: str(os.getpid())}, check=False).returncode
+    return subprocess.run(
+        command, env=os.environ | SweepContext.read().but(parent=os.getpid()).environment(), check=False
+    ).returncode
 
 
 def side_by_side(study: Study) -> list[str]:
@@ -208,7 +210,7 @@ def tables(study: Study) -> list[list[Run]]:
 
 def unfinished(study: Study) -> str:
     """Say in a line which jobs of the sweep's last command are not finished; empty where all are, and for a search."""
-    jobs = plan.read(study.sweep).get("jobs", []) if study.sweep.is_dir() else []
+    jobs = sweep_file.read(study.sweep).get("jobs", []) if study.sweep.is_dir() else []
     results = [RunDir(study.sweep / job["run"]).result() or {} for job in jobs]
     left = Counter(
         str(result.get("status", "not begun")) for result in results if result.get("status") != FINISHED
