@@ -104,7 +104,7 @@ def test_one_trimap_is_not_enough_for_two_photographs(
     line = refused(
         folder, capsys, folder / "photos", "--trimap", folder / "trimaps/cat.png", "--method", "trivial"
     )
-    assert "cat.png: is no folder, but there are 2 photographs" in line
+    assert "cat.png: is not a folder, but there are 2 photographs" in line
 
 
 def test_two_photographs_of_one_name_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -212,7 +212,7 @@ def test_an_unknown_method_is_answered_with_the_known_ones(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = refused(folder, capsys, folder / "photos", "--trimap", folder / "trimaps", "--method", "magic")
-    assert "--method magic: there is none of that name; choose one of" in line
+    assert "--method magic: there is no such method; choose one of" in line
     assert "trivial" in line
 
 

@@ -253,7 +253,7 @@ def test_one_tile_as_large_as_the_photograph_is_the_photograph(run: Path, scene:
 
 def test_a_model_that_reads_more_than_a_trimap_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DeepImageMatting, "reads", ("image", "captured_background"))
-    with pytest.raises(InputError, match="reads captured_background too"):
+    with pytest.raises(InputError, match="also reads captured_background,"):
         predictor_of_run(run)
 
 
@@ -262,8 +262,6 @@ def test_want_of_memory_names_the_photograph_and_its_size(scene: Scene, tmp_path
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
 
     photos = find_photos([scene.files["image"]], scene.files["trimap"])
-    with pytest.raises(
-        RuntimeError, match=rf"image.png: the memory does not suffice for {WIDTH}x{HEIGHT} pixels"
-    ):
+    with pytest.raises(RuntimeError, match=rf"image.png: not enough memory for {WIDTH}x{HEIGHT} pixels"):
         list(predict(photos, exhausted, Output(tmp_path / "out")))
     assert not (tmp_path / "out").exists()

@@ -189,7 +189,7 @@ def test_the_class_map_alone_is_right_by_class_and_wrong_by_object(
     # One of the two gets all, the other nothing: 0 and a / (a + b) with a >= b.
     assert 0.25 <= records[MERGED]["same"] <= 0.5
     text = section([tmp_path / label for label in records])
-    assert "6 pictures with 18 objects of the test set in 2 classes (dot, round)" in text
+    assert "6 images with 18 objects of the test set in 2 classes (dot, round)" in text
     assert "| half | " in text
     assert text.index("| half |") < text.index(f"| {MERGED} |")
     assert len(picture([tmp_path / label for label in records]).axes) == 6 * 3

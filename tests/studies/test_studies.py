@@ -22,7 +22,7 @@ from deepmatte.data.procedural.names import CYCLE
 from deepmatte.errors import InputError
 from deepmatte.reports.failures import failures, kinds_table
 from deepmatte.reports.study_figures import losses
-from deepmatte.studies import launch
+from deepmatte.studies import study as study_module
 from deepmatte.studies.study import find_study, tables
 
 METRICS = ("sad", "mse", "grad", "conn", "miou")
@@ -108,7 +108,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_record(Path(words["output"].strip("'")), 20.0, method=f"kmeans {mode}", mode=mode)
         return None
 
-    monkeypatch.setattr(launch.subprocess, "run", run)
+    monkeypatch.setattr(study_module.subprocess, "run", run)
     return tmp_path
 
 
@@ -135,10 +135,10 @@ def test_the_page_says_what_came_out(checkout: Path, capsys: pytest.CaptureFixtu
 
 def test_what_is_scored_is_not_scored_again(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = find_study("small", ["seed=0,1", "output_root=runs"])  # a list of values is for the sweep alone
-    homes = launch.score_baselines(study, tables(study)[0])
+    homes = study_module.score_baselines(study, tables(study)[0])
     assert len(homes) == 2
-    monkeypatch.setattr(launch.subprocess, "run", None)
-    assert launch.score_baselines(study, tables(study)[0]) == homes
+    monkeypatch.setattr(study_module.subprocess, "run", None)
+    assert study_module.score_baselines(study, tables(study)[0]) == homes
 
 
 @pytest.mark.parametrize(
@@ -176,10 +176,10 @@ def test_methods_are_scored_by_the_rules_of_the_networks(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[list[str]] = []
-    monkeypatch.setattr(launch.subprocess, "run", lambda command, check: commands.append(command))
+    monkeypatch.setattr(study_module.subprocess, "run", lambda command, check: commands.append(command))
     for words in ([], ["impose_trimap=false"]):
         study = find_study("small", words)
-        launch.score_baselines(study, tables(study)[0])
+        study_module.score_baselines(study, tables(study)[0])
     assert ["impose_trimap=false" in command for command in commands] == [False, False, True, True]
     outputs = [word for command in commands for word in command if word.startswith("output=")]
     assert len(set(outputs)) == 4  # what was scored by other rules is not taken for it
@@ -225,7 +225,7 @@ def test_the_page_of_an_unfinished_sweep_says_so(checkout: Path, capsys: pytest.
     (checkout / "runs/small/dice2/result.json").write_text(
         json.dumps({"status": "failed", "error": "too little memory"})
     )
-    line = "4 of 6 jobs of runs/small are finished (1 failed, 1 not begun)"
+    line = "4 of 6 jobs of runs/small are finished (1 failed, 1 not started)"
     with pytest.raises(InputError, match=re.escape(f"{line}; run the others first: deepmatte study small")):
         main(["small", "--page"])
     assert not (checkout / "experiments/small.md").exists()
@@ -238,7 +238,9 @@ def test_a_sweep_that_is_refused_ends_its_study(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It has said why; that there is nothing to compare would be a second error that says less."""
-    monkeypatch.setattr(launch.subprocess, "run", lambda command, **options: SimpleNamespace(returncode=2))
+    monkeypatch.setattr(
+        study_module.subprocess, "run", lambda command, **options: SimpleNamespace(returncode=2)
+    )
     assert main(["small", "hydra/launcher=basic"]) == 2
     assert capsys.readouterr() == ("", "")
     assert not (checkout / "experiments" / "small.md").exists()
@@ -269,25 +271,23 @@ def test_an_experiment_without_a_grid_is_refused(checkout: Path) -> None:
     (checkout / "experiments" / "single.yaml").write_text(
         "# @package _global_\n# Claim: none.\nname: single\nseed: 3\n"
     )
-    with pytest.raises(
-        InputError, match=r"^experiments/single.yaml: has no grid to study; give it hydra.mode"
-    ):
+    with pytest.raises(InputError, match=r"^experiments/single.yaml: has no grid; give it hydra.mode"):
         find_study("single")
 
 
 def test_every_core_has_a_job_unless_a_launcher_is_chosen(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "cores", lambda: ["0", "1", "2"])
-    monkeypatch.setattr(launch, "find_spec", lambda name: name == "hydra_plugins.hydra_joblib_launcher")
-    assert launch.side_by_side(find_study("small")) == [
+    monkeypatch.setattr(study_module, "cores", lambda: ["0", "1", "2"])
+    monkeypatch.setattr(study_module, "find_spec", lambda name: name == "hydra_plugins.hydra_joblib_launcher")
+    assert study_module.side_by_side(find_study("small")) == [
         "hydra/launcher=workstation",
         "hydra.launcher.n_jobs=3",
     ]
     for words in (["hydra/launcher=basic"], ["trainer=gpu"], ["trainer=ddp"]):
-        assert launch.side_by_side(find_study("small", words)) == []
-    monkeypatch.setattr(launch, "cores", lambda: ["0"])
-    assert launch.side_by_side(find_study("small")) == []
+        assert study_module.side_by_side(find_study("small", words)) == []
+    monkeypatch.setattr(study_module, "cores", lambda: ["0"])
+    assert study_module.side_by_side(find_study("small")) == []
 
 
 STUDIES = {
@@ -304,7 +304,7 @@ METHODS = {
 
 @pytest.mark.parametrize("study", STUDIES.values(), ids=list(STUDIES))
 def test_a_study_says_nothing_that_nobody_reads(study: dict[str, Any]) -> None:
-    assert set(study) <= set(launch.OPTIONS)
+    assert set(study) <= set(study_module.OPTIONS)
     assert set(study.get("kinds", {})) <= set(CYCLE)
     assert set(study.get("scenes") or {}) <= {"count", "size", "instances", "seed", "methods"}
 

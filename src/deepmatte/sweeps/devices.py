@@ -25,7 +25,7 @@ SEQUENTIAL, SIDE_BY_SIDE, CLUSTER = (
     ("JoblibLauncher", "LocalLauncher"),
     ("SlurmLauncher",),
 )
-"""Hydra's launchers: one job at a time, several on this machine, or jobs of a cluster, which leases devices itself."""
+"""Hydra's launchers: one job at a time, several on this machine, or a cluster, which assigns devices."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def demand(config: DictConfig, hydra: DictConfig) -> Demand:
         raise InputError(
             f"trainer.devices={config.trainer.devices}: "
             + ("" if leased else f"there is no {kind} {', '.join(absent)} here; ")
-            + "give the number per job, as in trainer.devices=2; sweep.devices=[0,1] says which ones jobs may use"
+            + "give the number per job, as in trainer.devices=2; sweep.devices=[0,1] says which ones to use"
         )
     return Demand(kind, ids, count) if leased else Demand("none", [], 0)
 
@@ -219,13 +219,14 @@ def table_of_locks() -> Path:
     table = own_folder(tried)
     if table is None:
         raise InputError(
-            f"{tried[0]}: not yours, or not writable; set TMPDIR to a folder of your own, or sweep.devices=null"
+            f"{tried[0]}: not yours, or not writable; "
+            "set TMPDIR to a folder of your own, or sweep.devices=null"
         )
     return table
 
 
 def _take(table: Path, kind: str, ids: Sequence[str], count: int) -> DeviceLease | None:
-    """Take all of ``count`` devices or none, one process at a time: two that hold half each would deadlock."""
+    """Take all of ``count`` devices or none, one process at a time: two with half each would deadlock."""
     turn = acquire(table, "turn.lock")
     if turn is None:
         return None

@@ -1,4 +1,4 @@
-"""The two ends of a sweep: checks and an estimate before its first job, costs and the ranking after its last."""
+"""The two ends of a sweep: checks and an estimate before the first job, costs and ranking after the last."""
 
 from __future__ import annotations
 
@@ -55,13 +55,9 @@ class Reporter(threading.Thread):
     def _report(self) -> None:
         for job in read_sweep(self.directory).jobs:
             if self.known.get(job.run) != job.state and job.state != "waiting":
-                end = (
-                    f"; {sweep_file.estimate(self.directory)}"
-                    if job.state == FINISHED
-                    else f": {job.error}"
-                    if job.error
-                    else ""
-                )
+                end = f": {job.error}" if job.error else ""
+                if job.state == FINISHED:
+                    end = f"; {sweep_file.estimate(self.directory)}"
                 line = f"{job.state:<9} [{Path(job.run).name}] {job.label}{end}"
                 self.console.print(line, style=STYLES.get(job.state, "bold red"), markup=False)
             self.known[job.run] = job.state
@@ -74,7 +70,7 @@ class SweepGuard(Callback):
     """
 
     active: ClassVar[tuple[SweepGuard, DictConfig] | None] = None
-    """The guard of this process's sweep and the sweep's configuration, from the start to the end of the jobs."""
+    """The guard of this process's sweep, and the sweep's configuration, while its jobs run."""
 
     def __init__(self) -> None:
         self.start = time.time()
@@ -91,7 +87,7 @@ class SweepGuard(Callback):
             self._begin(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Run what other launchers left unfinished, print costs and ranking, and exit with 1 if a run failed."""
+        """Run what other launchers left unfinished, print costs and ranking; exit with 1 if a run failed."""
         with _defects_end_the_program():
             self._close(config)
 
@@ -107,12 +103,10 @@ class SweepGuard(Callback):
             if not is_grid(config.hydra):
                 self.search_lock = search.open_search(config)
         except (InputError, OSError) as error:
-            unwritable = (
-                f"{directory}: {error.strerror}; choose another output_root="
-                if isinstance(error, OSError)
-                else None
-            )
-            console.print(f"deepmatte: {unwritable or error}", style="bold red", markup=False)
+            reason = str(error)
+            if isinstance(error, OSError):
+                reason = f"{directory}: {error.strerror}; choose another output_root="
+            console.print(f"deepmatte: {reason}", style="bold red", markup=False)
             sys.exit(2)
         name = launcher_name(config.hydra)
         announce(directory, wait=name == "JoblibLauncher", local=name == "LocalLauncher")
@@ -154,7 +148,7 @@ class SweepGuard(Callback):
             sys.exit(1)
 
     def _runs(self, config: DictConfig) -> dict[Path, bool]:
-        """Return the runs of this sweep, and whether they were skipped; older job folders are of earlier sweeps."""
+        """Return the runs of this sweep, and whether they were skipped; older job folders don't count."""
         runs: dict[Path, bool] = {}
         for file in sorted(Path(config.hydra.sweep.dir).rglob(JOB_FILE), key=os.fspath):
             if file.stat().st_mtime >= self.start - 1:
@@ -165,7 +159,7 @@ class SweepGuard(Callback):
 
 @contextmanager
 def _defects_end_the_program() -> Iterator[None]:
-    """Exit with 1 on any exception; Hydra turns what a callback raises into a warning and exits with 0."""
+    """Exit with 1 on any exception; Hydra would turn it into a warning and exit with 0."""
     try:
         yield
     except Exception:
@@ -176,8 +170,8 @@ def _defects_end_the_program() -> Iterator[None]:
 def given_up(error: Exception) -> str | None:
     """Close a sweep that its sweeper or launcher gave up, and return why in a line.
 
-    Failed jobs do not get here: Optuna fails if no trial has finished, submitit if a job was cancelled, joblib
-    if a worker was killed. Returns None where ``error`` is a defect, which needs its traceback.
+    Failed jobs do not get here: Optuna fails if no trial has finished, submitit if a job was cancelled,
+    joblib if a worker was killed. Returns None where ``error`` is a defect, which needs its traceback.
     """
     library, text = type(error).__module__.partition(".")[0], " ".join(str(error).split())
     if SweepGuard.active is None:
@@ -226,7 +220,8 @@ def repeat(run: RunDir, console: Console, *stops: Stopper) -> dict[str, Any]:
     lock = acquire(run.path)
     if lock is None:
         raise InputError(
-            f"{run.path}: {holder(run.path) or 'another process'} is working on this run; wait until it ends, or stop it"
+            f"{run.path}: {holder(run.path) or 'another process'} is working on this run; "
+            "wait until it ends, or stop it"
         )
     with lock:
         before = run.result() or {}

@@ -1,4 +1,4 @@
-"""One job of a sweep: already finished, skipped because another launcher runs it, or run in its own process tree."""
+"""One job of a sweep: finished already, running elsewhere, or run here in its own process tree."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def _lead(job: Job, tasks: Tasks, console: Console) -> Objective:
 
 
 def _is_finished(job: Job, console: Console) -> bool:
-    """Return whether the run is finished; under ``force``, only if an equal job of this sweep has finished it."""
+    """Return whether the run is finished; under ``force``, only if an equal job of this sweep did it."""
     result = job.run.result()
     if result is None or result["status"] != FINISHED:
         return False
@@ -150,7 +150,7 @@ def _is_finished(job: Job, console: Console) -> bool:
 
 
 def _lock(job: Job, console: Console) -> Lock | None:
-    """Take the lock of the run; None where the job can be skipped, because another launcher of the grid runs it.
+    """Take the lock of the run; None where the job is skipped, because another launcher of the grid runs it.
 
     A search waits, for it needs the score. So does a grid if the process that took the lock is gone: its
     children still hold it, and are about to end.

@@ -83,7 +83,7 @@ def compose_jobs(config: DictConfig) -> list[ComposedJob]:
 
 
 def _points(config: DictConfig) -> list[list[str]]:
-    """Return the overrides of every job, as Hydra's own sweeper will; of a search, the first of each range."""
+    """Return the overrides of every job, as Hydra's sweeper will; of a search, the first of each range."""
     params = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({}), resolve=True)
     assert isinstance(params, dict)
     words = [f"{key!s}={value}" for key, value in params.items()] + list(config.hydra.overrides.task)
@@ -146,7 +146,8 @@ def _check_tasks(job: DictConfig, hydra: DictConfig) -> None:
     nodes, tasks = int(launcher.nodes), int(launcher.tasks_per_node)
     if nodes != int(trainer.num_nodes):
         raise InputError(
-            f"trainer.num_nodes={trainer.num_nodes}, but hydra.launcher.nodes={nodes}; give both the same number"
+            f"trainer.num_nodes={trainer.num_nodes}, but hydra.launcher.nodes={nodes}; "
+            "give both the same number"
         )
     if nodes * tasks > 1 and tasks != trainer.devices:
         raise InputError(

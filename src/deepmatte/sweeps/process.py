@@ -71,7 +71,7 @@ class Ended:
         return f"the process ended with exit code {self.code}; see {OUTPUT_FILE}"
 
     def cause_of(self, error: str) -> str:
-        """Return ``error``, which a job recorded; if it says that another process was lost and memory ran out, both."""
+        """Return ``error``, which a job recorded, with the OOM killer if that explains a lost process."""
         lost = any(part in error for part in _LOST_PROCESS)
         return f"{OUT_OF_MEMORY} ({error})" if self.out_of_memory and lost else error
 
@@ -146,7 +146,7 @@ def run_tree(
 
 
 def _end(child: subprocess.Popen[str]) -> None:
-    """Send SIGTERM to the first process, upon which a run writes a checkpoint; kill the session if that takes long."""
+    """Send SIGTERM to the first process, so that it writes a checkpoint; kill the session after a while."""
     child.terminate()
     try:
         child.wait(GRACE_SECONDS)
@@ -179,7 +179,7 @@ def _copy(child: subprocess.Popen[str], log: Path, show: Callable[[str], None], 
 
 
 def _out_of_memory_kills() -> int:
-    """Return how many processes of this control group (a Slurm job, a container) the OOM killer has killed."""
+    """Return how many processes of this control group (Slurm job, container) the OOM killer has killed."""
     for line in _lines(Path("/proc/self/cgroup")):
         group = line.split(":")[-1].lstrip("/")
         root = Path("/sys/fs/cgroup") / ("memory" if ":memory:" in line else "")
@@ -205,6 +205,7 @@ def deadline(minutes: float | None) -> Stopper:
     end = None if minutes is None else time.monotonic() + 60 * minutes
     stop = Stop(
         "timeout",
-        f"ended after {minutes} minutes (sweep.time_limit); the same command resumes from the last checkpoint",
+        f"ended after {minutes} minutes (sweep.time_limit); "
+        "the same command resumes from the last checkpoint",
     )
     return lambda: stop if end is not None and time.monotonic() > end else None

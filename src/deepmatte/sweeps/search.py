@@ -38,7 +38,7 @@ def count_trials(file: Path) -> dict[str, int]:
 
 
 def trials_left(total: int, directory: str) -> int:
-    """Return how many of ``total`` trials are still to be run: failed ones count as run, killed ones don't."""
+    """Return how many of ``total`` trials are still to be run: failed ones count, killed ones don't."""
     return max(0, int(total) - trials_done(Path(directory)))
 
 
@@ -49,7 +49,7 @@ def trials_done(directory: Path) -> int:
 
 
 def sampler_seed(seed: int, directory: str) -> int:
-    """Return a seed that differs each time the search is resumed, or the sampler would repeat its first draws."""
+    """Return a seed that differs each time the search resumes: the sampler would repeat its first draws."""
     return int(seed) + sum(count_trials(Path(directory) / TRIALS_FILE).values())
 
 
@@ -70,8 +70,9 @@ def check_objectives(config: DictConfig) -> None:
     directions = [str(direction)] if direction is None or isinstance(direction, str) else list(direction)
     if len(names) != len(directions):
         raise InputError(
-            f"{len(names)} objective(s) ({', '.join(names)}), but hydra.sweeper.direction has {len(directions)}; "
-            "hydra/sweeper=tpe is for one, hydra/sweeper=pareto for two: sweep.objectives=[val/sad,cost/seconds]"
+            f"{len(names)} objective(s) ({', '.join(names)}), "
+            f"but hydra.sweeper.direction has {len(directions)}; hydra/sweeper=tpe is for one, "
+            "hydra/sweeper=pareto for two: sweep.objectives=[val/sad,cost/seconds]"
         )
     known = [f"{split}/{metric}" for split in ("val", "test") for metric in DEFAULT_SCORES] + [
         f"cost/{cost}" for cost in COSTS
@@ -84,7 +85,7 @@ def check_objectives(config: DictConfig) -> None:
 
 
 def open_search(config: DictConfig) -> Lock | None:
-    """Lock the search for this launcher, and queue trials that were killed to be run again with the same values.
+    """Lock the search for this launcher, and queue killed trials to be run again with the same values.
 
     A run with the same values has the same directory, so it resumes from its last checkpoint.
 
@@ -105,7 +106,7 @@ def open_search(config: DictConfig) -> Lock | None:
 
 
 def _quieten() -> None:
-    """Leave reports of failure to the jobs; Optuna and Hydra's sweeper would repeat them in their own words."""
+    """Leave reports of failure to the jobs; Optuna and Hydra's sweeper would repeat them."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -118,7 +119,7 @@ def has_best(config: DictConfig) -> bool:
 
 
 def best(config: DictConfig) -> list[str]:
-    """Return a line for the best trial so far; with several objectives, one for each that no other dominates."""
+    """Return a line for the best trial so far; with several objectives, for each that none dominates."""
     file = Path(config.hydra.sweep.dir) / RESULTS_FILE
     if not file.is_file():
         return []

@@ -1,4 +1,4 @@
-"""The state of a sweep, read from its files alone: what is finished, running or failed, and what it has cost."""
+"""The state of a sweep, from its files alone: what is finished, running or failed, and what it has cost."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class SweepState:
 
 
 def read_sweep(directory: Path) -> SweepState:
-    """Return the state of a sweep directory: the jobs of ``sweep.json`` in order, then other runs found there."""
+    """Return the state of a sweep directory: the jobs of ``sweep.json`` in order, then other runs."""
     if not directory.is_dir():
         raise InputError(
             f"{directory}: no such directory; give the directory of a sweep, such as runs/loss_combinations"
@@ -164,7 +164,7 @@ def job_state(
 
 
 def most_telling(jobs: Sequence[JobState], room: int) -> list[JobState]:
-    """Return the jobs to show on a screen of ``room`` lines, in their order: running first, then failed, then finished.
+    """Return the jobs that fit on ``room`` lines, in their order; running and failed ones take precedence.
 
     A failed job takes three lines.
     """

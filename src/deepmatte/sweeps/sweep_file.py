@@ -101,7 +101,7 @@ def estimate(directory: Path) -> str:
 
 
 def start_up_seconds(directory: Path) -> float:
-    """Return the mean seconds that jobs of the sweep took beside the cost of their runs; 0 if none says so."""
+    """Return the mean seconds that jobs took beside the cost of their runs; 0 where no job measured it."""
     notes = [read_note(file.parent) for file in directory.glob(f"jobs/*/{JOB_FILE}")]
     found = [note["start_up"] for note in notes if isinstance(note.get("start_up"), int | float)]
     return fmean(found) if found else 0.0

@@ -35,14 +35,14 @@ _STEP = (
 def is_group(environment: Mapping[str, str]) -> bool:
     """Return whether this process is one of several tasks of a Slurm step.
 
-    >>> is_group({"SLURM_NTASKS": "2", "SLURM_PROCID": "0"}), is_group({"SLURM_NTASKS": "1", "SLURM_PROCID": "0"})
-    (True, False)
+    >>> [is_group({"SLURM_NTASKS": tasks, "SLURM_PROCID": "0"}) for tasks in ("2", "1")]
+    [True, False]
     """
     return "SLURM_PROCID" in environment and int(environment.get("SLURM_NTASKS", "1")) > 1
 
 
 def ungrouped(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for a job's first process; a single task starts its ranks as on any machine."""
+    """Return the environment for a job's first process; a single task starts its ranks as anywhere."""
     return {key: value for key, value in environment.items() if is_group(environment) or key not in _STEP}
 
 
