@@ -1,4 +1,4 @@
-"""What a process inherits from its launcher: one record in one variable, read back by another process as it was."""
+"""What a process inherits from its launcher: one record in one variable, which another process reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classical methods on the path of the networks: pictures dealt out to processes, records that say who made them."""
+"""Classical methods scored as networks are: solved in the loader's processes, recorded by method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mattes, cut-outs and composites of photographs: what is in the files, and which weights and settings a run predicts with."""
+"""Mattes, cut-outs and composites of photographs: the files, and the weights and settings of a run."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def pixels(file: Path) -> np.ndarray:
     return stored if stored.ndim == 2 else np.dstack([stored[..., 2::-1], stored[..., 3:]])
 
 
-# ---- what is in the files ----------------------------------------------------------------------------------------------
+# ---- what is in the files ----
 
 
 @pytest.mark.parametrize(("bits", "dtype"), [(8, np.uint8), (16, np.uint16)])
@@ -162,7 +162,7 @@ def test_known_zones_are_imposed_on_a_method(scene: Scene, monkeypatch: pytest.M
     assert [set(alpha[scene.trimap == value]) for value in (0, 128, 255)] == [{0.0}, {0.25}, {1.0}]
 
 
-# ---- a run's weights and settings --------------------------------------------------------------------------------------
+# ---- a run's weights and settings ----
 
 
 def network(seed: int) -> DeepImageMatting:

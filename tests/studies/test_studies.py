@@ -1,4 +1,4 @@
-"""Studies: what belongs into one table, which methods stand beside it, and what the page says, all from records on disk."""
+"""Studies: what goes into one table, with which baselines, and what the page says, from records on disk."""
 
 from __future__ import annotations
 
@@ -123,8 +123,8 @@ def test_the_page_says_what_came_out(checkout: Path, capsys: pytest.CaptureFixtu
     assert re.search(r"## dice is best in SAD \([\d.]+\): alpha is 2\d % higher", text)
     assert "The best setting by this table, dice, is in SAD better (" in text
     assert (
-        "4 runs and 2 evaluations of methods without a network, 7 minutes on the clock, 6 minutes of machine time"
-        in text
+        "4 runs and 2 evaluations of methods without a network, "
+        "7 minutes on the clock, 6 minutes of machine time" in text
     )
     assert text.index("without a network, trimap given") < text.index("without a network, trimap-free")
     assert "| dice | 1 | 3 |" in text  # losses after the last epoch

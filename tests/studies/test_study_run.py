@@ -1,4 +1,4 @@
-"""A study as a user runs it: networks that train, methods beside them, scenes of several objects, the page."""
+"""A study as a user runs it: networks that train, baselines, scenes of several objects, the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a job's end is told: the last error line, never an earlier one's, and memory as the cause where another process is gone."""
+"""How a job's end is recorded: its last error line, never an earlier one; memory, if that was the cause."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def test_the_last_line_of_a_job_that_left_no_word_is_its_error(tmp_path: Path) -
 
 def test_a_job_that_is_refused_does_not_keep_the_word_of_its_earlier_start(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
-    run.update(status="interrupted", error="the sweep was told to stop")
-    told = settle(run, Ended(2, None, False, "deepmatte: /gone: no such folder", wrote=False))
-    assert (told["status"], told["error"]) == (
+    run.update(status="interrupted", error="the sweep was stopped")
+    recorded = settle(run, Ended(2, None, False, "deepmatte: /gone: no such folder", wrote=False))
+    assert (recorded["status"], recorded["error"]) == (
         "failed",
         "/gone: no such folder (exit code 2); see output.log",
     )
@@ -64,9 +64,9 @@ def test_a_lost_rank_is_put_down_to_memory_only_where_the_system_killed_for_it(
     run = RunDir(tmp_path)
     run.update(status="failed", error=error)
     assert settle(run, Ended(1, None, out_of_memory=False))["error"] == error
-    told = settle(run, Ended(1, None, out_of_memory=True))["error"]
-    assert told.startswith("out of memory: the system killed a process") == is_of_memory
-    assert error in told
+    recorded = settle(run, Ended(1, None, out_of_memory=True))["error"]
+    assert recorded.startswith("out of memory: the system killed a process") == is_of_memory
+    assert error in recorded
 
 
 def test_a_search_is_refused_where_objectives_and_directions_do_not_fit_or_another_launcher_is_at_it(
@@ -112,7 +112,7 @@ def test_devices_that_a_run_names_are_counted(devices: object, ids: list[str]) -
         ("BasicLauncher", [0, 1], None),
     ],
 )
-def test_devices_that_are_not_there_or_are_dealt_out_can_not_be_named(
+def test_devices_that_are_absent_or_leased_can_not_be_named(
     launcher: str, devices: list[int], said: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
@@ -163,7 +163,7 @@ def test_a_small_screen_shows_what_runs_then_what_failed_then_what_is_finished()
 def test_the_estimate_is_the_jobs_left_times_the_time_of_the_finished_and_costs_add_up(
     tmp_path: Path,
 ) -> None:
-    """Four jobs, two at a time; the first took 10 s on two devices: three are left, which are two rounds of 10 s."""
+    """Four jobs, two at a time; the first took 10 s on two devices: three are left, in two rounds of 10 s."""
     names = ["a", "b", "c", "d"]
     sweep_file.write(
         tmp_path,
@@ -190,7 +190,7 @@ def test_the_estimate_is_the_jobs_left_times_the_time_of_the_finished_and_costs_
 
 
 def test_the_estimate_counts_the_start_up_of_the_jobs(tmp_path: Path) -> None:
-    """Training took 7 s by its own record, and the job 19.5 s from start to end: three more take 58.5 s, not 21."""
+    """Training took 7 s by its own record, the job 19.5 s in all: three more take 58.5 s, not 21."""
     names = ["a", "b", "c", "d"]
     sweep_file.write(tmp_path, {"parallel": 1, "jobs": [{"run": name, "overrides": []} for name in names]})
     RunDir(tmp_path / "a").update(status="finished", cost={"seconds": 7.0})

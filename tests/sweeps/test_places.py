@@ -89,7 +89,7 @@ def test_a_log_that_can_not_be_written_does_not_halt_the_job(tmp_path: Path) -> 
             assert (ended.code, ended.stopped, ended.last_line) == (0, None, "the end")
 
 
-def test_devices_are_dealt_out_of_a_folder_that_nobody_else_made(
+def test_devices_are_leased_in_a_folder_that_nobody_else_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

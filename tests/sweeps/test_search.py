@@ -29,7 +29,7 @@ def test_failed_trials_count_and_broken_ones_are_still_to_come(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_a_search_that_is_killed_is_continued_to_its_number_of_trials(stubbed) -> None:
-    """The lower the rate, the larger the stub's score; 1e30 fails, so some trials do. 6 trials in all, over two calls."""
+    """The stub's score grows with a lower rate; 1e30 fails, so some trials do. 6 trials over two calls."""
     words = (
         "hydra/sweeper=tpe",
         "optimizer.lr=choice(1e30,1e-3,1e-2,1e-1)",

@@ -67,7 +67,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     data.check(splits=(config.split,))
     known = (
         _trained_on(RunDir(Path(config.run)), data, config.split)
-        if method is None and rank_zero_only.rank == 0
+        if method is None and _is_rank_zero()
         else {}
     )
     if method is not None:
@@ -83,7 +83,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         if config.output is not None
         else home / ("evaluations" if method is None else "") / name
     )
-    if rank_zero_only.rank == 0:  # before the work, not after it
+    if _is_rank_zero():  # before the work, not after it
         check_folder(output.path, "make room, or give output=DIR, a folder that can be written")
         (output.pictures / config.split).mkdir(parents=True, exist_ok=True)
     scored = score(
@@ -96,7 +96,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         source=source,
         radii=RADII if config.robustness else (),
     )
-    if rank_zero_only.rank != 0:
+    if not _is_rank_zero():
         return {}
     output.write_config(settings, [])
     output.write_per_image(scored.rows)
@@ -119,6 +119,10 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     if known:
         print(_warning(known, home, scored.dataset))
     return result
+
+
+def _is_rank_zero() -> bool:
+    return int(rank_zero_only.rank) == 0  # type: ignore[attr-defined]
 
 
 def _trained_on(run: RunDir, data: MattingData, split: Split) -> dict[str, str] | None:

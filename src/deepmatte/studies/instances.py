@@ -111,6 +111,8 @@ class InstanceScenes:
                 "give fewer instances"
             )
         background = self.backgrounds.load(int(rng.integers(len(self.backgrounds))))
+        if background is None:
+            raise InputError("scenes need backgrounds; this source has none apart from its images")
         behind = resize(
             covering_window(background, self.size, self.size, rng).of(background), self.size, self.size
         )

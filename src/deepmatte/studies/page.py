@@ -1,4 +1,4 @@
-"""The page of a study: Markdown with its figures, written from the records alone, so that it can be written anew at any time."""
+"""The page of a study: Markdown with figures, from the records alone, so that it can be written any time."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ DRAWINGS = ("scores", "effects", "interactions", "curves")
 """Figures of the comparison that the page shows."""
 
 FAILURES = (
-    "Of each kind the test picture with the largest mean error, at the place where the settings err most: matte and absolute error "
-    "(black 0, yellow 1) of one seed, best setting first."
+    "For each category, the test image with the largest mean error, cropped where the settings err most: "
+    "matte and absolute error (black 0, yellow 1) of one seed, best setting first."
 )
 
 SCENES = (
-    "Pictures with several objects: above by object, below by class; after the truth the best networks and methods by semantic mIoU. "
-    "Grey is background."
+    "Images with several objects: above by object, below by class; after the truth, the best networks and "
+    "methods by semantic mIoU. Grey is background."
 )
 
 CREDITS = (
-    "Pictures: drawn by deepmatte; backgrounds from scikit-image and scikit-learn "
+    "Images: drawn by deepmatte; backgrounds from scikit-image and scikit-learn "
     "(china and flower: CC BY 2.0, danielbuechele, vultilion)."
 )
 
@@ -57,10 +57,10 @@ def write_page(
 
     Args:
         study: the experiment.
-        tables: for each test set its runs, and the directories of the methods that were scored on it.
+        tables: for each test set its runs, and the directories of the baselines that were scored on it.
         folder: where experiments and their pages are.
-        scenes: the records of scenes with several objects, where the study has such.
-        warning: what stands above all, such as that the sweep is not finished.
+        scenes: the records of scenes with several objects, if the study has any.
+        warning: shown first, for instance that the sweep is not finished.
     """
     options = study.options
     parts = [f"# {study.name}", *([f"**{warning}.**"] if warning else []), *_paragraphs(header(study.file))]
@@ -69,18 +69,18 @@ def write_page(
     homes = [home for _, methods in tables for home in methods]
     seconds += sum(float((RunDir(home).result() or {})["cost"]["seconds"]) for home in homes)
     total = sum(len(runs) for runs, _ in tables)
-    methods = (
+    evaluations = (
         f" and {len(homes)} evaluation{'s' * (len(homes) > 1)} of methods without a network" if homes else ""
     )
     clock = f"{study.seconds / 60:.0f} minutes on the clock, " if study.clock_covers(seconds) else ""
     parts.append(
-        f"Seeds {_seeds(tables)}. {total} runs{methods}, {clock}{seconds / 60:.0f} minutes of machine time in all."
+        f"Seeds {_seeds(tables)}. {total} runs{evaluations}, "
+        f"{clock}{seconds / 60:.0f} minutes of machine time in all."
     )
     for index, (runs, methods) in enumerate(tables):
         if len(tables) > 1:
-            parts.append(
-                f"# Test set {index + 1}: {_what_is_special(runs, [run for others, _ in tables for run in others])}"
-            )
+            everywhere = [run for others, _ in tables for run in others]
+            parts.append(f"# Test set {index + 1}: {_what_is_special(runs, everywhere)}")
         parts += _table(study, runs, methods, folder, f"{index + 1}_" if len(tables) > 1 else "")
     if scenes:
         write_bytes(folder / study.name / "scenes.png", _png(picture(scenes)))
@@ -131,7 +131,7 @@ def _table(
         (
             "mattes",
             sheet(comparison, labels, int(options["pictures"])),
-            "Test pictures and their mattes, best setting first.",
+            "Test images and their mattes, best setting first.",
         ),
     )
     for name, figure, caption in figures:
@@ -142,7 +142,7 @@ def _table(
 
 
 def methods_table(records: Sequence[dict[str, Any]]) -> str:
-    """Return the methods without a network as Markdown, those that were given the trimap apart from those that were not."""
+    """Return tables of the methods without a network: those that see the trimap, and the others."""
     lines = []
     for mode in ("trimap given", "trimap-free"):
         chosen = sorted(
@@ -153,7 +153,8 @@ def methods_table(records: Sequence[dict[str, Any]]) -> str:
             continue
         lines += [
             "",
-            f"| without a network, {mode}{_zones(chosen)} | {' | '.join(DEFAULT_SCORES)} | pictures with a remark |",
+            f"| without a network, {mode}{_zones(chosen)} | {' | '.join(DEFAULT_SCORES)} "
+            "| images with a remark |",
             "|---|" + "---:|" * (len(DEFAULT_SCORES) + 1),
         ]
         for record in chosen:
@@ -163,7 +164,7 @@ def methods_table(records: Sequence[dict[str, Any]]) -> str:
 
 
 def _zones(records: Sequence[dict[str, Any]]) -> str:
-    """Say where the mattes of methods that know the trimap are scored without its known zones, as those of the networks then are."""
+    """Return a note where the known zones of the trimap are not imposed on methods that see it."""
     given = all(record["mode"] == "trimap given" for record in records)
     return (
         ", mattes as written"
@@ -191,7 +192,7 @@ def _seeds(tables: Sequence[tuple[Sequence[Run], Sequence[Path]]]) -> str:
 
 
 def _what_is_special(runs: Sequence[Run], everywhere: Sequence[Run]) -> str:
-    """Return the overrides that all of ``runs`` share, and that not all runs everywhere do."""
+    """Return the overrides that all of ``runs`` share, but not all runs ``everywhere``."""
     shared = set.intersection(*(set(run.result["overrides"]) for run in runs))
     common = set.intersection(*(set(run.result["overrides"]) for run in everywhere))
     return ", ".join(sorted(shared - common)) or json.dumps(runs[0].result["dataset"]["digest"][:8])

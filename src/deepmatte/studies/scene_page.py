@@ -22,9 +22,9 @@ METHOD = (
     "validation score) and each method mattes every object by a trimap of its own, with known zones imposed; "
     "the alphas stay soft. The object map is the argmax over the objects' alphas and the remaining "
     "background; for the class map, the alphas of a class are summed first. Semantic mIoU comes from one "
-    "confusion matrix over the class maps of all images, with the background as a class; instance IoU and SAD "
-    "(in the unknown zones) are means over objects. Wrong object: share of object pixels with the right class that were "
-    "assigned to another object of that class."
+    "confusion matrix over the class maps of all images, with the background as a class; instance IoU and "
+    "SAD (in the unknown zones) are means over objects. Wrong object: share of object pixels with the right "
+    "class that were assigned to another object of that class."
 )
 
 MOST_COLUMNS = 3
@@ -116,8 +116,9 @@ def verdict(ranked: Sequence[dict[str, Any]], merged: dict[str, Any]) -> str:
         by_class, by_object = (max(scores, key=lambda item: item[1][key]) for key in ("semantic", "instance"))
         wrong = [100 * item["strayed"] for _, item in scores]
         sentences.append(
-            f"Best by class is {by_class[0]} (mIoU {number(by_class[1]['semantic'])}), by object {by_object[0]} "
-            f"(IoU {number(by_object[1]['instance'])}); with a trimap for each object, {min(wrong):.2f} to "
+            f"Best by class is {by_class[0]} (mIoU {number(by_class[1]['semantic'])}), "
+            f"by object {by_object[0]} (IoU {number(by_object[1]['instance'])}); "
+            f"with a trimap for each object, {min(wrong):.2f} to "
             f"{max(wrong):.2f} % of the pixels are assigned to the wrong object. "
             "Rows are single runs on few images; no test compares them."
         )
