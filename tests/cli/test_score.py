@@ -186,7 +186,8 @@ def test_an_output_that_cannot_be_written_is_refused_before_scoring(folder):
 
 
 def test_scoring_loads_no_torch(folder):
-    script = "import sys; from deepmatte.cli.main import call; call('score', sys.argv[1:]); assert 'torch' not in sys.modules"
+    script = "import sys; from deepmatte.cli.main import call; call('score', sys.argv[1:]); "
+    script += "assert 'torch' not in sys.modules"
     subprocess.run(
         [
             sys.executable,
