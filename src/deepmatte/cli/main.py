@@ -122,9 +122,7 @@ def run_hydra(main: Callable[[], object], page: str = "train") -> None:
 
     if "${" in str(Path.cwd()):  # Hydra writes it into the configuration as it is
         report(
-            InputError(
-                f"{Path.cwd()}: Hydra takes ${{ in a folder's name for a variable; rename that folder"
-            )
+            InputError(f"{Path.cwd()}: Hydra takes ${{ in a folder's name for a variable; rename that folder")
         )
         sys.exit(2)
     if "HYDRA_FULL_ERROR" in os.environ:
