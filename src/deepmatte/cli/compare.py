@@ -1,4 +1,4 @@
-"""Compare the runs of a sweep: which setting is better, by how much, with what evidence."""
+"""Compare the runs of a sweep: which setting is better, by how much, how sure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 
 def main(argv: list[str]) -> int:
-    """Compare runs; return 0, or 1 if there is only one setting; InputError if there is none."""
+    """Compare runs; return 0 if two settings could be compared, 1 if only one was there; InputError if the input can't be used."""
     options = parser().parse_args(argv)
     if options.wandb is not None and options.out is None:
-        parser().error("--wandb logs what --out writes: add --out DIR")
-    from rich.console import Console  # imported once the options are valid
+        parser().error("--wandb logs what --out writes: give --out DIR, too")
+    from rich.console import Console  # imports wait until the options are known to be right
 
     from deepmatte.compare.comparison import compare
     from deepmatte.compare.record import as_record
@@ -52,7 +52,7 @@ def percentage(text: str) -> float:
     """
     value = float(text.strip().removesuffix("%"))
     if not 0 < value < 1000:
-        raise argparse.ArgumentTypeError(f"{text} is not a percentage above 0")
+        raise argparse.ArgumentTypeError(f"{text} is no percentage above 0")
     return value
 
 
@@ -64,20 +64,20 @@ def parser() -> argparse.ArgumentParser:
     runs = "run directories, the sweep directory that holds them, or wandb:ENTITY/PROJECT/GROUP"
     result.add_argument("runs", nargs="+", metavar="RUN", help=runs)
     result.add_argument(
-        "--metric", default="sad", help="the primary metric, which decides the ranking (default: sad)"
+        "--metric", default="sad", help="the primary metric, which alone decides (default: sad)"
     )
     result.add_argument(
         "--baseline", metavar="SETTING", help="compare every setting with this one instead of every pair"
     )
-    screening = "control the false discovery rate instead of the family-wise error: for sifting many settings"
+    screening = "let one in twenty finds be chance (false discovery rate) instead of one family in twenty: to sift many settings"
     result.add_argument("--screening", action="store_true", help=screening)
-    margin = "a smaller difference counts as equality (default: 3)"
+    margin = "settings that differ by less count as equal (default: 3)"
     result.add_argument("--equal-within", type=percentage, default=3.0, metavar="PERCENT", help=margin)
     result.add_argument(
-        "--out", type=Path, metavar="DIR", help="write an HTML page, Markdown, CSV, JSON and PNG there"
+        "--out", type=Path, metavar="DIR", help="write one HTML page, Markdown, CSV, JSON and PNG there"
     )
     result.add_argument(
-        "--wandb", metavar="PROJECT", help="also log the files of --out to a summary run of this W&B project"
+        "--wandb", metavar="PROJECT", help="log what --out writes to a summary run of this W&B project"
     )
-    result.add_argument("--json", action="store_true", help="print JSON, for programs")
+    result.add_argument("--json", action="store_true", help="print everything as JSON, for programs")
     return result

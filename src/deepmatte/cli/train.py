@@ -113,7 +113,11 @@ def missing_extra(words: list[str]) -> str | None:
 
 def command() -> None:
     """Run the command line, in which ``-m`` may come anywhere; argparse would refuse it between overrides."""
-    tie_to_parent()
+    try:
+        tie_to_parent()
+    except InputError as error:
+        report(error)
+        sys.exit(2)
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     if (missing := missing_extra(sys.argv[1:])) is not None:
         report(InputError(missing))
