@@ -68,14 +68,6 @@ options:
 
 _TEXTS = {"train": TRAIN, "resume": RESUME, "evaluate": EVALUATE}
 
-_GROUPS = {
-    "train": (
-        *("budget", "composition", "data", "debug", "experiments", "hydra/launcher", "hydra/sweeper"),
-        *("loss", "model", "optimizer", "trainer"),
-    ),
-    "resume": (),
-    "evaluate": ("composition", "data", "method", "trainer"),
-}
 _PLUGINS = {
     "hydra/launcher": ("basic", "joblib", "submitit_local", "submitit_slurm"),
     "hydra/sweeper": ("basic", "optuna"),
@@ -92,13 +84,21 @@ def main(argv: list[str]) -> int:
 def text(verb: str) -> str:
     """Return the help of a Hydra verb; Hydra itself would take seconds to compose its own."""
     lines = [_TEXTS[verb]]
-    if groups := _GROUPS[verb]:
-        lines.append("choices (GROUP=NAME; files of the same folders where you work count, too):")
-        for group in groups:
+    if verb != "resume":
+        lines.append("choices (GROUP=NAME; your own are files of the same folders where you work):")
+        for group in groups(verb):
             listed = f"  {group:<14} {', '.join(choices(group))}"
             lines.append(textwrap.fill(listed, 100, subsequent_indent=17 * " ", break_on_hyphens=False))
         lines.append(f"\n{conf_dir() / verb}.yaml explains every key, the files beside it every choice.")
     return "\n".join(lines)
+
+
+def groups(verb: str) -> list[str]:
+    """Return the groups of the configuration that a user of ``verb`` chooses from."""
+    if verb == "evaluate":
+        return ["composition", "data", "method", "trainer"]
+    folders = {folder.name for folder in conf_dir().iterdir() if folder.is_dir()} - {"hydra", "method"}
+    return sorted(folders | {"experiments", *_PLUGINS})
 
 
 def choices(group: str) -> list[str]:

@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="print JSON, for programs")
     status.add_argument(
         "--every",
-        type=_seconds,
+        type=seconds,
         default=2.0,
         metavar="SECONDS",
         help="interval between refreshes (default: 2)",
@@ -42,11 +42,12 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0.1 <= seconds <= 3600:
+def seconds(text: str) -> float:
+    """Return an interval between refreshes."""
+    value = float(text)
+    if not 0.1 <= value <= 3600:
         raise argparse.ArgumentTypeError(f"{text}: give 0.1 to 3600 seconds")
-    return seconds
+    return value
 
 
 def _status(options: argparse.Namespace) -> int:
