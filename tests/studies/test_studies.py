@@ -226,7 +226,7 @@ def test_the_page_of_an_unfinished_sweep_says_so(checkout: Path, capsys: pytest.
         json.dumps({"status": "failed", "error": "too little memory"})
     )
     line = "4 of 6 jobs of runs/small are finished (1 failed, 1 not begun)"
-    with pytest.raises(InputError, match=re.escape(f"{line}; run the rest first: deepmatte study small")):
+    with pytest.raises(InputError, match=re.escape(f"{line}; run the others first: deepmatte study small")):
         main(["small", "--page"])
     assert not (checkout / "experiments/small.md").exists()
     assert main(["small"]) == 1  # the sweep is run, and jobs fail

@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     rest = unfinished(study)
     if rest and options.page:
         raise InputError(
-            f"{rest}; run the rest first: deepmatte study {' '.join([study.name, *study.overrides])}"
+            f"{rest}; run the others first: deepmatte study {' '.join([study.name, *study.overrides])}"
         )
     scenes: list[Path] = []
     with study.active():
