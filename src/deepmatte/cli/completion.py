@@ -31,7 +31,8 @@ ZSH = r"""#compdef deepmatte
 _deepmatte() {
     local -a found
     found=(${=$(deepmatte --complete "$LBUFFER" 2>/dev/null)})
-    (( $#found )) && compadd -a found
+    compadd -S '' -- ${(M)found:#*[=.]}
+    compadd -- ${found:#*[=.]}
     _files
 }
 (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
