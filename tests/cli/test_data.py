@@ -163,7 +163,8 @@ def test_options_may_stand_between_overrides(root):
 
 
 def test_help_names_every_sub_verb_without_torch():
-    code = "import sys\nfrom deepmatte.cli.data import main\ntry: main(['--help'])\nfinally: assert 'torch' not in sys.modules"
+    code = "import sys\nfrom deepmatte.cli.data import main\n"
+    code += "try: main(['--help'])\nfinally: assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     for verb in ("describe", "verify", "preview", "compose"):
