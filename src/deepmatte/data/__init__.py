@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deepmatte.data.cache.keeping import PictureCache as PictureCache
+    from deepmatte.data.cache.pictures import PictureCache as PictureCache
     from deepmatte.data.composing.composition import Composition as Composition
     from deepmatte.data.datasets import CompositionDataset as CompositionDataset
     from deepmatte.data.datasets import FixedCompositionDataset as FixedCompositionDataset
@@ -52,7 +52,7 @@ _HOMES = {
     "ImageSource": "deepmatte.data.sources.protocols",
     "MattingDataset": "deepmatte.data.datasets",
     "Mixture": "deepmatte.data.sources.mixture",
-    "PictureCache": "deepmatte.data.cache.keeping",
+    "PictureCache": "deepmatte.data.cache.pictures",
     "SampleError": "deepmatte.data.datasets",
     "Source": "deepmatte.data.sources.protocols",
     "Split": "deepmatte.data.sources.protocols",

@@ -20,11 +20,9 @@ import torch
 from torch.utils.data import Dataset, default_collate, get_worker_info
 
 from deepmatte.batch import LAYERS, Batch
-from deepmatte.data.cache.decoded import origin_of
 from deepmatte.data.composing.composition import Composition
 from deepmatte.data.composing.cutout import Cutout
 from deepmatte.data.composing.tensors import to_tensor
-from deepmatte.data.sources.images import named
 from deepmatte.data.sources.protocols import (
     BackgroundSet,
     ForegroundSet,
@@ -36,8 +34,10 @@ from deepmatte.data.sources.protocols import (
     KnowsSizes,
     OwnBackground,
     Split,
+    origin_of,
 )
 from deepmatte.errors import InputError
+from deepmatte.files import printable
 
 Sample = dict[str, Any]
 Key = TypeVar("Key")
@@ -133,9 +133,9 @@ class _Composites(MattingDataset[Key]):
         items = self.foregrounds
         origin = origin_of(items, foreground)
         return (
-            f"{self.name} foreground {named(items.names[foreground])}"
+            f"{self.name} foreground {printable(items.names[foreground])}"
             if origin is None
-            else named(origin.files[0])
+            else printable(origin.files[0])
         )
 
     def identity(self) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from torch import Tensor
 from deepmatte.batch import Batch
 from deepmatte.classical import METHODS
 from deepmatte.data.sources.files import check_files, find_pictures
-from deepmatte.data.sources.images import named, read_image, read_trimap, write_png
+from deepmatte.data.sources.images import read_image, read_trimap, write_png
 from deepmatte.errors import InputError, RunError
+from deepmatte.files import printable
 from deepmatte.models import MattingModel
 from deepmatte.ops.compositing import composite
 from deepmatte.ops.foreground import estimate_foreground
@@ -55,7 +56,7 @@ def find_photos(photos: Sequence[Path], trimap: Path) -> list[Photo]:
         for file in found:
             if file.stem in files:
                 raise InputError(
-                    f"{named(file)}: has the same name as {named(files[file.stem])}; matte one of them at a time"
+                    f"{printable(file)}: has the same name as {printable(files[file.stem])}; matte one of them at a time"
                 )
             files[file.stem] = file
     if trimap.is_dir():
@@ -64,12 +65,12 @@ def find_photos(photos: Sequence[Path], trimap: Path) -> list[Photo]:
         partners = dict.fromkeys(files, trimap)
     else:
         raise InputError(
-            f"{named(trimap)}: is no folder, but there are {len(files)} photographs; give the folder of their trimaps"
+            f"{printable(trimap)}: is no folder, but there are {len(files)} photographs; give the folder of their trimaps"
         )
     for name, file in files.items():
         if name not in partners:
             raise InputError(
-                f"{named(file)}: there is no trimap of the same name in {named(trimap)}; add it or leave out this photograph"
+                f"{printable(file)}: there is no trimap of the same name in {printable(trimap)}; add it or leave out this photograph"
             )
         check_files((file, partners[name]))
         read_trimap(partners[name])
@@ -172,7 +173,7 @@ class Output:
         parent = next(folder for folder in (self.folder, *self.folder.absolute().parents) if folder.exists())
         if not parent.is_dir():
             raise InputError(
-                f"{named(parent)}: is a file, so no pictures can be written there; give --out a folder"
+                f"{printable(parent)}: is a file, so no pictures can be written there; give --out a folder"
             )
         read = {file.resolve() for photo in photos for file in (photo.file, photo.trimap)}
         if self.background is not None:
@@ -181,7 +182,7 @@ class Output:
             for file in self.files(photo).values():
                 if file.resolve() in read:
                     raise InputError(
-                        f"{named(file)}: would be overwritten, but is read too; give --out another folder"
+                        f"{printable(file)}: would be overwritten, but is read too; give --out another folder"
                     )
 
     def write(self, photo: Photo, pictures: dict[str, np.ndarray]) -> None:
@@ -210,7 +211,7 @@ def predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> It
                 raise
             size = f"{image.shape[1]}x{image.shape[0]}"
             raise RunError(
-                f"{named(photo.file)}: the memory does not suffice for {size} pixels; give a --tile, or a smaller one"
+                f"{printable(photo.file)}: the memory does not suffice for {size} pixels; give a --tile, or a smaller one"
             ) from error
         output.write(photo, pictures)
         yield photo

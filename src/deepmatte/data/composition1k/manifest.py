@@ -15,10 +15,10 @@ import numpy as np
 from deepmatte.data.composition1k.adobe import composed, explain, pixel_sum
 from deepmatte.data.parallel import spread
 from deepmatte.data.sources.files import find_pictures
-from deepmatte.data.sources.images import named, read_as_stored, read_image, write_png
+from deepmatte.data.sources.images import read_as_stored, read_image, write_png
 from deepmatte.data.sources.splits import read_lines, read_names, stem_of
 from deepmatte.errors import InputError
-from deepmatte.files import write_text, writing
+from deepmatte.files import printable, write_text, writing
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -45,7 +45,7 @@ class Inputs:
             if (self.backgrounds / candidate).is_file():
                 return self.backgrounds / candidate
         raise InputError(
-            f"{named(self.backgrounds / name)}: there is no such background; --background is the folder that holds it"
+            f"{printable(self.backgrounds / name)}: there is no such background; --background is the folder that holds it"
         )
 
 
@@ -70,13 +70,13 @@ def find_inputs(root: Path, foreground: str, alpha: str, background: Path) -> In
         for file in find_pictures(root, pattern, key).values():
             if file.stem in by_stem:
                 raise InputError(
-                    f"{named(file)}: has the same name as {named(by_stem[file.stem])}; keep one of the two"
+                    f"{printable(file)}: has the same name as {printable(by_stem[file.stem])}; keep one of the two"
                 )
             by_stem[file.stem] = file
         found.append(by_stem)
     if not background.is_dir():
         raise InputError(
-            f"{named(background)}: there is no such folder; set --background to the folder of backgrounds"
+            f"{printable(background)}: there is no such folder; set --background to the folder of backgrounds"
         )
     return Inputs(found[0], found[1], background)
 
@@ -102,13 +102,13 @@ def plan(
     if len(files) < len(stems) * per_foreground:
         need = f"{len(stems)} foregrounds x {per_foreground}"
         raise InputError(
-            f"{named(backgrounds)}: names {len(files)} backgrounds, {need} are needed; set --background-names, --per-foreground"
+            f"{printable(backgrounds)}: names {len(files)} backgrounds, {need} are needed; set --background-names, --per-foreground"
         )
     for stem in stems:
         for kind, known in (("foreground", inputs.foregrounds), ("alpha matte", inputs.alphas)):
             if stem not in known:
                 raise InputError(
-                    f"{named(foregrounds)}: names {named(stem)}, but there is no {kind} of that name; add it or correct the list"
+                    f"{printable(foregrounds)}: names {printable(stem)}, but there is no {kind} of that name; add it or correct the list"
                 )
     images = []
     for n, file in enumerate(files[: len(stems) * per_foreground]):
@@ -182,7 +182,7 @@ def _done(out: Path, images: Sequence[Composite]) -> dict[str, dict[str, Any]]:
             record["background"],
         ):
             raise InputError(
-                f"{named(out)}: holds the images of another composition; choose another --out, or remove it"
+                f"{printable(out)}: holds the images of another composition; choose another --out, or remove it"
             )
         path = out / record["image"]
         if path.is_file() and path.stat().st_size == record["bytes"]:
@@ -227,8 +227,8 @@ def _layers(inputs: Inputs, name: str) -> tuple[np.ndarray, np.ndarray]:
     alpha = np.asarray(read_as_stored(inputs.alphas[name], "L"))
     if foreground.shape[:2] != alpha.shape:
         own, other = (f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (alpha, foreground))
-        sizes = f"{own} pixels, but {named(inputs.foregrounds[name])} {other}"
-        raise InputError(f"{named(inputs.alphas[name])}: has {sizes}; they have to be the same")
+        sizes = f"{own} pixels, but {printable(inputs.foregrounds[name])} {other}"
+        raise InputError(f"{printable(inputs.alphas[name])}: has {sizes}; they have to be the same")
     return foreground, alpha
 
 
@@ -265,11 +265,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
             raise ValueError
     except OSError:
         raise InputError(
-            f"{named(path)}: there is no such manifest; `deepmatte data compose` writes one"
+            f"{printable(path)}: there is no such manifest; `deepmatte data compose` writes one"
         ) from None
     except (ValueError, KeyError, TypeError):
         raise InputError(
-            f"{named(path)}: is no manifest of `deepmatte data compose`, or one of another version"
+            f"{printable(path)}: is no manifest of `deepmatte data compose`, or one of another version"
         ) from None
     return content
 
@@ -292,7 +292,7 @@ def _check_image(job: tuple[Path, str]) -> str:
     try:
         return "" if pixel_sum(read_image(path)) == expected else "differs"
     except InputError as error:
-        return str(error).removeprefix(f"{named(path)}: ")
+        return str(error).removeprefix(f"{printable(path)}: ")
 
 
 def diagnose(record: Mapping[str, Any], folder: Path, inputs: Inputs) -> str:
@@ -304,7 +304,7 @@ def diagnose(record: Mapping[str, Any], folder: Path, inputs: Inputs) -> str:
     stem = stem_of(record["foreground"])
     for kind, known in (("foreground", inputs.foregrounds), ("alpha matte", inputs.alphas)):
         if stem not in known:
-            return f"no {kind} of the name {named(stem)} is there to compare with"
+            return f"no {kind} of the name {printable(stem)} is there to compare with"
     foreground, alpha = _layers(inputs, stem)
     background = read_as_stored(inputs.background(record["background"]), "RGB")
     own = composed(foreground, alpha, background)

@@ -9,9 +9,10 @@ from typing import Any
 from deepmatte.data.inspection.sheet import Row, rows_of_sets
 from deepmatte.data.inspection.verify import SPLITS, sets_of
 from deepmatte.data.sources.files import FileSet
-from deepmatte.data.sources.images import named, read_header
+from deepmatte.data.sources.images import read_header
 from deepmatte.data.sources.protocols import KnowsForegrounds, KnowsSizes, Source
 from deepmatte.errors import InputError
+from deepmatte.files import printable
 
 
 @dataclass(frozen=True)
@@ -78,5 +79,5 @@ def _formats(items: Any) -> str:
         return ""
     groups = Counter("+".join(file.suffix.lower()[1:] for file in group) for group in items.files)
     return ", ".join(
-        f"{named(name)} {count}" if len(groups) > 1 else name for name, count in groups.most_common(3)
+        f"{printable(name)} {count}" if len(groups) > 1 else name for name, count in groups.most_common(3)
     )

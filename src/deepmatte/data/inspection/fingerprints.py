@@ -17,12 +17,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from deepmatte.data.cache.decoded import origin_of
-from deepmatte.data.cache.memory import default_folder
+from deepmatte.data.cache.arrays import default_folder
 from deepmatte.data.parallel import shared, spread
-from deepmatte.data.sources.images import named
-from deepmatte.data.sources.protocols import HasAlpha
+from deepmatte.data.sources.protocols import HasAlpha, origin_of
 from deepmatte.errors import InputError
+from deepmatte.files import printable, write_text
 from deepmatte.ops.trimap import full_scale
 
 FORMAT = 1
@@ -68,7 +67,7 @@ class Fingerprint:
     @property
     def called(self) -> str:
         """The file, or the name where there is none, as it may stand in a message."""
-        return named(self.file or self.name)
+        return printable(self.file or self.name)
 
 
 def fingerprint(alpha: np.ndarray, name: str = "", file: str = "") -> Fingerprint:
@@ -185,7 +184,7 @@ def _key(items: Any, index: int) -> tuple[str, ...]:
     try:
         status = origin.matte.stat()
     except OSError:
-        raise InputError(f"{named(origin.matte)}: there is no such file") from None
+        raise InputError(f"{printable(origin.matte)}: there is no such file") from None
     return (
         os.fspath(origin.matte.absolute()),
         f"{kind} {origin.reading}",
@@ -245,14 +244,8 @@ class _Kept:
             for key, entry in {**self._read(), **self._known}.items()
             if os.path.exists(key.split("\n")[0])  # noqa: PTH110
         }
-        aside = self.file.with_name(f".{self.file.name}.{os.getpid()}")
-        with contextlib.suppress(OSError):
-            try:
-                self.file.parent.mkdir(parents=True, exist_ok=True)
-                aside.write_text(json.dumps({"format": FORMAT, "mattes": known}), encoding="utf-8")
-                aside.replace(self.file)
-            finally:
-                aside.unlink(missing_ok=True)
+        with contextlib.suppress(InputError):
+            write_text(self.file, json.dumps({"format": FORMAT, "mattes": known}))
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from deepmatte.data.cache.decoded import KnowsOrigin
 from deepmatte.data.inspection.fingerprints import (
     FORMAT,
     MOST_DIFFERENCE,
@@ -26,6 +25,7 @@ from deepmatte.data.sources.protocols import (
     HasDigest,
     ImageSet,
     ImageSource,
+    KnowsOrigin,
     Source,
     Split,
 )

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from deepmatte.data.cache.decoded import origin_of
 from deepmatte.data.composing.composition import Composition
 from deepmatte.data.inspection.fingerprints import Fingerprint, distinct, fingerprint, fingerprints
 from deepmatte.data.inspection.leaks import find_leaks, scored_apart
 from deepmatte.data.parallel import shared, spread
 from deepmatte.data.sources.files import FileSet
-from deepmatte.data.sources.images import flat_matte, named
+from deepmatte.data.sources.images import flat_matte
 from deepmatte.data.sources.protocols import (
     CompositionSource,
     ImageSource,
@@ -23,8 +22,10 @@ from deepmatte.data.sources.protocols import (
     OwnBackground,
     Source,
     Split,
+    origin_of,
 )
 from deepmatte.errors import InputError
+from deepmatte.files import printable
 from deepmatte.ops.zones import full_scale
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -121,7 +122,7 @@ def _report_leaks(
 
 def _called(items: Any, index: int) -> str:
     origin = origin_of(items, index)
-    return named(items.names[index] if origin is None else origin.files[0])
+    return printable(items.names[index] if origin is None else origin.files[0])
 
 
 def _twin(

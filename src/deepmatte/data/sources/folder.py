@@ -17,12 +17,13 @@ from typing import Any, Literal
 
 from deepmatte.data.cache.memory import ArrayCache
 from deepmatte.data.sources.files import Files, Links, check_files
-from deepmatte.data.sources.images import AlphaFrom, PathLike, named
+from deepmatte.data.sources.images import AlphaFrom, PathLike
 from deepmatte.data.sources.layout import Layout, Place
 from deepmatte.data.sources.protocols import NoSplitError, OwnBackground, Split
 from deepmatte.data.sources.sets import FolderBackgrounds, FolderForegrounds, FolderImages, Reader
 from deepmatte.data.sources.splits import identity_rule, shown_elsewhere, split_of
 from deepmatte.errors import InputError
+from deepmatte.files import printable
 
 _KEYS = {
     "foregrounds": {"foreground", "alpha", "names", "image"},
@@ -130,7 +131,7 @@ class FolderData:
             raise InputError("data.root: needs the folder that holds the data (data.root=DIR)")
         if not Path(root).expanduser().is_dir():
             raise InputError(
-                f"{named(root)}: there is no such folder; set data.root to the one that holds the data"
+                f"{printable(root)}: there is no such folder; set data.root to the one that holds the data"
             )
         self.name, self.version, self.on_error = name, str(version), on_error
         self.val_fraction, self.test_fraction = val_fraction, test_fraction
@@ -260,8 +261,8 @@ class FolderData:
         taken = shown_elsewhere(pool, others, self._shown(what), one_place)
         for name, (why, other) in taken.items():
             if self._says(what, "train"):
-                text = f"shows what the {split} split shows, too ({named(other)}, {why})"
-                raise InputError(f"{named(pool[name][0])}: {text}; remove it from one of the two")
+                text = f"shows what the {split} split shows, too ({printable(other)}, {why})"
+                raise InputError(f"{printable(pool[name][0])}: {text}; remove it from one of the two")
         self._excluded[what, split] = [
             _reason(pool.pop(name)[0], why, other) for name, (why, other) in taken.items()
         ]
@@ -301,7 +302,7 @@ class FolderData:
                 header = check_files(group)
                 if what == "foregrounds" and len(group) == 1 and not header.has_alpha:
                     raise InputError(
-                        f"{named(group[0])}: has no alpha channel; set data.source.alpha to the folder of the mattes"
+                        f"{printable(group[0])}: has no alpha channel; set data.source.alpha to the folder of the mattes"
                     )
                 if not good:
                     # One is decoded now, since a folder of the wrong kind of pictures is wrong in all of
@@ -330,4 +331,6 @@ class FolderData:
 
 
 def _reason(file: Path, why: str, other: Path) -> str:
-    return f"{named(file)} ({why})" if file == other else f"{named(file)} ({why} as {named(other)})"
+    return (
+        f"{printable(file)} ({why})" if file == other else f"{printable(file)} ({why} as {printable(other)})"
+    )

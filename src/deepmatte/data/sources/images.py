@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from deepmatte.errors import InputError
-from deepmatte.files import PathLike, atomic, named
+from deepmatte.files import PathLike, atomic, printable
 from deepmatte.ops.trimap import normalise_trimap
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
@@ -113,7 +113,9 @@ def read_alpha(path: PathLike, channel: AlphaFrom = "auto") -> np.ndarray:
     pixels = _decoded(path)
     opacity = pixels[..., -1] if pixels.ndim == 3 and pixels.shape[2] in (2, 4) else None
     if channel == "alpha" and opacity is None:
-        raise InputError(f"{named(path)}: has no alpha channel; set alpha_from: auto, or give files with one")
+        raise InputError(
+            f"{printable(path)}: has no alpha channel; set alpha_from: auto, or give files with one"
+        )
     if opacity is not None and (
         channel == "alpha" or (channel == "auto" and (opacity != np.iinfo(pixels.dtype).max).any())
     ):
@@ -124,7 +126,7 @@ def read_alpha(path: PathLike, channel: AlphaFrom = "auto") -> np.ndarray:
     grey = np.ascontiguousarray(pixels[..., 0])
     if any((pixels[..., channel] != grey).any() for channel in range(1, pixels.shape[2])):
         raise InputError(
-            f"{named(path)}: this is a colour picture, not an alpha matte; a matte is grey, or the alpha channel of its file"
+            f"{printable(path)}: this is a colour picture, not an alpha matte; a matte is grey, or the alpha channel of its file"
         )
     return grey
 
@@ -138,7 +140,7 @@ def read_cutout(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
     pixels = _decoded(path)
     if pixels.ndim == 2 or pixels.shape[2] == 3:
         raise InputError(
-            f"{named(path)}: this cut-out has no alpha channel; use RGBA pictures or name the folder of their mattes"
+            f"{printable(path)}: this cut-out has no alpha channel; use RGBA pictures or name the folder of their mattes"
         )
     return _colours(pixels), np.ascontiguousarray(pixels[..., -1])
 
@@ -156,17 +158,17 @@ def read_trimap(path: PathLike) -> np.ndarray:
     try:
         trimap = normalise_trimap(grey)
     except InputError as error:
-        raise InputError(f"{named(path)}: {error}") from None
+        raise InputError(f"{printable(path)}: {error}") from None
     unknown = grey[trimap == 128]
     if not unknown.size:
         raise InputError(
-            f"{named(path)}: this trimap has no unknown pixels (value 128), so there is nothing to estimate in this picture"
+            f"{printable(path)}: this trimap has no unknown pixels (value 128), so there is nothing to estimate in this picture"
         )
     value = int(unknown[0])
     if value != 128 and value not in _reported_greys:
         _reported_greys.add(value)
         _log.warning(
-            "%s: grey %d is read as unknown (128), here and in every other trimap", named(path), value
+            "%s: grey %d is read as unknown (128), here and in every other trimap", printable(path), value
         )
     return trimap
 
@@ -186,7 +188,7 @@ def read_as_stored(path: PathLike, mode: Literal["RGB", "L"]) -> Image.Image:
 def flat_matte(path: PathLike) -> InputError:
     """Return the error that says that the matte of a file is the same everywhere."""
     return InputError(
-        f"{named(path)}: this matte is the same everywhere, there is no edge to learn from or to score; remove it"
+        f"{printable(path)}: this matte is the same everywhere, there is no edge to learn from or to score; remove it"
     )
 
 
@@ -228,7 +230,7 @@ def _decoded(path: PathLike, least_side: int | None = None) -> np.ndarray:
         deep = any(";16" in str(tile[3]) for tile in picture.tile)
         if deep and picture.format != "PNG":
             raise InputError(
-                f"{named(path)}: 16 bits are read from PNG files only, not from {picture.format}; save it as PNG"
+                f"{printable(path)}: 16 bits are read from PNG files only, not from {picture.format}; save it as PNG"
             )
         picture.load()
         pixels = _deep_pixels(path) if deep else np.array(_expanded(picture))
@@ -248,7 +250,7 @@ def _opened(
                 raise Image.DecompressionBombError
             if picture.mode not in _MODES and not any_mode:
                 raise InputError(
-                    f"{named(path)}: pixels of type {picture.mode} are not read; convert the file to 8-bit RGB or grey"
+                    f"{printable(path)}: pixels of type {picture.mode} are not read; convert the file to 8-bit RGB or grey"
                 )
             if least_side is not None:
                 picture.draft(
@@ -258,23 +260,23 @@ def _opened(
     except InputError:
         raise
     except FileNotFoundError:
-        raise InputError(f"{named(path)}: there is no such file") from None
+        raise InputError(f"{printable(path)}: there is no such file") from None
     except PermissionError:
         raise InputError(
-            f"{named(path)}: you may not read this file; change its permissions or remove it"
+            f"{printable(path)}: you may not read this file; change its permissions or remove it"
         ) from None
     except Image.DecompressionBombError:
         limit = MAX_PIXELS // 10**6
         raise InputError(
-            f"{named(path)}: unpacks to too many pixels, more than {limit} million; shrink or remove it"
+            f"{printable(path)}: unpacks to too many pixels, more than {limit} million; shrink or remove it"
         ) from None
     except UnidentifiedImageError:
         state = "is empty" if _is_empty(path) else "is no picture that can be read"
-        raise InputError(f"{named(path)}: the file {state}; replace or remove it") from None
+        raise InputError(f"{printable(path)}: the file {state}; replace or remove it") from None
     except Exception as error:  # decoders answer to damaged files with exceptions of every kind
         reason = " ".join((str(error) or type(error).__name__).replace(os.fspath(path), "it").split())
         raise InputError(
-            f"{named(path)}: can't be read, the file may be damaged ({reason}); replace or remove it"
+            f"{printable(path)}: can't be read, the file may be damaged ({reason}); replace or remove it"
         ) from None
 
 

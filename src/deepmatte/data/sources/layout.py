@@ -8,9 +8,10 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from deepmatte.data.sources.files import Files, Links, OnError, check_names, find_pictures, refuse
-from deepmatte.data.sources.images import PathLike, named
+from deepmatte.data.sources.images import PathLike
 from deepmatte.data.sources.splits import listed, read_lines
 from deepmatte.errors import InputError
+from deepmatte.files import printable
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Layout:
             if found[name] not in partners:
                 self.on_error(
                     InputError(
-                        f"{named(file)}: there is no {what} of the same name; add it or remove this file"
+                        f"{printable(file)}: there is no {what} of the same name; add it or remove this file"
                     )
                 )
                 groups.pop(name, None)
@@ -140,7 +141,7 @@ class Layout:
                 if name not in used:
                     self.on_error(
                         InputError(
-                            f"{named(file)}: there is no image of the same name; add it or remove this file"
+                            f"{printable(file)}: there is no image of the same name; add it or remove this file"
                         )
                     )
 

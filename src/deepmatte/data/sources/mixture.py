@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from deepmatte.data.cache.decoded import Origin
 from deepmatte.data.sources.protocols import (
     BackgroundSet,
     CompositionSource,
@@ -21,6 +20,7 @@ from deepmatte.data.sources.protocols import (
     ImageSource,
     KnowsForegrounds,
     KnowsSizes,
+    Origin,
     OwnBackground,
     Split,
 )

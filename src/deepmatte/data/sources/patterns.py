@@ -15,8 +15,9 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from deepmatte.data.sources.images import SUFFIXES, named
+from deepmatte.data.sources.images import SUFFIXES
 from deepmatte.errors import InputError
+from deepmatte.files import printable
 
 _WILDCARD = re.compile(r"\*|\?|\[!?\]?[^\]]*\]")
 _SUFFIX = re.compile(r"[A-Za-z*?\[\]]+")
@@ -100,7 +101,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             )
     except OSError as error:
         raise InputError(
-            f"{named(folder)}: this folder can't be listed ({error.strerror}); change its permissions or remove it"
+            f"{printable(folder)}: this folder can't be listed ({error.strerror}); change its permissions or remove it"
         ) from None
 
 

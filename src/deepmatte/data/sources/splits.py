@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from deepmatte.data.sources.images import SUFFIXES, named
+from deepmatte.data.sources.images import SUFFIXES
 from deepmatte.data.sources.protocols import Split
 from deepmatte.errors import InputError
+from deepmatte.files import printable
 
 Item = TypeVar("Item")
 
@@ -120,14 +121,14 @@ def read_lines(path: Path, key: str) -> list[str]:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except OSError:
         raise InputError(
-            f"{named(path)}: there is no such list of names; set {key} to a text file with one name a line"
+            f"{printable(path)}: there is no such list of names; set {key} to a text file with one name a line"
         ) from None
     except UnicodeDecodeError:
         raise InputError(
-            f"{named(path)}: is no text in UTF-8; {key} is a file with one name a line"
+            f"{printable(path)}: is no text in UTF-8; {key} is a file with one name a line"
         ) from None
     if not any(lines):
-        raise InputError(f"{named(path)}: holds no names; {key} is a file with one name a line")
+        raise InputError(f"{printable(path)}: holds no names; {key} is a file with one name a line")
     return [line for line in lines if line]
 
 
@@ -171,7 +172,7 @@ def listed(items: Mapping[str, Item], lines: Iterable[str], path: Path) -> dict[
                 "no picture has that name" if not found else f"{found[0]} and {found[1]} both have that name"
             )
             raise InputError(
-                f"{named(path)}: names {named(stem_of(text))}, but {state}; correct the list or the folder"
+                f"{printable(path)}: names {printable(stem_of(text))}, but {state}; correct the list or the folder"
             )
         chosen.add(found[0])
     return {name: item for name, item in items.items() if name in chosen}
