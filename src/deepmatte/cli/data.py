@@ -280,7 +280,8 @@ def _compose(argv: list[str]) -> int:
         "--processes", type=_positive, metavar="N", help="how many at once (default: one for each core)"
     )
     options = result.parse_intermixed_args(argv)
-    from deepmatte.data.composition1k.manifest import MANIFEST, compose, plan
+    from deepmatte.data.composition1k.manifest import MANIFEST, compose
+    from deepmatte.data.composition1k.plan import plan
 
     inputs = _inputs(options)
     _, names, num = _ADOBE[options.split or "test"]
@@ -325,7 +326,7 @@ def _add_inputs(result: argparse.ArgumentParser) -> None:
 
 
 def _inputs(options: argparse.Namespace) -> Any:
-    from deepmatte.data.composition1k.manifest import find_inputs
+    from deepmatte.data.composition1k.plan import find_inputs
 
     if options.background is None:
         raise InputError(

@@ -201,7 +201,7 @@ def test_a_matte_without_an_edge_is_named_before_training_or_skipped(tree, tmp_p
     root = tree()
     Image.fromarray(np.full((96, 128), 255, np.uint8)).save(root / "alpha" / "dog.png")
     for _ in range(2):  # it is not kept, so it is met again
-        with pytest.raises(InputError, match=r"^[^\n]*alpha/dog\.png: this matte is the same everywhere"):
+        with pytest.raises(InputError, match=r"^[^\n]*alpha/dog\.png: this matte is constant"):
             data(root, tmp_path / "cache").check(["train"])
     made = data(root, tmp_path / "cache", on_error="skip")
     made.check(["train"])

@@ -12,15 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from deepmatte.data.sources import images
-from deepmatte.data.sources.images import (
-    check_complete,
-    read_alpha,
-    read_cutout,
-    read_header,
-    read_image,
-    read_trimap,
-    write_png,
-)
+from deepmatte.data.sources.decoding import check_complete, read_header
+from deepmatte.data.sources.images import read_alpha, read_cutout, read_image, read_trimap, write_png
 from deepmatte.errors import InputError
 
 RNG = np.random.default_rng(0)

@@ -11,7 +11,8 @@ import numpy as np
 from deepmatte.data.cache.arrays import ArrayFolder, Arrays
 from deepmatte.data.cache.memory import ArrayCache
 from deepmatte.data.composing.edges import edge_index
-from deepmatte.data.sources.images import flat_matte, read_header
+from deepmatte.data.sources.decoding import read_header
+from deepmatte.data.sources.images import flat_matte
 from deepmatte.data.sources.protocols import (
     BackgroundSet,
     ForegroundSet,

@@ -14,10 +14,10 @@ from deepmatte.ops.zones import BACKGROUND, FOREGROUND, UNKNOWN, full_scale
 KINDS = ("kernels", "distances", "given")
 
 
-def covered(trimap: np.ndarray, height: int, width: int) -> np.ndarray:
+def resize_conservatively(trimap: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return a trimap (H, W) at another size: a pixel is 0 or 255 where all that it covers is, also in part; the rest is unknown.
 
-    >>> covered(np.array([[0, 0, 0, 0, 128, 255, 255, 255]], np.uint8), 1, 3)
+    >>> resize_conservatively(np.array([[0, 0, 0, 0, 128, 255, 255, 255]], np.uint8), 1, 3)
     array([[  0, 128, 255]], dtype=uint8)
     """
     if trimap.shape == (height, width):
@@ -85,6 +85,18 @@ class TrimapRecipe:
         if self.kind == "distances":
             return TrimapRecipe(self.kind, *([sum(ends) / 2] * 2 for ends in (self.erode, self.dilate)))
         return TrimapRecipe(self.kind, *([int(sum(ends)) // 2 | 1] * 2 for ends in (self.erode, self.dilate)))
+
+    def widened(self, factor: float) -> TrimapRecipe:
+        """Return the recipe with both ranges times ``factor``, rounded.
+
+        >>> TrimapRecipe("kernels", (1, 15), (1, 29)).widened(2).options()
+        {'erode': (2, 30), 'dilate': (2, 58)}
+        """
+        if factor == 1:
+            return self
+        least = 0 if self.kind == "distances" else 1
+        ends = ([max(least, round(end * factor)) for end in ends] for ends in (self.erode, self.dilate))
+        return TrimapRecipe(self.kind, *ends)
 
     def __call__(
         self, alpha: np.ndarray, given: np.ndarray | None, rng: np.random.Generator, name: str

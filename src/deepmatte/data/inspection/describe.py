@@ -8,8 +8,8 @@ from typing import Any
 
 from deepmatte.data.inspection.sheet import Row, rows_of_sets
 from deepmatte.data.inspection.verify import SPLITS, sets_of
+from deepmatte.data.sources.decoding import read_header
 from deepmatte.data.sources.files import FileSet
-from deepmatte.data.sources.images import read_header
 from deepmatte.data.sources.protocols import KnowsForegrounds, KnowsSizes, Source
 from deepmatte.errors import InputError
 from deepmatte.files import printable

@@ -53,7 +53,7 @@ FEW = 16
 class Fingerprint:
     """What one matte is known by.
 
-    ``exact`` are hexadecimal digits of all pixels at 8 bits, empty where the matte is the same everywhere;
+    ``exact`` are hexadecimal digits of all pixels at 8 bits, empty where the matte is constant;
     ``thumbnail`` are SIDE x SIDE means of alpha in row order, empty where they would say too little.
     """
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from deepmatte.data.datasets import Sample
+from deepmatte.data.samples import Sample
 from deepmatte.errors import InputError
 from deepmatte.ops.zones import full_scale
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from deepmatte.data.sources.images import SUFFIXES, Header, PathLike, check_complete, read_header
+from deepmatte.data.sources.decoding import SUFFIXES, Header, check_complete, read_header
 from deepmatte.data.sources.patterns import pictures, split_pattern
 from deepmatte.data.sources.protocols import Origin
 from deepmatte.errors import InputError
-from deepmatte.files import printable
+from deepmatte.files import PathLike, printable
 
 Files = Mapping[str, tuple[Path, ...]]
 """The files of each item of a set, by its name."""

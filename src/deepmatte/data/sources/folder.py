@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
 from deepmatte.data.cache.memory import ArrayCache
-from deepmatte.data.sources.files import Files, Links, check_files
-from deepmatte.data.sources.images import AlphaFrom, PathLike
+from deepmatte.data.sources.files import Files, check_files
+from deepmatte.data.sources.folder_options import FolderOptions
 from deepmatte.data.sources.layout import Layout, Place
 from deepmatte.data.sources.protocols import NoSplitError, OwnBackground, Split
 from deepmatte.data.sources.sets import FolderBackgrounds, FolderForegrounds, FolderImages, Reader
@@ -31,16 +30,13 @@ _KEYS = {
 }
 """The keys by which a split says that its foregrounds, or its backgrounds, lie in a place of their own."""
 
-OWN = "own"
-"""The word for ``background`` by which photographs stay over their own."""
-
 MOST_NAMED = 3
 """Pictures that a message names of those that are in two splits."""
 
 _log = logging.getLogger(__name__)
 
 
-class FolderData:
+class FolderData(FolderOptions):
     """Foregrounds, mattes and backgrounds to composite, or finished images with trimaps, in folders.
 
     Patterns are folders or glob patterns below ``root``; files belong together when the wildcards stand for
@@ -48,114 +44,26 @@ class FolderData:
     training split, divided by the hash of the foreground that a name shows: no foreground is in two splits,
     and added files never move the others.
 
-    Args:
-        root: the folder that everything else is relative to.
-        foreground: pattern of the foreground colours.
-        alpha: pattern of the mattes; None takes the alpha channel of the foregrounds themselves.
-        background: pattern of the backgrounds; ``own`` where foregrounds are photographs that stay as they
-            are, uncomposited. Their layers are then not known: samples have ``image``, ``alpha`` and
-            ``trimap``, and losses that want more refuse them.
-        image: pattern of finished images, instead of foreground and background; they can be scored on, not
-            trained on.
-        trimap: pattern of their trimaps; None makes them of the mattes. Of foregrounds: trimaps for
-            ``composition.trimap=given``.
-        train: patterns (`Place`) of the training split alone, laid over those above.
-        val: the same for the validation split.
-        test: the same for the test split.
-        val_fraction: share of the training patterns that is set apart for validation, where that has none of
-            its own.
-        test_fraction: the same for the test split.
-        identity: regular expression from a picture's name to the foreground that it shows (first group), for
-            sets that show one foreground in several pictures; None where each picture is a foreground of its
-            own.
-        alpha_from: which channel is the matte (`deepmatte.data.sources.images.read_alpha`).
-        estimate_foreground: foregrounds are photographs with a background of their own; their own colours are
-            estimated.
-        background_side: JPEG backgrounds are decoded at a half, a quarter or an eighth of their size, the
-            smallest at which both sides have so many pixels; None decodes them as they are. At the largest of
-            ``composition.crop_sizes`` every crop still fits.
-        trimap_kernel: size in pixels of the ellipse that makes trimaps, where they are not given.
-        links: ``inside`` refuses symbolic links that lead out of ``root``, ``follow`` goes wherever they
-            lead.
-        on_error: ``stop`` at the first file that can't be used, or ``skip`` and count them.
-        name: the data set's name in results.
-        version: changes the random choices of validation and test samples; count it up when the data change
-            in substance.
-        cache_mb: decoded pictures that each process keeps in memory, in MB.
+    The arguments are the keys of `deepmatte.data.sources.folder_options.FolderOptions`.
 
     Raises:
-        InputError: a key has no sense. When a split is asked for: a folder is missing or empty, names don't
+        InputError: a value does not fit. When a split is asked for: a folder is missing or empty, names don't
             match, sizes differ, a file is damaged or of the wrong kind, or a foreground is in two splits.
     """
 
-    def __init__(
-        self,
-        root: PathLike | None,
-        foreground: str | None = "fg",
-        alpha: str | None = "alpha",
-        background: str | None = "bg",
-        image: str | None = None,
-        trimap: str | None = None,
-        *,
-        train: Mapping[str, Any] | None = None,
-        val: Mapping[str, Any] | None = None,
-        test: Mapping[str, Any] | None = None,
-        val_fraction: float = 0.1,
-        test_fraction: float = 0.1,
-        identity: str | None = None,
-        alpha_from: AlphaFrom = "auto",
-        estimate_foreground: bool = False,
-        background_side: int | None = None,
-        trimap_kernel: int = 25,
-        links: Links = "inside",
-        on_error: Literal["stop", "skip"] = "stop",
-        name: str = "folder",
-        version: str = "1",
-        cache_mb: int = 256,
-    ) -> None:
-        if min(val_fraction, test_fraction) < 0 or val_fraction + test_fraction >= 1:
-            raise InputError(
-                f"data.source.val_fraction={val_fraction}, test_fraction={test_fraction}: shares that leave some for training"
-            )
-        for key, value, choices in (
-            ("on_error", on_error, ("stop", "skip")),
-            ("source.links", links, ("inside", "follow")),
-        ):
-            if value not in choices:
-                raise InputError(f"data.{key}={value}: is none of {', '.join(choices)}")
-        if background_side is not None and background_side < 1:
-            raise InputError(
-                f"data.source.background_side={background_side}: is a length in pixels, 1 or more; null decodes all of them"
-            )
-        if root is None:
-            raise InputError("data.root: needs the folder that holds the data (data.root=DIR)")
-        if not Path(root).expanduser().is_dir():
-            raise InputError(
-                f"{printable(root)}: there is no such folder; set data.root to the one that holds the data"
-            )
-        self.name, self.version, self.on_error = name, str(version), on_error
-        self.val_fraction, self.test_fraction = val_fraction, test_fraction
-        self.problems: list[str] = []
-        self._excluded: dict[tuple[str, str], list[str]] = {}
-        self._background_side = background_side
-        self._uncomposited = background == OWN and image is None
-        if self._uncomposited and alpha is None:
-            raise InputError(
-                "data.background=own: photographs have mattes of their own; set data.source.alpha to where they are"
-            )
-        base = Place(foreground, alpha, background, image, trimap)
-        self._own = {
-            split: dict(keys)
-            for split, keys in (("train", train), ("val", val), ("test", test))
-            if keys is not None
-        }
-        self._shared = base.overlaid(self._own.get("train", {}), "train")
-        self._places = {split: base.overlaid(keys, split) for split, keys in self._own.items()}
-        self._layout = Layout(root, identity_rule(identity), links, self._refuse)
-        self._reader = Reader(alpha_from, estimate_foreground and not self._uncomposited, trimap_kernel)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        assert self.root is not None
+        self._own = self.own_keys()
+        self._shared, self._places = self.places()
+        self._layout = Layout(self.root, identity_rule(self.identity), self.links, self._refuse)
+        estimate = self.estimate_foreground and not self.is_uncomposited
+        self._reader = Reader(self.alpha_from, estimate, self.trimap_kernel)
+        self._cache = ArrayCache(self.cache_mb * 2**20)
         self._found: dict[tuple[str, str], Files] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
-        self._cache = ArrayCache(cache_mb * 2**20)
+        self._excluded: dict[tuple[str, str], list[str]] = {}
+        self.problems: list[str] = []
 
     def prepare(self, splits: Sequence[Split]) -> None:
         """Check all that can be told of the files of ``splits`` without decoding them."""
@@ -183,10 +91,10 @@ class FolderData:
         Raises:
             InputError: there are none.
         """
-        if self._uncomposited:
+        if self.is_uncomposited:
             return OwnBackground()
         return FolderBackgrounds(
-            self._files("backgrounds", split, self._layout.backgrounds), self._cache, self._background_side
+            self._files("backgrounds", split, self._layout.backgrounds), self._cache, self.background_side
         )
 
     def images(self, split: Split) -> FolderImages | None:

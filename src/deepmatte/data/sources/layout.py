@@ -8,10 +8,9 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from deepmatte.data.sources.files import Files, Links, OnError, check_names, find_pictures, refuse
-from deepmatte.data.sources.images import PathLike
 from deepmatte.data.sources.splits import listed, read_lines
 from deepmatte.errors import InputError
-from deepmatte.files import printable
+from deepmatte.files import PathLike, printable
 
 
 @dataclass(frozen=True)

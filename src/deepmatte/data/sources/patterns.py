@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from deepmatte.data.sources.images import SUFFIXES
+from deepmatte.data.sources.decoding import SUFFIXES
 from deepmatte.errors import InputError
 from deepmatte.files import printable
 

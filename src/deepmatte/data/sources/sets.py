@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from deepmatte.data.cache.memory import ArrayCache
+from deepmatte.data.sources.decoding import read_header
 from deepmatte.data.sources.files import Files, FileSet
 from deepmatte.data.sources.images import (
     AlphaFrom,
     flat_matte,
     read_alpha,
     read_cutout,
-    read_header,
     read_image,
     read_trimap,
 )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from deepmatte.data.sources.images import SUFFIXES
+from deepmatte.data.sources.decoding import SUFFIXES
 from deepmatte.data.sources.protocols import Split
 from deepmatte.errors import InputError
 from deepmatte.files import printable
