@@ -42,9 +42,8 @@ _MOST_WORKERS = 1024
 _MOST_DRAWS = 100
 _log = logging.getLogger(__name__)
 
-
 # OpenCV's threads don't survive the fork that makes a loader's workers: the first call that wants them would
-# hang there for ever. Samples are made in parallel by workers, not by threads.
+# hang for ever. Samples are made in parallel by workers, not by threads.
 cv2.setNumThreads(1)
 
 
@@ -97,7 +96,7 @@ class CompositionDataset(_Composites[tuple[int, int]]):
     Foregrounds take turns: sample i of an epoch belongs to its pass i // n over the n foregrounds, in which
     each comes once, in an order that is the pass's own. Backgrounds are drawn.
 
-    With ``on_error="skip"`` a sample whose files can't be used (any more) is replaced by one drawn afresh, by
+    With ``on_error="skip"`` a sample whose files can't be used (any more) is replaced by one that is drawn again, by
     the same numbers and the number of the draw, and `num_skipped` counts it.
 
     Raises:
@@ -210,7 +209,10 @@ class FixedCompositionDataset(_Composites[int]):
         return {**layers, "name": self.record(key)["image"], "index": key}
 
     def record(self, index: int) -> dict[str, str]:
-        """Return ``image``, ``foreground``, ``background`` and ``category``; images are named after the pictures of foregrounds."""
+        """Return ``image``, ``foreground``, ``background`` and ``category``.
+
+        Images are named after the pictures of foregrounds.
+        """
         foreground, background = self._pair(index)
         name = self.foregrounds.names[foreground]
         image = (
@@ -245,7 +247,10 @@ class FixedCompositionDataset(_Composites[int]):
 
 
 class ImageDataset(MattingDataset[int]):
-    """Finished images with trimap and true matte; ``composite``, ``foreground`` and ``background`` are not known."""
+    """Finished images with trimap and true matte.
+
+    ``composite``, ``foreground`` and ``background`` are not known.
+    """
 
     def __init__(self, images: ImageSet, *, name: str, version: str, split: Split = "test") -> None:
         super().__init__(name, version, split)
@@ -265,7 +270,10 @@ class ImageDataset(MattingDataset[int]):
         return {**layers, "name": self.images.names[key], "index": key}
 
     def record(self, index: int) -> dict[str, str]:
-        """Return ``image`` and ``foreground``, which is the image's name if nothing else is known; the rest is empty."""
+        """Return ``image`` and ``foreground``, which is the image's name if nothing else is known.
+
+        The rest is empty.
+        """
         name = self.images.names[index]
         foreground = self.images.foreground(index) if isinstance(self.images, KnowsForegrounds) else name
         return {"image": name, "foreground": foreground, "background": "", "category": ""}

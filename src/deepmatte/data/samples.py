@@ -20,7 +20,7 @@ Key = TypeVar("Key")
 
 
 class SampleError(InputError):
-    """An `InputError` met while a sample was read, whose message stays one line on its way out of a worker process.
+    """An `InputError` while a sample was read, whose message stays one line on its way out of a worker.
 
     The loader rebuilds a worker's exception with the whole traceback as its text; the last line of it is the
     message.
@@ -56,7 +56,9 @@ class MattingDataset(Dataset[Sample], Generic[Key]):
             raise SampleError(str(error)) from error
 
     def digest(self) -> str:
-        """Return a SHA-256 (64 hex digits) of name, version, split and `identity`; it is the same on every machine.
+        """Return a SHA-256 (64 hex digits) of name, version, split and `identity`.
+
+        It is the same on every machine.
 
         Files enter it by name and length, not by content, so that it takes no time.
         """
@@ -69,7 +71,7 @@ class MattingDataset(Dataset[Sample], Generic[Key]):
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Join samples of one size into a batch: tensors are stacked, names listed, indices become an int64 tensor.
+    """Join samples of one size into a batch: tensors are stacked, names listed, indices an int64 tensor.
 
     Where ``image`` is ``composite`` in all samples, it is in the batch: one tensor under two names, which
     nothing may write into.

@@ -1,7 +1,7 @@
 """Arrays on disk: one ``.npy`` file an item, written atomically and read by mapping it into memory.
 
-The file holds one record whose fields are the item's arrays, so ``numpy.load(file)["alpha"]`` opens it anywhere. What
-is mapped is shared by workers, processes and runs, and only the rows that are used are read from the disk.
+The file holds one record whose fields are the item's arrays, so ``numpy.load(file)["alpha"]`` opens it
+anywhere. What is mapped is shared by workers, processes and runs, and only the rows that are used are read.
 """
 
 from __future__ import annotations

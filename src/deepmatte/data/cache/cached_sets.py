@@ -33,9 +33,9 @@ Set = TypeVar("Set", bound=Any)
 
 
 def picture_key(origin: Origin) -> str:
-    """Return the name of an item in the cache: 24 digits of its paths, 16 of the lengths and times of change of its files.
+    """Return the name of an item in the cache: 24 digits of its paths, 16 of the state of its files.
 
-    A changed picture has another name, so nothing outdated is ever read.
+    The state is their lengths and times of change. A changed picture has another name, so nothing outdated is ever read.
 
     Raises:
         InputError: one of the files is not there.
@@ -89,7 +89,7 @@ class CachedSet(Generic[Set]):
         return self._keys[index]
 
     def cached(self, index: int) -> Arrays | None:
-        """Return the item's arrays from the cache, mapped; None where it has them not."""
+        """Return the item's arrays from the cache, mapped; None where it does not have them."""
         key = self.key(index)
         return None if key is None else self.folder.read(key)
 
@@ -105,7 +105,10 @@ class CachedSet(Generic[Set]):
         return found
 
     def build(self, index: int) -> None:
-        """Decode an item into the cache, unless another process has done so; older states of its files are removed."""
+        """Decode an item into the cache, unless another process has done so.
+
+        Older states of its files are removed.
+        """
         key = self.key(index)
         if key is None or self.cached(index) is not None:
             return

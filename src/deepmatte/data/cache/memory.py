@@ -16,7 +16,8 @@ class ArrayCache:
 
     >>> import numpy as np
     >>> cache = ArrayCache(max_bytes=8)
-    >>> [cache.get(key, lambda: {"alpha": np.zeros(4, np.uint8)})["alpha"].size for key in "abcb"], list(cache)
+    >>> zeros = {"alpha": np.zeros(4, np.uint8)}
+    >>> [cache.get(key, lambda: zeros)["alpha"].size for key in "abcb"], list(cache)
     ([4, 4, 4, 4], ['c', 'b'])
     """
 
@@ -57,5 +58,5 @@ class ArrayCache:
             self._bytes -= sum(array.nbytes for array in dropped.values())
 
     def __getstate__(self) -> dict[str, Any]:
-        # A process that is started afresh gets an empty cache rather than a copy through a pipe.
+        # A process that is spawned gets an empty cache rather than a copy through a pipe.
         return {"max_bytes": self.max_bytes, "_kept": OrderedDict(), "_bytes": 0}

@@ -21,7 +21,10 @@ from deepmatte.errors import InputError
 from deepmatte.files import ASIDE, printable
 
 MAPPED_BYTES = 2**30
-"""Pictures that a process keeps mapped; mapped pages count as its resident memory, although processes share them."""
+"""Pictures that a process keeps mapped.
+
+Mapped pages count as its resident memory, although processes share them.
+"""
 
 _SUFFIX = ".decoded.npy"
 _HOUR = 3600
@@ -55,7 +58,9 @@ class PictureCache:
         return cached(items, self.folder, self.mapped)
 
     def prepare(self, sets: Iterable[Any], skip: bool = False, progress: bool = True) -> int:
-        """Decode what the folder lacks of ``sets``, as far as it fits, behind a progress bar; return the number of pictures.
+        """Decode what the folder lacks of ``sets``, as far as it fits, behind a progress bar.
+
+        Return the number of pictures.
 
         Ctrl-C loses only the pictures in work; ``skip`` leaves out those that can't be decoded. Processes
         that prepare at once start at different places, so that they share the work.
@@ -83,7 +88,10 @@ class PictureCache:
         return len(todo)
 
     def _chosen(self, jobs: Mapping[str, tuple[CachedSet[Any], int]]) -> tuple[list[str], int, int]:
-        """Return what is to be decoded, its bytes, and how many pictures don't fit; other data's pictures make room."""
+        """Return what is to be decoded, its bytes, and how many pictures don't fit.
+
+        Other data's pictures make room.
+        """
         todo, total, needed, num_excluded = [], 0, 0, 0
         for key, (items, index) in jobs.items():
             kept = self.folder.size(key)

@@ -14,12 +14,12 @@ from deepmatte.data.composing.resize import Window
 from deepmatte.data.composing.trimaps import resize_conservatively
 
 OVERVIEW = 1.25
-"""Sides of the crop to which an overview shrinks the foreground: 640 pixels for a crop of 512 (Li and Lu 2020)."""
+"""An overview shrinks the foreground to these sides of the crop: 640 pixels for 512 (Li and Lu 2020)."""
 
 
 @dataclass(frozen=True)
 class Affine:
-    """Random affine maps of a window: rotation and shear (± degrees), and scale (a range, drawn for each axis).
+    """Random affine maps of a window: rotation and shear (± degrees), scale (a range, drawn for each axis).
 
     ``overview`` is the probability that the foreground is shrunk first, until its sides are `OVERVIEW` times
     the window's. Beyond the border of the picture its last pixels are repeated, so that a body cut off by the
@@ -33,7 +33,10 @@ class Affine:
     overview: float = chance()
 
     def draw(self, rng: np.random.Generator, window: Window, height: int, width: int) -> np.ndarray | None:
-        """Return a matrix (2, 2) from steps in the window to steps in the picture (x, y); None is the identity."""
+        """Return a matrix (2, 2) from steps in the window to steps in the picture (x, y).
+
+        None is the identity.
+        """
         linear = np.eye(2)
         if self.probability and rng.random() < self.probability:
             angle, shear = np.deg2rad(
@@ -51,7 +54,7 @@ class Affine:
 def warped(
     cutout: Cutout, window: Window, linear: np.ndarray, size: int, interpolation: int | None
 ) -> Cutout:
-    """Return a square of ``size`` that shows the cutout around the centre of ``window`` through the map of `Affine.draw`.
+    """Return a square of ``size`` around the centre of ``window``, through the map of `Affine.draw`.
 
     A window that is no square is squeezed into one after the map, as `Cutout.crop` does it. The centre moves
     as far as the turned window needs to stay inside the picture. ``interpolation`` None is linear; what
@@ -100,7 +103,7 @@ def warped(
 def _source_window(
     centre: list[float], reach: np.ndarray, factor: int, height: int, width: int, step: np.ndarray, size: int
 ) -> tuple[Window, np.ndarray]:
-    """Return the part of the picture that a warp reads, in whole blocks of ``factor``, and the matrix (2, 3) inside it."""
+    """Return what a warp reads of the picture, in blocks of ``factor``, and the matrix (2, 3) inside it."""
     margin = 4 * factor + 1
     left, top = (int(max(0, np.floor(at - far) - margin)) for at, far in zip(centre, reach, strict=True))
     right, bottom = (

@@ -29,7 +29,10 @@ def _albumentations() -> types.ModuleType:
 
 
 class ColorJitter:
-    """Random brightness, contrast, saturation and hue (`Jitter`) in random order; all 0 leaves colours as they are."""
+    """Random brightness, contrast, saturation and hue (`Jitter`) in random order.
+
+    All 0 leaves colours as they are.
+    """
 
     def __init__(self, jitter: Jitter) -> None:
         strengths = asdict(jitter)
@@ -46,7 +49,7 @@ class ColorJitter:
 
 
 class Flip:
-    """Mirrors colours, and the matte that belongs to them, left to right and upside down, each with a probability.
+    """Mirrors colours and their matte, left to right and upside down, each with a probability.
 
     The two coins are independent, as in GCA matting (Li and Lu 2020); a probability of 0 draws nothing.
     """
@@ -65,7 +68,7 @@ class Flip:
 
 
 class HsvJitter:
-    """The foreground's jitter of GCA matting (Li and Lu 2020): hue turned by ± ``hue`` degrees, the rest shifted.
+    """The jitter of GCA matting (Li and Lu 2020): hue turned by ± ``hue`` degrees, the rest shifted.
 
     The shifts lie within ± ``saturation`` and ± ``value`` times (1.1 - the mean over alpha > 0), so that pale
     and dark things change more, and what leaves [0, 1] is reflected. albumentations has neither.
@@ -91,7 +94,10 @@ class HsvJitter:
 
 
 class Degradation:
-    """Blur, gamma, noise and JPEG, each with its own probability and range (`Degrade`); alpha stays what it is."""
+    """Blur, gamma, noise and JPEG, each with its own probability and range (`Degrade`).
+
+    Alpha stays what it is.
+    """
 
     def __init__(self, options: Degrade) -> None:
         kinds = {each.name: getattr(options, each.name) for each in fields(options)}

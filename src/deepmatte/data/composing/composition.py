@@ -34,7 +34,7 @@ Tensors = dict[str, Tensor]
 
 
 class Composition(CompositionOptions):
-    """A recipe: a square crop around the unknown zone, resized or warped, flipped, jittered, composited, then degraded.
+    """A recipe: a square crop around the unknown zone, augmented, composited, then degraded.
 
     Foreground and background are cropped, resized, flipped and jittered apart, and composited at the end in
     float32, so that ``composite`` equals alpha F + (1 - alpha) B to rounding in every recipe. The trimap is

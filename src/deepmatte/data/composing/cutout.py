@@ -31,8 +31,8 @@ class Cutout:
         name: what messages call it.
         edges: its `deepmatte.data.composing.edges.edge_index`, where that is known.
         trimap: uint8 0 / 128 / 255 (H, W), where one is given.
-        covers: a pixel of the resized trimap is known only where all that it covers is (`resize_conservatively`); else it
-            is its nearest pixel.
+        covers: a pixel of the resized trimap is known only where all that it covers is
+            (`resize_conservatively`); else it is its nearest pixel.
     """
 
     colours: np.ndarray
@@ -43,7 +43,10 @@ class Cutout:
     covers: bool = False
 
     def crop(self, window: Window, size: int, interpolation: int | None = None) -> Cutout:
-        """Return what ``window`` shows, resized to a square of ``size``; without ``interpolation``, as `resize` does."""
+        """Return what ``window`` shows, resized to a square of ``size``.
+
+        Without ``interpolation``, as `resize` does.
+        """
 
         def scaled(pixels: np.ndarray) -> np.ndarray:
             if interpolation is None:
@@ -69,7 +72,7 @@ class Cutout:
 
 
 def union(over: Cutout, under: Cutout) -> Cutout:
-    """Return two cutouts of one size as one: alpha is 1 - (1 - a1)(1 - a2), colours are those of the "over" operator.
+    """Return two cutouts of one size as one: alpha is 1 - (1 - a1)(1 - a2), the colours are "over".
 
     Composited, it looks like ``over`` on ``under`` on the background, to the rounding of its 8-bit colours.
     Where together they would hide the whole background, ``over`` stays alone.

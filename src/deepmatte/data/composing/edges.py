@@ -1,4 +1,4 @@
-"""Where the edge of a matte is: an index by rows, from which a pixel of the unknown zone is drawn without reading the picture."""
+"""Where the edge of a matte is: an index by rows, from which an edge pixel is drawn fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of a composition, key by key as ``conf/composition/dim.yaml`` lists them, and what their values may be."""
+"""The options of a composition, as ``conf/composition/dim.yaml`` lists them, and their checks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ Group = TypeVar("Group")
 
 
 def option(default: Any, fits: Callable[[Any], bool], what: str) -> Any:
-    """Return a field whose value is a number, or a pair of them where ``default`` is one; ``what`` says what fits."""
+    """Return a field whose value is a number, or a pair of them where ``default`` is one.
+
+    ``what`` says what fits.
+    """
     return field(default=default, metadata={"fits": fits, "what": what})
 
 
@@ -71,7 +74,7 @@ def _is_share(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Flips:
-    """Probabilities that a foreground is mirrored left to right and upside down, and a background left to right."""
+    """Probabilities that a foreground is mirrored along each axis, and a background left to right."""
 
     horizontal: float = chance()
     vertical: float = chance()
@@ -181,7 +184,8 @@ class CompositionOptions:
             square, over a background scaled to cover it: ``crop_sizes`` has no effect then.
         trimap_at: ``output`` makes the trimap of the resized matte; ``source`` of the matte at its own size,
             and resizes it with the crop: a pixel is 0 or 255 where all that it covers is, and has that alpha.
-        fixed_size: validation and test images are squeezed into squares of that side; instead of ``max_side``.
+        fixed_size: side of the squares into which validation and test images are squeezed; instead of
+            ``max_side``.
         augment: probability that a sample is mirrored and warped at all; ``flip`` and ``affine.probability``
             are of those.
 

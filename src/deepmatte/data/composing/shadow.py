@@ -23,7 +23,7 @@ def _ordered(value: float | tuple[float, float]) -> bool:
 
 @dataclass(frozen=True)
 class Shadow:
-    """A shadow that falls from the foreground onto the background, whose colours it changes: compositing stays exact.
+    """A shadow of the foreground on the background, whose colours it changes: compositing stays exact.
 
     ``strength`` is the range of the share of light that is lost under alpha = 1; ``offset`` is the largest
     shift of the shadow, and ``blur`` the range of the standard deviation of its penumbra, both as
@@ -36,7 +36,7 @@ class Shadow:
     blur: tuple[float, float] = _share((0.01, 0.08))
 
     def __call__(self, rng: np.random.Generator, background: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-        """Return the background, uint8 (H, W, 3), with a shadow of alpha (H, W), or without one where the coin says so."""
+        """Return the background, uint8 (H, W, 3), with a shadow of alpha (H, W), or without, by chance."""
         if not self.probability or rng.random() >= self.probability:
             return background
         side = min(alpha.shape)
@@ -53,7 +53,7 @@ class Shadow:
 def cast_shadow(
     background: np.ndarray, alpha: np.ndarray, shift: tuple[float, float], blur: float, strength: float
 ) -> np.ndarray:
-    """Return the background darkened where the foreground shades it: alpha moved by ``shift`` (x, y), then blurred.
+    """Return the background darkened by a shadow: alpha moved by ``shift`` (x, y), then blurred.
 
     Under alpha = 1 the colours are multiplied by 1 - ``strength``.
     """

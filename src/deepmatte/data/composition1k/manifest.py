@@ -1,4 +1,4 @@
-"""Offline composition with proof: images made as the data set's own script makes them, and a list of their sums to check them by."""
+"""Offline composition with proof: images made by the data set's recipe, and their checksums."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ _CHUNK = 20
 def compose(
     images: Sequence[Composite], inputs: Inputs, out: Path, processes: int | None = None
 ) -> dict[str, Any]:
-    """Compose what ``out`` does not hold yet, and write the manifest; a call that was killed goes on where it stopped.
+    """Compose what ``out`` lacks, and write the manifest.
+
+    A call that was killed is resumed.
 
     Raises:
         InputError: a file can't be read, or ``out`` holds other images.
@@ -82,7 +84,8 @@ def _done(out: Path, images: Sequence[Composite]) -> dict[str, dict[str, Any]]:
             record["background"],
         ):
             raise InputError(
-                f"{printable(out)}: holds the images of another composition; choose another --out, or remove it"
+                f"{printable(out)}: holds the images of another composition; "
+                "choose another --out, or remove it"
             )
         path = out / record["image"]
         if path.is_file() and path.stat().st_size == record["bytes"]:
@@ -136,7 +139,8 @@ def _manifest(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     lines = "".join(f"{record['sha256']}  {record['image']}\n" for record in records)
     return {
         "format": FORMAT,
-        "made": "as Composition_code.py of Adobe Image Matting; sha256 is of the pixels: WIDTHxHEIGHT, newline, RGB bytes",
+        "made": "as Composition_code.py of Adobe Image Matting; "
+        "sha256 is of the pixels: WIDTHxHEIGHT, newline, RGB bytes",
         "versions": {name: version(name) for name in ("deepmatte", "pillow")},
         "num_images": len(records),
         "sha256": hashlib.sha256(lines.encode()).hexdigest(),
@@ -209,5 +213,8 @@ def diagnose(record: Mapping[str, Any], folder: Path, inputs: Inputs) -> str:
     background = read_as_stored(inputs.background(record["background"]), "RGB")
     own = composed(foreground, alpha, background)
     if own is not None and pixel_sum(own) != record["sha256"]:
-        return "the foreground, matte or background here is not the one that the manifest was made of (or decodes to other pixels)"
+        return (
+            "the foreground, matte or background here is not the one that the manifest was made of "
+            "(or decodes to other pixels)"
+        )
     return explain(read_image(folder / record["image"]), foreground, alpha, background)

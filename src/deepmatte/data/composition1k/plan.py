@@ -1,4 +1,4 @@
-"""Which images are composed of which files: foregrounds, mattes and backgrounds by their names, in the order of the lists."""
+"""Which images are composed of which files, by the names in the lists."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _COCO_PREFIX = "COCO_train2014_"
 
 @dataclass(frozen=True)
 class Inputs:
-    """The files of which images are composed, by their names; backgrounds are a folder, which may hold many more."""
+    """The files of which images are composed, by their names.
+
+    Backgrounds are a folder, which may hold many more.
+    """
 
     foregrounds: Mapping[str, Path]
     alphas: Mapping[str, Path]
@@ -32,7 +35,8 @@ class Inputs:
             if (self.backgrounds / candidate).is_file():
                 return self.backgrounds / candidate
         raise InputError(
-            f"{printable(self.backgrounds / name)}: there is no such background; --background is the folder that holds it"
+            f"{printable(self.backgrounds / name)}: there is no such background; "
+            "--background is the folder that holds it"
         )
 
 
@@ -46,7 +50,7 @@ class Composite:
 
 
 def find_inputs(root: Path, foreground: str, alpha: str, background: Path) -> Inputs:
-    """Return the inputs below ``root``; names are those of the files, whichever folder they lie in.
+    """Return the inputs below ``root``; names are those of the files, whichever folder they are in.
 
     Raises:
         InputError: a place is missing or empty, or two files have one name.
@@ -57,7 +61,8 @@ def find_inputs(root: Path, foreground: str, alpha: str, background: Path) -> In
         for file in find_pictures(root, pattern, key).values():
             if file.stem in by_stem:
                 raise InputError(
-                    f"{printable(file)}: has the same name as {printable(by_stem[file.stem])}; keep one of the two"
+                    f"{printable(file)}: "
+                    f"has the same name as {printable(by_stem[file.stem])}; keep one of the two"
                 )
             by_stem[file.stem] = file
         found.append(by_stem)
@@ -89,13 +94,15 @@ def plan(
     if len(files) < len(stems) * per_foreground:
         need = f"{len(stems)} foregrounds x {per_foreground}"
         raise InputError(
-            f"{printable(backgrounds)}: names {len(files)} backgrounds, {need} are needed; set --background-names, --per-foreground"
+            f"{printable(backgrounds)}: names {len(files)} backgrounds, {need} are needed; "
+            "set --background-names, --per-foreground"
         )
     for stem in stems:
         for kind, known in (("foreground", inputs.foregrounds), ("alpha matte", inputs.alphas)):
             if stem not in known:
                 raise InputError(
-                    f"{printable(foregrounds)}: names {printable(stem)}, but there is no {kind} of that name; add it or correct the list"
+                    f"{printable(foregrounds)}: names {printable(stem)}, "
+                    f"but there is no {kind} of that name; add it or correct the list"
                 )
     images = []
     for n, file in enumerate(files[: len(stems) * per_foreground]):

@@ -1,4 +1,4 @@
-"""What a source holds: counts and sizes by split, told from names and headers, and a contact sheet."""
+"""What a source holds: counts and sizes by split, from names and headers, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from deepmatte.files import printable
 
 @dataclass(frozen=True)
 class Line:
-    """One kind of picture in one split; ``num_distinct`` counts what is shown, ``note`` says why there is nothing to count or to draw."""
+    """One kind of picture in one split.
+
+    ``num_distinct`` counts what is shown, ``note`` says why there is nothing to count or to draw.
+    """
 
     split: str
     what: str

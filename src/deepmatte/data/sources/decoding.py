@@ -24,7 +24,7 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 """Lower-case suffixes of the files that count as pictures."""
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16", "I;16B", "I;16L"})
 MAX_PIXELS = 170_000_000
-"""Larger pictures are refused before they are decoded: a file of a few bytes can unpack to more than the memory holds."""
+"""Larger pictures are refused before decoding: a file of a few bytes can unpack to more than the memory."""
 _ORIENTATION = 0x0112
 _TAIL = 4096  # bytes; some cameras and editors append data of their own behind the end marker
 
@@ -39,7 +39,9 @@ class Header:
 
 
 def read_header(path: PathLike, least_side: int | None = None) -> Header:
-    """Return size and kind of a picture without decoding it (about 0.1 ms); with ``least_side``, the size that `read_image` gives it.
+    """Return size and kind of a picture without decoding it (about 0.1 ms).
+
+    With ``least_side``, the size that `read_image` gives it.
 
     Raises:
         InputError: the file is missing, empty, no picture, or in a colour space that has to be converted
@@ -47,7 +49,7 @@ def read_header(path: PathLike, least_side: int | None = None) -> Header:
     """
     with opened(path, least_side=least_side) as picture:
         # Pillow would decode a whole PNG to look for EXIF data behind the pixels, and gives the rotated size
-        # of a TIFF by itself.
+        # of a TIFF anyway.
         if picture.format == "TIFF" or (picture.format == "PNG" and "exif" not in picture.info):
             turned = False
         else:
@@ -57,7 +59,7 @@ def read_header(path: PathLike, least_side: int | None = None) -> Header:
 
 
 def check_complete(path: PathLike) -> None:
-    """Refuse a PNG or JPEG that was cut off. Only files without an end marker are decoded, so that whole ones take no time.
+    """Refuse a PNG or JPEG that was cut off; only files without an end marker are decoded.
 
     Raises:
         InputError: the file can't be decoded to its end.
@@ -68,18 +70,19 @@ def check_complete(path: PathLike) -> None:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
             whole = marker in file.read()
     except OSError:
-        whole = False  # decoding tells why
+        whole = False  # decoding says why
     if not whole:
         decoded(path)
 
 
 def decoded(path: PathLike, least_side: int | None = None) -> np.ndarray:
-    """Return the upright pixels of a file as uint8 or uint16, (H, W) or (H, W, C) with C = 2 (grey and alpha), 3 or 4."""
+    """Return the upright pixels of a file, uint8 or uint16, (H, W) or (H, W, 2 … 4); 2 is grey and alpha."""
     with opened(path, least_side=least_side) as picture:
         deep = any(";16" in str(tile[3]) for tile in picture.tile)
         if deep and picture.format != "PNG":
             raise InputError(
-                f"{printable(path)}: 16 bits are read from PNG files only, not from {picture.format}; save it as PNG"
+                f"{printable(path)}: 16 bits are read from PNG files only, "
+                f"not from {picture.format}; save it as PNG"
             )
         picture.load()
         pixels = _deep_pixels(path) if deep else np.array(_expanded(picture))
@@ -90,7 +93,10 @@ def decoded(path: PathLike, least_side: int | None = None) -> np.ndarray:
 def opened(
     path: PathLike, any_mode: bool = False, least_side: int | None = None
 ) -> Iterator[ImageFile.ImageFile]:
-    """Yield the picture that Pillow opens; whatever is wrong with the file is an `InputError` that names it."""
+    """Yield the picture that Pillow opens.
+
+    Whatever is wrong with the file is an `InputError` that names it.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -100,7 +106,8 @@ def opened(
                 raise Image.DecompressionBombError
             if picture.mode not in _MODES and not any_mode:
                 raise InputError(
-                    f"{printable(path)}: pixels of type {picture.mode} are not read; convert the file to 8-bit RGB or grey"
+                    f"{printable(path)}: pixels of type {picture.mode} are not read; "
+                    "convert the file to 8-bit RGB or grey"
                 )
             if least_side is not None:
                 picture.draft(

@@ -1,6 +1,6 @@
-"""The general source: any data set whose pictures lie in folders, described by patterns in a YAML file.
+"""The general source: any data set whose pictures are in folders, described by patterns in a YAML file.
 
-What names, headers and the ends of files can tell is checked when a split is first asked for, long before
+Names, headers and the ends of files are checked when a split is first asked for, long before
 training starts, and with it the mattes and trimaps of validation and test, which are few. The rest is decoded
 when it is first read (with a cache of decoded pictures, before training, too), and by ``deepmatte data
 verify``.
@@ -28,7 +28,7 @@ _KEYS = {
     "foregrounds": {"foreground", "alpha", "names", "image"},
     "backgrounds": {"background", "background_names"},
 }
-"""The keys by which a split says that its foregrounds, or its backgrounds, lie in a place of their own."""
+"""The keys by which a split says that its foregrounds, or its backgrounds, have a place of their own."""
 
 MOST_NAMED = 3
 """Pictures that a message names of those that are in two splits."""
@@ -66,7 +66,7 @@ class FolderData(FolderOptions):
         self.problems: list[str] = []
 
     def prepare(self, splits: Sequence[Split]) -> None:
-        """Check all that can be told of the files of ``splits`` without decoding them."""
+        """Check the files of ``splits`` without decoding them."""
         for split in splits:
             if self.images(split) is None:
                 self.foregrounds(split)
@@ -80,7 +80,8 @@ class FolderData(FolderOptions):
         """
         if self._place(split).image is not None:
             raise NoSplitError(
-                f"data={self.name}: has finished images to score, but no foregrounds to train on; choose another data="
+                f"data={self.name}: has finished images to score, "
+                "but no foregrounds to train on; choose another data="
             )
         files = self._files("foregrounds", split, self._layout.foregrounds)
         return FolderForegrounds(files, self._reader, self._sizes, self._cache, self._layout.identity)
@@ -142,7 +143,8 @@ class FolderData(FolderOptions):
             text = f"data.source.val_fraction={val}, test_fraction={test}"
             kind = NoSplitError if split != "train" and not shares.get(split) else InputError
             raise kind(
-                f"{text}: none of the {len(pool)} {what} falls into the {split} split; change the shares or add files"
+                f"{text}: none of the {len(pool)} {what} falls into the {split} split; "
+                "change the shares or add files"
             )
         return part
 
@@ -156,7 +158,10 @@ class FolderData(FolderOptions):
     def _take_out(
         self, pool: dict[str, tuple[Path, ...]], find: Callable[[Place], Files], what: str, split: str
     ) -> None:
-        """Remove what another split shows from the pool; where the training split has a place of its own, refuse it instead."""
+        """Remove what another split shows from the pool.
+
+        Where the training split has a place of its own, refuse it instead.
+        """
         own, shared = self._places[split], self._shared
         if own.image is None:
             keys = ("foreground", "alpha") if what == "foregrounds" else ("background",)
@@ -177,11 +182,15 @@ class FolderData(FolderOptions):
         if not pool:
             cure = "give the two splits pictures of their own (data.source.train, data.source.test)"
             raise InputError(
-                f"data.source.{split}: shows all {len(taken)} {what}, so that none is left to train on; {cure}"
+                f"data.source.{split}: shows all {len(taken)} {what}, "
+                f"so that none is left to train on; {cure}"
             )
 
     def _finished(self, place: Place) -> Files:
-        """Return finished images with their mattes; none where they can't be found, which is said when their split is asked for."""
+        """Return finished images with their mattes.
+
+        None where they can't be found, which is said when their split is asked for.
+        """
         with contextlib.suppress(InputError):
             return self._layout.images(replace(place, trimap=None))
         return {}
@@ -197,12 +206,16 @@ class FolderData(FolderOptions):
                 )
                 verb = "is" if len(taken) == 1 else "are"
                 lines.append(
-                    f"data={self.name}: {len(taken)} of the {what} {verb} not trained on, since the {split} split shows the same: {some}"
+                    f"data={self.name}: {len(taken)} of the {what} {verb} not trained on, "
+                    f"since the {split} split shows the same: {some}"
                 )
         return lines
 
     def _checked(self, files: Files, what: str, split: Split) -> Files:
-        """Return the items whose files agree with one another; of what is scored, mattes and trimaps are read."""
+        """Return the items whose files agree with one another.
+
+        Of what is scored, mattes and trimaps are read.
+        """
         good: dict[str, tuple[Path, ...]] = {}
         known: set[Path] = set()
         for name, group in files.items():
@@ -210,7 +223,8 @@ class FolderData(FolderOptions):
                 header = check_files(group)
                 if what == "foregrounds" and len(group) == 1 and not header.has_alpha:
                     raise InputError(
-                        f"{printable(group[0])}: has no alpha channel; set data.source.alpha to the folder of the mattes"
+                        f"{printable(group[0])}: has no alpha channel; "
+                        "set data.source.alpha to the folder of the mattes"
                     )
                 if not good:
                     # One is decoded now, since a folder of the wrong kind of pictures is wrong in all of
@@ -226,7 +240,8 @@ class FolderData(FolderOptions):
                 self._sizes[name] = header.height, header.width
         if not good:
             raise InputError(
-                f"data={self.name}: none of the {len(files)} {what} can be used; `deepmatte data verify` lists why"
+                f"data={self.name}: none of the {len(files)} {what} can be used; "
+                "`deepmatte data verify` lists why"
             )
         return good
 

@@ -1,4 +1,4 @@
-"""The options of a source of folders, key by key as ``conf/data/folder.yaml`` lists them, and their checks."""
+"""The options of a source of folders, as ``conf/data/folder.yaml`` lists them, and their checks."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class FolderOptions:
         return {split: keys for split, keys in splits if keys is not None}
 
     def places(self) -> tuple[Place, dict[str, Place]]:
-        """Return the place of the splits without keys of their own, that of training, and the places of the others.
+        """Return the place of training, shared by splits without keys of their own, and those of the others.
 
         Raises:
             InputError: a split has an unknown key, or a value that is no text.

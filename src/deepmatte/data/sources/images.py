@@ -1,4 +1,4 @@
-"""Reading and writing pictures: colour images, alpha mattes and trimaps, in all the ways in which people store them."""
+"""Reading and writing pictures: colour images, alpha mattes and trimaps, however they are stored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ _reported_greys: set[int] = set()
 
 
 def read_image(path: PathLike, least_side: int | None = None) -> np.ndarray:
-    """Return the colours of a picture as uint8 RGB (H, W, 3); an alpha channel is dropped, grey is repeated, 16 bit rounded to 8.
+    """Return the colours of a picture as uint8 RGB (H, W, 3).
+
+    An alpha channel is dropped, grey is repeated, 16 bit rounded to 8.
 
     With ``least_side``, JPEG files are decoded at a half, a quarter or an eighth of their size, the smallest
     at which no side is shorter than that: most of the work of decoding is left out.
@@ -63,13 +65,14 @@ def read_alpha(path: PathLike, channel: AlphaFrom = "auto") -> np.ndarray:
     grey = np.ascontiguousarray(pixels[..., 0])
     if any((pixels[..., channel] != grey).any() for channel in range(1, pixels.shape[2])):
         raise InputError(
-            f"{printable(path)}: this is a colour picture, not an alpha matte; a matte is grey, or the alpha channel of its file"
+            f"{printable(path)}: this is a colour picture, not an alpha matte; "
+            "a matte is grey, or the alpha channel of its file"
         )
     return grey
 
 
 def read_cutout(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return colours, uint8 (H, W, 3), and alpha, uint8 or uint16 (H, W), of a cut-out that carries its matte as alpha channel.
+    """Return colours, uint8 (H, W, 3), and alpha, uint8 or uint16 (H, W), of a picture with alpha channel.
 
     Raises:
         InputError: the file can't be read or has no alpha channel.
@@ -77,13 +80,16 @@ def read_cutout(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
     pixels = decoded(path)
     if pixels.ndim == 2 or pixels.shape[2] == 3:
         raise InputError(
-            f"{printable(path)}: this cut-out has no alpha channel; use RGBA pictures or name the folder of their mattes"
+            f"{printable(path)}: this cut-out has no alpha channel; "
+            "use RGBA pictures or name the folder of their mattes"
         )
     return _colours(pixels), np.ascontiguousarray(pixels[..., -1])
 
 
 def read_trimap(path: PathLike) -> np.ndarray:
-    """Return a trimap (H, W) as uint8 with the values 0, 128 and 255; grey, palette, RGB and RGBA files are understood.
+    """Return a trimap (H, W) as uint8 with the values 0, 128 and 255.
+
+    Grey, palette, RGB and RGBA files are understood.
 
     Files that mark the unknown zone by another grey (102, 127, …) are accepted, and a warning says so once
     for each grey.
@@ -99,7 +105,8 @@ def read_trimap(path: PathLike) -> np.ndarray:
     unknown = grey[trimap == 128]
     if not unknown.size:
         raise InputError(
-            f"{printable(path)}: this trimap has no unknown pixels (value 128), so there is nothing to estimate in this picture"
+            f"{printable(path)}: this trimap has no unknown pixels (value 128), "
+            "so there is nothing to estimate in this picture"
         )
     value = int(unknown[0])
     if value != 128 and value not in _reported_greys:
@@ -111,7 +118,7 @@ def read_trimap(path: PathLike) -> np.ndarray:
 
 
 def read_as_stored(path: PathLike, mode: Literal["RGB", "L"]) -> Image.Image:
-    """Return a picture as Pillow alone converts it to ``mode``, for programs that repeat what others have done with it.
+    """Return a picture as Pillow converts it to ``mode``, to repeat other programs' results.
 
     EXIF rotation is not applied, and colour spaces that the functions above refuse are converted.
 
@@ -130,7 +137,7 @@ def flat_matte(path: PathLike) -> InputError:
 
 
 def write_png(path: PathLike, pixels: np.ndarray, *, parents: bool = True, cure: str | None = None) -> None:
-    """Write a PNG of uint8 or uint16 pixels, (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA, as `deepmatte.files.atomic` does.
+    """Write a PNG, uint8 or uint16, (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA, atomically.
 
     Raises:
         InputError: the file can't be written.

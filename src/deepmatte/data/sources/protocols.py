@@ -1,4 +1,4 @@
-"""What a source of data offers: foregrounds and backgrounds to compose, or finished images with their trimaps.
+"""What a source of data offers: foregrounds and backgrounds to compose, or finished images.
 
 A source is any object with a ``name``, a ``version`` and the methods of one or both of the two protocols
 below; nothing is inherited. Its sets read files when `load` is called, never before, and return the same
@@ -91,7 +91,7 @@ class BackgroundSet(Protocol):
 
 
 class OwnBackground:
-    """Backgrounds of photographs that are trained on as they are, not composited: there is nothing to load."""
+    """Backgrounds of photographs that are trained on uncomposited: there is nothing to load."""
 
     names: ClassVar[list[str]] = ["its own background"]
 
@@ -141,7 +141,10 @@ class KnowsOrigin(Protocol):
 
 
 def origin_of(items: object, index: int) -> Origin | None:
-    """Return what an item of any set is decoded from; None if the set does not know, or it comes from no file."""
+    """Return what an item of any set is decoded from.
+
+    None if the set does not know, or it comes from no file.
+    """
     return items.origin(index) if isinstance(items, KnowsOrigin) else None
 
 

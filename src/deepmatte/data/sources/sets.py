@@ -48,7 +48,10 @@ class Reader:
         return self.image(*files) if what == "images" else read_image(*files)
 
     def foreground(self, colours: Path, alpha: Path | None = None, trimap: Path | None = None) -> Layers:
-        """Return foreground and alpha of two files, or of one with an alpha channel; the trimap is not read here."""
+        """Return foreground and alpha of two files, or of one with an alpha channel.
+
+        The trimap is not read here.
+        """
         if alpha is None:
             pixels, matte = read_cutout(colours)
         else:
@@ -70,7 +73,9 @@ class Reader:
         return Picture(read_image(image), made, matte)
 
     def check(self, files: tuple[Path, ...], known: set[Path]) -> None:
-        """Read matte and trimap of an item that is scored, which is done when training is over; ``known`` gathers what was read.
+        """Read matte and trimap of an item that is scored, which is done when training is over.
+
+        ``known`` gathers what was read.
 
         Raises:
             InputError: one of them can't be used.
@@ -121,7 +126,7 @@ class FolderForegrounds(FileSet):
         return self._identity(self.names[index])
 
     def category(self, index: int) -> str:
-        """Return an empty string: folders don't tell kinds apart."""
+        """Return an empty string: folders don't know kinds."""
         return ""
 
     def load(self, index: int) -> Layers:
