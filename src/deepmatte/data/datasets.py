@@ -96,7 +96,7 @@ class CompositionDataset(_Composites[tuple[int, int]]):
     Foregrounds take turns: sample i of an epoch belongs to its pass i // n over the n foregrounds, in which
     each comes once, in an order that is the pass's own. Backgrounds are drawn.
 
-    With ``on_error="skip"`` a sample whose files can't be used (any more) is replaced by one that is drawn again, by
+    With ``on_error="skip"`` a sample whose files can't be used (any more) is replaced by another, drawn by
     the same numbers and the number of the draw, and `num_skipped` counts it.
 
     Raises:

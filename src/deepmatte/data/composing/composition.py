@@ -187,7 +187,8 @@ class Composition(CompositionOptions):
 
     def _background_window(self, cutout: Cutout, background: np.ndarray, rng: np.random.Generator) -> Window:
         if self.crop == "whole":
-            return covering_window(background, *cutout.alpha.shape, rng)
+            height, width = cutout.alpha.shape
+            return covering_window(background, height, width, rng)
         height, width = background.shape[:2]
         fitting = [side for side in self.crop_sizes if side <= min(height, width)] or [min(height, width)]
         return random_window(int(rng.choice(fitting)), height, width, rng)
@@ -218,12 +219,14 @@ class Composition(CompositionOptions):
         Raises:
             InputError: the trimap has no unknown pixels, because the matte has no edge.
         """
-        height, width = limited(*cutout.alpha.shape, self.max_side)
-        window = None if background is None else covering_window(background, height, width, rng)
+        height, width = cutout.alpha.shape
+        height, width = limited(height, width, self.max_side)
+        if background is not None:
+            background = covering_window(background, height, width, rng).of(background)
         if self.fixed_size is not None:
             height = width = self.fixed_size
         whole = self._with_trimap(cutout, self.scored_trimap, rng).whole(height, width)
-        behind = None if window is None else resize(window.of(background), height, width)
+        behind = None if background is None else resize(background, height, width)
         layers = self._composed(whole, behind, rng)
         if not (layers["trimap"] == UNKNOWN).any():
             text = "its trimap has no unknown pixels, there is nothing to score"

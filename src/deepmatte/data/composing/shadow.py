@@ -58,7 +58,7 @@ def cast_shadow(
     Under alpha = 1 the colours are multiplied by 1 - ``strength``.
     """
     matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float32)
-    shade = (alpha / np.float32(full_scale(alpha))).astype(np.float32)
+    shade: np.ndarray = (alpha / np.float32(full_scale(alpha))).astype(np.float32)
     shade = cv2.warpAffine(shade, matrix, alpha.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
     if blur > 0:
         shade = cv2.GaussianBlur(shade, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)

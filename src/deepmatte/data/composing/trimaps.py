@@ -127,7 +127,7 @@ class TrimapRecipe:
 
     def options(self) -> dict[str, object]:
         """Return what identifies the trimaps of validation and test, for digests."""
-        ends = {"erode": self.erode, "dilate": self.dilate}
+        ends: dict[str, object] = {"erode": self.erode, "dilate": self.dilate}
         return ends if self.kind == "kernels" else {"trimap": self.kind, **ends}
 
 

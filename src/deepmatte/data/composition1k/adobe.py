@@ -89,7 +89,8 @@ def composed(
 
     None if the recipe leaves a background that does not cover the foreground, which Adobe's never does.
     """
-    resized = fitted(background, *alpha.shape, recipe)
+    height, width = alpha.shape
+    resized = fitted(background, height, width, recipe)
     return None if resized is None else blended(foreground, alpha, resized, recipe.rounding)
 
 

@@ -57,14 +57,14 @@ def describe(source: Source, num_pictures: int = 4) -> tuple[list[Line], list[Ro
 
 
 def _line(split: str, what: str, items: Any) -> Line:
-    distinct = (
-        {items.foreground(i) for i in range(len(items))}
-        if isinstance(items, KnowsForegrounds)
-        else set(items.names)
-    )
+    shown = items.names
+    if isinstance(items, KnowsForegrounds):
+        shown = [items.foreground(i) for i in range(len(shown))]
     sizes = sorted((_size(items, i) for i in range(len(items))), key=lambda size: size[0] * size[1])
-    texts = [f"{width}x{height}" for height, width in (sizes[0], sizes[-1])] if sizes else ["", ""]
-    return Line(split, what, len(items), len(distinct), *texts, _formats(items))
+    smallest, largest = (
+        (f"{width}x{height}" for height, width in (sizes[0], sizes[-1])) if sizes else ("", "")
+    )
+    return Line(split, what, len(items), len(set(shown)), smallest, largest, _formats(items))
 
 
 def _size(items: Any, index: int) -> tuple[int, int]:

@@ -181,7 +181,7 @@ def _trimap_problem(name: str, trimap: np.ndarray, alpha: np.ndarray) -> str:
     wrong = np.count_nonzero((trimap == 0) & (share > 0.9)) + np.count_nonzero(
         (trimap == 255) & (share < 0.1)
     )
-    known = np.count_nonzero(trimap != 128)
+    known = int(np.count_nonzero(trimap != 128))
     if wrong <= 0.05 * max(known, 1):
         return ""
     return (

@@ -1,4 +1,4 @@
-"""How a data set is laid out on disk: the patterns of its splits, and the files that make one item of a set."""
+"""How a data set is laid out on disk: the patterns of its splits, and the files of each item."""
 
 from __future__ import annotations
 

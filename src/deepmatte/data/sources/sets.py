@@ -45,7 +45,7 @@ class Reader:
         """Return the pixels of an item of a set of ``foregrounds``, ``backgrounds`` or ``images``."""
         if what == "foregrounds":
             return self.foreground(*files)
-        return self.image(*files) if what == "images" else read_image(*files)
+        return self.image(*files) if what == "images" else read_image(files[0])
 
     def foreground(self, colours: Path, alpha: Path | None = None, trimap: Path | None = None) -> Layers:
         """Return foreground and alpha of two files, or of one with an alpha channel.
