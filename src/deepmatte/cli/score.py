@@ -158,7 +158,8 @@ def score_all(jobs: Sequence[Job], processes: int | None) -> list[Scored]:
 
 def score_job(job: Job) -> Scored:
     """Read the files of one image and score it."""
-    from deepmatte.data.sources.images import named, read_alpha
+    from deepmatte.data.sources.images import read_alpha
+    from deepmatte.files import printable
 
     prediction, alpha = read_alpha(job.prediction), read_alpha(job.alpha)
     trimap, grey = (None, 128) if job.trimap is None else read_any_trimap(job.trimap)
@@ -166,7 +167,7 @@ def score_job(job: Job) -> Scored:
         if file is not None and image is not None and image.shape != prediction.shape:
             sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in (image, prediction)]
             raise InputError(
-                f"{named(file)}: has {sizes[0]} pixels, but {named(job.prediction)} {sizes[1]}; make them equal"
+                f"{printable(file)}: has {sizes[0]} pixels, but {printable(job.prediction)} {sizes[1]}; make them equal"
             )
     scores = {
         protocol: score_image(prediction, alpha, trimap, protocol, job.scores) for protocol in job.protocols
@@ -176,7 +177,8 @@ def score_job(job: Job) -> Scored:
 
 def read_any_trimap(path: Path) -> tuple[np.ndarray, int | None]:
     """Return a trimap of 0, 128 and 255, even one without unknown pixels, and its grey for unknown."""
-    from deepmatte.data.sources.images import named, read_alpha
+    from deepmatte.data.sources.images import read_alpha
+    from deepmatte.files import printable
     from deepmatte.metrics.functional.inputs import quantise
     from deepmatte.ops.trimap import normalise_trimap
     from deepmatte.ops.zones import UNKNOWN
@@ -185,7 +187,7 @@ def read_any_trimap(path: Path) -> tuple[np.ndarray, int | None]:
     try:
         trimap = normalise_trimap(grey)
     except InputError as error:
-        raise InputError(f"{named(path)}: {error}") from None
+        raise InputError(f"{printable(path)}: {error}") from None
     unknown = grey[trimap == UNKNOWN]
     return trimap, int(unknown[0]) if unknown.size else None
 

@@ -112,11 +112,7 @@ def missing_extra(words: list[str]) -> str | None:
 
 
 def command() -> None:
-<<<<<<< HEAD
-    """Run the command line; ``-m`` may stand anywhere in it, where argparse would take it only before or after all overrides."""
-=======
     """Run the command line, in which ``-m`` may come anywhere; argparse would refuse it between overrides."""
->>>>>>> commands
     try:
         tie_to_parent()
     except InputError as error:

@@ -40,13 +40,13 @@ def spread(
     sizes: Sequence[int] | None = None,
     common: Any = None,
 ) -> Iterator[Result]:
-    """Yield ``function(job)`` of each job in order, computed by several processes behind a progress bar on standard error.
+    """Yield ``function(job)`` of each job in order, computed by several processes behind a progress bar.
 
     Args:
         function: a function of a module, whose jobs and results can be pickled.
         jobs: what it is called with.
         processes: how many; None is one for each core.
-        description: what stands before the bar.
+        description: the text before the bar.
         sizes: how many units of progress each job is; 1 where it is None.
         common: what all jobs need and is too large to be sent with each; the function asks `shared` for it.
 

@@ -17,10 +17,9 @@ from deepmatte.config.validation import check_own_keys
 from deepmatte.data.inspection.fingerprints import fingerprints
 from deepmatte.data.inspection.leaks import trained_on
 from deepmatte.data.parallel import num_cores
-from deepmatte.data.sources.images import named
 from deepmatte.data.sources.protocols import Split
 from deepmatte.errors import InputError
-from deepmatte.files import check_folder
+from deepmatte.files import check_folder, printable
 from deepmatte.metrics import METRICS_VERSION
 from deepmatte.metrics.functional.robustness import RADII
 from deepmatte.models import MattingModel
@@ -148,7 +147,7 @@ def _trained_on(run: RunDir, data: MattingData, split: Split) -> dict[str, str] 
 
 def _warning(known: dict[str, str], run: Path, dataset: dict[str, Any]) -> str:
     pairs = [
-        named(name) if name == trained else f"{named(name)} (as {named(trained)})"
+        printable(name) if name == trained else f"{printable(name)} (as {printable(trained)})"
         for name, trained in known.items()
     ]
     some = ", ".join(pairs[:MOST_PAIRS]) + (

@@ -14,8 +14,9 @@ from torch import Tensor
 from deepmatte.batch import Batch
 from deepmatte.classical import METHODS
 from deepmatte.data.sources.files import check_files, find_pictures
-from deepmatte.data.sources.images import named, read_image, read_trimap, write_png
+from deepmatte.data.sources.images import read_image, read_trimap, write_png
 from deepmatte.errors import InputError, RunError
+from deepmatte.files import printable
 from deepmatte.models import MattingModel
 from deepmatte.ops.compositing import composite
 from deepmatte.ops.foreground import estimate_foreground
@@ -54,7 +55,7 @@ def find_photos(photos: Sequence[Path], trimap: Path) -> list[Photo]:
         for file in found:
             if file.stem in files:
                 raise InputError(
-                    f"{named(file)}: has the same name as {named(files[file.stem])}; "
+                    f"{printable(file)}: has the same name as {printable(files[file.stem])}; "
                     "matte them in separate calls"
                 )
             files[file.stem] = file
@@ -64,13 +65,13 @@ def find_photos(photos: Sequence[Path], trimap: Path) -> list[Photo]:
         partners = dict.fromkeys(files, trimap)
     else:
         raise InputError(
-            f"{named(trimap)}: is not a folder, but there are {len(files)} photographs; "
+            f"{printable(trimap)}: is not a folder, but there are {len(files)} photographs; "
             "give the folder of their trimaps"
         )
     for name, file in files.items():
         if name not in partners:
             raise InputError(
-                f"{named(file)}: there is no trimap of the same name in {named(trimap)}; "
+                f"{printable(file)}: there is no trimap of the same name in {printable(trimap)}; "
                 "add it, or leave out this photograph"
             )
         check_files((file, partners[name]))
@@ -182,7 +183,7 @@ class Output:
             check_files([self.background])
         parent = next(folder for folder in (self.folder, *self.folder.absolute().parents) if folder.exists())
         if not parent.is_dir():
-            raise InputError(f"{named(parent)}: is a file, not a folder; give --out a folder")
+            raise InputError(f"{printable(parent)}: is a file, not a folder; give --out a folder")
         read = {file.resolve() for photo in photos for file in (photo.file, photo.trimap)}
         if self.background is not None:
             read.add(self.background.resolve())
@@ -190,7 +191,7 @@ class Output:
             for file in self.files(photo).values():
                 if file.resolve() in read:
                     raise InputError(
-                        f"{named(file)}: would be overwritten, but is an input; give --out another folder"
+                        f"{printable(file)}: would be overwritten, but is an input; give --out another folder"
                     )
 
     def write(self, photo: Photo, pictures: dict[str, np.ndarray]) -> None:
@@ -219,7 +220,7 @@ def predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> It
                 raise
             size = f"{image.shape[1]}x{image.shape[0]}"
             raise RunError(
-                f"{named(photo.file)}: not enough memory for {size} pixels; give --tile, or a smaller one"
+                f"{printable(photo.file)}: not enough memory for {size} pixels; give --tile, or a smaller one"
             ) from error
         output.write(photo, pictures)
         yield photo

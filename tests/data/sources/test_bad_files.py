@@ -19,7 +19,8 @@ from small_pictures import ALL_TRAIN, refused
 from deepmatte.cli.data import main
 from deepmatte.data import Composition, CompositionDataset, FolderData, Mixture, StreamSampler, collate
 from deepmatte.data.inspection.verify import verify
-from deepmatte.data.sources.images import read_alpha, read_header, read_image
+from deepmatte.data.sources.decoding import read_header
+from deepmatte.data.sources.images import read_alpha, read_image
 
 RECIPE = Composition(crop_sizes=[48], size=24, flip=0.0)
 
@@ -200,7 +201,7 @@ def broken(root: Path) -> dict[str, str]:
         "n3": "no alpha matte of the same name",
         "n4": "CMYK",
         "n5": "damaged",
-        "n6": "the same everywhere",
+        "n6": "is constant",
     }
 
 
@@ -275,7 +276,7 @@ def test_what_is_scored_is_read_before_training_starts(tree, tmp_path):
     refused(
         lambda: FolderData(root, **places, val_fraction=0).prepare(["test"]),
         str(root / "alpha" / "fern.png"),
-        "the same everywhere",
+        "is constant",
     )
     composites = {
         "foreground": str(root / "fg"),
@@ -285,7 +286,7 @@ def test_what_is_scored_is_read_before_training_starts(tree, tmp_path):
     refused(
         lambda: FolderData(root, test=composites).prepare(["test"]),
         str(root / "alpha" / "fern.png"),
-        "the same everywhere",
+        "is constant",
     )
 
 

@@ -48,7 +48,8 @@ def main(argv: list[str]) -> int:
         "--processes", type=positive, metavar="N", help="how many at once (default: one for each core)"
     )
     options = result.parse_intermixed_args(argv)
-    from deepmatte.data.composition1k.manifest import MANIFEST, compose, plan
+    from deepmatte.data.composition1k.manifest import MANIFEST, compose
+    from deepmatte.data.composition1k.plan import plan
 
     inputs = inputs_of(options)
     _, names, of_split = _ADOBE[options.split or "test"]
@@ -96,7 +97,7 @@ def add_inputs(result: argparse.ArgumentParser) -> None:
 
 def inputs_of(options: argparse.Namespace) -> Any:
     """Find the files of foregrounds, mattes and backgrounds."""
-    from deepmatte.data.composition1k.manifest import find_inputs
+    from deepmatte.data.composition1k.plan import find_inputs
 
     if options.background is None:
         raise InputError(
