@@ -47,7 +47,7 @@ def test_untrained_refiner_is_the_identity() -> None:
     with torch.no_grad():
         coarse, refined = model(batch, refine=False), model(batch, refine=True)
     assert torch.equal(coarse.alpha, refined.alpha)
-    assert torch.equal(refined.coarse, coarse.alpha)
+    assert torch.equal(refined.coarse.alpha, coarse.alpha)
 
 
 def test_trained_refiner_adds_to_the_logit() -> None:

@@ -181,7 +181,7 @@ def expected(name: str, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     )
     with torch.no_grad():
         matte = network(WEIGHTS[name])(batch)
-    return matte.alpha[0, 0].numpy(), matte.coarse[0, 0].numpy()
+    return matte.alpha[0, 0].numpy(), matte.coarse.alpha[0, 0].numpy()
 
 
 @pytest.fixture(scope="module")

@@ -15,14 +15,21 @@ def gradient_products(values: list[Tensor], matte: Matte) -> Tensor:
 
     ``matte`` must be the one that `prepare` returned and the terms were computed from. With a logit z,
     gradients are taken at z by the chain rule for alpha = sigmoid(z), however the model computes the two;
-    else at alpha.
+    else at alpha. The coarse matte counts as an output of its own: the gradient of a term that sees it is
+    that at the coarse matte, orthogonal to those at the final one.
     """
-    rows = torch.stack([_gradient(value, matte).flatten() for value in values]).float()
-    products = rows @ rows.T
+    outputs = [matte] if matte.coarse is None else [matte, matte.coarse]
+    products = sum((_products_at(values, output) for output in outputs), values[0].new_zeros(()).float())
     if world_size() > 1:  # `global_sum` scales every gradient by the number of processes
         dist.all_reduce(products)
         products = products / world_size() ** 2
     return products
+
+
+def _products_at(values: list[Tensor], matte: Matte) -> Tensor:
+    """Return the inner products (K, K) of the gradients at one output of the model."""
+    rows = torch.stack([_gradient(value, matte).flatten() for value in values]).float()
+    return rows @ rows.T
 
 
 def _gradient(value: Tensor, matte: Matte) -> Tensor:

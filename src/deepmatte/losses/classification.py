@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
-from deepmatte.losses.inputs import logit_of, mask_of, mattes
+from deepmatte.losses.inputs import Share, logit_of, mask_of, mattes
 from deepmatte.losses.options import Form, Fraction, NonNegative, Positive
 from deepmatte.ops.regions import Per, Reduction, Region, global_sum, masked_mean
 
@@ -24,6 +25,7 @@ def bce_loss(
     region: Region = "unknown",
     reduction: Reduction = "batch",
     per: Per = "region",
+    hardest: Share | None = None,
     form: Form = "proper",
     positive_weight: Positive | Literal["auto"] = 1.0,
 ) -> Tensor:
@@ -57,7 +59,7 @@ def bce_loss(
     else:
         weights = None if isinstance(weight, (int, float)) and weight == 1 else 1 + (weight - 1) * true
         price = F.binary_cross_entropy_with_logits(logit, true, weights, reduction="none")
-    return masked_mean(price, mask, reduction, per)
+    return masked_mean(price, mask, reduction, per, hardest)
 
 
 def _positive_weight(true: Tensor, mask: Tensor | None) -> Tensor:
@@ -75,6 +77,7 @@ def focal_loss(
     region: Region = "unknown",
     reduction: Reduction = "batch",
     per: Per = "region",
+    hardest: Share | None = None,
     form: Form | Literal["exponential"] = "proper",
     gamma: NonNegative = 2.0,
     balance: Fraction | None = None,
@@ -89,7 +92,8 @@ def focal_loss(
     Optimises: the pixels that are still wrong; those nearly right hardly count.
     Proper: proper yes, exponential yes. The textbook form is biased towards 0 or 1: it is not stationary at
     p = t.
-    Use: if few pixels are hard, beside an overlap term (preset `focal_dice`).
+    Use: if few pixels are hard, beside an overlap term (preset `focal_dice`). The proper form refuses 0 <
+    gamma < 1: near a fractional truth its gradient would be unbounded.
     Cost: about 2x alpha.
 
     >>> from deepmatte.batch import example_batch
@@ -105,9 +109,24 @@ def focal_loss(
         wrongness = predicted + true - 2 * predicted * true  # 1 - q
     else:
         wrongness = -torch.expm1(-entropy)
-    if 0 < gamma < 1:
+    if 0 < gamma < 1:  # not in the proper form: see `focal_complaint`
         wrongness = wrongness.clamp(min=1e-8)  # the power's derivative is infinite at 0
     price = wrongness.pow(gamma) * entropy
     if balance is not None:
         price = price * (balance * true + (1 - balance) * (1 - true))
-    return masked_mean(price, mask_of(batch, region), reduction, per)
+    return masked_mean(price, mask_of(batch, region), reduction, per, hardest)
+
+
+def focal_complaint(options: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with a combination of options, or None.
+
+    The gradient of |t - p|^gamma times the entropy of a fractional t grows without bound near the truth if
+    gamma < 1. The other forms have no such factor at p = t, unless the entropy is 0 there too.
+
+    >>> focal_complaint({"form": "proper", "gamma": 0.5})
+    'gamma=0.5: the gradient of form: proper is unbounded for 0 < gamma < 1; set 0, or at least 1'
+    """
+    if options["form"] == "proper" and 0 < options["gamma"] < 1:
+        reason = "the gradient of form: proper is unbounded for 0 < gamma < 1"
+        return f"gamma={options['gamma']}: {reason}; set 0, or at least 1"
+    return None

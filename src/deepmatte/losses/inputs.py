@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import cast
+from typing import Annotated, Literal, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
 from deepmatte.errors import InputError
+from deepmatte.losses.options import Range
 from deepmatte.ops.regions import Region, region_mask
+
+Share = Annotated[float, Range(0, 1, above=True)]
+"""The option ``hardest`` of terms that are means over pixels: only this share of them counts."""
+
+Output = Literal["final", "coarse"]
+"""Which matte of a prediction a term sees: the last one, or the one before refinement."""
 
 LOGIT_CLAMP = 1e-6
 """Bound on a prediction's distance from 0 and 1 where its logit has to be computed."""
@@ -50,6 +58,22 @@ def logit_of(matte: Matte) -> Tensor:
     return torch.logit(matte.alpha + (clamped - matte.alpha.detach()))
 
 
+def enlarged(coarse: Matte, batch: Batch) -> Matte:
+    """Return a coarse matte at the size of the batch, enlarged bilinearly, so that every term can compare it.
+
+    With a logit, it is the logit that is enlarged, and alpha is its sigmoid. The truth stays as it is:
+    reduced by area instead, hairs of one pixel would fade from it, and the trimap's zones would blur.
+    """
+    size = batch["image"].shape[-2:] if "alpha" not in batch else batch["alpha"].shape[-2:]
+    if coarse.alpha.shape[-2:] == size:
+        return coarse
+    if coarse.logit is None:
+        alpha = F.interpolate(coarse.alpha, size=size, mode="bilinear", align_corners=False)
+        return replace(coarse, alpha=alpha)
+    logit = F.interpolate(coarse.logit, size=size, mode="bilinear", align_corners=False)
+    return replace(coarse, alpha=torch.sigmoid(logit), logit=logit)
+
+
 def prepare(matte: Matte, batch: Batch) -> tuple[Matte, Batch]:
     """Check the tensors of a step and convert half precision to single; float64 stays.
 
@@ -57,23 +81,48 @@ def prepare(matte: Matte, batch: Batch) -> tuple[Matte, Batch]:
         InputError: shapes differ, or an alpha is outside [0, 1]. NaN passes: the loss then reports it with
             the names of the samples.
     """
-    shape = tuple(mattes(matte, batch)[0].shape)
-    if len(shape) != 4 or shape[1] != 1:
-        raise InputError(f"alpha has shape {shape}: make it (N, 1, H, W)")
-    for key, tensor in [("logit", matte.logit), *batch.items()]:
+    if "alpha" in batch:
+        mattes(matte, batch)
+    shape = _shape_of("alpha", matte)
+    for key, tensor in batch.items():
         if not isinstance(tensor, Tensor) or tensor.ndim != 4:
             continue
         if (len(tensor), *tensor.shape[2:]) != (shape[0], *shape[2:]):
             shapes = f"{tuple(tensor.shape)}, alpha {shape}"
             raise InputError(f"'{key}' has shape {shapes}: make them equal in N, H and W")
-    for name, alpha in [("the predicted alpha", matte.alpha.detach()), ("batch['alpha']", batch["alpha"])]:
+    alphas = {"the predicted alpha": matte.alpha.detach()}
+    if "alpha" in batch:
+        alphas["batch['alpha']"] = batch["alpha"]
+    if matte.coarse is not None:
+        if len(matte.coarse.alpha) != shape[0]:
+            raise InputError(f"the coarse alpha has {len(matte.coarse.alpha)} samples, alpha {shape[0]}")
+        _shape_of("the coarse alpha", matte.coarse)
+        alphas["the coarse alpha"] = matte.coarse.alpha.detach()
+    for name, alpha in alphas.items():
         low, high = (float(end) for end in alpha.aminmax()) if alpha.numel() else (0.0, 1.0)
         if low < -ROUNDING or high > 1 + ROUNDING:
             span = f"from {low:.6g} to {high:.6g}"
             raise InputError(f"{name} has values {span}: scale it to [0, 1] (8-bit mattes by 1/255)")
-    logit = None if matte.logit is None else branch(matte.logit)
     lifted = {key: lift(value) if isinstance(value, Tensor) else value for key, value in batch.items()}
-    return replace(matte, alpha=branch(matte.alpha), logit=logit), cast(Batch, lifted)
+    return branched(matte), cast(Batch, lifted)
+
+
+def _shape_of(name: str, matte: Matte) -> tuple[int, ...]:
+    """Return the shape of an alpha after checking it, and that of its logit."""
+    shape = tuple(matte.alpha.shape)
+    if len(shape) != 4 or shape[1] != 1:
+        raise InputError(f"{name} has shape {shape}: make it (N, 1, H, W)")
+    if matte.logit is not None and tuple(matte.logit.shape) != shape:
+        shapes = f"{tuple(matte.logit.shape)}, {name} {shape}"
+        raise InputError(f"'logit' has shape {shapes}: make them equal in N, H and W")
+    return shape
+
+
+def branched(matte: Matte) -> Matte:
+    """Return a matte whose alpha and logit, the coarse ones too, are lifted and nodes of their own."""
+    logit = None if matte.logit is None else branch(matte.logit)
+    coarse = None if matte.coarse is None else branched(matte.coarse)
+    return replace(matte, alpha=branch(matte.alpha), logit=logit, coarse=coarse)
 
 
 def lift(tensor: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
-from deepmatte.losses.inputs import mask_of, mattes
+from deepmatte.losses.inputs import Share, mask_of, mattes
 from deepmatte.losses.options import Distance, NumLevels, Positive
 from deepmatte.ops.compositing import composite
 from deepmatte.ops.filters import SOBEL_SLOPE, SOBEL_SMOOTH, Border, amplitude, gaussian_taps, gradients
@@ -33,6 +33,7 @@ def alpha_loss(
     region: Region = "unknown",
     reduction: Reduction = "batch",
     per: Per = "region",
+    hardest: Share | None = None,
     distance: Distance = "charbonnier",
     eps: Positive = 1e-6,
 ) -> Tensor:
@@ -52,7 +53,9 @@ def alpha_loss(
     tensor(1.0000e-06)
     """
     predicted, true = mattes(matte, batch)
-    return masked_mean(distance_of(predicted - true, distance, eps), mask_of(batch, region), reduction, per)
+    return masked_mean(
+        distance_of(predicted - true, distance, eps), mask_of(batch, region), reduction, per, hardest
+    )
 
 
 def composition_loss(
@@ -62,6 +65,7 @@ def composition_loss(
     region: Region = "unknown",
     reduction: Reduction = "batch",
     per: Per = "region",
+    hardest: Share | None = None,
     distance: Distance = "charbonnier",
     eps: Positive = 1e-6,
 ) -> Tensor:
@@ -84,7 +88,7 @@ def composition_loss(
     """
     predicted, _ = mattes(matte, batch)
     error = composite(batch["foreground"], batch["background"], predicted) - batch["composite"]
-    return masked_mean(distance_of(error, distance, eps), mask_of(batch, region), reduction, per)
+    return masked_mean(distance_of(error, distance, eps), mask_of(batch, region), reduction, per, hardest)
 
 
 def gradient_loss(
@@ -94,6 +98,7 @@ def gradient_loss(
     region: Region = "unknown",
     reduction: Reduction = "batch",
     per: Per = "region",
+    hardest: Share | None = None,
     filter: Filter = "gaussian",
     sigma: Positive = 1.4,
     compare: Literal["amplitude", "components"] = "amplitude",
@@ -127,7 +132,7 @@ def gradient_loss(
         error = (
             amplitude(predicted, smooth, slope, border, eps) - amplitude(true, smooth, slope, border, eps)
         ).abs()
-    return masked_mean(error, mask_of(batch, region), reduction, per)
+    return masked_mean(error, mask_of(batch, region), reduction, per, hardest)
 
 
 def laplacian_loss(
@@ -137,6 +142,7 @@ def laplacian_loss(
     region: Region = "unknown",
     reduction: Reduction = "batch",
     per: Per = "region",
+    hardest: Share | None = None,
     levels: NumLevels = 5,
 ) -> Tensor:
     """Distance between the Laplacian pyramids of predicted and true alpha.
@@ -162,5 +168,5 @@ def laplacian_loss(
     for level, detail in enumerate(laplacian_pyramid(predicted - true, levels)):
         height, width = detail.shape[-2:]
         seen = None if mask is None else mask[..., :: 2**level, :: 2**level][..., :height, :width]
-        total = total + 2**level * masked_mean(detail.abs(), seen, reduction, per)
+        total = total + 2**level * masked_mean(detail.abs(), seen, reduction, per, hardest)
     return total / levels

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from deepmatte.batch import Batch, Matte
 from deepmatte.errors import InputError
 from deepmatte.losses.balance import cosines, gradient_products
-from deepmatte.losses.inputs import prepare
+from deepmatte.losses.inputs import Output, enlarged, prepare
 from deepmatte.losses.options import check_options
 from deepmatte.losses.regression import alpha_loss
 from deepmatte.losses.schedule import Schedule, first_gap, parse_weight
@@ -22,22 +22,30 @@ from deepmatte.losses.terms import LOSSES, OWN_READS, Kind, Loss, Term
 OwnTerms = Callable[[str, str], Loss]
 """Returns a user's own function from the key that names it and its ``module:function``, or refuses it."""
 
+ADDED = ("ddc", "temporal", "ssim")
+"""Terms that are younger than the first checkpoints of `balance: gradient`."""
 SHARED: dict[str, Any] = {"balance": "none", "balance_steps": 50, "log_cosines": False}
 """Keys of the section that belong to no single term."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a configured table: a term with its options and weight, under a name."""
+    """One line of a configured table: a term with its options and weight, under a name.
+
+    ``output`` says which matte of the prediction it sees, the final or the coarse one.
+    """
 
     name: str
     function: Loss
     kind: Kind
     reads: tuple[str, ...]
     weight: Schedule
+    output: Output = "final"
 
     def __call__(self, matte: Matte, batch: Batch) -> Tensor:
         """Return the term's value, a scalar; InputError names a key that the batch lacks."""
+        if self.output == "coarse":
+            matte = self._coarse(matte, batch)
         try:
             return self.function(matte, batch)
         except KeyError as error:
@@ -45,6 +53,13 @@ class Row:
             if not isinstance(key, str) or key in batch:
                 raise
             raise InputError(self.lacks([key], "this batch")) from error
+
+    def _coarse(self, matte: Matte, batch: Batch) -> Matte:
+        """Return the coarse matte at the size of the batch; InputError where the model gives none."""
+        if matte.coarse is None:
+            key = f"loss.{self.name}.output"
+            raise InputError(f"{key}=coarse: this model gives no coarse matte; set {key}=final")
+        return enlarged(matte.coarse, batch)
 
     def lacks(self, keys: Sequence[str], place: str) -> str:
         """Return the message that ``place`` does not have ``keys``, which the term reads."""
@@ -148,6 +163,15 @@ class LossTable(nn.Module):
         weights = {row.name: row.weight(progress) for row in self.rows}
         return {name: weight for name, weight in weights.items() if weight > 0}
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Take the lines of a checkpoint that is older than the terms `ADDED`, which have none in it."""
+        saved = state_dict.get(f"{prefix}calibration")
+        old = [line for line, name in enumerate(self.names) if name not in ADDED]
+        if saved is not None and len(saved) == len(old) < len(self.names):
+            state_dict[f"{prefix}calibration"] = saved.new_zeros(len(self.names), 3)
+            state_dict[f"{prefix}calibration"][old] = saved
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     def _factor(self, name: str) -> float:
         """Return the factor that scales a term's gradient to the norm of the unit's, 1 before calibration."""
         if self.balance == "none":
@@ -200,8 +224,14 @@ def _row(name: str, section: Any, own_terms: OwnTerms | None) -> Row:
     options = dict(section)
     weight = parse_weight(f"{key}.weight", options.pop("weight", 0))
     term = _term(f"{key}.term", options.pop("term", name), own_terms)
-    function = partial(term.function, **check_options(key, term.function, options))
-    return Row(name, function, term.kind, term.reads, weight)
+    output: Any = "final" if "output" in term.defaults else options.pop("output", "final")
+    if output not in get_args(Output):
+        raise InputError(f"{key}.output={output!r} is none of {', '.join(get_args(Output))}")
+    checked = check_options(key, term.function, options)
+    complaint = term.complaint(checked) if term.complaint else None
+    if complaint:
+        raise InputError(f"{key}.{complaint}")
+    return Row(name, partial(term.function, **checked), term.kind, term.reads, weight, output)
 
 
 def _term(key: str, name: Any, own_terms: OwnTerms | None) -> Term:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor
 
 from deepmatte.batch import LAYERS
-from deepmatte.losses.classification import bce_loss, focal_loss
+from deepmatte.losses.classification import bce_loss, focal_complaint, focal_loss
+from deepmatte.losses.consistency import ddc_loss, temporal_loss
 from deepmatte.losses.lovasz import lovasz_loss
-from deepmatte.losses.metric_losses import grad_metric_loss
+from deepmatte.losses.metric_losses import grad_metric_loss, ssim_loss
 from deepmatte.losses.options import defaults_of
 from deepmatte.losses.overlap import dice_loss, jaccard_loss, tversky_loss
 from deepmatte.losses.regression import alpha_loss, composition_loss, gradient_loss, laplacian_loss
@@ -23,11 +24,16 @@ Kind = Literal["regression", "regulariser", "classification", "overlap", "surrog
 
 @dataclass(frozen=True)
 class Term:
-    """A loss function ``(matte, batch, **options) -> scalar``, its kind, and the batch keys that it reads."""
+    """A loss function ``(matte, batch, **options) -> scalar``, its kind, and the batch keys that it reads.
+
+    ``complaint`` returns what is wrong with options that are valid one by one, starting with the option's
+    name, or None.
+    """
 
     function: Loss
     kind: Kind
     reads: tuple[str, ...] = ("alpha", "trimap")
+    complaint: Callable[[Mapping[str, Any]], str | None] | None = None
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -42,13 +48,16 @@ LOSSES: dict[str, Term] = {
     "laplacian": Term(laplacian_loss, "regression"),
     "smoothness": Term(smoothness_loss, "regulariser", reads=("alpha", "trimap", "image")),
     "gradient_penalty": Term(gradient_penalty_loss, "regulariser"),
+    "ddc": Term(ddc_loss, "regulariser", reads=("image", "trimap")),
+    "temporal": Term(temporal_loss, "regulariser", reads=("alpha", "trimap", "previous")),
     "bce": Term(bce_loss, "classification"),
-    "focal": Term(focal_loss, "classification"),
+    "focal": Term(focal_loss, "classification", complaint=focal_complaint),
     "dice": Term(dice_loss, "overlap"),
     "jaccard": Term(jaccard_loss, "overlap"),
     "tversky": Term(tversky_loss, "overlap"),
     "lovasz": Term(lovasz_loss, "overlap"),
     "grad_metric": Term(grad_metric_loss, "surrogate"),
+    "ssim": Term(ssim_loss, "surrogate"),
 }
 """Every term by name: its key in the configuration, its function without ``_loss`` and its logged column."""
 

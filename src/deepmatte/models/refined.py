@@ -96,14 +96,15 @@ class RefinedMatting(MattingModel):
         self.to(memory_format=self.memory_format)  # type: ignore[call-overload]  # torch's stubs lack it
 
     def forward(self, batch: Batch, refine: bool = True) -> Matte:
-        """Return the matte of images of any size; `Matte.coarse` is the alpha of the encoder-decoder."""
+        """Return the matte of images of any size; `Matte.coarse` is the matte of the encoder-decoder."""
         height, width = batch["image"].shape[-2:]
         image = pad_to_multiple(self.normalise(batch["image"]), self.multiple)
         trimap = pad_to_multiple(batch["trimap"].to(image.dtype) / 255, self.multiple)
         layers = torch.cat([image, trimap], 1).contiguous(memory_format=self.memory_format)
         logit = self.encoder_decoder(layers)
-        coarse = probability(logit)
-        if refine:
-            logit = logit + self.refiner(image, coarse)
-        logit, coarse = logit[..., :height, :width], coarse[..., :height, :width]
-        return Matte(alpha=probability(logit) if refine else coarse, logit=logit, coarse=coarse)
+        alpha = probability(logit)
+        coarse = Matte(alpha[..., :height, :width], logit=logit[..., :height, :width])
+        if not refine:
+            return Matte(coarse.alpha, logit=coarse.logit, coarse=coarse)
+        logit = (logit + self.refiner(image, alpha))[..., :height, :width]
+        return Matte(probability(logit), logit=logit, coarse=coarse)

@@ -143,7 +143,11 @@ def ratio(sums: Tensor, counts: Tensor, reduction: Reduction = "batch") -> Tenso
 
 
 def masked_mean(
-    values: Tensor, mask: Tensor | None, reduction: Reduction = "batch", per: Per = "region"
+    values: Tensor,
+    mask: Tensor | None,
+    reduction: Reduction = "batch",
+    per: Per = "region",
+    hardest: float | None = None,
 ) -> Tensor:
     """Return the mean of ``values`` (N, C, H, W) over the pixels of ``mask`` (N, 1, H, W) and all C channels.
 
@@ -151,12 +155,22 @@ def masked_mean(
     the samples whose mask is not empty. ``per="image"`` divides by the pixels of the whole image instead of
     those of the mask, so that terms over different regions share one denominator. No mask is the whole image.
     An empty mask gives 0 with a zero gradient. Values outside the mask have no influence, even if not finite.
+    ``hardest`` in (0, 1] keeps only this share of the mask's pixels, those of the largest values (the mean
+    over the channels); see `hardest_weights`.
 
     >>> masked_mean(torch.tensor([[[[1.0, 3.0, torch.nan]]]]), torch.tensor([[[[True, True, False]]]]))
     tensor(2.)
     >>> masked_mean(torch.ones(1, 1, 2, 2), torch.tensor([[[[True, False], [False, False]]]]), per="image")
     tensor(0.2500)
+    >>> masked_mean(torch.tensor([[[[1.0, 3.0, 6.0, 2.0]]]]), None, hardest=0.5)
+    tensor(4.5000)
     """
+    if hardest is not None:
+        values = values.mean(1, keepdim=True)
+        weights = hardest_weights(values.detach(), mask, hardest, reduction)
+        values = torch.where(weights > 0, values * weights, 0)
+        pixels = weights if per == "region" else torch.ones_like(weights)
+        return ratio(values.flatten(1).sum(1), pixels.flatten(1).sum(1), reduction)
     num_values = math.prod(values.shape[1:])
     counts = values.new_full(values.shape[:1], num_values)
     if mask is not None:
@@ -164,3 +178,35 @@ def masked_mean(
         if per == "region" and num_values:
             counts = mask.flatten(1).sum(1) * (num_values // math.prod(mask.shape[1:]))
     return ratio(values.flatten(1).sum(1), counts, reduction)
+
+
+def hardest_weights(values: Tensor, mask: Tensor | None, share: float, reduction: Reduction) -> Tensor:
+    """Return the weights (N, 1, H, W) in [0, 1] that choose the largest ``share`` of ``values`` in ``mask``.
+
+    ``batch`` chooses among the pixels of the global batch, ``sample`` among those of each sample; the number
+    is rounded up. Pixels that tie for the last place share it, so that the sum of the weights is the number
+    chosen and no order of pixels or processes matters. NaN counts as the largest value. ``values`` are
+    detached.
+
+    >>> hardest_weights(torch.tensor([[[[1.0, 3.0, 3.0, 2.0]]]]), None, 0.25, "batch")
+    tensor([[[[0.0000, 0.5000, 0.5000, 0.0000]]]])
+    """
+    inside = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
+    if reduction == "batch":
+        weights = _share_of(values, global_gather(values[inside]), share)
+    else:
+        pairs = zip(values, inside, strict=True)
+        each = [_share_of(sample, sample[within], share) for sample, within in pairs]
+        weights = torch.stack(each) if each else torch.zeros_like(values)
+    return torch.where(inside, weights, 0)
+
+
+def _share_of(values: Tensor, rivals: Tensor, share: float) -> Tensor:
+    """Return which of ``values`` belong to the largest ``share`` of ``rivals`` (P,), as weights in [0, 1]."""
+    if not len(rivals):
+        return torch.zeros_like(values)
+    num = math.ceil(share * len(rivals) - 1e-9)  # 0.1 x 70 is 7, not a rounding error more
+    limit = rivals.kthvalue(len(rivals) - num + 1).values
+    num_above, num_equal = (~(rivals <= limit)).sum(), (rivals == limit).sum()
+    weight = ((num - num_above) / num_equal.clamp(min=1)).to(values)
+    return torch.where(values == limit, weight, (~(values <= limit)).to(values))

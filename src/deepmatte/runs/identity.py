@@ -47,12 +47,23 @@ CHOICES = ("trainer",)
 SHARED = ("experiments", "budget", "name")
 """Keys that all jobs of a sweep share, so that they set none of them apart."""
 
+_OFF = {"weight": 0, "output": "final", "region": "unknown", "reduction": "batch", "per": "region"}
+_WITH_HARDEST = ("alpha", "composition", "gradient", "laplacian", "bce", "focal", "grad_metric")
+_FIRST_LOSSES = (*_WITH_HARDEST, "smoothness", "gradient_penalty", "dice", "jaccard", "tversky", "lovasz")
+
 ADDED_SINCE: dict[str, Any] = {
     "composition.widen": None,  # not 1: experiments/trimap_width.yaml has hashed its 1 from the start
+    **{f"loss.{term}.output": "final" for term in _FIRST_LOSSES},
+    **{f"loss.{term}.hardest": None for term in _WITH_HARDEST},
+    "loss.ddc": {**_OFF, "radius": 5, "neighbours": 11},
+    "loss.temporal": {**_OFF, "hardest": None, "distance": "l2", "eps": 1e-6},
+    "loss.ssim": {**_OFF, "hardest": None, "sigma": 1.5, "border": "replicate"},
 }
 """Keys that were added after the first runs, and the value at which they compute what was computed before.
 
-A run that leaves a key at this value keeps the hash that it had without it.
+A run that leaves a key at this value keeps the hash that it had without it. A value may be a whole section,
+such as a row of ``conf/loss/table.yaml``; with one option changed it counts, even while its weight is 0, since
+a stage may turn it on.
 """
 
 REMOVED_SINCE = ("plan",)
