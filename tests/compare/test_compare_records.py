@@ -1,4 +1,4 @@
-"""Reading run directories: what is compared, what is left out and said so, what is refused."""
+"""Reading run directories: what is compared, what is excluded and why, what is refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_sweep_directory_holds_its_runs_but_not_the_launchers_logs(sweep: Callab
         ({"scores": 3}, "damaged", "'scores'"),
     ],
 )
-def test_run_that_can_not_be_compared_is_left_out_with_its_reason(
+def test_run_that_can_not_be_compared_is_excluded_with_its_reason(
     tmp_path: Path, change: dict, status: str, reason: str
 ) -> None:
     record = read_run(write_run(tmp_path / "run", [], 0, SCORES, change))

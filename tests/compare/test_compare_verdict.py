@@ -199,10 +199,10 @@ def test_settings_of_unequal_seeds_are_compared_by_all_their_runs(sweep: Sweep, 
     assert item.estimate.mean == pytest.approx(means[0] - means[1]), (
         "the difference is that of the means in the table"
     )
-    assert decide(comparison).details[-1] == "1 of 10 runs left out (failed, unfinished or damaged)."
+    assert decide(comparison).details[-1] == "1 of 10 runs excluded (failed, unfinished or damaged)."
 
 
-def test_ranking_is_printed_with_trivial_matte_and_left_out_runs(sweep: Sweep) -> None:
+def test_ranking_is_printed_with_trivial_matte_and_excluded_runs(sweep: Sweep) -> None:
     directory = sweep({"alpha": 10, "dice": 14}, seeds=2)
     write_run(
         directory / "bad", ["loss=focal"], 0, None, {"status": "failed", "error": "[red]NaN loss[/red]"}
@@ -211,7 +211,7 @@ def test_ranking_is_printed_with_trivial_matte_and_left_out_runs(sweep: Sweep) -
     assert print_ranking([directory], console=console)
     text = console.export_text()
     assert (
-        text.index("alpha") < text.index("dice") < text.index("trivial matte") < text.index("1 runs left out")
+        text.index("alpha") < text.index("dice") < text.index("trivial matte") < text.index("1 run excluded")
     )
     assert "[red]NaN loss[/red]" in text, "an error's text is no markup"
 

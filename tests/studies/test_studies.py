@@ -10,10 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
-from PIL import Image
+from study_records import write_record
 
 from deepmatte.cli.study import main
 from deepmatte.compare.comparison import compare
@@ -25,7 +24,6 @@ from deepmatte.reports.study_figures import losses
 from deepmatte.studies import launch
 from deepmatte.studies.launch import find_study, tables
 
-METRICS = ("sad", "mse", "grad", "conn", "miou")
 EXPERIMENT = """# @package _global_
 # Claim under test: dice beats alpha,
 #   by a lot.
@@ -40,48 +38,6 @@ hydra:
   mode: MULTIRUN
   sweeper: {params: {loss: "alpha,dice", seed: "0,1"}}
 """
-
-
-def write_record(
-    path: Path, sad: float, digest: str = "d1", overrides: tuple[str, ...] = (), seed: int = 0, **more: object
-) -> Path:
-    """A finished run or evaluation of six images, each with two pictures."""
-    (path / "pictures" / "test").mkdir(parents=True)
-    scores = sad + np.arange(6) / 10
-    dataset = {"name": "procedural", "version": "1", "split": "test", "digest": digest, "num_images": 6}
-    result = {
-        "status": "finished",
-        "seed": seed,
-        "overrides": [*overrides, f"seed={seed}"],
-        "protocol": "adobe",
-        "metrics_version": "1",
-    }
-    result |= {
-        "dataset": dataset,
-        "cost": {"seconds": 60.0},
-        "git_commit": "abc",
-        "machine": "two cores",
-        "experiment": "small",
-        "notes": {},
-    }
-    result["scores"] = {
-        f"{prefix}test/{metric}": float(scores.mean()) for metric in METRICS for prefix in ("", "trivial/")
-    }
-    (path / "result.json").write_text(json.dumps(result | more))
-    rows = [",".join(["image", "foreground", "category", *METRICS])]
-    rows += [
-        ",".join([f"{i}", f"f{i}", ("hair", "glass")[i % 2], *[f"{score}"] * 5])
-        for i, score in enumerate(scores)
-    ]
-    (path / "per_image.csv").write_text("\n".join(rows) + "\n")
-    curves = "epoch,step,train/loss,val/loss\n0,0,4,\n0,1,2,\n0,1,,5\n1,2,1,\n1,3,,3\n"
-    (path / "metrics.csv").write_text(curves)
-    for name in ("0", "3"):
-        for part in ("image", "trimap", "alpha", "matte"):
-            Image.fromarray(np.full((9, 12, 3) if part == "image" else (9, 12), 128, np.uint8)).save(
-                path / f"pictures/test/{name}_{part}.png"
-            )
-    return path
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pandas as pd
 from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.grouping import Setting
 from deepmatte.compare.records import PART
-from deepmatte.compare.score_table import Floats, Panel
+from deepmatte.compare.score_table import Floats, ScoreTable
 
 AXES = {
     "alpha": "true alpha",
@@ -36,8 +36,8 @@ class Breakdown:
 
 def breakdowns(comparison: Comparison) -> list[Breakdown]:
     """Return every breakdown that the records allow: alpha, border, width, category, dilation of the trimap."""
-    settings, panel = comparison.settings, comparison.decisive.panel
-    return [*by_columns(settings), *by_category(panel), *by_dilation(settings, comparison.main)]
+    settings, table = comparison.settings, comparison.decisive.table
+    return [*by_columns(settings), *by_category(table), *by_dilation(settings, comparison.main)]
 
 
 def by_columns(settings: Sequence[Setting]) -> Iterator[Breakdown]:
@@ -64,21 +64,21 @@ def by_columns(settings: Sequence[Setting]) -> Iterator[Breakdown]:
             )
 
 
-def by_category(panel: Panel) -> Iterator[Breakdown]:
+def by_category(table: ScoreTable) -> Iterator[Breakdown]:
     """Yield the mean score of every category of test image, where there are at least two."""
-    labels = panel.settings[0].runs[0].images["category"].replace("", "none")
+    labels = table.settings[0].runs[0].images["category"].replace("", "none")
     if labels.nunique() < 2:
         return
     bins = sorted(labels.unique())
     means = {
         setting.name: pd.Series(scores.mean(axis=0)).groupby(labels).mean()[bins].to_numpy()
-        for setting, scores in zip(panel.settings, panel.scores, strict=True)
+        for setting, scores in zip(table.settings, table.scores, strict=True)
     }
     counts = ", ".join(f"{name} {count}" for name, count in labels.value_counts().sort_index().items())
     yield Breakdown(
         "category",
         "category",
-        panel.metric.upper(),
+        table.metric.upper(),
         bins,
         means,
         f"The mean over seeds and images; images: {counts}.",

@@ -69,7 +69,7 @@ def group_settings(runs: Sequence[Run]) -> list[Setting]:
     if clash is not None:
         first, second = clash
         raise InputError(
-            f"{first.path} and {second.path}: the same configuration and seed ({first.seed}); leave one of them out"
+            f"{first.path} and {second.path}: the same configuration and seed ({first.seed}); exclude one of them"
         )
     groups: dict[tuple[str, ...], list[int]] = {}
     for number, level in enumerate(levels):

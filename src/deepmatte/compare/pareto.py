@@ -6,7 +6,8 @@ import numpy as np
 
 from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.grouping import Setting
-from deepmatte.compare.score_table import Floats, higher_is_better
+from deepmatte.compare.score_table import Floats
+from deepmatte.metrics.names import higher_is_better
 
 COSTS = ("seconds", "peak_memory_mb")
 """Keys of ``cost`` in ``result.json`` that a front is drawn against, beside the other metrics."""
@@ -20,7 +21,7 @@ def mean_cost(setting: Setting, key: str) -> float:
 def axes(comparison: Comparison) -> dict[str, Floats]:
     """Return what can be traded against the main metric: name -> (settings,) mean values, all of them known."""
     found = {
-        name: metric.panel.means() for name, metric in comparison.metrics.items() if name != comparison.main
+        name: metric.table.means() for name, metric in comparison.metrics.items() if name != comparison.main
     }
     found |= {key: np.array([mean_cost(setting, key) for setting in comparison.settings]) for key in COSTS}
     return {name: values for name, values in found.items() if not np.isnan(values).any()}

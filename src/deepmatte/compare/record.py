@@ -31,11 +31,11 @@ def as_record(comparison: Comparison) -> dict[str, Any]:
             }
             for item in comparison.settings
         ],
-        "effects": [asdict(item) | {"name": item.name} for item in effects(comparison.decisive.panel)],
+        "effects": [asdict(item) | {"name": item.name} for item in effects(comparison.decisive.table)],
         "metrics": {name: metric_record(metric) for name, metric in comparison.metrics.items()},
         "left_out": [
             {"run": str(item.path), "status": item.status, "reason": item.reason}
-            for item in comparison.left_out
+            for item in comparison.excluded
         ],
     }
     return plain(record)

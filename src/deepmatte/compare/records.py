@@ -74,16 +74,16 @@ class Excluded:
 
 @dataclass(frozen=True)
 class Records:
-    """All that was found: the runs that can be compared and those that were left out."""
+    """All that was found: the runs that can be compared and those that are excluded."""
 
     runs: list[Run]
-    left_out: list[Excluded]
+    excluded: list[Excluded]
 
 
 def read_records(paths: Sequence[Path | str]) -> Records:
     """Read run directories and sweep directories (whose children are runs).
 
-    Failed, unfinished and damaged runs are left out with their reason. Runs that were scored on other images,
+    Failed, unfinished and damaged runs are excluded with their reason. Runs that were scored on other images,
     by another protocol or by another version of the metrics can't be compared: an InputError names two of
     them.
     """
@@ -91,13 +91,13 @@ def read_records(paths: Sequence[Path | str]) -> Records:
     with ThreadPoolExecutor() as pool:  # pandas lets other threads work while it parses
         found = list(pool.map(read_run, directories))
     runs = [record for record in found if isinstance(record, Run)]
-    left_out = [record for record in found if isinstance(record, Excluded)]
-    if not runs and not left_out:
+    excluded = [record for record in found if isinstance(record, Excluded)]
+    if not runs and not excluded:
         raise InputError(
             f"{', '.join(map(str, paths))}: no run directories (with .hydra/config.yaml or result.json); give runs or a sweep directory"
         )
     check_comparable(runs)
-    return Records(runs, left_out)
+    return Records(runs, excluded)
 
 
 def find_run_dirs(paths: Iterable[Path | str]) -> list[Path]:

@@ -37,11 +37,11 @@ def print_ranking(paths: Sequence[Path | str], metric: str = "sad", console: Con
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print ranking, runs that were left out, and verdict."""
+    """Print ranking, excluded runs, and verdict."""
     console.print(ranking_table(comparison, console.width))
-    if comparison.left_out:
-        console.print(left_out_table(comparison.left_out))
-    found = effects(comparison.decisive.panel)
+    if comparison.excluded:
+        console.print(excluded_table(comparison.excluded))
+    found = effects(comparison.decisive.table)
     if found:
         console.print(effects_table(comparison, found[:MOST_EFFECTS], console.width))
     verdict = decide(comparison)
@@ -108,14 +108,14 @@ def effects_table(comparison: Comparison, found: Sequence[Effect], width: int) -
     return table
 
 
-def left_out_table(left_out: Sequence[Excluded]) -> Table:
+def excluded_table(excluded: Sequence[Excluded]) -> Table:
     """Return the runs that take no part, with their reasons."""
     table = Table(
-        title=f"{len(left_out)} runs left out", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+        title=f"{count_runs(len(excluded))} excluded", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
     )
     for name in ("run", "status", "reason"):
         table.add_column(name, overflow="fold")
-    for item in left_out:
+    for item in excluded:
         table.add_row(
             escape(str(item.path)),
             item.status,
@@ -151,3 +151,12 @@ def number(value: float | None) -> str:
     ('3.142', '-')
     """
     return "-" if value is None or not math.isfinite(value) else f"{value:.4g}"
+
+
+def count_runs(count: int) -> str:
+    """Return a number of runs in words.
+
+    >>> count_runs(1), count_runs(2)
+    ('1 run', '2 runs')
+    """
+    return f"{count} run{'s' * (count != 1)}"

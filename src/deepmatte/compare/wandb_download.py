@@ -29,7 +29,7 @@ def local_paths(sources: Sequence[str], cache: Path | None = None) -> list[Path]
 def fetch_group(source: str, cache: Path) -> Path:
     """Download result records of all training runs of a W&B group and return the directory that holds them, one folder a run.
 
-    A run without the files gets an empty record, so that it is listed as left out. InputError where the group
+    A run without the files gets an empty record, so that it is listed as excluded. InputError where the group
     can't be read.
     """
     parts = source.removeprefix(PREFIX).split("/")

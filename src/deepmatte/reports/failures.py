@@ -26,7 +26,7 @@ def kinds_table(comparison: Comparison) -> str:
 
     The last column says on which kind a setting is furthest behind the best one, and by which factor.
     """
-    breakdown = next(by_category(comparison.metrics[METRIC].panel), None)
+    breakdown = next(by_category(comparison.metrics[METRIC].table), None)
     if breakdown is None:
         return ""
     order = [score.setting for score in comparison.metrics[METRIC].scores]
@@ -60,11 +60,11 @@ def failures(comparison: Comparison, kinds: Mapping[str, str]) -> Figure | None:
     """
     metric = comparison.metrics[METRIC]
     runs = {score.setting: comparison.setting(score.setting).runs[0].path for score in metric.scores}
-    images = metric.panel.settings[0].runs[0].images
+    images = metric.table.settings[0].runs[0].images
     mean = dict(
         zip(
             images["image"],
-            np.mean([scores.mean(axis=0) for scores in metric.panel.scores], axis=0),
+            np.mean([scores.mean(axis=0) for scores in metric.table.scores], axis=0),
             strict=True,
         )
     )

@@ -15,7 +15,7 @@ from deepmatte.compare.factors import Effect, factor_levels
 from deepmatte.compare.inference import LEVEL
 from deepmatte.compare.pareto import axes as trade_offs
 from deepmatte.compare.pareto import front
-from deepmatte.compare.score_table import Panel
+from deepmatte.compare.score_table import ScoreTable
 from deepmatte.reports.curves import mean_curves
 from deepmatte.reports.drawing import (
     BOTH,
@@ -82,7 +82,7 @@ def draw_scores(comparison: Comparison) -> Iterator[Drawing]:
     figure, axis = rows_figure(len(scores))
     shades = [colour_of(comparison, score.setting) for score in scores]
     numbers = {item.name: number for number, item in enumerate(comparison.settings)}
-    means = [metric.panel.scores[numbers[score.setting]].mean(axis=1) for score in scores]
+    means = [metric.table.scores[numbers[score.setting]].mean(axis=1) for score in scores]
     counts = [len(item) for item in means]
     rows = np.repeat(np.arange(len(scores)) + 0.22, counts)
     axis.scatter(np.concatenate(means), rows, s=6, c=np.repeat(shades, counts), alpha=0.6)
@@ -130,13 +130,13 @@ def draw_factors(comparison: Comparison, effects: Sequence[Effect]) -> Iterator[
     label_rows(axis, [item.name for item in shown])
     axis.set_xlabel(f"change of {comparison.main.upper()}")
     yield titled("effects", figure)
-    panel = comparison.decisive.panel
-    pairs = list(combinations(factor_levels([setting.levels for setting in panel.settings]).items(), 2))[:6]
+    table = comparison.decisive.table
+    pairs = list(combinations(factor_levels([setting.levels for setting in table.settings]).items(), 2))[:6]
     figure = Figure(figsize=(7.2, 2.6 * -(-len(pairs) // 2)))
     for number, ((one, levels), (two, givens)) in enumerate(pairs):
         axis = figure.add_subplot(-(-len(pairs) // 2), min(len(pairs), 2), number + 1)
         for colour, given in zip(COLOURS * len(givens), givens, strict=False):
-            means = [cell_mean(panel, {one: level, two: given}) for level in levels]
+            means = [cell_mean(table, {one: level, two: given}) for level in levels]
             axis.plot(
                 [shortened(level) for level in levels],
                 means,
@@ -156,7 +156,7 @@ def draw_fronts(comparison: Comparison) -> Iterator[Drawing]:
     others = trade_offs(comparison)
     if not others or len(comparison.settings) < 2:
         return
-    main, count = comparison.decisive.panel.means(), len(others)
+    main, count = comparison.decisive.table.means(), len(others)
     figure = Figure(figsize=(7.2, 2.7 * -(-count // 2)))
     shades = [colour_of(comparison, setting.name) for setting in comparison.settings]
     last = sorted(
@@ -223,11 +223,11 @@ def titled(name: str, figure: Figure, **words: str) -> Drawing:
     return Drawing(name, title, caption.format(**words), figure)
 
 
-def cell_mean(panel: Panel, levels: dict[str, str]) -> float:
+def cell_mean(table: ScoreTable, levels: dict[str, str]) -> float:
     """Return the mean over the settings that have these levels, NaN where there is none."""
     means = [
         mean
-        for setting, mean in zip(panel.settings, panel.means(), strict=True)
+        for setting, mean in zip(table.settings, table.means(), strict=True)
         if levels.items() <= setting.levels.items()
     ]
     return float(np.mean(means)) if means else np.nan
@@ -235,4 +235,4 @@ def cell_mean(panel: Panel, levels: dict[str, str]) -> float:
 
 def better(metric: Metric) -> str:
     """Say which direction is better."""
-    return "lower is better" if metric.panel.sign > 0 else "higher is better"
+    return "lower is better" if metric.table.sign > 0 else "higher is better"

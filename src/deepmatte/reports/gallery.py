@@ -72,9 +72,9 @@ def picture_data(runs: list[Run], name: str, metric: str) -> dict[str, Any]:
 
 def difficulty(comparison: Comparison, names: list[str]) -> tuple[dict[str, float], dict[str, float]]:
     """Return how hard each picture is and how far the settings stand apart on it, in the main metric; 0 where it has no row."""
-    panel = comparison.decisive.panel
-    images = list(panel.settings[0].runs[0].images["image"])
-    means = panel.sign * np.stack([scores.mean(axis=0) for scores in panel.scores])
+    table = comparison.decisive.table
+    images = list(table.settings[0].runs[0].images["image"])
+    means = table.sign * np.stack([scores.mean(axis=0) for scores in table.scores])
     rows = {name: images.index(name) for name in names if name in images}
     hard = {name: float(means[:, rows[name]].mean()) if name in rows else 0.0 for name in names}
     apart = {name: float(np.ptp(means[:, rows[name]])) if name in rows else 0.0 for name in names}

@@ -93,7 +93,7 @@ def shown_differences(comparison: Comparison) -> list[Difference]:
 
 def worth_their_cost(comparison: Comparison) -> list[str]:
     """Return the settings that no other equals or beats in all scores and costs at once."""
-    means = comparison.decisive.panel.means()
+    means = comparison.decisive.table.means()
     return [
         comparison.settings[item].name for item in front((comparison.main, means), *axes(comparison).items())
     ]

@@ -28,7 +28,7 @@ def write_report(comparison: Comparison, directory: Path) -> list[Drawing]:
     Every file is written aside and then renamed. InputError where the directory can't be written.
     """
     check_folder(directory / FIGURES, CURE)  # before the work, not after it
-    found = effects(comparison.decisive.panel)
+    found = effects(comparison.decisive.table)
     drawings = draw_all(comparison, found, breakdowns(comparison))
     pictures = {f"{drawing.name}.png": to_png(drawing) for drawing in drawings}
     files = {

@@ -17,11 +17,11 @@ from deepmatte.compare.records import Run
 from deepmatte.compare.table import number
 from deepmatte.files import write_bytes, write_text
 from deepmatte.metrics.names import DEFAULT_SCORES
-from deepmatte.reports.beside import learned_nothing, methods_section, pairs_section, remarks
 from deepmatte.reports.drawing import to_png
 from deepmatte.reports.failures import failures, kinds_table
 from deepmatte.reports.figures import draw_all
 from deepmatte.reports.page import cell, render_markdown
+from deepmatte.reports.planned_tests_section import failed_settings, methods_section, pairs_section, remarks
 from deepmatte.reports.study_figures import loss_figure, loss_table, sheet
 from deepmatte.runs.directory import RunDir
 from deepmatte.studies.launch import Study, header
@@ -99,7 +99,7 @@ def _table(
     options = study.options
     ways = {"screening": options["screening"], "equal_within": options["equal_within"]}
     comparison = compare([run.path for run in runs], options["metric"], options["reference"], **ways)
-    found = effects(comparison.decisive.panel)
+    found = effects(comparison.decisive.table)
     drawings = [drawing for drawing in draw_all(comparison, found, []) if drawing.name in DRAWINGS]
     for drawing in drawings:
         write_bytes(folder / study.name / f"{prefix}{drawing.name}.png", to_png(drawing))
@@ -109,7 +109,7 @@ def _table(
         )
     ]
     parts += [
-        "\n".join(f"- {line}" for line in learned_nothing(comparison)),
+        "\n".join(f"- {line}" for line in failed_settings(comparison)),
         *pairs_section(comparison, options["pairs"]),
     ]
     records = {path: RunDir(path).result() or {} for path in methods}
