@@ -77,7 +77,7 @@ def test_the_page_says_what_came_out(checkout: Path, capsys: pytest.CaptureFixtu
     assert "Claim under test: dice beats alpha, by a lot." in text
     assert "*Guides* say so." in text
     assert re.search(r"## dice is best in SAD \([\d.]+\): alpha is 2\d % higher", text)
-    assert "The best setting by this table, dice, is in SAD better (" in text
+    assert "The best setting, dice, is in SAD better (" in text
     assert (
         "4 runs and 2 evaluations of methods without a network, 7 minutes on the clock, 6 minutes of machine time"
         in text
