@@ -17,7 +17,7 @@ from simulated_runs import PER_FOREGROUND, write_run
 from deepmatte.cli.compare import main
 from deepmatte.compare.comparison import compare
 from deepmatte.compare.planning import components_of, detectable
-from deepmatte.compare.table import print_ranking
+from deepmatte.compare.table import print_comparison
 from deepmatte.compare.verdict import Verdict, decide
 from deepmatte.errors import InputError
 
@@ -208,11 +208,13 @@ def test_ranking_is_printed_with_trivial_matte_and_excluded_runs(sweep: Sweep) -
         directory / "bad", ["loss=focal"], 0, None, {"status": "failed", "error": "[red]NaN loss[/red]"}
     )
     console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    assert print_ranking([directory], console=console)
+    print_comparison(compare([directory]), console)
     text = console.export_text()
     assert (
         text.index("alpha") < text.index("dice") < text.index("trivial matte") < text.index("1 run excluded")
     )
+    assert "sad /1000 ↓" in text
+    assert "Training: 2 settings, seeds 0, 1; 300 steps, 1 minute a run; 4 minutes for 4 runs." in text
     assert "[red]NaN loss[/red]" in text, "an error's text is no markup"
 
 

@@ -27,9 +27,10 @@ from deepmatte.compare.wandb_download import local_paths
 from deepmatte.errors import InputError
 from deepmatte.reports.curves import MOST_POINTS, read_curves
 from deepmatte.reports.drawing import STYLE, Drawing
-from deepmatte.reports.figures import draw_fronts, draw_scores
+from deepmatte.reports.figures import draw_fronts
 from deepmatte.reports.gallery import make_gallery
 from deepmatte.reports.report import write_report
+from deepmatte.reports.score_figures import draw_scores
 
 EVIL = "</script><script>alert(1)</script>|$x$"
 
@@ -103,13 +104,15 @@ def test_page_is_one_file_that_refers_to_nothing_outside(written: Path) -> None:
     tags = Tags()
     tags.feed((written / "comparison.html").read_text())
     links = [
-        value
-        for _, attributes in tags.found
+        (tag, value)
+        for tag, attributes in tags.found
         for key, value in attributes.items()
         if key in ("src", "href", "xlink:href", "data")
     ]
-    assert links
-    assert all(value.startswith(("#", "data:")) for value in links)
+    runs = [value for tag, value in links if not value.startswith(("#", "data:"))]
+    assert {tag for tag, value in links if value in runs} == {"a"}, "links request nothing before a click"
+    assert len(runs) == 8
+    assert all((written / run / "result.json").is_file() for run in runs)
     names = [tag for tag, _ in tags.found]
     assert names.count("script") == 2, "the data and the program; nothing that a configuration brought in"
     assert names.index("section") < names.index("table"), "the verdict stands before everything else"

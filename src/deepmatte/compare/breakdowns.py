@@ -1,4 +1,4 @@
-"""Where a loss wins: SAD split up by what a pixel or an image is like."""
+"""Where a setting wins: SAD split by what a pixel or an image is like."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.grouping import Setting
 from deepmatte.compare.records import PART
 from deepmatte.compare.score_table import Floats, ScoreTable
+from deepmatte.compare.words import axis_title
 
 AXES = {
     "alpha": "true alpha",
     "border": "pixels from the known zone",
     "width": "width of the unknown zone in pixels",
 }
-"""What the pixels are split up by, and how the axis is labelled."""
+"""What the pixels are split by, with the title of the axis."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def by_columns(settings: Sequence[Setting]) -> Iterator[Breakdown]:
             yield Breakdown(
                 kind,
                 axis,
-                "part of SAD",
+                f"part of {axis_title('sad')}",
                 bins,
                 values,
                 "The mean over seeds and all test images; the parts add up to SAD.",
@@ -78,7 +79,7 @@ def by_category(table: ScoreTable) -> Iterator[Breakdown]:
     yield Breakdown(
         "category",
         "category",
-        table.metric.upper(),
+        axis_title(table.metric),
         bins,
         means,
         f"The mean over seeds and images; images: {counts}.",
@@ -86,9 +87,9 @@ def by_category(table: ScoreTable) -> Iterator[Breakdown]:
 
 
 def by_dilation(settings: Sequence[Setting], metric: str) -> Iterator[Breakdown]:
-    """Yield the curve of the score against dilation of the trimap, where every setting has a run with ``robustness.csv``.
+    """Yield the score against dilation of the trimap, where every setting has a run with ``robustness.csv``.
 
-    The file (columns ``radius`` in pixels and metrics) stands in the run directory or in one of its
+    The file (columns ``radius`` in pixels and metrics) is in the run directory or in one of its
     ``evaluations/``.
     """
     curves = {
@@ -105,7 +106,7 @@ def by_dilation(settings: Sequence[Setting], metric: str) -> Iterator[Breakdown]
         yield Breakdown(
             "dilation",
             "dilation of the trimap in pixels",
-            metric.upper(),
+            axis_title(metric),
             [f"{radius:g}" for radius in radii],
             values,
             note,
@@ -113,7 +114,7 @@ def by_dilation(settings: Sequence[Setting], metric: str) -> Iterator[Breakdown]
 
 
 def robustness(run: Path, metric: str) -> list[pd.Series]:
-    """Return the curves of a run as series over ``radius``; a file that is not such a table is passed over."""
+    """Return the curves of a run as series over ``radius``; other files are ignored."""
     curves = []
     for file in (run / "robustness.csv", *sorted(run.glob("evaluations/*/robustness.csv"))):
         try:

@@ -12,7 +12,7 @@ from scipy import special
 
 from deepmatte.compare.best import chance_to_be_best, effect_sizes
 from deepmatte.compare.difference import Difference, Estimate, Score, Statement
-from deepmatte.compare.grouping import Setting, group_settings
+from deepmatte.compare.grouping import Setting, find_setting, group_settings
 from deepmatte.compare.inference import LEVEL, Result, contrast_errors, difference_matrix, infer
 from deepmatte.compare.planning import components_of, detectable
 from deepmatte.compare.records import Excluded, Run, read_records
@@ -68,6 +68,11 @@ class Comparison:
     equal_within: float = 3.0
 
     @property
+    def reference(self) -> str:
+        """The setting beside which the others are judged: the baseline, or the best one."""
+        return self.baseline or self.decisive.scores[0].setting
+
+    @property
     def decisive(self) -> Metric:
         """The comparison of the primary metric."""
         return self.metrics[self.main]
@@ -95,31 +100,56 @@ def compare(
     screening: bool = False,
     equal_within: float = 3.0,
 ) -> Comparison:
-    """Read run or sweep directories and compare all metrics that the runs share.
+    """Read run or sweep directories and compare their settings; see `compare_settings`.
 
-    ``metric`` is the primary one. ``baseline`` names a setting that the others are compared with, instead of
-    every one with every other. ``screening`` controls the false discovery rate instead of the chance of any
-    false positive; ``equal_within`` is the margin of equality in per cent. InputError where no run finished
-    or the metric or baseline is unknown; a single setting gives scores without differences.
+    InputError where no run finished.
     """
     records = read_records(paths)
     if not records.runs:
-        counts = ", ".join(f"{item.path} ({item.status}: {item.reason})" for item in records.excluded[:3])
+        reasons = ", ".join(f"{item.path} ({item.status}: {item.reason})" for item in records.excluded[:3])
         raise InputError(
-            f"no finished run among {len(records.excluded)}: {counts}; finish or repeat them first"
+            f"no finished run among {len(records.excluded)}: {reasons}; finish or repeat them first"
         )
     settings = group_settings(records.runs)
+    return compare_settings(
+        settings,
+        metric,
+        baseline,
+        excluded=records.excluded,
+        screening=screening,
+        equal_within=equal_within,
+    )
+
+
+def compare_settings(
+    settings: list[Setting],
+    metric: str = "sad",
+    baseline: str | None = None,
+    *,
+    excluded: Sequence[Excluded] = (),
+    screening: bool = False,
+    equal_within: float = 3.0,
+) -> Comparison:
+    """Compare settings in all metrics that their runs share.
+
+    ``metric`` is the primary one. ``baseline`` names a setting that the others are compared with, instead of
+    every one with every other. ``screening`` controls the false discovery rate instead of the chance of any
+    false positive; ``equal_within`` is the margin of equality in per cent. InputError where the metric or
+    baseline is unknown; a single setting gives scores without differences.
+    """
     names = [setting.name for setting in settings]
-    if baseline is not None and baseline not in names:
+    chosen = None if baseline is None else find_setting(settings, baseline)
+    if baseline is not None and chosen is None:
         raise InputError(f"--baseline {baseline}: no such setting; give one of {', '.join(names)}")
-    known = shared_metrics(records.runs)
+    known = shared_metrics([run for setting in settings for run in setting.runs])
     if metric not in known:
         raise InputError(f"--metric {metric}: not in every per_image.csv; give one of {', '.join(known)}")
-    index = None if baseline is None else names.index(baseline)
+    index = None if chosen is None else names.index(chosen.name)
     metrics = {
         name: compare_metric(make_score_table(settings, name), index, screening=screening) for name in known
     }
-    return Comparison(metric, settings, metrics, records.excluded, baseline, screening, equal_within)
+    name = None if chosen is None else chosen.name
+    return Comparison(metric, settings, metrics, list(excluded), name, screening, equal_within)
 
 
 def compare_metric(table: ScoreTable, baseline: int | None = None, *, screening: bool = False) -> Metric:

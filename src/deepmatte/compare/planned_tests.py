@@ -11,7 +11,7 @@ import numpy as np
 
 from deepmatte.compare.comparison import Comparison, differences_of, variances_of
 from deepmatte.compare.difference import Difference
-from deepmatte.compare.grouping import Setting
+from deepmatte.compare.grouping import Setting, find_setting
 from deepmatte.compare.records import Run
 from deepmatte.compare.score_table import make_score_table
 from deepmatte.compare.table import trivial_scores
@@ -20,12 +20,11 @@ from deepmatte.compare.table import trivial_scores
 def compare_pairs(comparison: Comparison, pairs: Mapping[str, str]) -> list[Difference]:
     """Return the first minus the second of the pairs whose settings are both there, as one family."""
     metric = comparison.decisive
-    names = metric.table.names
-    couples = [
-        (names.index(first), names.index(second))
-        for first, second in pairs.items()
-        if first in names and second in names
+    settings = metric.table.settings
+    found = [
+        (find_setting(settings, first), find_setting(settings, second)) for first, second in pairs.items()
     ]
+    couples = [(settings.index(a), settings.index(b)) for a, b in found if a is not None and b is not None]
     return differences_of(metric.table, metric.variances, couples)
 
 

@@ -150,7 +150,7 @@ def read_run(path: Path) -> Run | Excluded:
 
 
 def read_per_image(file: Path) -> pd.DataFrame:
-    """Read ``per_image.csv``: labels as text (an empty foreground is the image itself), scores as finite numbers."""
+    """Read ``per_image.csv``: labels as text, scores as finite numbers."""
     if not file.exists():
         raise InputError(
             f"{file.name} is missing; score the run again with `deepmatte evaluate run={file.parent}`"
@@ -159,12 +159,19 @@ def read_per_image(file: Path) -> pd.DataFrame:
         table = pd.read_csv(file, dtype=dict.fromkeys(LABELS, str), keep_default_na=True)
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise InputError(f"{file.name} is not readable as CSV ({one_line(error)})") from error
+    return checked_images(table, file.name)
+
+
+def checked_images(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return a table of scores by image, sorted, with all label columns; InputError names ``name``.
+
+    An empty foreground is the image itself; every other column but the parts of scores has numbers only.
+    """
     if "image" not in table or table.empty:
-        raise InputError(f"{file.name} has no column 'image' or no rows")
+        raise InputError(f"{name} has no column 'image' or no rows")
     if table["image"].duplicated().any():
-        raise InputError(
-            f"{file.name} has the image {table['image'][table['image'].duplicated()].iloc[0]} twice"
-        )
+        twice = table["image"][table["image"].duplicated()].iloc[0]
+        raise InputError(f"{name} has the image {twice} twice")
     for label in LABELS[1:]:
         table[label] = table[label].fillna("") if label in table else ""
     table["foreground"] = table["foreground"].where(table["foreground"] != "", table["image"])
@@ -172,7 +179,7 @@ def read_per_image(file: Path) -> pd.DataFrame:
     words = scores.select_dtypes(exclude="number").columns
     for column in (*words, *scores.columns[scores.isna().any()]):
         if column in words or not PART.match(column):
-            raise InputError(f"{file.name} has a cell without a number in column '{column}'")
+            raise InputError(f"{name} has a cell without a number in column '{column}'")
     return table.sort_values("image", ignore_index=True)
 
 

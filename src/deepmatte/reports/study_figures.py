@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from deepmatte.compare.comparison import Comparison
-from deepmatte.compare.grouping import last_words
+from deepmatte.compare.naming import last_words
 from deepmatte.compare.records import Run
 from deepmatte.reports.drawing import LINES, STYLE, colours, legend
 from deepmatte.reports.pictures import picture_names, read_picture
