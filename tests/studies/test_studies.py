@@ -19,7 +19,7 @@ from deepmatte.compare.comparison import compare
 from deepmatte.compare.naming import setting_name
 from deepmatte.data.procedural.names import CYCLE
 from deepmatte.errors import InputError
-from deepmatte.reports.failures import failures, kinds_table
+from deepmatte.reports.failures import category_table, failures
 from deepmatte.reports.study_figures import losses
 from deepmatte.studies import launch
 from deepmatte.studies.launch import find_study, tables
@@ -79,7 +79,7 @@ def test_the_page_says_what_came_out(checkout: Path, capsys: pytest.CaptureFixtu
     assert re.search(r"## dice is best in SAD \([\d.]+\): alpha is 2\d % higher", text)
     assert "The best setting, dice, is in SAD better (" in text
     assert (
-        "4 runs and 2 evaluations of methods without a network, 7 minutes on the clock, 6 minutes of machine time"
+        "4 runs and 2 evaluations of methods without a network, 7 minutes elapsed, 6 minutes of machine time"
         in text
     )
     assert text.index("without a network, trimap given") < text.index("without a network, trimap-free")
@@ -107,7 +107,7 @@ def test_a_page_gives_no_time_that_can_not_hold_the_work(
     (checkout / "runs/small/sweep.json").write_text(json.dumps({"parallel": parallel}))
     (checkout / "runs/small/study.json").write_text(json.dumps({"seconds": seconds}))
     assert main(["small", "--page"]) == 0  # 4 runs and 2 evaluations of 60 seconds
-    assert ("minutes on the clock" in (checkout / "experiments/small.md").read_text()) == said
+    assert ("minutes elapsed" in (checkout / "experiments/small.md").read_text()) == said
 
 
 def interrupted() -> None:
@@ -202,11 +202,11 @@ def test_a_sweep_that_is_refused_ends_its_study(
 
 def test_where_a_setting_fails_is_said_by_kind_and_shown(checkout: Path) -> None:
     comparison = compare([run.path for run in tables(find_study("small"))[0]])
-    lines = kinds_table(comparison).splitlines()
+    lines = category_table(comparison).splitlines()
     # Images 0, 2, 4 are hair, 1, 3, 5 glass; an image's score is that of its setting + number / 10, a seed's
     # + seed / 100.
     assert lines[-4:] == [
-        "| sad by kind | glass | hair | furthest behind on |",
+        "| sad /1000 ↓ by category | glass | hair | furthest behind on |",
         "|---|---:|---:|---|",
         "| dice | **7.305** | **7.205** | none |",
         "| alpha | 9.305 | 9.205 | hair: 1.28 x dice |",

@@ -1,4 +1,4 @@
-"""The section of a study's page on scenes: label maps by class and by object, their scores, and what the one does not see of the other."""
+"""The section of a study's page on scenes of several objects: label maps by class and by object, with scores."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from PIL import Image
 
 from deepmatte.compare.table import number
 from deepmatte.metrics.functional.iou import mean_iou
+from deepmatte.metrics.names import titled
 from deepmatte.reports.page import cell
 from deepmatte.reports.study_figures import wrapped
 from deepmatte.studies.scenes import MERGED, SHOWN, TRUTH, read_scores
 
 METHOD = (
-    "Objects overlap; two of each picture are of one class and touch. Each network (that of its seeds with the best validation score) and "
-    "each method mattes every object by a trimap of its own, whose known zones hold; the alphas stay soft here. The map of the objects "
-    "is the argmax of their alphas and of what they leave to the background; for the map of the classes the alphas of a class are added "
-    "up first. Semantic mIoU is that of one confusion matrix of all pictures' class maps, the background being a class; instance IoU and "
-    "SAD (of the unknown zones) are means over the objects. Astray are pixels of objects whose class is right, but which went to another "
-    "object of that class."
+    "Objects overlap; two of each picture are of one class and touch. Each network (that of its seeds with the "
+    "best validation score) and each method mattes every object by a trimap of its own, whose known zones are "
+    "imposed; the alphas stay soft here. The map of the objects is the argmax of their alphas and of what they "
+    "leave to the background; for the map of the classes the alphas of a class are added up first. Semantic "
+    "mIoU is that of one confusion matrix of all pictures' class maps, the background being a class; instance "
+    "IoU and SAD (of the unknown zones) are means over the objects. Wrong object: the share of an object's "
+    "pixels that have the right class, but were assigned to another object of that class."
 )
 
 MOST_COLUMNS = 3
@@ -42,11 +44,11 @@ PALETTE = np.array(
     ],
     np.uint8,
 )
-"""Grey is the background; colours beyond the last begin anew."""
+"""Grey is the background; with more objects than colours, colours repeat."""
 
 
 def summary(record: dict[str, Any]) -> dict[str, float]:
-    """Return the scores of a record: semantic mIoU of all scenes' pixels, instance IoU and SAD as means over the objects, strays.
+    """Return the scores of a record: semantic mIoU of all pixels, means over objects, share of wrong objects.
 
     ``same`` and ``alone`` are the instance IoU of objects of which the scene has a second one of their class,
     and of the others.
@@ -85,14 +87,16 @@ def section(folders: Sequence[Path]) -> str:
     what = f"{scenes} pictures with {len(truth['rows'])} objects of the test set in {len(truth['kinds'])} classes"
     text = f"{what} ({', '.join(truth['kinds'])}). {METHOD}"
     lines = [
-        "| | semantic mIoU | instance IoU | of two of a class | of the only one | astray | SAD |",
+        "| | semantic mIoU ↑ | instance IoU ↑ | of two of a class ↑ | of the only one ↑ | wrong object ↓ "
+        f"| {titled('sad').upper()} ↓ |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for record in (*ranked, merged):
         scores = summary(record)
         cells = [number(scores[key]) for key in ("semantic", "instance", "same", "alone")]
         lines.append(
-            f"| {cell(record['label'])} | {' | '.join(cells)} | {100 * scores['strayed']:.2f} % | {number(scores['sad'])} |"
+            f"| {cell(record['label'])} | {' | '.join(cells)} | {100 * scores['strayed']:.2f} % "
+            f"| {number(scores['sad'])} |"
         )
     return "\n\n".join(
         ["### Several objects: by class and by object", text, "\n".join(lines), verdict(ranked, merged)]
@@ -103,18 +107,20 @@ def verdict(ranked: Sequence[dict[str, Any]], merged: dict[str, Any]) -> str:
     """Say in words what the table shows."""
     blind = summary(merged)
     sentences = [
-        f"What semantic segmentation does not see: the true map of the classes, with the two of a class made one object ({MERGED}), has a "
-        f"semantic mIoU of {number(blind['semantic'])}, but an instance IoU of {number(blind['instance'])}; "
-        f"{100 * blind['strayed']:.1f} % of the objects' pixels are with the wrong object."
+        "What semantic segmentation does not see: the true map of the classes, with the two of a class made one "
+        f"object ({MERGED}), has a semantic mIoU of {number(blind['semantic'])}, but an instance IoU of "
+        f"{number(blind['instance'])}; {100 * blind['strayed']:.1f} % of the objects' pixels are assigned to the "
+        "wrong object."
     ]
     if ranked:
         scores = [(record["label"], summary(record)) for record in ranked]
         by_class, by_object = (max(scores, key=lambda item: item[1][key]) for key in ("semantic", "instance"))
-        astray = [100 * item["strayed"] for _, item in scores]
+        wrong = [100 * item["strayed"] for _, item in scores]
         sentences.append(
             f"Best by class is {by_class[0]} (mIoU {number(by_class[1]['semantic'])}), by object {by_object[0]} "
-            f"(IoU {number(by_object[1]['instance'])}); with a trimap for each object, {min(astray):.2f} to {max(astray):.2f} % go astray. "
-            "Differences between rows are those of single runs on few pictures: they carry no test."
+            f"(IoU {number(by_object[1]['instance'])}); with a trimap for each object, {min(wrong):.2f} to "
+            f"{max(wrong):.2f} % are assigned to the wrong one. Differences between rows are those of single "
+            "runs on few pictures and are not tested."
         )
     return " ".join(sentences)
 
