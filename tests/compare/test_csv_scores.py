@@ -1,4 +1,4 @@
-"""Plain tables of scores: settings named by their files, paired by image, refused in one line where they don't fit."""
+"""Plain tables of scores: settings named by their files, paired by image, refused in one line."""
 
 from __future__ import annotations
 

@@ -71,10 +71,8 @@ def test_a_pilot_of_one_seed_is_refused(sweep: Sweep) -> None:
 
 def test_a_sweep_says_before_it_starts_what_it_can_detect() -> None:
     line = design_line(10, 3, 32)
-    assert (
-        f"10 settings x 3 seeds on 32 test foregrounds detect differences of {detectable(recorded(), 3, 32, 10):.2g} %"
-        in line
-    )
+    size = f"{detectable(recorded(), 3, 32, 10):.2g} %"
+    assert f"10 settings x 3 seeds on 32 test foregrounds detect differences of {size}" in line
     assert "10 % takes about " in line
     assert "(assumed)" in design_line(10, 3)
     assert design_line(1, 5, 32) == "", "seeds of one setting are no comparison"

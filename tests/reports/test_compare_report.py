@@ -241,7 +241,7 @@ def test_out_that_can_not_be_written_is_named(comparison: Comparison, tmp_path: 
 def test_wandb_group_is_fetched_as_run_directories(
     sweep_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stand-in for W&B's API with the signatures of the real classes: no server can be reached from the tests."""
+    """W&B's API is replaced, with the signatures of the real classes: tests reach no server."""
     import wandb
     from wandb.apis.public import File
     from wandb.apis.public import Run as ApiRun

@@ -1,4 +1,4 @@
-"""Tests beside the comparison: chosen pairs, the best setting against methods, and settings that have learned nothing."""
+"""Planned tests: chosen pairs, the best setting against methods, and settings that failed to train."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def record(folder: Path, sad: float, **more: object) -> Path:
 
 
 def sweep(folder: Path, **scores: float) -> Comparison:
-    """Settings of three seeds each, whose SAD is that of the setting, a seed's share, and a tenth of the picture's number."""
+    """Settings of three seeds; SAD is the setting's, plus a seed's, plus a tenth of the picture's number."""
     for loss, sad in scores.items():
         for seed, share in enumerate(SEEDS):
             record(folder / f"{loss}{seed}", sad + share, overrides=(f"loss={loss}",), seed=seed)
@@ -80,7 +80,7 @@ def test_the_correction_is_over_the_chosen_pairs_alone(tmp_path: Path) -> None:
 
 
 def test_against_a_method_the_seeds_are_the_sample(tmp_path: Path) -> None:
-    """The scores of a seed differ from those of another by the same in all pictures, so Student's test of the seeds is the oracle."""
+    """Seeds differ by the same in all pictures, so Student's test of the seeds is the oracle."""
     comparison = sweep(tmp_path / "runs", dice=7.0)
     (item,) = compare_with_methods(comparison, [method(tmp_path / "kmeans", 7.5)], "sad")
     mean = 7.25 + np.mean(SEEDS)
@@ -120,7 +120,7 @@ def test_a_method_that_was_scored_on_other_pictures_is_excluded(tmp_path: Path) 
 
 
 def test_settings_that_failed_to_train_are_named(tmp_path: Path) -> None:
-    """The record of each run says that the trivial matte scores as that run; the first one's, 9.25, counts."""
+    """Each record says that the trivial matte scores as its run; the first one's, 9.25, counts."""
     comparison = sweep(tmp_path / "a", alpha=9.0, dice=7.0)
     assert failed_settings(comparison) == ["On average no better than the trivial matte (9.25): alpha."]
     for seed in (0, 1):

@@ -78,8 +78,8 @@ def parser() -> argparse.ArgumentParser:
     runs = "run directories, the sweep directory that holds them, or wandb:ENTITY/PROJECT/GROUP"
     result.add_argument("runs", nargs="*", metavar="RUN", help=runs)
     tables = (
-        "compare tables of scores instead, one setting a file (NAME.seed0.csv: a seed of NAME): columns image "
-        "and metrics, as per_image.csv or what `deepmatte score --csv` or `--json` writes"
+        "compare tables of scores instead, one setting a file (NAME.seed0.csv: a seed of NAME): columns "
+        "image and metrics, as per_image.csv or what `deepmatte score --csv` or `--json` writes"
     )
     result.add_argument("--csv", nargs="+", type=Path, default=[], metavar="FILE", help=tables)
     result.add_argument(

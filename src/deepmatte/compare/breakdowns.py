@@ -36,7 +36,7 @@ class Breakdown:
 
 
 def breakdowns(comparison: Comparison) -> list[Breakdown]:
-    """Return every breakdown that the records allow: alpha, border, width, category, dilation of the trimap."""
+    """Return every breakdown that the records allow: alpha, border, width, category, dilation."""
     settings, table = comparison.settings, comparison.decisive.table
     return [*by_columns(settings), *by_category(table), *by_dilation(settings, comparison.main)]
 

@@ -1,4 +1,4 @@
-"""The training budget of the compared runs in words: seeds, steps and minutes of a run, and what it took in all."""
+"""The training budget of the compared runs in words: seeds, steps and minutes."""
 
 from __future__ import annotations
 

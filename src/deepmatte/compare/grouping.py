@@ -46,13 +46,13 @@ class Setting:
         return all(run.deterministic for run in self.runs)
 
     def mean_cost(self, key: str) -> float:
-        """Return the mean over the runs of a cost of ``result.json``, such as seconds; NaN where a run lacks it."""
+        """Return a cost of ``result.json``, such as seconds, as mean of the runs; NaN where one lacks it."""
         costs = [(run.result.get("cost") or {}).get(key) for run in self.runs]
         return sum(math.nan if cost is None else float(cost) for cost in costs) / len(costs)
 
 
 def group_settings(runs: Sequence[Run]) -> list[Setting]:
-    """Group runs that differ by their seed only and name each group by the overrides that vary between the groups.
+    """Group runs that differ by their seed only and name each group by the overrides that vary.
 
     Where the overrides can't tell two runs of one seed apart (another default, say), the keys of
     ``.hydra/config.yaml`` that differ are factors, too. The same configuration and seed twice is an

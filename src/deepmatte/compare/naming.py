@@ -84,8 +84,10 @@ def short_keys(keys: Sequence[str]) -> list[str]:
 def last_words(name: str) -> str:
     """Return a name with the last word of each key alone; unchanged where two keys would have the same one.
 
-    >>> last_words("model.norm=batch, loss.alpha.weight=0.5"), last_words("loss.bce.weight=1, loss.dice.weight=0")
-    ('norm=batch, weight=0.5', 'loss.bce.weight=1, loss.dice.weight=0')
+    >>> last_words("model.norm=batch, loss.alpha.weight=0.5")
+    'norm=batch, weight=0.5'
+    >>> last_words("loss.bce.weight=1, loss.dice.weight=0")
+    'loss.bce.weight=1, loss.dice.weight=0'
     >>> last_words("step: a to b, at composition.augment 0.5 against 0")
     'step: a to b, at augment 0.5 against 0'
     """

@@ -12,7 +12,7 @@ from deepmatte.compare.verdict import decide
 
 
 def as_record(comparison: Comparison) -> dict[str, Any]:
-    """Return everything that was found out; keys are those of the dataclasses, numbers that are unknown are None."""
+    """Return all results; keys are those of the dataclasses, unknown numbers are None."""
     first = comparison.runs[0].result
     record = {
         "metric": comparison.main,

@@ -54,7 +54,7 @@ class Run:
 
     @cached_property
     def metrics(self) -> list[str]:
-        """The scores that ``per_image.csv`` has a column for, without the parts of a score that belong to a bin."""
+        """The scores in ``per_image.csv``, without the parts of a score that belong to a bin."""
         known = (*LABELS, *DIAGNOSTICS)
         return [
             str(column)
@@ -94,7 +94,8 @@ def read_records(paths: Sequence[Path | str]) -> Records:
     excluded = [record for record in found if isinstance(record, Excluded)]
     if not runs and not excluded:
         raise InputError(
-            f"{', '.join(map(str, paths))}: no run directories (with .hydra/config.yaml or result.json); give runs or a sweep directory"
+            f"{', '.join(map(str, paths))}: no run directories (with .hydra/config.yaml or result.json); "
+            "give runs or a sweep directory"
         )
     check_comparable(runs)
     return Records(runs, excluded)
@@ -191,11 +192,13 @@ def check_comparable(runs: Sequence[Run]) -> None:
             ours, theirs = lookup(first.result, key), lookup(run.result, key)
             if ours != theirs:
                 raise InputError(
-                    f"{first.path} and {run.path} can't be compared: {name} {ours} against {theirs}; give runs that share it"
+                    f"{first.path} and {run.path} can't be compared: {name} {ours} against {theirs}; "
+                    "give runs that share it"
                 )
         if not first.images["image"].equals(run.images["image"]):
             raise InputError(
-                f"{run.path}/per_image.csv: other images than {first.path}/per_image.csv has; give runs of one test set"
+                f"{run.path}/per_image.csv: other images than {first.path}/per_image.csv has; "
+                "give runs of one test set"
             )
 
 

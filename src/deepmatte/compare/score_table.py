@@ -85,10 +85,11 @@ def shared_metrics(runs: Sequence[Run]) -> list[str]:
 
 
 def wilcoxon(differences: Floats) -> Floats:
-    """Return (pairs,): p-values of Wilcoxon's signed-rank test of ``differences`` (pairs, foregrounds), averaged over seeds.
+    """Return (pairs,) p-values of Wilcoxon's signed-rank test of ``differences`` (pairs, foregrounds).
 
-    A check on shape and outliers only: it takes the trained networks as given and is blind to the variance
-    between seeds. NaN where there are no two foregrounds or no difference.
+    The differences are averaged over seeds. A check on shape and outliers only: it takes the trained networks
+    as given and is blind to the variance between seeds. NaN where there are no two foregrounds or no
+    difference.
     """
     p = np.full(len(differences), math.nan)
     vary = np.any(differences, axis=1)

@@ -124,7 +124,7 @@ def axis_title(metric: str) -> str:
 
 
 def beside_reference(item: Difference | None) -> str:
-    """Return a difference from the reference with its simultaneous interval; "reference" for the reference."""
+    """Return a difference from the reference with its interval; "reference" for the reference itself."""
     if item is None:
         return "reference"
     if not math.isfinite(item.percent):

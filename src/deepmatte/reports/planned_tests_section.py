@@ -1,4 +1,4 @@
-"""The planned tests of a study in Markdown: chosen pairs, the best setting beside methods, failed settings."""
+"""Planned tests of a study in Markdown: chosen pairs, the best setting beside methods, failed settings."""
 
 from __future__ import annotations
 

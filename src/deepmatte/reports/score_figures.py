@@ -61,8 +61,8 @@ def draw_scores(comparison: Comparison, levels: Mapping[str, float] | None = Non
     axis.set_xlabel(axis_title(metric.name))
     caption = (
         f"Large dots: means; small dots: seeds. Bars: the tested 95 % interval of the difference from "
-        f"{reference} (line), for new seeds and foregrounds, all at once. Filled: it leaves out 0; hollow: it "
-        "does not."
+        f"{reference} (line), for new seeds and foregrounds, all at once. Filled: it leaves out 0; hollow: "
+        "it does not."
     )
     yield Drawing("scores", "Scores", caption, figure)
 

@@ -35,8 +35,8 @@ DRAWINGS = ("scores", "effects", "interactions", "curves")
 """Figures of the comparison that the page shows."""
 
 FAILURES = (
-    "Of each category the test picture with the largest mean error, at the place where the settings err most: "
-    "matte and absolute error (black 0, yellow 1) of one seed, best setting first."
+    "Of each category the test picture with the largest mean error, at the place where the settings err "
+    "most: matte and absolute error (black 0, yellow 1) of one seed, best setting first."
 )
 
 SCENES = (
@@ -138,8 +138,8 @@ def _figures(
 ) -> Iterator[tuple[str, Figure | None, str]]:
     """Yield the study's own figures with names and captions; None where there is nothing to show."""
     loss = (
-        "Loss by epoch relative to its first value, mean of the seeds: training as a line, validation dashed. "
-        "Where a stage begins (dotted), the loss itself may change."
+        "Loss by epoch relative to its first value, mean of the seeds: training as a line, validation "
+        "dashed. Where a stage begins (dotted), the loss itself may change."
     )
     mattes = "Test pictures and their mattes, best setting first"
     hidden = len(comparison.settings) - MOST_COLUMNS + min(len(methods), MOST_COLUMNS // 2)

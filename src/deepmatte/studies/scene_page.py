@@ -1,4 +1,4 @@
-"""The section of a study's page on scenes of several objects: label maps by class and by object, with scores."""
+"""The section of a study's page on scenes of several objects: label maps by class and by object."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from deepmatte.reports.study_figures import wrapped
 from deepmatte.studies.scenes import MERGED, SHOWN, TRUTH, read_scores
 
 METHOD = (
-    "Objects overlap; two of each picture are of one class and touch. Each network (that of its seeds with the "
-    "best validation score) and each method mattes every object by a trimap of its own, whose known zones are "
-    "imposed; the alphas stay soft here. The map of the objects is the argmax of their alphas and of what they "
-    "leave to the background; for the map of the classes the alphas of a class are added up first. Semantic "
-    "mIoU is that of one confusion matrix of all pictures' class maps, the background being a class; instance "
-    "IoU and SAD (of the unknown zones) are means over the objects. Wrong object: the share of an object's "
-    "pixels that have the right class, but were assigned to another object of that class."
+    "Objects overlap; two of each picture are of one class and touch. Each network (that of its seeds "
+    "with the best validation score) and each method mattes every object by a trimap of its own, whose "
+    "known zones are imposed; the alphas stay soft here. The map of the objects is the argmax of their "
+    "alphas and of what they leave to the background; for the map of the classes the alphas of a class "
+    "are added up first. Semantic mIoU is that of one confusion matrix of all pictures' class maps, the "
+    "background being a class; instance IoU and SAD (of the unknown zones) are means over the objects. "
+    "Wrong object: the share of an object's pixels that have the right class, but were assigned to "
+    "another object of that class."
 )
 
 MOST_COLUMNS = 3
@@ -84,11 +85,12 @@ def section(folders: Sequence[Path]) -> str:
         key=lambda record: -summary(record)["semantic"],
     )
     scenes = len({row["scene"] for row in truth["rows"]})
-    what = f"{scenes} pictures with {len(truth['rows'])} objects of the test set in {len(truth['kinds'])} classes"
+    objects, classes = len(truth["rows"]), len(truth["kinds"])
+    what = f"{scenes} pictures with {objects} objects of the test set in {classes} classes"
     text = f"{what} ({', '.join(truth['kinds'])}). {METHOD}"
     lines = [
-        "| | semantic mIoU ↑ | instance IoU ↑ | of two of a class ↑ | of the only one ↑ | wrong object ↓ "
-        f"| {titled('sad').upper()} ↓ |",
+        "| | semantic mIoU ↑ | instance IoU ↑ | of two of a class ↑ | of the only one ↑ "
+        f"| wrong object ↓ | {titled('sad').upper()} ↓ |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for record in (*ranked, merged):
@@ -107,26 +109,26 @@ def verdict(ranked: Sequence[dict[str, Any]], merged: dict[str, Any]) -> str:
     """Say in words what the table shows."""
     blind = summary(merged)
     sentences = [
-        "What semantic segmentation does not see: the true map of the classes, with the two of a class made one "
-        f"object ({MERGED}), has a semantic mIoU of {number(blind['semantic'])}, but an instance IoU of "
-        f"{number(blind['instance'])}; {100 * blind['strayed']:.1f} % of the objects' pixels are assigned to the "
-        "wrong object."
+        "What semantic segmentation does not see: the true map of the classes, with the two of a class made "
+        f"one object ({MERGED}), has a semantic mIoU of {number(blind['semantic'])}, but an instance IoU of "
+        f"{number(blind['instance'])}; {100 * blind['strayed']:.1f} % of the objects' pixels are assigned to "
+        "the wrong object."
     ]
     if ranked:
         scores = [(record["label"], summary(record)) for record in ranked]
         by_class, by_object = (max(scores, key=lambda item: item[1][key]) for key in ("semantic", "instance"))
         wrong = [100 * item["strayed"] for _, item in scores]
         sentences.append(
-            f"Best by class is {by_class[0]} (mIoU {number(by_class[1]['semantic'])}), by object {by_object[0]} "
-            f"(IoU {number(by_object[1]['instance'])}); with a trimap for each object, {min(wrong):.2f} to "
-            f"{max(wrong):.2f} % are assigned to the wrong one. Differences between rows are those of single "
+            f"Best by class is {by_class[0]} (mIoU {number(by_class[1]['semantic'])}), by object "
+            f"{by_object[0]} (IoU {number(by_object[1]['instance'])}); with a trimap for each object, "
+            f"{min(wrong):.2f} to {max(wrong):.2f} % are assigned to the wrong one. Differences between rows are those of single "
             "runs on few pictures and are not tested."
         )
     return " ".join(sentences)
 
 
 def picture(folders: Sequence[Path]) -> Figure:
-    """Return the first scenes in rows of two: the composite, then the maps of objects (above) and of classes (below).
+    """Return the first scenes in rows of two: composite, maps of objects (above) and of classes (below).
 
     After the truth come the best networks and the best methods by semantic mIoU.
     """
