@@ -10,22 +10,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
-from PIL import Image
+from study_records import write_record
 
 from deepmatte.cli.study import main
 from deepmatte.compare.comparison import compare
-from deepmatte.compare.grouping import setting_name
+from deepmatte.compare.naming import setting_name
 from deepmatte.data.procedural.names import CYCLE
 from deepmatte.errors import InputError
-from deepmatte.reports.failures import failures, kinds_table
+from deepmatte.reports.failures import category_table, failures
 from deepmatte.reports.study_figures import losses
 from deepmatte.studies import study as study_module
 from deepmatte.studies.study import find_study, tables
 
-METRICS = ("sad", "mse", "grad", "conn", "miou")
 EXPERIMENT = """# @package _global_
 # Claim under test: dice beats alpha,
 #   by a lot.
@@ -40,48 +38,6 @@ hydra:
   mode: MULTIRUN
   sweeper: {params: {loss: "alpha,dice", seed: "0,1"}}
 """
-
-
-def write_record(
-    path: Path, sad: float, digest: str = "d1", overrides: tuple[str, ...] = (), seed: int = 0, **more: object
-) -> Path:
-    """A finished run or evaluation of six images, each with two pictures."""
-    (path / "pictures" / "test").mkdir(parents=True)
-    scores = sad + np.arange(6) / 10
-    dataset = {"name": "procedural", "version": "1", "split": "test", "digest": digest, "num_images": 6}
-    result = {
-        "status": "finished",
-        "seed": seed,
-        "overrides": [*overrides, f"seed={seed}"],
-        "protocol": "adobe",
-        "metrics_version": "1",
-    }
-    result |= {
-        "dataset": dataset,
-        "cost": {"seconds": 60.0},
-        "git_commit": "abc",
-        "machine": "two cores",
-        "experiment": "small",
-        "notes": {},
-    }
-    result["scores"] = {
-        f"{prefix}test/{metric}": float(scores.mean()) for metric in METRICS for prefix in ("", "trivial/")
-    }
-    (path / "result.json").write_text(json.dumps(result | more))
-    rows = [",".join(["image", "foreground", "category", *METRICS])]
-    rows += [
-        ",".join([f"{i}", f"f{i}", ("hair", "glass")[i % 2], *[f"{score}"] * 5])
-        for i, score in enumerate(scores)
-    ]
-    (path / "per_image.csv").write_text("\n".join(rows) + "\n")
-    curves = "epoch,step,train/loss,val/loss\n0,0,4,\n0,1,2,\n0,1,,5\n1,2,1,\n1,3,,3\n"
-    (path / "metrics.csv").write_text(curves)
-    for name in ("0", "3"):
-        for part in ("image", "trimap", "alpha", "matte"):
-            Image.fromarray(np.full((9, 12, 3) if part == "image" else (9, 12), 128, np.uint8)).save(
-                path / f"pictures/test/{name}_{part}.png"
-            )
-    return path
 
 
 @pytest.fixture
@@ -121,10 +77,10 @@ def test_the_page_says_what_came_out(checkout: Path, capsys: pytest.CaptureFixtu
     assert "Claim under test: dice beats alpha, by a lot." in text
     assert "*Guides* say so." in text
     assert re.search(r"## dice is best in SAD \([\d.]+\): alpha is 2\d % higher", text)
-    assert "The best setting by this table, dice, is in SAD better (" in text
+    assert "The best setting, dice, is in SAD better (" in text
     assert (
-        "4 runs and 2 evaluations of methods without a network, "
-        "7 minutes on the clock, 6 minutes of machine time" in text
+        "4 runs and 2 evaluations of methods without a network, 7 minutes elapsed, 6 minutes of machine time"
+        in text
     )
     assert text.index("without a network, trimap given") < text.index("without a network, trimap-free")
     assert "| dice | 1 | 3 |" in text  # losses after the last epoch
@@ -151,7 +107,7 @@ def test_a_page_gives_no_time_that_can_not_hold_the_work(
     (checkout / "runs/small/sweep.json").write_text(json.dumps({"parallel": parallel}))
     (checkout / "runs/small/study.json").write_text(json.dumps({"seconds": seconds}))
     assert main(["small", "--page"]) == 0  # 4 runs and 2 evaluations of 60 seconds
-    assert ("minutes on the clock" in (checkout / "experiments/small.md").read_text()) == said
+    assert ("minutes elapsed" in (checkout / "experiments/small.md").read_text()) == said
 
 
 def interrupted() -> None:
@@ -248,11 +204,11 @@ def test_a_sweep_that_is_refused_ends_its_study(
 
 def test_where_a_setting_fails_is_said_by_kind_and_shown(checkout: Path) -> None:
     comparison = compare([run.path for run in tables(find_study("small"))[0]])
-    lines = kinds_table(comparison).splitlines()
+    lines = category_table(comparison).splitlines()
     # Images 0, 2, 4 are hair, 1, 3, 5 glass; an image's score is that of its setting + number / 10, a seed's
     # + seed / 100.
     assert lines[-4:] == [
-        "| sad by kind | glass | hair | furthest behind on |",
+        "| sad /1000 ↓ by category | glass | hair | furthest behind on |",
         "|---|---:|---:|---|",
         "| dice | **7.305** | **7.205** | none |",
         "| alpha | 9.305 | 9.205 | hair: 1.28 x dice |",

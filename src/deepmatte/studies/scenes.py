@@ -17,7 +17,6 @@ import numpy as np
 from deepmatte.classical import MattingWarning
 from deepmatte.compare.grouping import group_settings
 from deepmatte.compare.records import Run
-from deepmatte.compare.score_table import higher_is_better
 from deepmatte.config.build import build
 from deepmatte.config.compose import conf_dir
 from deepmatte.data import CompositionSource, write_png
@@ -25,6 +24,7 @@ from deepmatte.data.composing.trimaps import TrimapRecipe
 from deepmatte.errors import InputError
 from deepmatte.files import write_text
 from deepmatte.metrics.functional.instances import score_scene
+from deepmatte.metrics.names import higher_is_better
 from deepmatte.ops.layers import class_map, instance_map
 from deepmatte.ops.zones import impose_trimap
 from deepmatte.runs.directory import RunDir

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from deepmatte.errors import InputError
@@ -117,6 +117,9 @@ class SweepGuard(Callback):
             f"sweep     {directory}: {outlook}; watch it with `deepmatte sweep status {directory}`",
             markup=False,
         )
+        if is_grid(config.hydra) and (design := _design(config, jobs)):
+            style = "yellow" if design.startswith("Warning") else None
+            console.print(f"design    {design}", style=style, markup=False)
         if name in ELSEWHERE and is_grid(config.hydra):
             self.reporter = Reporter(directory, console)
             self.reporter.start()
@@ -235,6 +238,13 @@ def repeat(run: RunDir, console: Console, *stops: Stopper) -> dict[str, Any]:
         f"{result['status']:<9} [{run.path.name}] {result.get('error') or ''}", style=style, markup=False
     )
     return result
+
+
+def _design(config: DictConfig, jobs: Sequence[preflight.ComposedJob]) -> str:
+    from deepmatte.compare.planning import design_of_jobs
+
+    foregrounds = OmegaConf.select(config, "data.source.num_test")
+    return design_of_jobs([job.overrides for job in jobs], foregrounds)
 
 
 def _print_comparison(runs: Sequence[Path]) -> None:
