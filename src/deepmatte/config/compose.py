@@ -66,7 +66,7 @@ def explained(error: Exception, page: str = "train") -> str:
 
 
 def _unknown(key: str, addition: str, parent: Any, page: str) -> str:
-    """Return what to say of a ``key`` that is not there; ``parent`` is the last node on its way that is."""
+    """Return what is wrong with an unknown ``key``; ``parent`` is the deepest node above it that exists."""
     siblings = [str(name) for name in parent] if isinstance(parent, DictConfig) else []
     above = str(parent._get_full_key(None)) if siblings else ""
     if not above:
