@@ -1,4 +1,4 @@
-"""No job outlives its launcher, no launcher its study, no other rank the first. Nothing here imports torch."""
+"""No job outlives its launcher, no launcher its study, no rank the first one. Nothing here imports torch."""
 
 from __future__ import annotations
 
