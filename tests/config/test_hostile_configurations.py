@@ -533,6 +533,75 @@ def test_a_strangers_run_is_refused_by_each_verb(
     assert not [file for file in trap.folder.rglob("*.json") if SECRET in file.read_text()]
 
 
+WRONG_KINDS: dict[str, tuple[str, Any, str]] = {
+    "seed": ("seed", "x", "seed=x: has to be a whole number"),
+    "a whole section": ("wandb", 3, "wandb"),
+    "a schedule": ("schedule", {"name": 1}, "schedule.name=1: has to be a text"),
+    "a key of a section": ("wandb.project", 3, "wandb.project=3: has to be a text"),
+    "an unknown key": ("wandb.hook", "x", "wandb.hook: there is no such key"),
+    "width": ("model.width", "wide", "model.width=wide: has to be a number"),
+    "side": ("composition.size", [1], "composition.size=[1]: has to be a whole number"),
+    "an option of a loss": ("loss.focal.gamma", {}, "loss.focal.gamma={}: has to be"),
+    "force": ("force", "yes", "force=yes: has to be true or false"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_KINDS)
+def test_wrong_kinds_in_a_strangers_run_end_in_one_line(
+    trap: Trap, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    monkeypatch.chdir(trap.folder)
+    key, value, message = WRONG_KINDS[case]
+    run = stranger(trap, {key: value})
+    with pytest.raises(InputError) as refused:
+        use("resume", run, monkeypatch)
+    assert message in one_line(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "environment", "words", "used"),
+    [
+        ("online", None, [], "offline"),
+        ("online", "disabled", [], "disabled"),
+        ("offline", "online", [], "online"),
+        ("disabled", None, [], "disabled"),
+        ("offline", "disabled", ["wandb.mode=online"], "online"),
+    ],
+)
+def test_where_a_run_is_logged_is_decided_where_it_is_resumed(
+    trap: Trap,
+    monkeypatch: pytest.MonkeyPatch,
+    written: str,
+    environment: str | None,
+    words: list[str],
+    used: str,
+) -> None:
+    if environment is None:
+        monkeypatch.delenv("WANDB_MODE", raising=False)
+    else:
+        monkeypatch.setenv("WANDB_MODE", environment)
+    run = stranger(trap, {"wandb.mode": written})
+    mode = compose("train", [f"resume={run.path}", *words]).wandb.mode
+    assert run.resumed(mode, "model").wandb.mode == used
+    assert run.config().wandb.mode == written
+
+
+def test_a_strangers_run_that_is_repeated_is_not_logged_online(
+    trap: Trap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.console import Console
+
+    from deepmatte.sweeps import ending
+
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    run = stranger(trap, {"wandb.mode": "online"})
+    seen: list[str] = []
+    monkeypatch.setattr(ending, "start_tree", lambda *_, **__: seen.append(run.config().wandb.mode))
+    monkeypatch.setattr(ending, "settle", lambda *_: {"status": "finished"})
+    ending.repeat(run, Console(quiet=True))
+    assert seen == ["offline"]
+
+
 def test_repeating_a_strangers_run_acts_on_nothing_that_is_hydras(
     trap: Trap, monkeypatch: pytest.MonkeyPatch
 ) -> None:

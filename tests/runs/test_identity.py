@@ -60,10 +60,9 @@ def test_everything_else_identifies_it(key: str) -> None:
     assert identifies(f"+{key}", given=True)
 
 
-def test_the_length_of_a_laptop_run_is_a_factor_though_the_hash_reads_it_where_it_is_used(
-    tmp_path: Path,
-) -> None:
+@pytest.mark.parametrize("key", ["laptop.epochs", "length.epochs", "stages.refine.share"])
+def test_a_length_is_a_factor_though_the_hash_reads_it_where_it_is_used(tmp_path: Path, key: str) -> None:
     for epochs in (2, 6):
-        write_run(tmp_path / str(epochs), [f"laptop.epochs={epochs}"], 0, np.arange(8.0))
+        write_run(tmp_path / str(epochs), [f"{key}={epochs}"], 0, np.arange(8.0))
     settings = group_settings(read_records([tmp_path]).runs)
-    assert [setting.levels for setting in settings] == [{"laptop.epochs": "2"}, {"laptop.epochs": "6"}]
+    assert [setting.levels for setting in settings] == [{key: "2"}, {key: "6"}]

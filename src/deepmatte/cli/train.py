@@ -83,7 +83,9 @@ def _what_to_train(config: DictConfig) -> tuple[DictConfig, Path, list[str]]:
         raise InputError(
             f"resume={config.resume}: has no checkpoints/last.ckpt; train it with its own command instead"
         )
-    if config.get("resume") or is_inherited(run.path):  # a job's configuration was checked with its sweep
+    if config.get("resume"):
+        return run.resumed(config.wandb.mode, *SECTIONS), run.path, run.overrides()
+    if is_inherited(run.path):  # a job's configuration was checked with its sweep
         return run.config(*SECTIONS), run.path, run.overrides()
     check_keys(config, "train", hydra)
     return config, run.path, list(hydra.overrides.task)

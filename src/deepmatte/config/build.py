@@ -48,7 +48,7 @@ class Place:
 
 
 def _is_source(found: type) -> bool:
-    """Return whether a class has the methods of a protocol of `deepmatte.data.sources.protocols`, and isn't one."""
+    """Return whether a class has the methods of a source (`deepmatte.data.sources.protocols`)."""
     composes = hasattr(found, "foregrounds") and hasattr(found, "backgrounds")
     return (composes or hasattr(found, "images")) and not getattr(found, "_is_protocol", False)
 
@@ -158,7 +158,7 @@ def loss_function(key: str, name: str, packages: Sequence[str] | None = None) ->
 
     Args:
         key: the key of the configuration that names it.
-        name: what stands there.
+        name: its value there.
         packages: those that are trusted; None: those of the environment.
 
     Raises:

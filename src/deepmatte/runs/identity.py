@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,8 @@ NOT_IDENTITY = (
 The hash, the label and the factors of a comparison leave them out (`identifies`).
 """
 
-FOR_OTHERS = ("laptop", "study")
-"""Keys of `NOT_IDENTITY` to which other keys refer, which count: an override changes what is computed."""
+FOR_OTHERS = ("laptop", "length", "stages", "study")
+"""Where those of `NOT_IDENTITY` are to which other keys refer: an override changes what is computed."""
 
 CHOICES = ("trainer",)
 """Groups whose choices differ in keys of `NOT_IDENTITY` alone."""
@@ -81,8 +82,8 @@ def config_hash(config: DictConfig | Mapping[str, Any]) -> str:
     """
     root = config if isinstance(config, DictConfig) else OmegaConf.create(dict(config))
     # `hydra` must go before anything is resolved: its run directory is itself made from this hash.
-    visible = OmegaConf.masked_copy(root, [key for key in root if key != "hydra"])
-    plain = OmegaConf.to_container(visible, resolve=True)
+    visible = OmegaConf.masked_copy(root, [str(key) for key in root if key != "hydra"])
+    plain: Any = OmegaConf.to_container(visible, resolve=True)
     assert isinstance(plain, dict)
     removed = {key: _removed(plain) for key in REMOVED_SINCE}
     for key in NOT_IDENTITY:
@@ -126,7 +127,7 @@ def _removed(plain: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def run_dir(config: DictConfig | Mapping[str, Any]) -> Path:
-    """Return the directory of a run: ``OUTPUT_ROOT/NAME/<first 8 digits of the hash>``, or the one to resume."""
+    """Return the directory of a run: the one to resume, or ``OUTPUT_ROOT/NAME/HASH`` with 8 of its digits."""
     if config.get("resume"):
         return Path(config["resume"])
     return Path(config["output_root"]) / str(config["name"]) / config_hash(config)[:8]
@@ -141,15 +142,15 @@ def identifies(key: str, *, given: bool = False) -> bool:
 
     >>> identifies("trainer.precision"), identifies("data.num_workers"), identifies("hydra/launcher")
     (True, False, False)
-    >>> identifies("laptop.epochs"), identifies("laptop.epochs", given=True), identifies("trainer", given=True)
-    (False, True, False)
+    >>> [identifies(key, given=True) for key in ("laptop.epochs", "trainer", "trainer.precision")]
+    [True, False, True]
     """
     words = key.lstrip("+~").replace("/", ".")
     if given and words in CHOICES:
         return False
     if given and words.partition(".")[0] in FOR_OTHERS:
         return True
-    return not any(f"{words}.".startswith(f"{other}.") for other in NOT_IDENTITY)
+    return not any(fnmatch(f"{words}.", f"{other}.*") for other in NOT_IDENTITY)
 
 
 def label(overrides: Sequence[str]) -> str:

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import hydra
 import numpy as np
 
 from deepmatte.classical import MattingWarning
 from deepmatte.compare.grouping import group_settings
 from deepmatte.compare.records import Run
 from deepmatte.config.build import build
-from deepmatte.config.compose import conf_dir
+from deepmatte.config.compose import compose
 from deepmatte.data import CompositionSource, write_png
 from deepmatte.data.composing.trimaps import TrimapRecipe
 from deepmatte.errors import InputError
@@ -140,8 +139,7 @@ def _network(name: str, run: Run) -> Contender:
 
 
 def _method(words: str) -> Contender:
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        method = build(hydra.compose("evaluate", words.split()).method, "method")
+    method = build(compose("evaluate", words.split()).method, "method")
 
     def prepare() -> Alphas:
         method.prepare()

@@ -15,14 +15,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from deepmatte.compare.records import Run, find_run_dirs, lookup, read_run
-from deepmatte.config.compose import conf_dir, explained, quoted, register_resolvers
+from deepmatte.config.compose import compose, conf_dir, explained, quoted
 from deepmatte.errors import InputError
 from deepmatte.files import write_text
 from deepmatte.runs.context import SweepContext
@@ -128,16 +127,16 @@ def find_study(name: str, overrides: Sequence[str] = ()) -> Study:
     if file is None:
         names = ", ".join(sorted({other.stem for folder in folders for other in folder.glob("*.yaml")}))
         raise InputError(f"EXPERIMENT={name}: there is no experiments/{name}.yaml; choose one of {names}")
-    register_resolvers()
     search.register_resolvers()
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         # Lists of values belong to the jobs.
         single = [str(override.input_line) for override in parsed if not override.is_sweep_override()]
-        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            config = hydra.compose("train", [f"experiments={name}", *single], return_hydra_config=True)
+        config = compose("train", [f"experiments={name}", *single], hydra=True)
     except HydraException as error:
         raise InputError(f"{name}: {explained(error)}") from error
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
     with open_dict(config):
         own = config.pop("hydra")
     if own.mode != RunMode.MULTIRUN or not (own.sweeper.get("params") or len(single) < len(parsed)):

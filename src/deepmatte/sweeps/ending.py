@@ -219,7 +219,7 @@ def repeat(run: RunDir, console: Console, *stops: Stopper) -> dict[str, Any]:
     Raises:
         InputError: it is not a run directory, or another process is working on it.
     """
-    run.config()  # raises where there is none
+    config = run.resumed(os.environ.get("WANDB_MODE", "offline"))
     lock = acquire(run.path)
     if lock is None:
         raise InputError(
@@ -230,6 +230,7 @@ def repeat(run: RunDir, console: Console, *stops: Stopper) -> dict[str, Any]:
         before = run.result() or {}
         if before.get("status") == FINISHED:
             return before
+        run.write_config(config, run.overrides())
         console.print(f"start     [{run.path.name}]", markup=False)
         show = lambda line: console.print(f"          [{run.path.name}] {line}", style="dim", markup=False)  # noqa: E731
         result = settle(run, start_tree(run, lock, {}, show=show, stops=stops))

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from deepmatte.errors import InputError
-
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
@@ -27,17 +25,9 @@ def composed_config(overrides: Sequence[str]) -> DictConfig:
     Raises:
         InputError: one of them is not an override, or names an unknown key.
     """
-    import hydra
-    from hydra.errors import HydraException
+    from deepmatte.config.compose import check_keys, compose
 
-    from deepmatte.config.compose import check_keys, conf_dir, explained, register_resolvers
-
-    register_resolvers()
-    try:
-        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            config = hydra.compose("train", list(overrides))
-    except HydraException as error:
-        raise InputError(explained(error)) from None
+    config = compose("train", overrides)
     check_keys(config, "train")
     return config
 
