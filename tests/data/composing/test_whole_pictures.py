@@ -37,7 +37,7 @@ def pixels(plane: torch.Tensor) -> np.ndarray:
 
 
 def covered_by_loop(trimap: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Every pixel of the source under an output pixel, also in part, is looked at; positions are fractions."""
+    """Every pixel of the source under an output pixel, also in part, counts; positions are fractions."""
     resized = np.empty((height, width), np.uint8)
     for y in range(height):
         for x in range(width):
@@ -176,7 +176,7 @@ def test_a_window_that_is_no_square_is_squeezed_after_the_turn():
 
 
 def test_a_share_of_the_pictures_is_augmented_and_those_are_mirrored_and_turned_together():
-    """Colours are coordinates, which fall along x where mirrored; a turned matte is neither plain nor mirrored."""
+    """Colours are coordinates, which fall along x where mirrored; a turned matte is neither."""
     x = np.broadcast_to(np.arange(120, dtype=np.uint8), (120, 120))
     cutout = Cutout(np.dstack([x, x, x]), soft_matte(120, 120, 0))
     affine = {"probability": 1.0, "rotation": 15, "scale": [1.0, 1.0]}

@@ -130,7 +130,7 @@ def test_each_layout_is_described_verified_and_trained_on(name: str, tmp_path: P
 def test_compiled_solvers_work_in_the_workers_of_a_program_that_has_used_them(
     name: str, command: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Numba's threads end every child forked after them; a process of its own has no threads of other tests."""
+    """Numba's threads end every child forked after them; a process of its own has none of other tests."""
     keys = {"root": str(tmp_path), **TREES[name](tmp_path)}
     program = [sys.executable, "-c", "from deepmatte.cli.main import main; main()", *command, f"data={name}"]
     program += [f"data.{key}={value}" for key, value in keys.items()]
