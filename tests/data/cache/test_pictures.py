@@ -1,4 +1,4 @@
-"""The cache of decoded pictures: same samples with it and without it, and what can go wrong with its folder and with the files."""
+"""The cache of decoded pictures: the same samples with and without it, and faults of its folder and files."""
 
 import mmap
 import multiprocessing
@@ -287,7 +287,7 @@ def test_a_negative_size_is_refused():
 def test_jpeg_backgrounds_are_decoded_at_the_smallest_scale_that_keeps_both_sides(
     tree, tmp_path, height, width, scale
 ):
-    """The pixels are those of OpenCV's own reduced decoding; PNG files stay as they are, and so do the samples with a cache."""
+    """The pixels are those of OpenCV's own reduced decoding, also with a cache; PNG files keep their size."""
     root = tree()
     for suffix in ("jpg", "png"):
         Image.fromarray(photograph(height, width, 5)).save(root / "bg" / f"large.{suffix}")

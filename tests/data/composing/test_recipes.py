@@ -1,4 +1,4 @@
-"""Every recipe keeps the matting equation, and its parts do what they say: second foregrounds, maps, shadows, degradations, light."""
+"""Every recipe keeps the matting equation; second foregrounds, maps, shadows, degradations, light."""
 
 import functools
 
@@ -84,7 +84,7 @@ def test_without_degradation_the_network_sees_the_composite(name):
 
 
 def test_gca_mirrors_the_foreground_along_both_axes_and_never_the_background():
-    """As `RandomAffine(flip=0.5)` of GCA-Matting's data generator: two coins for the foreground, none for the background."""
+    """As `RandomAffine(flip=0.5)` of GCA-Matting: two coins for the foreground, none for the background."""
     still = (
         "affine={probability:0,overview:0}",
         "hsv={hue:0,saturation:0,value:0}",

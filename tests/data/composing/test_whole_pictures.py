@@ -1,4 +1,4 @@
-"""Whole pictures squeezed into small squares, trimaps made before the resize, augmentation of a share of the samples."""
+"""Whole pictures squeezed into small squares, trimaps before the resize, augmentation of a share."""
 
 import cv2
 import numpy as np
@@ -37,7 +37,7 @@ def pixels(plane: torch.Tensor) -> np.ndarray:
 
 
 def covered_by_loop(trimap: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Every pixel of the source that lies under an output pixel, also in part, is looked at; positions are fractions."""
+    """Every pixel of the source under an output pixel, also in part, counts; positions are fractions."""
     resized = np.empty((height, width), np.uint8)
     for y in range(height):
         for x in range(width):
@@ -93,7 +93,7 @@ def test_whole_samples_are_the_whole_layers_at_the_size_of_the_sample():
 
 
 def test_whole_samples_keep_the_shape_of_what_is_behind_as_they_do_that_of_the_foreground():
-    """A foreground of 60x120 takes two thirds of the width of a background of 90x120: ramps show by how much."""
+    """A foreground of 60x120 takes two thirds of the width of a background of 90x120, as ramps show."""
     y, x = np.mgrid[:120, :90].astype(np.uint8)
     ramp = np.dstack([x, y, y])
     made = Composition(**WHOLE, **PLAIN).sample(
@@ -176,7 +176,7 @@ def test_a_window_that_is_no_square_is_squeezed_after_the_turn():
 
 
 def test_a_share_of_the_pictures_is_augmented_and_those_are_mirrored_and_turned_together():
-    """Colours are coordinates, which fall along x where mirrored; a turned matte is neither the plain one nor its mirror."""
+    """Colours are coordinates, which fall along x where mirrored; a turned matte is neither."""
     x = np.broadcast_to(np.arange(120, dtype=np.uint8), (120, 120))
     cutout = Cutout(np.dstack([x, x, x]), soft_matte(120, 120, 0))
     affine = {"probability": 1.0, "rotation": 15, "scale": [1.0, 1.0]}

@@ -1,4 +1,4 @@
-"""Files as nobody wants them: one line that names the file, or with on_error=skip the same line and a count."""
+"""Bad files: one line that names the file, or with on_error=skip the same line and a count."""
 
 import logging
 import os
@@ -70,7 +70,7 @@ def test_cmyk_and_16_bit_files_that_can_not_be_read_exactly_say_what_to_do(tmp_p
 
 
 def test_the_matte_is_read_from_the_channel_that_is_asked_for(tmp_path):
-    """An opaque portrait fills its picture: its alpha channel is 255 everywhere, which is its matte and no accident."""
+    """An opaque portrait fills its picture: an alpha channel of 255 everywhere is its matte."""
     colours = np.random.default_rng(0).integers(0, 256, (5, 6, 3), dtype=np.uint8)
     Image.fromarray(np.dstack([colours, np.full((5, 6), 255, np.uint8)])).save(tmp_path / "full.png")
     Image.fromarray(colours).save(tmp_path / "rgb.png")

@@ -1,4 +1,4 @@
-"""Photographs with every quirk that published files have; they are read from DEEPMATTE_REAL_DATA and never copied here."""
+"""Photographs with every quirk of published files, read from DEEPMATTE_REAL_DATA."""
 
 import logging
 from collections import Counter

@@ -35,7 +35,8 @@ Set = TypeVar("Set", bound=Any)
 def picture_key(origin: Origin) -> str:
     """Return the name of an item in the cache: 24 digits of its paths, 16 of the state of its files.
 
-    The state is their lengths and times of change. A changed picture has another name, so nothing outdated is ever read.
+    The state is their lengths and times of change: a changed picture has another name, so nothing outdated
+    is ever read.
 
     Raises:
         InputError: one of the files is not there.

@@ -54,11 +54,8 @@ def find_pictures(
             f"{printable(base)}: there is no such folder; "
             f"set {key} to a folder or pattern below the root, or to a full path"
         )
-    outside = (
-        _Outside(base if Path(pattern).expanduser().is_absolute() else Path(root).expanduser())
-        if links == "inside"
-        else None
-    )
+    top = base if Path(pattern).expanduser().is_absolute() else Path(root).expanduser()
+    outside = _Outside(top) if links == "inside" else None
     found: dict[str, Path] = {}
     twice: set[str] = set()
     for name, file in pictures(base, parts):
@@ -66,19 +63,11 @@ def find_pictures(
             on_error(InputError(f"{printable(file)}: is a link that leads nowhere; remove or correct it"))
         elif outside is not None and outside(file):
             target = printable(file.resolve())
-            on_error(
-                InputError(
-                    f"{printable(file)}: is a link out of the data's folder, to {target}; "
-                    "give full paths, or set links: follow"
-                )
-            )
+            text = f"is a link out of the data's folder, to {target}"
+            on_error(InputError(f"{printable(file)}: {text}; give full paths, or set links: follow"))
         elif name in found:
-            on_error(
-                InputError(
-                    f"{printable(file)}: "
-                    f"has the same name as {printable(found[name].name)}; keep one of the two"
-                )
-            )
+            text = f"has the same name as {printable(found[name].name)}; keep one of the two"
+            on_error(InputError(f"{printable(file)}: {text}"))
             twice.add(name)
         else:
             found[name] = file
