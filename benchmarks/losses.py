@@ -19,6 +19,7 @@ from statistics import median
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from deepmatte.batch import Batch, Matte, example_batch
 from deepmatte.losses import LOSSES, LossTable
@@ -49,6 +50,18 @@ def torch_gradient_energy(p: Tensor, t: Tensor, batch: Batch) -> Tensor:
     return F.mse_loss(*lengths)
 
 
+def torch_ddc(p: Tensor, t: Tensor, batch: Batch) -> Tensor:
+    """As published: windows of all pixels at once, sample by sample to fit in memory."""
+    losses = []
+    for alpha, image in zip(p.split(1), batch["image"].split(1), strict=True):
+        colours = F.unfold(image, 11, padding=5).reshape(1, 3, 121, -1)
+        distances = (image.reshape(1, 3, 1, -1) - colours).norm(dim=1)
+        near = distances.topk(11, dim=1, largest=False)
+        changes = (alpha.reshape(1, 1, -1) - F.unfold(alpha, 11, padding=5)).gather(1, near.indices)
+        losses.append((near.values - changes).abs().mean())
+    return torch.stack(losses).mean()
+
+
 def kornia_laplacian(p: Tensor, t: Tensor, batch: Batch) -> Tensor:
     levels = (kornia.geometry.transform.build_laplacian_pyramid(alpha, 6)[:5] for alpha in (p, t))
     return sum(2**i * F.l1_loss(a, b) for i, (a, b) in enumerate(zip(*levels, strict=True))) / 5
@@ -70,6 +83,8 @@ TORCH: dict[tuple[str, tuple], Loss] = {
         F.binary_cross_entropy_with_logits(p, t, pos_weight=torch.tensor(2.5))
     ),
     ("grad_metric", ()): torch_gradient_energy,
+    ("ssim", (("border", "reflect"),)): lambda p, t, b: 1 - structural_similarity_index_measure(p, t),
+    ("ddc", ()): torch_ddc,
 }
 KORNIA: dict[tuple[str, tuple], Loss] = {
     ("alpha", (("eps", 1.0),)): lambda p, t, b: kornia.losses.charbonnier_loss(p, t, reduction="mean"),

@@ -104,3 +104,14 @@ def test_cosines_are_those_of_the_gradients_at_the_prediction():
         assert float(cosine) == pytest.approx(
             float(torch.cosine_similarity(gradients[first], gradients[second], dim=0)), abs=1e-5
         )
+
+
+def test_a_checkpoint_that_is_older_than_some_terms_keeps_its_factors():
+    batch = example_batch()
+    table = LossTable(BALANCED)
+    factors = table(prediction(batch), batch).factors
+    table(prediction(batch), batch)
+    newer = LossTable({**BALANCED, "ddc": {"weight": 0}, "ssim": {"weight": 0}})
+    newer.load_state_dict(table.state_dict())
+    with torch.no_grad():
+        assert newer(prediction(batch), batch).factors == pytest.approx(factors)

@@ -23,6 +23,11 @@ CASES = [
     ("bce", {"positive_weight": "auto"}),
     ("focal", {"form": "textbook"}),
     ("jaccard", {"form": "textbook"}),
+    ("alpha", {"hardest": 0.25}),
+    ("bce", {"hardest": 0.25, "reduction": "sample"}),
+    ("composition", {"hardest": 0.1, "region": "whole", "per": "image"}),
+    ("laplacian", {"hardest": 0.5}),
+    ("alpha", {"output": "coarse", "hardest": 0.5}),
     ("lovasz", {"reduction": "batch"}),
     ("lovasz", {"reduction": "batch", "form": "textbook", "region": "whole"}),
 ]
@@ -46,7 +51,7 @@ def joined_batch(share: str) -> Batch:
 def predict(scale: Tensor, batch: Batch) -> Matte:
     """Stand in for a network: two shared parameters, and a logit that differs from the truth's everywhere."""
     logit = scale[0] * torch.logit(0.9 * batch["alpha"] + 0.04) + scale[1]
-    return Matte(torch.sigmoid(logit), logit=logit)
+    return Matte(torch.sigmoid(logit), logit=logit, coarse=Matte(torch.sigmoid(0.5 * logit[..., ::2, ::2])))
 
 
 def run(config: dict, scale: Tensor, batch: Batch):

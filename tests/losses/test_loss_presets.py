@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from omegaconf import OmegaConf
 
 from deepmatte.batch import Matte, example_batch
@@ -28,13 +29,14 @@ def test_table_lists_every_term_off_with_exactly_its_options_and_defaults():
     table = section("table")
     assert {key: table.pop(key) for key in SHARED} == SHARED
     assert list(table) == list(LOSSES)
-    assert table == {name: {"weight": 0, **term.defaults} for name, term in LOSSES.items()}
+    assert table == {name: {"weight": 0, "output": "final", **term.defaults} for name, term in LOSSES.items()}
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_makes_a_loss_with_a_gradient(name):
     batch = example_batch()
-    matte = Matte((0.1 + 0.7 * batch["alpha"]).requires_grad_())
+    coarse = Matte((0.2 + 0.6 * batch["alpha"]).requires_grad_())
+    matte = Matte((0.1 + 0.7 * batch["alpha"]).requires_grad_(), coarse=coarse)
     result = LossTable(section(name))(matte, batch, progress=0.5)
     result.total.backward()
     assert matte.alpha.grad.any()
@@ -96,10 +98,36 @@ def test_page_is_current_and_has_every_term():
         assert f"## {name}\n" in text
 
 
+def test_vitmatte_is_l1_unknown_l1_known_laplacian_and_gradient_penalty_at_equal_weight():
+    weights = LossTable(section("vitmatte")).weights_at(0)
+    assert weights == dict.fromkeys(("alpha", "laplacian", "gradient_penalty", "alpha_known"), 1)
+
+
+def test_birefnet_is_its_formula():
+    """30 BCE + 100 L1 + 10 SSIM of the whole image, and 0.5 (1 - IoU) of each of the 4 samples, summed."""
+    batch = example_batch(num=4, size=24, dtype=torch.float64)
+    p, t = 0.1 + 0.7 * batch["alpha"], batch["alpha"]
+    x = torch.arange(11, dtype=torch.float64) - 5
+    window = torch.outer(*2 * [torch.exp(-(x**2) / 4.5)])
+    blur = partial(F.conv2d, weight=(window / window.sum())[None, None], padding=5)
+    m, n = blur(p), blur(t)
+    v, w, c = blur(p * p) - m * m, blur(t * t) - n * n, blur(p * t) - m * n
+    ssim = ((2 * m * n + 1e-4) * (2 * c + 9e-4)) / ((m * m + n * n + 1e-4) * (v + w + 9e-4))
+    both = (p * t).sum((1, 2, 3))
+    iou = both / ((p + t).sum((1, 2, 3)) - both)
+    wanted = 30 * F.binary_cross_entropy(p, t) + 100 * F.l1_loss(p, t) + 10 * (1 - ssim.mean())
+    wanted = wanted + 0.5 * (1 - iou).sum()
+    total = LossTable(section("birefnet"))(Matte(p), batch).total
+    torch.testing.assert_close(total, wanted, rtol=1e-10, atol=0)
+
+
 def test_every_term_is_in_the_sweep_of_the_losses():
     path = ROOT / "experiments" / "loss_combinations.yaml"
     if not path.exists():
         pytest.skip("experiments/ is not beside this test")
     swept = str(OmegaConf.load(path).hydra.sweeper.params.loss).replace(" ", "").split(",")
     rows = [row for preset in swept for row in LossTable(section(preset)).rows]
-    assert set(LOSSES) - {row.name for row in rows} == set()
+    served = {name for name, term in LOSSES.items() if "previous" not in term.reads}  # no data has clips
+    assert served - {row.name for row in rows} == set()
+    for row in rows:
+        assert "previous" not in row.reads

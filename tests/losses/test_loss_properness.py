@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
-from deepmatte.losses import LOSSES
+from deepmatte.losses import LOSSES, LossTable
 
 PROPER = [
     ("alpha", {}),
@@ -35,6 +35,12 @@ PROPER = [
     ("lovasz", {}),
     ("lovasz", {"reduction": "batch", "region": "whole"}),
     ("grad_metric", {}),
+    ("ssim", {"region": "whole"}),
+    ("ssim", {"border": "zeros", "reduction": "sample"}),
+    ("temporal", {}),
+    ("alpha", {"hardest": 0.25}),
+    ("bce", {"hardest": 0.5, "reduction": "sample"}),
+    ("laplacian", {"hardest": 0.5, "region": "whole"}),
 ]
 TEXTBOOK = [
     ("bce", {"form": "textbook", "positive_weight": 2.5}),
@@ -45,8 +51,9 @@ TEXTBOOK = [
     ("tversky", {"form": "textbook"}),
     ("lovasz", {"form": "textbook"}),
 ]
-NO_PIXEL = ("gradient", "laplacian", "grad_metric")
-"""Terms that read neighbourhoods, so that a pixel's own error may cost nothing."""
+EXEMPT = [("smoothness", {"edge_scale": 5.0}), ("gradient_penalty", {}), ("ddc", {"region": "whole"})]
+NO_PIXEL = ("gradient", "laplacian", "grad_metric", "temporal")
+"""Terms that read more than single pixels, so that a pixel's own error may cost nothing."""
 
 few = settings(max_examples=8, deadline=None, derandomize=True)
 
@@ -71,6 +78,7 @@ def random_batch(seed: int) -> tuple[Batch, torch.Generator]:
         background=background,
         composite=alpha * foreground + (1 - alpha) * background,
         image=background,
+        previous=torch.tensor([-1, 0]),
     ), generator
 
 
@@ -113,13 +121,11 @@ def test_gradient_at_the_truth_is_zero_and_every_small_step_away_costs(case, see
         for side in (step, -step):
             change = float(value_at(case, truth.detach() + side, batch) - at_truth.detach())
             assert change >= -1e-14
-            if case[0] not in NO_PIXEL:
+            if case[0] not in NO_PIXEL and "hardest" not in case[1]:
                 assert change > 0
 
 
-@pytest.mark.parametrize(
-    "case", PROPER + TEXTBOOK + [("smoothness", {"edge_scale": 5.0}), ("gradient_penalty", {})], ids=name_of
-)
+@pytest.mark.parametrize("case", PROPER + TEXTBOOK + EXEMPT, ids=name_of)
 def test_gradient_away_from_the_truth_is_the_numerical_one(case):
     batch, generator = random_batch(11)
     away = 0.05 + 0.1 * torch.rand(batch["alpha"].shape, generator=generator, dtype=torch.float64)
@@ -172,12 +178,25 @@ def test_two_pixels_give_the_values_of_the_reference_table(term, form):
     assert found == pytest.approx(TWO_PIXELS[term, form], abs=6e-7)
 
 
-@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0])
-def test_focal_of_any_gamma_has_a_finite_gradient_at_the_truth(gamma):
+@pytest.mark.parametrize(
+    ("form", "gamma"), [("proper", 0.0), ("proper", 1.0), ("textbook", 0.5), ("exponential", 0.5)]
+)
+def test_focal_of_every_permitted_gamma_has_a_bounded_gradient_near_the_truth(form, gamma):
     batch, _ = random_batch(3)
-    truth = batch["alpha"].clone().requires_grad_()
-    LOSSES["focal"].function(Matte(truth), batch, gamma=gamma).backward()
-    assert truth.grad.isfinite().all()
+    LossTable({"focal": {"weight": 1, "form": form, "gamma": gamma}})
+    near = (batch["alpha"] + 1e-12).requires_grad_()
+    LOSSES["focal"].function(Matte(near), batch, form=form, gamma=gamma).backward()
+    assert near.grad.abs().max() < 10
+
+
+def test_proper_focal_has_an_unbounded_gradient_near_a_fractional_truth_if_gamma_is_below_one():
+    batch, _ = random_batch(3)
+    slopes = []
+    for distance in (1e-3, 1e-5, 1e-7):
+        near = (batch["alpha"] + distance).requires_grad_()
+        LOSSES["focal"].function(Matte(near), batch, gamma=0.5).backward()
+        slopes.append(float(near.grad.abs().max()))
+    assert slopes[2] > 8 * slopes[1] > 64 * slopes[0]
 
 
 @pytest.mark.parametrize("true", [0.0, 1.0])

@@ -44,7 +44,7 @@ def test_a_term_reads_what_it_declares_and_nothing_else(name):
     for options in ({}, {"edge_scale": 1.0}):  # the one option that makes a term read more
         if set(options) <= set(LOSSES[name].defaults):
             batch = Recorded(example_batch())
-            LOSSES[name].function(prediction(batch), batch, **options)
+            LOSSES[name].function(prediction(example_batch()), batch, **options)
             read |= batch.read
     assert read == set(LOSSES[name].reads)
 
@@ -63,6 +63,25 @@ def test_data_without_layers_is_refused_before_training_by_terms_that_read_them(
         )
         with pytest.raises(InputError, match=refusal):
             table.check(PHOTOGRAPHS)
+
+
+def test_clips_are_asked_for_only_by_the_temporal_term_and_refused_where_there_are_none():
+    table = LossTable({"alpha": {"weight": 1}, "temporal": {"weight": 5}})
+    with pytest.raises(InputError, match=r"^loss\.temporal reads previous, which the training data does not"):
+        table.check((*PHOTOGRAPHS, "foreground", "background", "composite"))
+
+
+def test_ddc_needs_no_alpha():
+    batch = example_batch()
+    matte = prediction(batch)
+    own = {"term": "loss_own:wish_loss", "weight": 0.0}
+    table = LossTable(
+        {"ddc": {"weight": 1}, "mine": {"term": "loss_own:hope_loss", "weight": 1}, "off": own}, ["loss_own"]
+    )
+    table.check(("image", "trimap"))
+    del batch["alpha"]
+    table(matte, batch).total.backward()
+    assert matte.alpha.grad.any()
 
 
 def test_a_table_fits_the_batches_that_it_can_be_computed_on():

@@ -101,6 +101,22 @@ BAD = {
         {"focal": {"weight": 1, "balance": 2.0}},
         "loss.focal.balance=2.0: has to be from 0 to 1",
     ),
+    "focal with an unbounded gradient": (
+        {"focal": {"weight": 1, "gamma": 0.5}},
+        "loss.focal.gamma=0.5: the gradient of form: proper is unbounded for 0 < gamma < 1; set 0, or at least 1",
+    ),
+    "share of no pixel": (
+        {"alpha": {"weight": 1, "hardest": 0.0}},
+        "loss.alpha.hardest=0.0 is not > 0 and <= 1 or is not null",
+    ),
+    "share of a ratio": (
+        {"dice": {"weight": 1, "hardest": 0.5}},
+        "loss.dice.hardest: this term has no such option",
+    ),
+    "unknown output": (
+        {"alpha": {"weight": 1, "output": "first"}},
+        "loss.alpha.output='first' is none of final, coarse",
+    ),
     "unknown form": (
         {"dice": {"weight": 1, "form": "soft"}},
         "loss.dice.form=soft: is none of proper, textbook",

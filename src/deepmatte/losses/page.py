@@ -34,6 +34,12 @@ command line turns them on. p is the predicted alpha, t the true one, both in [0
 A term is **proper** if no prediction costs less than the true matte, even where alpha is fractional. The
 classification and overlap losses were made for hard labels, and their published formulas prefer a wrong matte
 (see below), so the default is `form: proper`; `form: textbook` is kept for study.
+
+Two keys are the same for all terms that have them. `hardest: 0.25` keeps only the quarter of the region's
+pixels with the largest errors: of the global batch with `reduction: batch`, of each sample with `sample`. The
+others get no gradient; ties share the last place (2.6x the cost of `alpha`). `output: coarse` lets any term,
+one of your own too, see the matte before refinement, enlarged bilinearly to the size of the truth, in a row
+beside the final one: `+loss.alpha_coarse={term: alpha, weight: 0.5, output: coarse}` or preset `alpha_coarse`.
 """
 
 READS = """## What a term reads
