@@ -542,6 +542,7 @@ WRONG_KINDS: dict[str, tuple[str, Any, str]] = {
     "width": ("model.width", "wide", "model.width=wide: has to be a number"),
     "side": ("composition.size", [1], "composition.size=[1]: has to be a whole number"),
     "an option of a loss": ("loss.focal.gamma", {}, "loss.focal.gamma={}: has to be"),
+    "a length": ("length", "long", "length.epochs=long: give the epochs of all stages"),
     "force": ("force", "yes", "force=yes: has to be true or false"),
 }
 

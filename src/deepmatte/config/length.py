@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from deepmatte.errors import InputError, did_you_mean
 
 WORDS = ("first", "last", "each")
-"""What ``length.shares`` can be beside shares by name, and null for those that the stages state themselves."""
+"""What ``length.shares`` can be beside shares by name, or null: those that the stages state themselves."""
 
 
 def shared_out(epochs: int, shares: Mapping[str, float]) -> dict[str, int]:
@@ -32,8 +32,8 @@ def shared_out(epochs: int, shares: Mapping[str, float]) -> dict[str, int]:
     taken = {name: 1 for name, share in shares.items() if share > 0}
     if epochs < len(taken):
         raise InputError(
-            f"length.epochs={epochs}: too few for {len(taken)} stages ({', '.join(taken)}); give one to each, "
-            "or length.shares=last to train only the last one"
+            f"length.epochs={epochs}: too few for {len(taken)} stages ({', '.join(taken)}); give one to "
+            "each, or length.shares=last to train only the last one"
         )
     for _ in range(epochs - len(taken)):
         taken[max(taken, key=lambda name: shares[name] / (2 * taken[name] + 1))] += 1
@@ -88,7 +88,7 @@ def own_stages(stages: Mapping[str, Any]) -> list[str]:
 
 
 def _checked(shares: Mapping[str, Any], key: str, names: list[str]) -> dict[str, float]:
-    """Return shares that are numbers, of stages that there are; ``key`` says where they are, ``{}`` is the name."""
+    """Return ``shares`` if they are numbers, of stages that exist; ``key`` names one, with ``{}`` for its name."""
     for name, share in shares.items():
         if name not in names:
             raise InputError(f"{key.format(name)}: is no stage of the model; it has {', '.join(names)}")
@@ -120,7 +120,8 @@ def _epochs(config: DictConfig) -> dict[str, int]:
         str(name): {key: keys[key] for key in read if key in keys} if isinstance(keys, DictConfig) else None
         for name, keys in config.stages.items()
     }
-    length = OmegaConf.to_container(config.length, resolve=True)
+    given = config.length
+    length: Any = OmegaConf.to_container(given, resolve=True) if OmegaConf.is_config(given) else given
     return epochs_of_stages(stages, length if isinstance(length, dict) else {"epochs": length})
 
 
