@@ -59,7 +59,7 @@ def test_a_folder_whose_name_hydra_takes_for_a_variable_is_refused_at_once(sweep
     sweeps.home.mkdir()
     code, output = sweeps.run()
     assert (code, output.count("\n")) == (2, 1)
-    assert "a ${b}: Hydra reads ${ in the name of a folder as a variable; rename it" in output
+    assert "a ${b}: Hydra takes ${ in a folder's name for a variable; rename" in output
     assert list(sweeps.home.iterdir()) == []
 
 
