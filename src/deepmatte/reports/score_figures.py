@@ -20,7 +20,6 @@ from deepmatte.reports.drawing import (
     interval_rows,
     label_rows,
     rows_figure,
-    shortened,
     shown_settings,
 )
 
@@ -99,7 +98,7 @@ def draw_differences(comparison: Comparison) -> Iterator[Drawing]:
     _count_hidden(axis, len(comparison.settings) - 1 - len(items), len(items))
     better = "←" if metric.table.sign > 0 else "→"
     unit = "per cent" if relative else metric.name.upper()
-    axis.set_xlabel(f"{metric.name.upper()} beside {shortened(reference)}, {unit} ({better} better)")
+    axis.set_xlabel(f"difference in {metric.name.upper()}, {unit} ({better} better)")
     yield Drawing("differences", "Differences", caption, figure)
 
 
