@@ -26,7 +26,7 @@ INK = "#010203"
 """The colour of text and axes while drawing; in SVG it becomes the page's own text colour."""
 
 GREY = "#8c8c8c"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
@@ -53,9 +53,9 @@ COLOURS = [
     "#e3b505" if colour == mpl.colors.to_rgb("tab:gray") else colour
     for colour in mpl.color_sequences["tab10"]
 ]
-POINTS = {"marker": "o", "linestyle": "none", "markersize": 5}
-LINES = {"marker": "none", "linestyle": "-", "linewidth": 1.2}
-BOTH = {"marker": "o", "linestyle": "-", "markersize": 4, "linewidth": 1}
+POINTS: dict[str, Any] = {"marker": "o", "linestyle": "none", "markersize": 5}
+LINES: dict[str, Any] = {"marker": "none", "linestyle": "-", "linewidth": 1.2}
+BOTH: dict[str, Any] = {"marker": "o", "linestyle": "-", "markersize": 4, "linewidth": 1}
 """How the settings' values are drawn, in the figure and in its legend."""
 
 WIDTH, HANDLE = 120, 8

@@ -44,4 +44,4 @@ def read_picture(run: Path, name: str, part: str) -> NDArray[np.uint8]:
     picture = cv2.imread(str(file), cv2.IMREAD_COLOR if part == "image" else cv2.IMREAD_GRAYSCALE)
     if picture is None:
         raise InputError(f"{file}: not readable as a picture; delete it, or score the run again")
-    return picture
+    return np.asarray(picture, np.uint8)
