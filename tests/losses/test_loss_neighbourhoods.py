@@ -1,4 +1,4 @@
-"""Structural similarity, consistency with colours and with time, against libraries and formulas written out."""
+"""Similarity in windows, consistency with colours and in time, against libraries and formulas written out."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_ddc_searched_in_blocks_is_the_same(monkeypatch):
 
 
 def test_ddc_spreads_alpha_from_the_known_zones_along_the_colours():
-    """Two flat colours, alpha known in two corners only: descent gives each colour the alpha of its corner."""
+    """Two colours, alpha known in a corner of each: descent gives each colour the alpha of its corner."""
     image = torch.zeros(1, 3, 8, 8)
     image[..., 4:] = 1
     image += 0.01 * torch.rand(image.shape, generator=torch.Generator().manual_seed(SEED))

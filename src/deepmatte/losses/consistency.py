@@ -68,7 +68,7 @@ def ddc_loss(
 
 
 def _places(inside: Tensor, radius: int) -> Tensor:
-    """Return where the pixels of a mask (N, 1, H, W) are in the flattened padded images (N, H + 2r, W + 2r)."""
+    """Return where pixels of a mask (N, 1, H, W) are in the flattened padded images (N, H + 2r, W + 2r)."""
     height, width = inside.shape[-2:]
     n, _, y, x = inside.nonzero().unbind(1)
     return (n * (height + 2 * radius) + y + radius) * (width + 2 * radius) + x + radius

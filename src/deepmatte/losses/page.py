@@ -39,7 +39,8 @@ Two keys are the same for all terms that have them. `hardest: 0.25` keeps only t
 pixels with the largest errors: of the global batch with `reduction: batch`, of each sample with `sample`. The
 others get no gradient; ties share the last place (2.6x the cost of `alpha`). `output: coarse` lets any term,
 one of your own too, see the matte before refinement, enlarged bilinearly to the size of the truth, in a row
-beside the final one: `+loss.alpha_coarse={term: alpha, weight: 0.5, output: coarse}` or preset `alpha_coarse`.
+beside the final one: `+loss.alpha_coarse={term: alpha, weight: 0.5, output: coarse}`, as in the preset
+`alpha_coarse`.
 """
 
 READS = """## What a term reads
