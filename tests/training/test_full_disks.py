@@ -1,4 +1,4 @@
-"""A run on a disk that is full, read-only or gone: one line, nothing half-written, and the same command resumes."""
+"""Disks that are full, read-only or gone: one line, nothing half-written, the same command resumes."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_hydras_verbs_say_it_in_one_line_too(tmp_path: Path, verb: str) -> None:
 def test_compiled_functions_do_without_a_cache_where_neither_package_nor_user_have_one(
     tmp_path: Path,
 ) -> None:
-    """As in an installation that is shared: the functions that say where numba's cache may be find both places refused."""
+    """As in a shared installation: numba may write its cache in neither of its two places."""
     code = (
         "import numba.core.caching as caching\n"
         "def refuse(self): raise PermissionError(13, 'Permission denied')\n"

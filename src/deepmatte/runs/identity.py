@@ -48,7 +48,7 @@ REMOVED_SINCE = ("plan",)
 def config_hash(config: DictConfig | Mapping[str, Any]) -> str:
     """Return 16 hex digits that identify what a run computes: the resolved configuration without `NOT_IDENTITY`.
 
-    Keys of `ADDED_SINCE` count only where they differ from the value there; those of `REMOVED_SINCE` still do.
+    Keys of `ADDED_SINCE` count only where they differ from the value there; `REMOVED_SINCE` still count.
 
     >>> config_hash({"seed": 1, "output_root": "a"}) == config_hash({"output_root": "b", "seed": 1})
     True
