@@ -101,7 +101,7 @@ def test_a_damaged_last_checkpoint_is_named_and_the_one_before_is_taken(
 def test_without_an_earlier_checkpoint_the_line_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").touch()
     with pytest.raises(
-        InputError, match=r"^[^\n]*last\.ckpt: not a readable[^\n]*no earlier one; force=true trains"
+        InputError, match=r"^[^\n]*last\.ckpt: not a readable[^\n]*no earlier one; force=true retrains"
     ):
         newest_checkpoint(tmp_path, mend=True)
 
@@ -137,7 +137,7 @@ def test_a_run_directory_that_goes_while_it_trains_is_told_in_one_line_and_not_m
     with pytest.MonkeyPatch.context() as patch:
         disturbed(patch, lambda: deed(run))
         with pytest.raises(
-            RunError, match=r"^[^\n]*/run: was removed or moved while the run was writing to it; put it back"
+            RunError, match=r"^[^\n]*/run: was removed or moved during the run; put it back"
         ):
             train_tiny(run, *TWO_EPOCHS)
     assert not run.exists()
