@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from tiny_run import compose
@@ -19,6 +19,7 @@ THREE = {"base": {"learn": ["a"], "share": 3}, "refine": {"learn": ["b"]}, "join
 ONE = {"adversarial": {"learn": ["generator", "discriminator"]}}
 
 
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(1, 200), st.lists(st.floats(0, 100, allow_subnormal=False), min_size=1, max_size=5))
 def test_shares_add_up_and_are_within_an_epoch_of_the_quota(epochs: int, shares: list[float]) -> None:
     named = {str(number): share for number, share in enumerate(shares)}

@@ -1,4 +1,4 @@
-"""A run directory that the first edition of the package wrote, and left in mid-epoch, is resumed by this one."""
+"""A run that the first edition of the package left in mid-epoch is resumed by this one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tiny_run import compose
 from deepmatte.runs.identity import config_hash
 
 ARCHIVE = Path(__file__).parent / "first_edition" / "run.tar.xz"
-"""Written by commit 0efe9c1: its process died in the second of two epochs, at the sixth step of a first stage of eight."""
+"""Written by commit 0efe9c1: its process died in its second epoch, at step 6 of a first stage of 8."""
 
 
 def test_a_run_of_the_first_edition_is_resumed_to_the_end(

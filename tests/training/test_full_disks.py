@@ -1,4 +1,4 @@
-"""A run on a disk that is full, read-only or gone: one line, nothing half-written, and the same command resumes."""
+"""Disks that are full, read-only or gone: one line, nothing half-written, the same command resumes."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_damaged_last_checkpoint_is_named_and_the_one_before_is_taken(
 def test_without_an_earlier_checkpoint_the_line_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").touch()
     with pytest.raises(
-        InputError, match=r"^[^\n]*last\.ckpt: not a readable[^\n]*no earlier one; force=true trains"
+        InputError, match=r"^[^\n]*last\.ckpt: not a readable[^\n]*no earlier one; force=true retrains"
     ):
         newest_checkpoint(tmp_path, mend=True)
 
@@ -136,9 +136,7 @@ def test_a_run_directory_that_goes_while_it_trains_is_told_in_one_line_and_not_m
     run = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:
         disturbed(patch, lambda: deed(run))
-        with pytest.raises(
-            RunError, match=r"^[^\n]*/run: was removed or moved while the run was writing to it; put it back"
-        ):
+        with pytest.raises(RunError, match=r"^[^\n]*/run: was removed or moved during the run; put it back"):
             train_tiny(run, *TWO_EPOCHS)
     assert not run.exists()
 
@@ -206,7 +204,7 @@ def test_hydras_verbs_say_it_in_one_line_too(tmp_path: Path, verb: str) -> None:
 def test_compiled_functions_do_without_a_cache_where_neither_package_nor_user_have_one(
     tmp_path: Path,
 ) -> None:
-    """As in an installation that is shared: the functions that say where numba's cache may be find both places refused."""
+    """As in a shared installation: numba may write its cache in neither of its two places."""
     code = (
         "import numba.core.caching as caching\n"
         "def refuse(self): raise PermissionError(13, 'Permission denied')\n"

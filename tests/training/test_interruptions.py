@@ -1,4 +1,4 @@
-"""A run that Ctrl-C or SIGTERM ended at any instant, then repeated, leaves the records of an uninterrupted one.
+"""A run ended by Ctrl-C or SIGTERM at any instant, then resumed, leaves an uninterrupted run's records.
 
 The oracle is the uninterrupted run: weights, buffers, optimiser, counters, both checkpoints, curves row by
 row, scores, pictures.
@@ -87,7 +87,7 @@ def whole(train_shortly, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
 
 
 def outcome(train: Train, whole: Path, directory: Path, variant: str, *instants: Instant) -> list[str]:
-    """Interrupt a run at each of the instants, repeat it, and return how its records differ from ``whole``."""
+    """Interrupt a run at each instant, repeat it, and return how its records differ from ``whole``."""
     for instant in instants:
         try:
             train(directory, *VARIANTS[variant], at=(instant,))

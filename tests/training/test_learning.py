@@ -74,7 +74,7 @@ def shares(batch: Batch, size: int, seed: int) -> Iterator[Batch]:
 
 @pytest.mark.slow
 def test_true_mattes_teach_and_shuffled_ones_do_not(procedural_cache) -> None:
-    """On unseen foregrounds; the errors are shares of the trivial matte's, alpha = 1/2 in the unknown zone."""
+    """On unseen foregrounds; errors are relative to the trivial matte's, alpha = 1/2 where unknown."""
     pool, unseen = crops(procedural_cache, "train", 480), crops(procedural_cache, "test", 64)
     unknown = unseen["trimap"] == 128
     trivial = float((0.5 - unseen["alpha"][unknown]).abs().mean())

@@ -1,4 +1,4 @@
-"""A run that was killed at any step goes on as if nothing had happened: weights, average, optimiser and schedule are equal, bit for bit."""
+"""A run killed at any step resumes: weights, average, optimiser and schedule are equal, bit for bit."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def killed(run: Path, overrides: tuple[str, ...], wait_for_step: int) -> None:
 def test_a_run_that_breaks_off_goes_on_from_its_last_checkpoint_in_mid_epoch(
     train_tiny, tmp_path: Path, batch: int, every: int | None
 ) -> None:
-    """The process dies of an error that saves nothing, as of a kill; what it has is what `save_every` wrote."""
+    """The process dies of an error that saves nothing, as of a kill; `save_every` wrote what there is."""
     from deepmatte.training.module import MattingModule
 
     train_tiny(tmp_path / "whole", *LENGTH)
@@ -121,7 +121,7 @@ def test_mid_epoch_checkpoints_hold_the_sample_after_them(train_tiny, tmp_path: 
 def test_checkpoints_in_mid_epoch_come_by_the_clock_too(
     train_tiny, tmp_path: Path, minutes: str, step: int
 ) -> None:
-    """After every step where the interval is shorter than a step, and after the first epoch's 8 alone where it is long."""
+    """After every step if the interval is shorter than one; only after the first epoch if it is long."""
     from deepmatte.training.module import MattingModule
 
     original = MattingModule.training_step
@@ -144,7 +144,7 @@ def test_checkpoints_in_mid_epoch_come_by_the_clock_too(
 def test_processes_ask_rarely_and_save_when_the_minutes_are_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pace: Callable[[int], float], due: int
 ) -> None:
-    """Ten minutes of steps of a second are 600 steps; of 300 such steps and then some of three seconds, 400."""
+    """Ten minutes are 600 steps of a second, or 300 such steps and 100 of three seconds."""
     from deepmatte.training import checkpoint_callbacks as checkpoints
 
     now, asked, saved = [0.0], [], []

@@ -179,7 +179,7 @@ def test_the_hand_over_can_take_the_best_checkpoint(train_tiny, tmp_path: Path) 
 
 
 def test_averaged_weights_are_what_is_validated_and_kept(train_tiny, tmp_path: Path) -> None:
-    """An average that never moves scores the same after every epoch, while the trained weights move on beside it."""
+    """An average that never moves always scores the same, while the trained weights move."""
     train_tiny(tmp_path / "run", "ema=1.0", "stages.encoder_decoder.epochs=3", "optimizer.lr=0.01")
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     curves = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))

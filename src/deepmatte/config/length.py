@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from deepmatte.errors import InputError, did_you_mean
 
 WORDS = ("first", "last", "each")
-"""What ``length.shares`` can be beside shares by name, or null: those that the stages state themselves."""
+"""What ``length.shares`` can be beside shares by name, and null for those that the stages state."""
 
 
 def shared_out(epochs: int, shares: Mapping[str, float]) -> dict[str, int]:
@@ -31,9 +31,9 @@ def shared_out(epochs: int, shares: Mapping[str, float]) -> dict[str, int]:
     """
     taken = {name: 1 for name, share in shares.items() if share > 0}
     if epochs < len(taken):
+        cure = "give each at least one, or length.shares=last to train only the last"
         raise InputError(
-            f"length.epochs={epochs}: too few for {len(taken)} stages ({', '.join(taken)}); give one to "
-            "each, or length.shares=last to train only the last one"
+            f"length.epochs={epochs}: too few for {len(taken)} stages ({', '.join(taken)}); {cure}"
         )
     for _ in range(epochs - len(taken)):
         taken[max(taken, key=lambda name: shares[name] / (2 * taken[name] + 1))] += 1
@@ -88,7 +88,7 @@ def own_stages(stages: Mapping[str, Any]) -> list[str]:
 
 
 def _checked(shares: Mapping[str, Any], key: str, names: list[str]) -> dict[str, float]:
-    """Return ``shares`` if they are numbers, of stages that exist; ``key`` names one, with ``{}`` for its name."""
+    """Return ``shares`` if they are numbers, of stages in ``names``; ``key`` is that of the stage ``{}``."""
     for name, share in shares.items():
         if name not in names:
             raise InputError(f"{key.format(name)}: is no stage of the model; it has {', '.join(names)}")

@@ -46,7 +46,9 @@ def evenly(count: int, wanted: int) -> list[int]:
 
 
 def varied(kinds: Sequence[str], wanted: int) -> list[int]:
-    """Return up to ``wanted`` indices of items of these kinds: one of each kind, then another of each; of one kind spread evenly.
+    """Return up to ``wanted`` indices of items of these kinds: one of each kind, then another of each.
+
+    Items of one kind are spread evenly.
 
     >>> varied(["hair", "hair", "hair", "glass", "net"], 4), varied([""] * 10, 3)
     ([0, 1, 3, 4], [0, 3, 6])
@@ -62,7 +64,7 @@ def varied(kinds: Sequence[str], wanted: int) -> list[int]:
 
 
 def grid(batch: Batch, alpha: Tensor, width: int = 224) -> np.ndarray:
-    """Return one row (image, trimap, truth, prediction, error x 2) of the first sample of ``batch`` as an RGB picture."""
+    """Return an RGB row of the first sample of ``batch``: image, trimap, truth, prediction, error x 2."""
     error = (alpha[0] - batch["alpha"][0]).abs() * 2
     cells = [
         to_uint8(part) for part in (batch["image"][0], batch["trimap"][0], batch["alpha"][0], alpha[0], error)
@@ -89,7 +91,7 @@ class PictureGrids(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw once an epoch, while averaged weights (if any) are in place; rank 0 predicts all of the samples itself."""
+        """Draw once an epoch, while averaged weights (if any) are in place; rank 0 predicts all samples."""
         if batch_idx > 0 or trainer.sanity_checking or not trainer.is_global_zero:
             return
         dataset = trainer.val_dataloaders.dataset
@@ -112,7 +114,7 @@ class PictureGrids(Callback):
 
 
 class TestPictures(Callback):
-    """Saves input, truth and matte of a few test pictures, of every kind and the same ones for every run, for side-by-side views."""
+    """Saves input, truth and matte of some test pictures, the same in every run, for comparison."""
 
     def __init__(self, directory: Path, num_pictures: int = 16) -> None:
         self.directory = directory
@@ -120,7 +122,7 @@ class TestPictures(Callback):
         self.chosen: list[int] = []
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Choose the pictures, and come by a safe point after every batch from now on."""
+        """Choose the pictures; every batch from now on ends at a point where a signal may end the run."""
         interruption.defer()
         dataset = trainer.test_dataloaders.dataset
         self.chosen = varied(
@@ -136,7 +138,7 @@ class TestPictures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Save the pictures of this batch that are among the chosen ones; ``outputs`` is the alpha that was scored."""
+        """Save the chosen pictures of this batch; ``outputs`` is the alpha that was scored."""
         for i, index in enumerate(batch["index"].tolist()):
             if index in self.chosen:
                 parts = (batch["image"][i], batch["trimap"][i], batch["alpha"][i], outputs[i])
@@ -180,7 +182,7 @@ class EpochLines(Callback):
 
 
 class Progress(Callback):
-    """Tells ``report``, every few seconds on rank 0, which share (0 to 1) of the run's epochs is done."""
+    """Calls ``report`` on rank 0 every few seconds with the share (0 to 1) of the run that is done."""
 
     def __init__(self, report: Callable[[float], None], epochs: int, seconds: float = 5.0) -> None:
         self.report, self.epochs, self.seconds = report, epochs, seconds

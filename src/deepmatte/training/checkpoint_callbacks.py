@@ -21,7 +21,7 @@ LONGEST_WAIT = 100
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Keeps the checkpoint of the newest epoch; in mid-epoch writes one every so often and upon a signal.
+    """Keeps the checkpoint of the newest epoch; in mid-epoch writes one at intervals and upon a signal.
 
     ModelCheckpoint's own ``save_last`` writes only when the best one improves, and its ``save_on_exception``
     also after errors and in the middle of a step; it saves by epochs, by steps or by time, but not by several
@@ -68,7 +68,7 @@ class LastCheckpoint(ModelCheckpoint):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """If the run has to end, save that the epoch is trained but not validated."""
-        # A resumed validation begins with its first picture, but Lightning goes on with its count of all.
+        # A resumed validation begins with its first picture, but Lightning continues its count of all.
         trainer.fit_loop.epoch_loop.val_loop.batch_progress.reset()
         if not self._has_to_end(trainer, ask=True):
             return
@@ -92,7 +92,7 @@ class LastCheckpoint(ModelCheckpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Record how many rows of the curves there are, and bring the counters to a state that can be resumed."""
+        """Record the number of rows of the curves, and make the counters resumable."""
         curves = [logger for logger in trainer.loggers if isinstance(logger, Curves)]
         checkpoint["num_rows"] = curves[0].num_rows if curves else None
         loop = checkpoint["loops"]["fit_loop"]
@@ -101,9 +101,7 @@ class LastCheckpoint(ModelCheckpoint):
             batches["is_last_batch"] = False
             for count in (batches["total"], batches["current"]):
                 count["ready"] = count["completed"]
-        if (
-            self.before_validation
-        ):  # as if it had been interrupted in its first picture, which Lightning takes up again
+        if self.before_validation:  # as if interrupted in its first picture, which Lightning repeats
             loop["epoch_loop.val_loop.batch_progress"]["total"] |= {
                 "ready": 1,
                 "started": 1,
@@ -134,8 +132,8 @@ class LastCheckpoint(ModelCheckpoint):
     def _is_late(self, trainer: pl.Trainer) -> bool:
         """Return whether the minutes are over, on all processes at the same step.
 
-        Their clocks differ, so the first one's word counts. It also says at which step to ask again, half of
-        the way there at the pace so far, because asking halts all processes.
+        Their clocks differ, so the first one decides. It also says at which step to ask again, halfway at the
+        pace so far, because asking halts all processes.
         """
         if self.minutes is None or trainer.global_step < self.next_look:
             return False

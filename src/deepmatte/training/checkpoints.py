@@ -1,4 +1,4 @@
-"""Checkpoint files: written in one piece, read as plain data, and what a run resumes from where the newest is damaged."""
+"""Checkpoint files: written atomically, read as plain data, and found again where the newest is damaged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAST, BEST = "last.ckpt", "best.ckpt"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its destination, waits for the disk, and renames it: the earlier one stays until then.
+    """Writes a checkpoint atomically: the earlier one stays until the new one is on the disk.
 
     Lightning's own writes to ``$TMPDIR`` first; where that is another file system, as on most clusters, its
     rename is a copy over the earlier checkpoint, and a kill or a full disk leaves neither.
@@ -49,7 +49,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: there is no such checkpoint; train the run first, or give checkpoint=PATH")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file can raise anything, also without a word
+    except Exception as error:  # a damaged file can raise anything, also without a message
         reason = " ".join(str(error).split())[:120] or "the file is empty or cut off"
         raise InputError(f"{path}: not a readable checkpoint ({reason})") from error
     if not isinstance(checkpoint, dict) or "deepmatte" not in checkpoint:
@@ -58,7 +58,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def newest_checkpoint(folder: Path, *, mend: bool) -> tuple[dict[str, Any], bool]:
-    """Return what a run resumes from, and whether that is an earlier checkpoint than the last one, which is damaged.
+    """Return what a run resumes from, and whether that is the best checkpoint because the last is damaged.
 
     Args:
         folder: the run's ``checkpoints/``.
@@ -75,21 +75,17 @@ def newest_checkpoint(folder: Path, *, mend: bool) -> tuple[dict[str, Any], bool
     try:
         earlier = read_checkpoint(folder / BEST)
     except InputError:
-        raise InputError(
-            f"{damaged}, and there is no earlier one; force=true trains the run from its start"
-        ) from damaged
+        raise InputError(f"{damaged}, and there is no earlier one; force=true retrains the run") from damaged
     if mend:
         write_into_run(folder / LAST, (folder / BEST).read_bytes())
         done = earlier["deepmatte"]
-        print(
-            f"deepmatte: {damaged}; resuming from {BEST} ({done['stage']}, {done['epochs_done']} epochs done)",
-            file=sys.stderr,
-        )
+        place = f"{BEST} ({done['stage']}, {done['epochs_done']} epochs done)"
+        print(f"deepmatte: {damaged}; resuming from {place}", file=sys.stderr)
     return earlier, True
 
 
 def hand_over_best(folder: Path, stage: str) -> None:
-    """Let ``stage`` start from the weights in ``best.ckpt``: put them into ``last.ckpt``, from which it resumes.
+    """Put the weights of ``best.ckpt`` into ``last.ckpt``, from which ``stage`` starts.
 
     That is done once, before the stage: its own first validation may replace ``best.ckpt``, and if the run is
     killed before ``last.ckpt`` follows, the stage has to start from the same weights again.

@@ -17,7 +17,7 @@ from deepmatte.files import write_text
 
 
 class Curves(CSVLogger):
-    """Lightning's CSV logger, writing ``metrics.csv`` into the run directory, also of a run that is resumed."""
+    """Lightning's CSV logger, writing ``metrics.csv`` into the run directory; a resumed run continues it."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(save_dir=directory, name="", version="", flush_logs_every_n_steps=50)

@@ -49,8 +49,7 @@ class MattingData(pl.LightningDataModule):
         num_workers: loader processes of each device.
         on_error: ``stop`` at a training sample whose files can't be used, or ``skip`` and count it, drawing
             another.
-        fixed_stream: repeat the samples of the first epoch for ever, to see whether a network can learn them
-            by heart.
+        fixed_stream: repeat the samples of epoch 0, to see whether a network can overfit them.
         cache: ``dir`` and ``max_gb`` of the folder in which decoded pictures are kept for training
             (`PictureCache`).
     """
@@ -70,9 +69,7 @@ class MattingData(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         if not isinstance(num_workers, int) or num_workers < 0:
-            raise InputError(
-                f"data.num_workers={num_workers}: give a number of processes, 0 to load in the training process"
-            )
+            raise InputError(f"data.num_workers={num_workers}: give a number of processes; 0 uses none")
         self.source, self.composition, self.seed = source, composition, seed
         self.batch_size, self.samples_per_epoch, self.num_workers = batch_size, samples_per_epoch, num_workers
         self.backgrounds_per_foreground = dict(backgrounds_per_foreground or {})
@@ -84,7 +81,7 @@ class MattingData(pl.LightningDataModule):
         self.trained_on: list[Fingerprint] = []
 
     def check(self, splits: Sequence[str], world_size: int = 1) -> None:
-        """Find what is wrong with the data before any work is done, and prepare what has to be prepared.
+        """Find what is wrong with the data before any work is done, and prepare them.
 
         Raises:
             InputError: something can't be used, or a matte to train on is in another split, too.
@@ -102,7 +99,7 @@ class MattingData(pl.LightningDataModule):
             self.trained_on = refuse_leaks(sets, self.source.name, skip=self.on_error == "skip")["train"]
 
     def shown(self, split: str) -> Any:
-        """Return the set of a split whose mattes are learned from or scored: foregrounds, or finished images."""
+        """Return the set of mattes that a split trains on or scores: foregrounds, or finished images."""
         dataset = self.train_dataset() if split == "train" else self.eval_dataset(split)
         return dataset.images if isinstance(dataset, ImageDataset) else dataset.foregrounds
 
@@ -111,7 +108,7 @@ class MattingData(pl.LightningDataModule):
         return (self.train_dataset() if split == "train" else self.eval_dataset(split)).serves
 
     def _layers(self, split: Split) -> tuple[ForegroundSet, BackgroundSet]:
-        """Return foregrounds and backgrounds of a split; what is read in every epoch comes from the cache of decoded pictures."""
+        """Return foregrounds and backgrounds of a split; those read in every epoch come from the cache."""
         assert isinstance(self.source, CompositionSource)
         foregrounds, backgrounds = self.source.foregrounds(split), self.source.backgrounds(split)
         if split in ("train", "val"):
@@ -127,7 +124,7 @@ class MattingData(pl.LightningDataModule):
         if "train" not in self._datasets:
             if not isinstance(self.source, CompositionSource):
                 raise InputError(
-                    f"data={self.source.name}: has finished images to score, but no foregrounds to train on; choose another data="
+                    f"data={self.source.name}: has no foregrounds to train on, only images to score; choose another"
                 )
             self._datasets["train"] = CompositionDataset(
                 *self._layers("train"),
@@ -140,7 +137,7 @@ class MattingData(pl.LightningDataModule):
         return self._datasets["train"]  # type: ignore[return-value]
 
     def eval_dataset(self, split: str) -> FixedCompositionDataset | ImageDataset:
-        """Return the fixed pictures of ``split``: composites, or photographs with their trimaps where the source has such."""
+        """Return the fixed pictures of ``split``: composites, or the source's photographs with trimaps."""
         if split not in self._datasets:
             identity: Any = {"name": self.source.name, "version": self.source.version, "split": split}
             images = self.source.images(identity["split"]) if isinstance(self.source, ImageSource) else None
@@ -155,7 +152,7 @@ class MattingData(pl.LightningDataModule):
         return self._datasets[split]  # type: ignore[return-value]
 
     def wrap(self, split: str, around: Callable[[MattingDataset[Any]], MattingDataset[Any]]) -> None:
-        """Put a dataset around that of an evaluation split, for work that is to be done where the samples are made."""
+        """Wrap the dataset of an evaluation split, for work to be done in the loader processes."""
         self._datasets[split] = around(self.eval_dataset(split))
 
     def teardown(self, stage: str) -> None:
@@ -185,7 +182,7 @@ class MattingData(pl.LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
     def state_dict(self) -> dict[str, int]:
-        """Return where the stream of training samples stands, for a checkpoint."""
+        """Return the position in the stream of training samples, for a checkpoint."""
         if self.trainer is None:
             return {"epoch": 0, "batch": 0}
         # Counted when a step is over: the callbacks that may write a checkpoint come before the batch counts
@@ -195,7 +192,7 @@ class MattingData(pl.LightningDataModule):
         return {"epoch": self.trainer.current_epoch + int(over), "batch": 0 if over else done}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on with the stream where a checkpoint stopped, also in the middle of an epoch."""
+        """Continue the stream where a checkpoint stopped, also in the middle of an epoch."""
         self.start = state["epoch"], state["batch"]
 
     def _loader(self, dataset: MattingDataset[Any], sampler: Any, batch_size: int) -> DataLoader:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import torch
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from deepmatte.errors import InputError, RunError, one_line
 from deepmatte.files import refused
 from deepmatte.runs import interruption
 from deepmatte.runs.directory import RunDir
+from deepmatte.training.statistics import is_first_process
 from deepmatte.training.tracking import Tracker
 
 OTHER_PROCESS = "another process of the run ended"
@@ -61,7 +61,7 @@ def _disk_error(run: RunDir, error: Exception) -> InputError | RunError | None:
     """Return in a line what the file system refused or lost; None where it did neither."""
     if isinstance(error, OSError | InputError) and not run.is_there():
         return RunError(
-            f"{run.path}: was removed or moved while the run was writing to it; put it back and repeat the command"
+            f"{run.path}: was removed or moved during the run; put it back and repeat the command"
         )
     return refused(error)
 
@@ -69,7 +69,7 @@ def _disk_error(run: RunDir, error: Exception) -> InputError | RunError | None:
 def _lost_process(error: Exception) -> RunError | None:
     """Return in a line that this rank lost the others; the first of them to end says why."""
     lost = (
-        rank_zero_only.rank != 0
+        not is_first_process()
         and isinstance(error, RuntimeError)
         and any(word in str(error) for word in ("by peer", "NCCL"))
     )
@@ -82,7 +82,7 @@ def _memory_error(error: Exception) -> RunError | None:
 
 
 def _forget_ranks() -> None:
-    """Keep Lightning's watch over the other ranks, which end now, from ending this one before it has recorded why."""
+    """Keep Lightning's watch over the other ranks from ending this one before it has recorded why."""
     for thread in threading.enumerate():
         if thread.name == "child-process-observer":
             getattr(thread, "_child_processes", []).clear()

@@ -1,4 +1,4 @@
-"""The parts of a run, built from its configuration; `deepmatte.config.build` says what a ``_target_`` may be."""
+"""The parts of a run, built from its configuration; `config.build` says what a ``_target_`` may be."""
 
 from __future__ import annotations
 

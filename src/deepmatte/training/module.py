@@ -66,29 +66,29 @@ class MattingModule(pl.LightningModule):
         self.val_loss = MeanMetric()
         self.epoch_loss = EpochMean()
 
-    # ---- what all phases share -------------------------------------------------------------------------------------
+    # ---- what all phases share -----------------------------------------------------------------------
 
     def forward(self, batch: Batch) -> Matte:
-        """Return the matte as evaluation sees it: the stage's output, with the known zones of the trimap imposed."""
+        """Return the matte that is evaluated: the stage's output, the trimap's known zones imposed."""
         matte = self.model(batch, refine=self.stage.refine)
         if self.impose:
             matte.alpha = impose_trimap(matte.alpha, batch["trimap"])
         return matte
 
-    # ---- training --------------------------------------------------------------------------------------------------
+    # ---- training ------------------------------------------------------------------------------------
 
     def on_train_start(self) -> None:
-        """Put the parts that do not learn in evaluation mode: their statistics have to stay as they are."""
+        """Put the parts that do not learn in evaluation mode, so that their statistics stay as they are."""
         for part in self.model.parts:
             getattr(self.model, part).train(part in self.stage.learn)
 
     def on_train_epoch_start(self) -> None:
-        """The same after a validation, and begin the epoch's mean; Lightning skips it where it resumes in mid-epoch."""
+        """The same, and begin the epoch's mean; Lightning skips it where a run resumes in mid-epoch."""
         self.on_train_start()
         self.epoch_loss.reset()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the weighted sum of the losses; one that is not finite ends the run with the samples' names."""
+        """Return the weighted sum of the losses; if it is not finite, the run ends and names the samples."""
         assert self.losses is not None
         matte = self.model(batch, refine=self.stage.refine)
         with torch.autocast(self.device.type, enabled=False):
@@ -115,7 +115,7 @@ class MattingModule(pl.LightningModule):
         )
         return min(1.0, done / self.stage.run_epochs)
 
-    # ---- validation and test ---------------------------------------------------------------------------------------
+    # ---- validation and test -------------------------------------------------------------------------
 
     def on_validation_start(self) -> None:
         """Give all processes the same running statistics."""
@@ -146,7 +146,7 @@ class MattingModule(pl.LightningModule):
         self.val_loss.reset()
 
     def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Score one batch and the trivial matte on it; return the alpha for those who draw it."""
+        """Score one batch and the trivial matte on it; return the alpha, which callbacks draw."""
         alpha = self(batch).alpha
         truth = batch["alpha"], batch["trimap"], batch["index"]
         self.test_metrics.update(alpha, *truth)
@@ -178,7 +178,7 @@ class MattingModule(pl.LightningModule):
                 sync_dist=False,
             )
 
-    # ---- optimisation ----------------------------------------------------------------------------------------------
+    # ---- optimisation --------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Optimise the parameters that learn, with the schedule of the stage counted in optimiser steps."""
@@ -195,10 +195,10 @@ class MattingModule(pl.LightningModule):
             },
         }
 
-    # ---- checkpoints -----------------------------------------------------------------------------------------------
+    # ---- checkpoints ---------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say in plain data what the checkpoint is of, how far it is, and what it scored."""
+        """Add as plain data what was trained, how far, and with which scores."""
         progress = self.trainer.fit_loop.epoch_loop.batch_progress
         scores = {
             name: float(value)
@@ -219,7 +219,7 @@ class MattingModule(pl.LightningModule):
             save_statistics(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore what each process has of its own; of an earlier stage, leave out the optimiser, which does not fit."""
+        """Restore what each process has of its own; leave out the optimiser of another stage."""
         process = self.trainer.global_rank, self.trainer.world_size
         restore_statistics(checkpoint, *process)
         if "epoch_loss" in checkpoint:
@@ -241,7 +241,11 @@ def check_protocol(protocol: str) -> None:
 
 
 def load_weights(model: nn.Module, checkpoint: Mapping[str, Any], source: str) -> None:
-    """Load the weights of ``model`` from a checkpoint of this module; one of another model is an error that names ``source``."""
+    """Load the weights of ``model`` from a checkpoint of this module.
+
+    Raises:
+        InputError: it is of another model; the message names ``source``.
+    """
     state = {
         key.removeprefix("model."): value
         for key, value in checkpoint["state_dict"].items()
@@ -251,6 +255,6 @@ def load_weights(model: nn.Module, checkpoint: Mapping[str, Any], source: str) -
     wrong = sorted(set(own) ^ set(state)) or [key for key in own if own[key].shape != state[key].shape]
     if wrong:
         raise InputError(
-            f"{source}: holds weights of another model (first difference: {wrong[0]}); give the model that it was trained with"
+            f"{source}: holds weights of another model (first difference: {wrong[0]}); give its own model"
         )
     model.load_state_dict(state)

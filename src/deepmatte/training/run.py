@@ -14,7 +14,6 @@ import torch.distributed as dist
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 
 from deepmatte.config.validation import check_own_keys
@@ -40,11 +39,12 @@ from deepmatte.training.failures import recorded
 from deepmatte.training.module import MattingModule, check_protocol
 from deepmatte.training.score import score
 from deepmatte.training.stages import Stage, build_optimisation, plan_stages
+from deepmatte.training.statistics import is_first_process
 from deepmatte.training.tracking import Tracker
 
 
 def train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str, Any]:
-    """Train the run of ``config`` in ``directory``, or go on with it, and return its result.
+    """Train the run of ``config`` in ``directory``, or resume it, and return its result.
 
     A run that is finished prints its table and is left alone. Every process of a DDP run comes through here;
     only rank 0 writes the records.
@@ -53,7 +53,7 @@ def train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str
         InputError: the configuration, the data or the directory can't be used; found before training starts
             where it can be.
         RunError: the run broke off; ``result.json`` says why.
-        KeyboardInterrupt: it was ended by Ctrl-C or SIGTERM, at a point from which the same call goes on
+        KeyboardInterrupt: it was ended by Ctrl-C or SIGTERM, at a point from which the same call resumes
             exactly.
     """
     with interruption.caught():
@@ -65,29 +65,29 @@ def _train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[st
     check_own_keys(config)
     run = checked_run_dir(directory, config_hash(config))
     result = run.result() or {}
-    if result.get("status") == FINISHED and rank_zero_only.rank == 0 and not config.force:
+    if result.get("status") == FINISHED and is_first_process() and not config.force:
         Console().print(report.summary(run.path, result))
-        print(f"{run.path} was finished before; force=true trains it anew")
+        print(f"{run.path} was finished before; force=true retrains it")
         return result
     job = _Job(config, run)
-    with locked(run.path) if rank_zero_only.rank == 0 else nullcontext():
-        if rank_zero_only.rank == 0 and config.force:
+    with locked(run.path) if is_first_process() else nullcontext():
+        if is_first_process() and config.force:
             run.clear()
         with recorded(run):
-            if rank_zero_only.rank == 0:
+            if is_first_process():
                 run.remove_leftovers()
                 run.write_config(config, overrides)
                 job.begin(overrides)
                 check_folder(run.pictures / "test")
             job.fit()
             result = job.finish()
-    if rank_zero_only.rank == 0:
+    if is_first_process():
         Console().print(report.summary(run.path, result))
     return result
 
 
 class _Job:
-    """One training run. Everything that can be checked is built, and thereby checked, before the directory is touched."""
+    """One training run. What can be checked is built, and so checked, before the directory changes."""
 
     def __init__(self, config: DictConfig, run: RunDir) -> None:
         self.config, self.run = config, run
@@ -120,7 +120,7 @@ class _Job:
                 losses.check(self.data.serves("val"), "the validation data")
 
     def begin(self, overrides: list[str]) -> None:
-        """Say in ``result.json`` that the run is on its way."""
+        """Record in ``result.json`` that the run has started."""
         self.run.update(
             status="running",
             config_hash=config_hash(self.config),
@@ -139,10 +139,10 @@ class _Job:
             print(line)
 
     def fit(self) -> None:
-        """Run the stages that are not done yet, one ``Trainer.fit`` each: DDP's reducer must be built for the parts that learn."""
+        """Run the stages that are not done, one ``Trainer.fit`` each: DDP is set up for what learns."""
         resumed, earlier = None, False
         if self.resumes:
-            resumed, earlier = newest_checkpoint(self.run.checkpoints, mend=rank_zero_only.rank == 0)
+            resumed, earlier = newest_checkpoint(self.run.checkpoints, mend=is_first_process())
         checkpoint = resumed["deepmatte"] if resumed else None
         if resumed and earlier:  # what followed on it is done again
             names = [stage.name for stage in self.stages]
@@ -163,12 +163,12 @@ class _Job:
                 stage = dataclasses.replace(
                     stage, first_epoch=checkpoint["first_epoch" if same else "epochs_done"]
                 )
-            if checkpoint is not None and not same and stage.start == "best" and rank_zero_only.rank == 0:
+            if checkpoint is not None and not same and stage.start == "best" and is_first_process():
                 hand_over_best(self.run.checkpoints, stage.name)
             self._fit_stage(stage, resume=checkpoint is not None)
             self.stages_done.append(stage.name)
             checkpoint = read_checkpoint(self.run.last_checkpoint)["deepmatte"]
-            if rank_zero_only.rank == 0:
+            if is_first_process():
                 self.run.update(stages_done=self.stages_done)
 
     def _module(self, stage: Stage) -> MattingModule:
@@ -199,13 +199,12 @@ class _Job:
         with interruption.at_once_afterwards():
             trainer.fit(self._module(stage), self.data, ckpt_path=checkpoint, weights_only=True)
         if not self.run.last_checkpoint.exists():
-            raise RunError(
-                f"stage {stage.name}: no checkpoint was written; validate_every must not exceed the stage's epochs"
-            )
+            cure = "validate_every must not exceed the stage's epochs"
+            raise RunError(f"stage {stage.name}: no checkpoint was written; {cure}")
 
     def _callbacks(self, stage: Stage) -> list[Callback]:
         config = self.config
-        keep = {"auto_insert_metric_name": False, "enable_version_counter": False}
+        keep: dict[str, Any] = {"auto_insert_metric_name": False, "enable_version_counter": False}
         best = ModelCheckpoint(
             self.run.checkpoints, filename="best", monitor=config.objective, mode="min", **keep
         )
@@ -232,7 +231,7 @@ class _Job:
         return callbacks
 
     def _report(self, fraction: float) -> None:
-        """Write ``progress.json``: the share that is done, the time that the rest will take, what the run has cost so far."""
+        """Write ``progress.json``: the share that is done, the seconds left, what the run has cost so far."""
         now = time.monotonic()
         then, first = self.first_report = self.first_report or (now, fraction)
         left = round((1 - fraction) * (now - then) / (fraction - first), 1) if fraction > first else None
@@ -258,7 +257,7 @@ class _Job:
         cost = self._cost(_over_ranks(_peak_memory_mb())) | {
             "steps": int(read_checkpoint(self.run.last_checkpoint)["global_step"])
         }
-        if rank_zero_only.rank != 0:
+        if not is_first_process():
             return {}
         self.run.write_per_image(scored.rows)
         scored.draw(self.run.pictures, self.run.path.name)
@@ -275,7 +274,7 @@ class _Job:
 
 
 def _over_ranks(megabytes: float) -> float:
-    """Return the memory of a run's processes: of the GPU that used most, else of all processes together."""
+    """Return the peak memory of the GPU that used most, else of all processes together, in MB."""
     if not (dist.is_available() and dist.is_initialized()):
         return megabytes
     gpu = torch.cuda.is_available()
@@ -285,7 +284,7 @@ def _over_ranks(megabytes: float) -> float:
 
 
 def _peak_memory_mb() -> float:
-    """Return the peak of the device's memory where there is a GPU, else the process's peak resident size, in MB."""
+    """Return the peak memory of the GPU where there is one, else the process's peak resident size, in MB."""
     if torch.cuda.is_available():
         return round(torch.cuda.max_memory_allocated() / 2**20, 1)
     import resource

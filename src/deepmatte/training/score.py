@@ -1,4 +1,4 @@
-"""Score a model on a split: the one path for the end of training, for `evaluate`, for networks and for classical methods."""
+"""Score a model on a split: the one path of `train` and `evaluate`, networks and classical methods."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from deepmatte.training.stages import Stage
 
 @dataclass(frozen=True)
 class Scored:
-    """Mean scores ``test/*`` and ``trivial/test/*``, one row an image, what they were computed on, and where the error sits.
+    """Mean scores ``test/*`` and ``trivial/test/*``, one row an image, the data set, and where the error is.
 
     ``curve`` has one row a radius by which the unknown zone was widened; it is empty where that was not asked
     for.
@@ -43,7 +43,7 @@ class Scored:
     curve: list[dict[str, float]]
 
     def draw(self, folder: Path, label: str) -> None:
-        """Write ``diagnostics.png`` and, where there is a curve, ``robustness.png``; beside ``folder`` its numbers, ``robustness.csv``."""
+        """Write ``diagnostics.png`` and, of a curve, ``robustness.png`` and its numbers beside ``folder``."""
         _save(diagnostics_figure({label: self.diagnostics}), folder / "diagnostics.png")
         if self.curve:
             _save(robustness_figure({label: self.curve}), folder / "robustness.png")
@@ -63,7 +63,7 @@ def _save(figure: Figure, path: Path) -> None:
 def model_of_run(
     directory: RunDir, settings: DictConfig, checkpoint: str
 ) -> tuple[MattingModel, dict[str, Any], str]:
-    """Return the untrained model of ``settings``, the checkpoint (best, last or a path) for it, and that file's name for messages."""
+    """Return the untrained model of ``settings``, a checkpoint (best, last or a path), and its path."""
     path = (
         directory.checkpoints / f"{checkpoint}.ckpt" if checkpoint in ("best", "last") else Path(checkpoint)
     )
@@ -84,7 +84,7 @@ def score(
     source: str = "checkpoint",
     radii: Sequence[int] = (),
 ) -> Scored:
-    """Score ``model`` with the weights of ``checkpoint`` (None: as it is) on ``split``; every rank gets all rows.
+    """Score ``model`` with the weights of ``checkpoint`` (None: its own); every rank has all rows.
 
     ``pictures`` is where input, truth and matte of a few images are saved. The scores are named after
     ``split``.

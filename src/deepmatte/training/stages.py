@@ -109,7 +109,7 @@ def _parts(learn: Any, model: MattingModel, key: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Optimisation:
-    """How parts are optimised: a constructor of the optimiser, and the schedule's keys in ``conf/train.yaml``."""
+    """How parts are optimised: a constructor of the optimiser, and the keys of ``schedule``."""
 
     optimizer: Callable[..., torch.optim.Optimizer] | None = None
     schedule: Mapping[str, Any] = field(default_factory=lambda: {"name": "constant"})

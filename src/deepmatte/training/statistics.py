@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 STATISTICS = ("running_mean", "running_var")
@@ -15,6 +16,11 @@ STATISTICS = ("running_mean", "running_var")
 
 STATES = ("state_dict", "current_model_state")
 """A checkpoint's models: the one that is evaluated, and with averaged weights the one that is trained."""
+
+
+def is_first_process() -> bool:
+    """Return whether this process is rank 0, which alone writes the records."""
+    return rank_zero_only.rank == 0  # type: ignore[attr-defined]  # Lightning sets it
 
 
 class EpochMean:

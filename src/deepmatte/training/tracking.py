@@ -15,7 +15,7 @@ from deepmatte.runs.directory import RunDir
 from deepmatte.runs.identity import config_hash, label
 
 STEP = "trainer/global_step"
-"""Lightning's column of optimiser steps; a metric that is defined by itself has to be told its axis."""
+"""Lightning's column of optimiser steps; a metric that is defined explicitly needs its axis, too."""
 
 
 class Tracker:
@@ -60,7 +60,7 @@ class Tracker:
     def finish(
         self, directory: Path, result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], pictures: Path
     ) -> None:
-        """Write the summary of the best epoch, the table of images, the test pictures and the records, and close the run."""
+        """Write the summary of the best epoch, the table of images, pictures and records; close the run."""
         if not self.loggers:
             return
         import wandb
