@@ -88,7 +88,7 @@ def own_stages(stages: Mapping[str, Any]) -> list[str]:
 
 
 def _checked(shares: Mapping[str, Any], key: str, names: list[str]) -> dict[str, float]:
-    """Return ``shares`` if they are numbers, of stages that exist; ``key`` names one, with ``{}`` for its name."""
+    """Return ``shares`` if they are numbers, of existing stages; ``{}`` in ``key`` is for the name."""
     for name, share in shares.items():
         if name not in names:
             raise InputError(f"{key.format(name)}: is no stage of the model; it has {', '.join(names)}")
