@@ -543,6 +543,11 @@ WRONG_KINDS: dict[str, tuple[str, Any, str]] = {
     "side": ("composition.size", [1], "composition.size=[1]: has to be a whole number"),
     "an option of a loss": ("loss.focal.gamma", {}, "loss.focal.gamma={}: has to be"),
     "a length": ("length", "long", "length.epochs=long: give the epochs of all stages"),
+    "losses of a stage": (
+        "stages.encoder_decoder.loss",
+        "x",
+        "stages.encoder_decoder.loss=x: has to be keys with values",
+    ),
     "force": ("force", "yes", "force=yes: has to be true or false"),
 }
 

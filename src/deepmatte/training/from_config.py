@@ -68,7 +68,12 @@ def build_data(config: DictConfig) -> MattingData:
 def build_losses(config: DictConfig, stage: str) -> LossTable:
     """Return the losses of a stage: ``stages.STAGE.loss`` laid over the base table."""
     base = OmegaConf.to_container(config.loss, resolve=True)
-    overlay = OmegaConf.to_container(config.stages[stage].get("loss") or OmegaConf.create({}), resolve=True)
+    own = config.stages[stage].get("loss") or OmegaConf.create({})
+    if not isinstance(own, DictConfig):
+        raise InputError(
+            f"stages.{stage}.loss={own}: has to be keys with values, as {{alpha: {{weight: 1}}}}"
+        )
+    overlay = OmegaConf.to_container(own, resolve=True)
     # Merged outside the configuration's struct: a stage may bring rows of its own, and the table names what
     # it does not know.
     table = OmegaConf.to_container(OmegaConf.merge(base, overlay))
