@@ -136,9 +136,7 @@ def test_a_run_directory_that_goes_while_it_trains_is_told_in_one_line_and_not_m
     run = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:
         disturbed(patch, lambda: deed(run))
-        with pytest.raises(
-            RunError, match=r"^[^\n]*/run: was removed or moved during the run; put it back"
-        ):
+        with pytest.raises(RunError, match=r"^[^\n]*/run: was removed or moved during the run; put it back"):
             train_tiny(run, *TWO_EPOCHS)
     assert not run.exists()
 
