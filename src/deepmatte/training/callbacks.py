@@ -94,6 +94,7 @@ class PictureGrids(Callback):
         """Draw once an epoch, while averaged weights (if any) are in place; rank 0 predicts all samples."""
         if batch_idx > 0 or trainer.sanity_checking or not trainer.is_global_zero:
             return
+        assert trainer.val_dataloaders is not None
         dataset = trainer.val_dataloaders.dataset
         rows = []
         for index in evenly(len(dataset), self.num_samples):
@@ -124,6 +125,7 @@ class TestPictures(Callback):
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the pictures; every batch from now on ends at a point where a signal may end the run."""
         interruption.defer()
+        assert trainer.test_dataloaders is not None
         dataset = trainer.test_dataloaders.dataset
         self.chosen = varied(
             [dataset.record(index)["category"] for index in range(len(dataset))], self.num_pictures

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
@@ -38,6 +39,7 @@ class MattingModule(pl.LightningModule):
 
     val_metrics: MattingMetrics
     test_metrics: MattingMetrics
+    robustness: Any  # a ModuleDict of MattingMetrics by radius
 
     def __init__(
         self,
@@ -180,7 +182,7 @@ class MattingModule(pl.LightningModule):
 
     # ---- optimisation --------------------------------------------------------------------------------
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimise the parameters that learn, with the schedule of the stage counted in optimiser steps."""
         assert self.optimisation.optimizer is not None
         optimizer = self.optimisation.optimizer([p for p in self.model.parameters() if p.requires_grad])
