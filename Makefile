@@ -1,7 +1,7 @@
-# deepmatte: every everyday task is one word. `make help` lists them; ARGS="..." is passed on to the command.
+# deepmatte: one word for each everyday task. `make help` lists them; ARGS="..." is passed to the command.
 #
-# The first call makes .venv and installs the package with its tools. On a machine with a GPU choose the torch build
-# that fits it: `make train TORCH="torch>=2.6" ARGS="trainer=gpu budget=full"`. The default is the CPU build of the tests.
+# The first call creates .venv and installs the package with its tools. On a machine with a GPU choose the torch build
+# that fits it: `make train TORCH="torch>=2.6" ARGS="trainer=gpu budget=full"`. The default is the build that is tested.
 
 PYTHON     ?= python3
 VENV       ?= .venv
@@ -10,7 +10,7 @@ EXPERIMENT ?= loss_combinations
 RUN        ?= $(patsubst %/result.json,%,$(shell ls -t runs/train/*/result.json 2>/dev/null | head -1))
 ARGS       ?=
 BIN        := $(VENV)/bin
-# One process a core, each with one thread: small networks are too small to share.
+# One process per core with one thread each: small networks gain nothing from more threads.
 PYTEST     := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
@@ -19,7 +19,7 @@ PYTEST     := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.installed ## make .venv and install everything (done by itself on first use)
+setup: $(VENV)/.installed ## create .venv and install everything (automatic on first use)
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -30,35 +30,35 @@ $(VENV)/.installed: pyproject.toml
 train: setup ## train on the embedded data; ends with a table and pictures
 	$(BIN)/deepmatte train $(ARGS)
 
-eval: setup ## score the newest training run (or RUN=...) on its test split
-	@test -n "$(RUN)" || { echo "make eval: there is no run yet; make one with 'make train', or give RUN=..."; exit 2; }
-	$(BIN)/deepmatte evaluate run=$(RUN) $(ARGS)
+eval: setup ## score the newest run (or RUN=...) on its test split
+	@test -n "$(RUN)" || { echo "make eval: there is no run yet; train one with 'make train', or give RUN=..."; exit 2; }
+	$(BIN)/deepmatte evaluate "$(RUN)" $(ARGS)
 
 sweep: setup ## run experiments/$(EXPERIMENT).yaml; ends with the ranking
 	$(BIN)/deepmatte train experiments=$(EXPERIMENT) $(ARGS)
 
-study: setup ## run experiments/$(EXPERIMENT).yaml with its baselines and write experiments/$(EXPERIMENT).md
+study: setup ## the same with its baselines; writes experiments/$(EXPERIMENT).md
 	$(BIN)/deepmatte study $(EXPERIMENT) $(ARGS)
 
-compare: setup ## rank the runs of a sweep, with a page and figures in runs/$(EXPERIMENT)/report
+compare: setup ## compare the settings of that sweep; writes runs/$(EXPERIMENT)/report
 	$(BIN)/deepmatte compare runs/$(EXPERIMENT) --out runs/$(EXPERIMENT)/report $(ARGS)
 
-predict: setup ## matte photographs: ARGS="PHOTO --trimap TRIMAP --out DIR"
-	@test -n "$(RUN)" || { echo "make predict: there is no run yet; make one with 'make train', or give RUN=..."; exit 2; }
-	$(BIN)/deepmatte predict --run $(RUN) $(ARGS)
+predict: setup ## matte photographs with the newest run (or RUN=...): ARGS="PHOTO --trimap TRIMAP --out DIR"
+	@test -n "$(RUN)" || { echo "make predict: there is no run yet; train one with 'make train', or give RUN=..."; exit 2; }
+	$(BIN)/deepmatte predict "$(RUN)" $(ARGS)
 
-test: setup ## the tests that take seconds
+test: setup ## the fast tests
 	$(PYTEST) -m "not slow" $(ARGS)
 
-test-all: setup ## all tests, also those that train
+test-all: setup ## all tests, slow ones included
 	$(PYTEST) $(ARGS)
 
-test-browser: setup ## the report's page in a real Chromium (installed where this is root on Debian)
+test-browser: setup ## the report's page in a real Chromium (root on Debian: installs it)
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -qy chromium; } || true
 	$(BIN)/python -m pip install --quiet "playwright>=1.48"
 	$(BIN)/python -m pytest tests/browser $(ARGS)
 
-test-slurm: setup ## sweeps on a real Slurm of two nodes on this machine (installed where this is root on Debian)
+test-slurm: setup ## sweeps on a real Slurm of two nodes (root on Debian: installs it)
 	@command -v slurmctld mariadbd >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends slurm-wlm munge slurmdbd mariadb-server; } || true
 	$(BIN)/python -m pip install --quiet "hydra-submitit-launcher>=1.2"
 	DEEPMATTE_TEST_SLURM=1 $(BIN)/python -m pytest tests/slurm -rs $(ARGS)
@@ -67,9 +67,9 @@ lint: setup ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-bench: setup ## measure speed, as ratios
+bench: setup ## measure speed, in ratios
 	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-clean: ## remove the environment, caches and build products; runs/ stays
+clean: ## remove .venv, caches and build products; keep runs/
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

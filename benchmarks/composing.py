@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from deepmatte.data.composition1k.adobe import composed
-from deepmatte.data.composition1k.manifest import compose, find_inputs, plan
+from deepmatte.data.composition1k.manifest import compose
+from deepmatte.data.composition1k.plan import find_inputs, plan
 from deepmatte.data.sources.images import read_as_stored, write_png
 
 SIZE = (900, 1200)

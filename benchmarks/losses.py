@@ -14,7 +14,6 @@ import argparse
 import importlib.metadata
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
 import torch
@@ -184,9 +183,9 @@ def compare_terms(rounds: int) -> None:
 
 
 def compare_presets(rounds: int) -> None:
-    from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
+    from deepmatte.config.compose import compose, conf_dir
     from deepmatte.models import DeepImageMatting
 
     batch = example_batch(num=1, size=320)
@@ -198,13 +197,10 @@ def compare_presets(rounds: int) -> None:
         model(batch, refine=False).alpha.mean().backward()
         optimizer.step()
 
-    conf = Path(__file__).parents[1] / "conf"
-    names = sorted(path.stem for path in (conf / "loss").glob("*.yaml") if path.stem != "table")
-    with initialize_config_dir(str(conf), version_base=None):
-        tables = {
-            name: LossTable(OmegaConf.to_container(compose(f"loss/{name}").loss, resolve=True))
-            for name in names
-        }
+    names = sorted(path.stem for path in (conf_dir() / "loss").glob("*.yaml") if path.stem != "table")
+    tables = {
+        name: LossTable(OmegaConf.to_container(compose(f"loss/{name}").loss, resolve=True)) for name in names
+    }
 
     def loss_step(table: LossTable) -> Callable[[], None]:
         def step() -> None:

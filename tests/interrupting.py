@@ -128,16 +128,16 @@ def hooked(instants: list[Instant] | None = None) -> Iterator[Counter[str]]:
 @contextmanager
 def every_step_logged() -> Iterator[None]:
     """Log each step rather than each tenth, so that short runs have curves to lose."""
-    from deepmatte.training import assembly as build
+    from deepmatte.training import from_config
 
-    original = build.build_trainer
+    original = from_config.build_trainer
 
     def often(config: Any, **arguments: Any) -> Any:
         return original(
             config, **arguments | ({"log_every_n_steps": 1} if "log_every_n_steps" in arguments else {})
         )
 
-    with mock.patch.object(build, "build_trainer", often):
+    with mock.patch.object(from_config, "build_trainer", often):
         yield
 
 

@@ -1,4 +1,4 @@
-"""Sweeps as a user starts them, in processes of their own, with a stub in the place of training where that is enough."""
+"""Sweeps as a user starts them, in processes of their own, with a stub for training where that is enough."""
 
 from __future__ import annotations
 

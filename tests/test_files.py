@@ -17,8 +17,7 @@ import pytest
 from disks import fill, read_only, small_disk
 
 from deepmatte.data import write_png
-from deepmatte.data.cache.decoded import DecodedFolder
-from deepmatte.data.cache.store import Store
+from deepmatte.data.cache.arrays import ArrayFolder
 from deepmatte.errors import InputError
 from deepmatte.files import atomic, own_folder, refused, write_bytes, write_text
 
@@ -101,8 +100,7 @@ WRITERS = {
     "png": lambda folder: write_png(
         folder / "x.png", np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
     ),
-    "rendered samples": lambda folder: Store(folder).write("x", np.zeros(50_000, np.uint8)),
-    "decoded pictures": lambda folder: DecodedFolder(folder).write("0-0", [np.zeros(50_000, np.uint8)]),
+    "arrays": lambda folder: ArrayFolder(folder).write("x", {"alpha": np.zeros(50_000, np.uint8)}),
 }
 
 

@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 
 from deepmatte.batch import example_batch
+from deepmatte.cli.grammar import hydra_words
 from deepmatte.cli.main import call
+from deepmatte.cli.verbs import VERBS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
     line for block in re.findall(r"```bash\n(.*?)```", README, re.S) for line in block.splitlines() if line
 ]
-HYDRA_VERBS = {"train", "evaluate"}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_every_command_of_the_readme_runs(user: Path, tiny, monkeypatch: pytest.
     for command in COMMANDS:
         program, verb, *words = shlex.split(command.replace("$RUN", "run"))
         assert program == "deepmatte"
-        if verb in HYDRA_VERBS:
+        if VERBS[verb].hydra:
             _call_hydra(verb, words, tiny, monkeypatch)
         else:
             small = (
@@ -93,13 +94,12 @@ def _call_hydra(verb: str, words: list[str], tiny, monkeypatch: pytest.MonkeyPat
     ]
     if "data=folder" in words:
         small += ["data.source.val_fraction=0.3", "data.source.test_fraction=0.3"]
-    monkeypatch.setattr(sys, "argv", ["deepmatte", *words, *small])
-    import_module(f"deepmatte.cli.{verb}").main()
+    monkeypatch.setattr(sys, "argv", ["deepmatte", *hydra_words(verb, words), *small])
+    import_module(VERBS[verb].module).main()
 
 
 def test_the_readme_names_every_verb() -> None:
-    verbs = {file.stem for file in (ROOT / "src/deepmatte/cli").glob("*.py")} - {"__init__", "main"}
-    assert verbs <= {shlex.split(command)[1] for command in COMMANDS}
+    assert set(VERBS) <= {shlex.split(command)[1] for command in COMMANDS}
 
 
 def test_the_make_targets_of_the_readme_exist() -> None:

@@ -26,10 +26,6 @@ TINY = (
 
 def compose(name: str, overrides: Sequence[str]) -> DictConfig:
     """Return the configuration that ``deepmatte train`` (or evaluate) would see."""
-    import hydra
+    from deepmatte.config.compose import compose
 
-    from deepmatte.config.compose import conf_dir, register_resolvers
-
-    register_resolvers()
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return hydra.compose(name, list(overrides))
+    return compose(name, overrides)

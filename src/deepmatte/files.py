@@ -30,10 +30,10 @@ _CURES = {
 }
 
 
-def named(path: PathLike) -> str:
+def printable(path: PathLike) -> str:
     r"""Return the path as it may stand in a one-line message: control characters are escaped.
 
-    >>> named("a b.png"), named("two\nlines.png")
+    >>> printable("a b.png"), printable("two\nlines.png")
     ('a b.png', "'two\\nlines.png'")
     """
     text = os.fspath(path)
@@ -53,7 +53,7 @@ def unwritable(path: PathLike, error: OSError, cure: str | None = None) -> Input
     """
     known = _CURES.get(error.errno or 0, "make room or a folder there, or choose another place")
     return InputError(
-        f"{named(path)}: can't be written ({error.strerror or type(error).__name__}); {cure or known}"
+        f"{printable(path)}: can't be written ({error.strerror or type(error).__name__}); {cure or known}"
     )
 
 

@@ -64,7 +64,7 @@ def test_describe_prints_counts_and_draws_a_sheet(root, capsys):
 def test_preview_draws_the_samples_that_training_sees(root, capsys):
     """The captions and pixels are those of the loader's own batches."""
     from deepmatte.data.inspection.sheet import contact_sheet, row_of_sample
-    from deepmatte.training.assembly import build_data
+    from deepmatte.training.from_config import build_data
 
     assert (
         main(["preview", *words(root), "seed=3", "--num", "8", "--epoch", "2", "--out", str(root / "p.png")])
@@ -163,7 +163,8 @@ def test_options_may_stand_between_overrides(root):
 
 
 def test_help_names_every_sub_verb_without_torch():
-    code = "import sys\nfrom deepmatte.cli.data import main\ntry: main(['--help'])\nfinally: assert 'torch' not in sys.modules"
+    code = "import sys\nfrom deepmatte.cli.data import main\n"
+    code += "try: main(['--help'])\nfinally: assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     for verb in ("describe", "verify", "preview", "compose"):

@@ -1,4 +1,4 @@
-"""`deepmatte predict`: matching of photographs and trimaps, what it prints, and one line for whatever is wrong."""
+"""`deepmatte predict`: matching photographs and trimaps, what it prints, one line for each mistake."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def refused(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: object
     return captured.err
 
 
-# ---- what works --------------------------------------------------------------------------------------------------------
+# ---- what works --------------------------------------------------------------------------------
 
 
 def test_folders_are_matched_by_name_and_each_photograph_gets_a_line(
@@ -80,7 +80,9 @@ def test_one_photograph_takes_one_trimap_of_any_name(folder: Path) -> None:
     assert cv2.imread(str(folder / "out/cat_composite.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint8
 
 
-def test_many_photographs_are_told_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_many_photographs_are_summarised_in_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for number in range(11):
         picture(folder / "many" / f"{number}.png", (90, 60, 30))
         picture(folder / "many_trimaps" / f"{number}.png", 128)
@@ -89,7 +91,7 @@ def test_many_photographs_are_told_in_one_line(folder: Path, capsys: pytest.Capt
     assert len(written(folder)) == 22
 
 
-# ---- what is refused ---------------------------------------------------------------------------------------------------
+# ---- what is refused ---------------------------------------------------------------------------
 
 
 def test_a_photograph_without_trimap_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,7 +106,7 @@ def test_one_trimap_is_not_enough_for_two_photographs(
     line = refused(
         folder, capsys, folder / "photos", "--trimap", folder / "trimaps/cat.png", "--method", "trivial"
     )
-    assert "cat.png: is no folder, but there are 2 photographs" in line
+    assert "cat.png: is not a folder, but there are 2 photographs" in line
 
 
 def test_two_photographs_of_one_name_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -212,12 +214,25 @@ def test_an_unknown_method_is_answered_with_the_known_ones(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = refused(folder, capsys, folder / "photos", "--trimap", folder / "trimaps", "--method", "magic")
-    assert "--method magic: there is none of that name; choose one of" in line
+    assert "--method magic: there is no such method; choose one of" in line
     assert "trivial" in line
 
 
+def test_the_run_comes_first_and_its_old_option_gets_a_hint(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trimaps = ("--trimap", folder / "trimaps")
+    assert predict(folder, folder / "photos", *trimaps, "--run", folder / "run") == 2
+    hint, refusal = capsys.readouterr().err.splitlines()
+    assert f"write `deepmatte predict {folder / 'run'} PHOTO …`" in hint
+    assert "run: not a run directory" in refusal
+    photo = folder / "photos/cat.jpg"
+    assert f"as in `deepmatte predict RUN {photo} …`" in refused(folder, capsys, photo, *trimaps)
+    assert "which photographs?" in refused(folder, capsys, folder / "run", *trimaps)
+
+
 def test_a_run_that_can_not_predict_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = (folder / "photos", "--trimap", folder / "trimaps", "--run", folder / "run")
+    arguments = (folder / "run", folder / "photos", "--trimap", folder / "trimaps")
     assert "run: not a run directory" in refused(folder, capsys, *arguments)
     (folder / "run/.hydra").mkdir(parents=True)
     (folder / "run/.hydra/config.yaml").write_text(
@@ -240,7 +255,6 @@ def test_a_run_that_can_not_predict_is_named(folder: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     "more",
     [
-        (),
         ("--run", "runs/x", "--method", "trivial"),
         ("--method", "trivial", "--bits", "12"),
         ("--run", "x", "--tile", "100"),

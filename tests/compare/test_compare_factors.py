@@ -50,10 +50,10 @@ def grid(
 
 def test_effects_of_a_full_grid_are_those_of_least_squares(tmp_path: Path) -> None:
     comparison = compare([grid(tmp_path, "01", "01", together=3.0)])
-    panel = comparison.decisive.panel
-    found = effects(panel)
+    table = comparison.decisive.table
+    found = effects(table)
     rows = [
-        (*setting.levels.values(), mean) for setting, mean in zip(panel.settings, panel.means(), strict=True)
+        (*setting.levels.values(), mean) for setting, mean in zip(table.settings, table.means(), strict=True)
     ]
     table = pd.DataFrame(rows, columns=["dice", "laplacian", "sad"]).astype(float)
     fit = ols(
@@ -71,12 +71,12 @@ def test_effects_of_a_full_grid_are_those_of_least_squares(tmp_path: Path) -> No
 
 def test_interaction_says_what_dice_does_without_laplacian_and_with_it(tmp_path: Path) -> None:
     """Two factors of two levels: the changes at both levels are plain differences of two settings."""
-    panel = compare([grid(tmp_path, "01", "01", together=3.0)]).decisive.panel
+    table = compare([grid(tmp_path, "01", "01", together=3.0)]).decisive.table
     means = {
         tuple(setting.levels.values()): mean
-        for setting, mean in zip(panel.settings, panel.means(), strict=True)
+        for setting, mean in zip(table.settings, table.means(), strict=True)
     }
-    *main, both = effects(panel)
+    *main, both = effects(table)
     assert [item.at for item in main] == [None, None]
     without, with_it = both.at
     assert without.mean == pytest.approx(means["1", "0"] - means["0", "0"])
@@ -101,12 +101,12 @@ def test_effects_stand_in_the_terminal_and_in_the_record(tmp_path: Path) -> None
 
 
 def test_interaction_that_is_not_there_is_not_found(tmp_path: Path) -> None:
-    *_, both = effects(compare([grid(tmp_path, "01", "01")]).decisive.panel)
+    *_, both = effects(compare([grid(tmp_path, "01", "01")]).decisive.table)
     assert both.estimate.low < 0 < both.estimate.high
 
 
 def test_incomplete_grid_compares_like_with_like(tmp_path: Path) -> None:
-    found = effects(compare([grid(tmp_path, ("0", "0.5", "1"), "01", skip=(("1", "1"),))]).decisive.panel)
+    found = effects(compare([grid(tmp_path, ("0", "0.5", "1"), "01", skip=(("1", "1"),))]).decisive.table)
     assert {(item.factor, item.level, item.given is not None): item.num for item in found} == {
         ("loss.dice.weight", "0.5", False): 2,
         ("loss.dice.weight", "1", False): 1,
@@ -117,7 +117,7 @@ def test_incomplete_grid_compares_like_with_like(tmp_path: Path) -> None:
 
 
 def test_one_factor_has_no_effects_beyond_its_differences(tmp_path: Path) -> None:
-    assert effects(compare([grid(tmp_path, "01", "0")]).decisive.panel) == []
+    assert effects(compare([grid(tmp_path, "01", "0")]).decisive.table) == []
 
 
 def test_numbers_come_in_their_order_and_default_before_words() -> None:

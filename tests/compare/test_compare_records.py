@@ -1,4 +1,4 @@
-"""Reading run directories: what is compared, what is left out and said so, what is refused."""
+"""Reading run directories: what is compared, what is excluded and why, what is refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from simulated_runs import write_run
 
-from deepmatte.compare.grouping import group_settings
+from deepmatte.compare.grouping import find_setting, group_settings
 from deepmatte.compare.records import Excluded, Run, find_run_dirs, read_records, read_run
 from deepmatte.errors import InputError
 
@@ -41,7 +41,7 @@ def test_sweep_directory_holds_its_runs_but_not_the_launchers_logs(sweep: Callab
         ({"scores": 3}, "damaged", "'scores'"),
     ],
 )
-def test_run_that_can_not_be_compared_is_left_out_with_its_reason(
+def test_run_that_can_not_be_compared_is_excluded_with_its_reason(
     tmp_path: Path, change: dict, status: str, reason: str
 ) -> None:
     record = read_run(write_run(tmp_path / "run", [], 0, SCORES, change))
@@ -143,6 +143,20 @@ def test_several_factors_and_their_defaults_stand_in_the_name(tmp_path: Path) ->
         "loss.dice.weight=0.5, optimizer.lr=0.001",  # read from .hydra/config.yaml
         "loss.dice.weight=default, optimizer.lr=0.01",
     }
+
+
+def test_settings_of_many_keys_are_named_by_where_they_depart_from_the_common_levels(tmp_path: Path) -> None:
+    rows = [("sgd", 0.1, 1, 8, 4), ("adam", 0.01, 1, 8, 4), ("adam", 0.01, 2, 16, 4), ("adam", 0.01, 1, 8, 2)]
+    keys = ("optimizer", "optimizer.lr", "model.depth", "model.width", "data.batch_size")
+    for number, row in enumerate(rows):
+        words = [f"{key}={value}" for key, value in zip(keys, row, strict=True)]
+        write_run(tmp_path / str(number), words, 0, SCORES)
+    settings = group_settings(read_records([tmp_path]).runs)
+    # The learning rate changes with the optimiser, the width with the depth.
+    assert [item.name for item in settings] == ["optimizer=sgd", "base", "depth=2", "batch_size=2"]
+    full = "optimizer=adam, optimizer.lr=0.01, model.depth=1, model.width=8, data.batch_size=4"
+    assert settings[1].full_name == full
+    assert find_setting(settings, full) is find_setting(settings, "base") is settings[1]
 
 
 def test_config_tells_runs_apart_where_overrides_do_not(tmp_path: Path) -> None:

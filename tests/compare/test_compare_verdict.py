@@ -17,7 +17,7 @@ from simulated_runs import PER_FOREGROUND, write_run
 from deepmatte.cli.compare import main
 from deepmatte.compare.comparison import compare
 from deepmatte.compare.planning import components_of, detectable
-from deepmatte.compare.table import print_ranking
+from deepmatte.compare.table import print_comparison
 from deepmatte.compare.verdict import Verdict, decide
 from deepmatte.errors import InputError
 
@@ -199,20 +199,22 @@ def test_settings_of_unequal_seeds_are_compared_by_all_their_runs(sweep: Sweep, 
     assert item.estimate.mean == pytest.approx(means[0] - means[1]), (
         "the difference is that of the means in the table"
     )
-    assert decide(comparison).details[-1] == "1 of 10 runs left out (failed, unfinished or damaged)."
+    assert decide(comparison).details[-1] == "1 of 10 runs excluded (failed, unfinished or damaged)."
 
 
-def test_ranking_is_printed_with_trivial_matte_and_left_out_runs(sweep: Sweep) -> None:
+def test_ranking_is_printed_with_trivial_matte_and_excluded_runs(sweep: Sweep) -> None:
     directory = sweep({"alpha": 10, "dice": 14}, seeds=2)
     write_run(
         directory / "bad", ["loss=focal"], 0, None, {"status": "failed", "error": "[red]NaN loss[/red]"}
     )
     console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    assert print_ranking([directory], console=console)
+    print_comparison(compare([directory]), console)
     text = console.export_text()
     assert (
-        text.index("alpha") < text.index("dice") < text.index("trivial matte") < text.index("1 runs left out")
+        text.index("alpha") < text.index("dice") < text.index("trivial matte") < text.index("1 run excluded")
     )
+    assert "sad /1000 ↓" in text
+    assert "Training: 2 settings, seeds 0, 1; 300 steps, 1 minute a run; 4 minutes for 4 runs." in text
     assert "[red]NaN loss[/red]" in text, "an error's text is no markup"
 
 

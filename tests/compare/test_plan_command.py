@@ -10,7 +10,14 @@ import pytest
 
 from deepmatte.cli.plan import main
 from deepmatte.compare.comparison import compare
-from deepmatte.compare.planning import components_of, detectable, recorded
+from deepmatte.compare.planning import (
+    Components,
+    components_of,
+    design_line,
+    design_of_jobs,
+    detectable,
+    recorded,
+)
 from deepmatte.errors import InputError
 
 Sweep = Callable[..., Path]
@@ -60,3 +67,25 @@ def test_a_pilot_gives_its_variances_minutes_and_foregrounds(
 def test_a_pilot_of_one_seed_is_refused(sweep: Sweep) -> None:
     with pytest.raises(InputError, match="give a pilot of 2 settings x 2 seeds or more"):
         main([str(sweep({"alpha": 10, "dice": 11}, seeds=1))])
+
+
+def test_a_sweep_says_before_it_starts_what_it_can_detect() -> None:
+    line = design_line(10, 3, 32)
+    size = f"{detectable(recorded(), 3, 32, 10):.2g} %"
+    assert f"10 settings x 3 seeds on 32 test foregrounds detect differences of {size}" in line
+    assert "10 % takes about " in line
+    assert "(assumed)" in design_line(10, 3)
+    assert design_line(1, 5, 32) == "", "seeds of one setting are no comparison"
+
+
+def test_a_design_that_detects_nothing_is_warned_of() -> None:
+    assert design_line(5, 1, 32).startswith("Warning: 5 settings x 1 seed can't show any difference")
+    wild = Components(common=0.0, own=2.0, setting_by_foreground=0.5, cell=0.5)
+    assert "more than the reference's own score" in design_line(5, 2, 8, wild)
+    assert design_line(5, 2, 8, wild).startswith("Warning")
+
+
+def test_the_design_of_a_grid_counts_settings_and_seeds() -> None:
+    jobs = [[f"loss={loss}", f"seed={seed}"] for loss in ("alpha", "dice", "focal") for seed in (0, 1)]
+    assert design_of_jobs(jobs, 32) == design_line(3, 2, 32)
+    assert design_of_jobs([["seed=0"], ["seed=1"]]) == ""

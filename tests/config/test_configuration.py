@@ -9,11 +9,10 @@ import pytest
 from omegaconf import DictConfig, OmegaConf, open_dict
 from tiny_run import compose
 
+from deepmatte.config.build import build
 from deepmatte.config.compose import check_keys, conf_dir
-from deepmatte.config.validation import check_kinds
-from deepmatte.errors import InputError
+from deepmatte.errors import InputError, check_arguments
 from deepmatte.runs.identity import ADDED_SINCE, NOT_IDENTITY, config_hash
-from deepmatte.training.assembly import build
 
 CONF = conf_dir()
 EXPERIMENTS = sorted(file.stem for file in (CONF.parent / "experiments").glob("*.yaml"))
@@ -51,7 +50,7 @@ def fits_kinds(plain: object) -> None:
         module, _, name = node["_target_"].rpartition(".")
         if module.startswith("deepmatte"):
             own = {key: value for key, value in node.items() if "${" not in str(value) and value != "???"}
-            check_kinds(getattr(importlib.import_module(module), name), own, place)
+            check_arguments(getattr(importlib.import_module(module), name), own, place)
 
 
 @pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice.startswith("loss=")])

@@ -251,7 +251,7 @@ def one_line(error: BaseException) -> str:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_target_is_refused_before_anything_is_called(trap: Trap, attack: str) -> None:
-    from deepmatte.training.assembly import build
+    from deepmatte.config.build import build
 
     place, node = ATTACKS[attack]
     for form in (trap.set(node), OmegaConf.create({"here": trap.set(node)}).here):
@@ -264,7 +264,7 @@ def test_a_target_is_refused_before_anything_is_called(trap: Trap, attack: str) 
 def test_a_package_that_is_trusted_opens_nothing_else(
     trap: Trap, monkeypatch: pytest.MonkeyPatch, attack: str
 ) -> None:
-    from deepmatte.training.assembly import build
+    from deepmatte.config.build import build
 
     monkeypatch.setenv("DEEPMATTE_ALLOWED_TARGETS", "trusted.")
     place, node = ATTACKS_ON_TRUST[attack]
@@ -277,8 +277,9 @@ def test_a_package_that_is_trusted_opens_nothing_else(
 def test_classes_and_losses_of_a_trusted_package_work(
     trap: Trap, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
+    from deepmatte.config.build import build
     from deepmatte.models import DeepImageMatting
-    from deepmatte.training.assembly import build, build_losses
+    from deepmatte.training.from_config import build_losses
 
     config = compose("train", ['+loss.mine={term:"trusted:own_loss",weight:1,power:3}'])
     with pytest.raises(InputError, match="not allowed"):
@@ -294,7 +295,7 @@ def test_classes_and_losses_of_a_trusted_package_work(
 def test_a_loss_term_is_a_loss_of_a_trusted_package(
     trap: Trap, monkeypatch: pytest.MonkeyPatch, attack: str
 ) -> None:
-    from deepmatte.training.assembly import build_losses
+    from deepmatte.training.from_config import build_losses
 
     monkeypatch.setenv("DEEPMATTE_ALLOWED_TARGETS", "trusted.")
     with pytest.raises(InputError) as refused:
@@ -304,7 +305,7 @@ def test_a_loss_term_is_a_loss_of_a_trusted_package(
 
 def test_a_reference_in_an_argument_is_resolved_once(trap: Trap, monkeypatch: pytest.MonkeyPatch) -> None:
     """The backslash keeps it text; the second time, it would be read."""
-    from deepmatte.training.assembly import build
+    from deepmatte.config.build import build
 
     config = OmegaConf.create({"optimizer": {**ADAM, "lr": r"\${oc.env:SECRET_TOKEN}"}})
     assert build(config.optimizer, "optimizer").keywords == {"lr": "${oc.env:SECRET_TOKEN}"}
@@ -336,7 +337,8 @@ def test_of_all_that_our_modules_hold_exactly_these_classes_may_be_built(key: st
 
     allowed = set()
     for module in PLACES[key].modules:
-        for name in vars(import_module(module)):
+        found = import_module(module)  # some of its names are imported when they are asked for
+        for name in {*vars(found), *getattr(found, "__all__", ())}:
             try:
                 allowed.add(_class(f"{module}.{name}", key, PLACES[key]).__name__)
             except InputError:
@@ -529,6 +531,75 @@ def test_a_strangers_run_is_refused_by_each_verb(
         use(verb, run, monkeypatch)
     one_line(refused.value)
     assert not [file for file in trap.folder.rglob("*.json") if SECRET in file.read_text()]
+
+
+WRONG_KINDS: dict[str, tuple[str, Any, str]] = {
+    "seed": ("seed", "x", "seed=x: has to be a whole number"),
+    "a whole section": ("wandb", 3, "wandb"),
+    "a schedule": ("schedule", {"name": 1}, "schedule.name=1: has to be a text"),
+    "a key of a section": ("wandb.project", 3, "wandb.project=3: has to be a text"),
+    "an unknown key": ("wandb.hook", "x", "wandb.hook: there is no such key"),
+    "width": ("model.width", "wide", "model.width=wide: has to be a number"),
+    "side": ("composition.size", [1], "composition.size=[1]: has to be a whole number"),
+    "an option of a loss": ("loss.focal.gamma", {}, "loss.focal.gamma={}: has to be"),
+    "force": ("force", "yes", "force=yes: has to be true or false"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_KINDS)
+def test_wrong_kinds_in_a_strangers_run_end_in_one_line(
+    trap: Trap, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    monkeypatch.chdir(trap.folder)
+    key, value, message = WRONG_KINDS[case]
+    run = stranger(trap, {key: value})
+    with pytest.raises(InputError) as refused:
+        use("resume", run, monkeypatch)
+    assert message in one_line(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "environment", "words", "used"),
+    [
+        ("online", None, [], "offline"),
+        ("online", "disabled", [], "disabled"),
+        ("offline", "online", [], "online"),
+        ("disabled", None, [], "disabled"),
+        ("offline", "disabled", ["wandb.mode=online"], "online"),
+    ],
+)
+def test_where_a_run_is_logged_is_decided_where_it_is_resumed(
+    trap: Trap,
+    monkeypatch: pytest.MonkeyPatch,
+    written: str,
+    environment: str | None,
+    words: list[str],
+    used: str,
+) -> None:
+    if environment is None:
+        monkeypatch.delenv("WANDB_MODE", raising=False)
+    else:
+        monkeypatch.setenv("WANDB_MODE", environment)
+    run = stranger(trap, {"wandb.mode": written})
+    mode = compose("train", [f"resume={run.path}", *words]).wandb.mode
+    assert run.resumed(mode, "model").wandb.mode == used
+    assert run.config().wandb.mode == written
+
+
+def test_a_strangers_run_that_is_repeated_is_not_logged_online(
+    trap: Trap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.console import Console
+
+    from deepmatte.sweeps import ending
+
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    run = stranger(trap, {"wandb.mode": "online"})
+    seen: list[str] = []
+    monkeypatch.setattr(ending, "start_tree", lambda *_, **__: seen.append(run.config().wandb.mode))
+    monkeypatch.setattr(ending, "settle", lambda *_: {"status": "finished"})
+    ending.repeat(run, Console(quiet=True))
+    assert seen == ["offline"]
 
 
 def test_repeating_a_strangers_run_acts_on_nothing_that_is_hydras(

@@ -26,9 +26,8 @@ SET_BY_BUDGETS = {
     "composition.size",
     "data.batch_size",
     "data.samples_per_epoch",
-    "stages.encoder_decoder.epochs",
-    "stages.refine.epochs",
-    "stages.joint.epochs",
+    "length.epochs",
+    "length.shares",
     "seeds",
 }
 """Sizes and lengths: all that a budget may set."""
@@ -51,7 +50,7 @@ def written(group: str, name: str) -> dict[str, Any]:
     for entry in own.pop("defaults", ["_self_"]):
         if entry == "_self_":
             merged = laid_over(merged, own)
-        else:
+        elif isinstance(entry, str):  # a mapping is a choice in another group
             parent, _, package = entry.partition("@")
             part = written(group, parent)
             for word in reversed(package.split(".") if package else []):

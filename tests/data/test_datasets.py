@@ -301,10 +301,10 @@ def test_files_that_vanish_are_named(tree):
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["dim", "gca", "degrade"])
 def test_first_thousand_samples_are_the_same_however_they_are_loaded(tiny, recipe):
-    """Workers 0, 1 and 4; one, two and three processes; an epoch that is resumed in its middle; another loss."""
+    """Workers 0, 1 and 4; one, two and three processes; an epoch that is resumed; another loss."""
     from tiny_run import compose
 
-    from deepmatte.training.assembly import build_data
+    from deepmatte.training.from_config import build_data
 
     sizes = ("data.samples_per_epoch=504", "data.batch_size=12", f"composition={recipe}")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from deepmatte.batch import Matte, example_batch
+from deepmatte.config.compose import compose
 from deepmatte.losses import LOSSES, LossTable
 from deepmatte.losses.page import page
 from deepmatte.losses.table import SHARED
@@ -22,8 +22,7 @@ PRESETS = sorted(path.stem for path in (ROOT / "conf" / "loss").glob("*.yaml") i
 
 @cache
 def section(name: str, *overrides: str) -> dict:
-    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-        return OmegaConf.to_container(compose(f"loss/{name}", list(overrides)).loss, resolve=True)
+    return OmegaConf.to_container(compose(f"loss/{name}", overrides).loss, resolve=True)
 
 
 def test_table_lists_every_term_off_with_exactly_its_options_and_defaults():

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from deepmatte.batch import Matte, example_batch
+from deepmatte.config.build import loss_function
 from deepmatte.errors import InputError
 from deepmatte.losses import LOSSES, LossTable
 
 sys.path.insert(0, str(Path(__file__).parent))
+OWN = partial(loss_function, packages=["loss_own"])
 
 
 def prediction(batch):
@@ -53,7 +56,7 @@ def test_data_without_layers_is_refused_before_training_by_terms_that_read_them(
         "over": {"over": {"term": "composition", "weight": 1}},
         "mine": {"mine": {"term": "loss_own:colour_loss", "weight": 1, "scale": 2}},
     }.items():
-        table = LossTable(config, ["loss_own"])
+        table = LossTable(config, OWN)
         table.check(example_batch())
         refusal = (
             rf"^loss\.{name} reads foreground.* which the training data does not have: set loss\.{name}\."
@@ -71,10 +74,7 @@ def test_clips_are_asked_for_only_by_the_temporal_term_and_refused_where_there_a
 def test_ddc_needs_no_alpha():
     batch = example_batch()
     matte = prediction(batch)
-    own = {"term": "loss_own:wish_loss", "weight": 0.0}
-    table = LossTable(
-        {"ddc": {"weight": 1}, "mine": {"term": "loss_own:hope_loss", "weight": 1}, "off": own}, ["loss_own"]
-    )
+    table = LossTable({"ddc": {"weight": 1}, "mine": {"term": "loss_own:hope_loss", "weight": 1}}, OWN)
     table.check(("image", "trimap"))
     del batch["alpha"]
     table(matte, batch).total.backward()
@@ -90,7 +90,7 @@ def test_a_table_fits_the_batches_that_it_can_be_computed_on():
         ({"mine": {"term": "loss_own:square_loss", "weight": 1}}, True),
         ({"mine": {"term": "loss_own:colour_loss", "weight": 1, "scale": 2}}, False),
     ):
-        table = LossTable(config, ["loss_own"])
+        table = LossTable(config, OWN)
         assert table.fits(batch)
         assert table.fits(bare) is computable
         assert torch.isfinite(table(prediction(batch), bare if computable else batch).total)
@@ -98,7 +98,7 @@ def test_a_table_fits_the_batches_that_it_can_be_computed_on():
 
 def test_a_key_that_an_own_term_reads_undeclared_is_named_where_it_is_missing():
     batch = example_batch()
-    table = LossTable({"mine": {"term": "loss_own:undeclared_loss", "weight": 1}}, ["loss_own"])
+    table = LossTable({"mine": {"term": "loss_own:undeclared_loss", "weight": 1}}, OWN)
     assert torch.isfinite(table(prediction(batch), batch).total)
     with pytest.raises(
         InputError,
@@ -106,6 +106,4 @@ def test_a_key_that_an_own_term_reads_undeclared_is_named_where_it_is_missing():
     ):
         table(prediction(batch), {key: batch[key] for key in PHOTOGRAPHS})
     with pytest.raises(KeyError, match="3"):  # a fault of the function itself keeps its traceback
-        LossTable({"mine": {"term": "loss_own:faulty_loss", "weight": 1}}, ["loss_own"])(
-            prediction(batch), batch
-        )
+        LossTable({"mine": {"term": "loss_own:faulty_loss", "weight": 1}}, OWN)(prediction(batch), batch)

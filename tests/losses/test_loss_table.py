@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from deepmatte.batch import Matte, example_batch
+from deepmatte.config.build import loss_function
 from deepmatte.errors import InputError
 from deepmatte.losses import LOSSES, LossTable
 from deepmatte.losses.regression import alpha_loss
 from deepmatte.losses.schedule import parse_weight
 
 sys.path.insert(0, str(Path(__file__).parent))
+OWN = partial(loss_function, packages=["loss_own"])
 
 
 def prediction(batch):
@@ -36,7 +39,7 @@ def test_a_term_of_weight_zero_is_never_computed():
     batch = example_batch()
     config = {"alpha": {"weight": 1}, "off": {"term": "loss_own:never_loss", "weight": 0}}
     late = {"term": "loss_own:never_loss", "weight": {"schedule": "constant", "value": 1, "from": 0.5}}
-    for table in (LossTable(config, ["loss_own"]), LossTable({**config, "late": late}, ["loss_own"])):
+    for table in (LossTable(config, OWN), LossTable({**config, "late": late}, OWN)):
         assert list(table(prediction(batch), batch, progress=0.25).terms) == ["alpha"]
     with pytest.raises(AssertionError, match="was computed"):
         table(prediction(batch), batch, progress=0.5)
@@ -56,16 +59,14 @@ def test_a_term_can_be_used_twice_under_two_names():
 def test_a_users_own_function_works_like_a_term():
     batch = example_batch()
     config = {"mine": {"term": "loss_own:square_loss", "weight": 3, "power": 2}}
-    total = LossTable(config, allowed_modules=["loss_own"])(prediction(batch), batch).total
+    total = LossTable(config, own_terms=OWN)(prediction(batch), batch).total
     torch.testing.assert_close(total, 3 * (prediction(batch).alpha - batch["alpha"]).square().mean())
 
 
 @pytest.mark.parametrize(("options", "power"), [({}, 3), ({"power": 2}, 2)])
 def test_options_of_an_own_term_need_not_be_keyword_only(options, power):
     batch = example_batch()
-    table = LossTable(
-        {"cubic": {"term": "loss_own:cubic", "weight": 1, **options}}, allowed_modules=["loss_own"]
-    )
+    table = LossTable({"cubic": {"term": "loss_own:cubic", "weight": 1, **options}}, own_terms=OWN)
     expected = (prediction(batch).alpha - batch["alpha"]).abs().pow(power).mean()
     torch.testing.assert_close(table(prediction(batch), batch).total, expected)
 
@@ -86,13 +87,19 @@ BAD = {
     ),
     "option of the wrong kind": (
         {"alpha": {"weight": 1, "eps": "small"}},
-        "loss.alpha.eps='small' is not a number",
+        "loss.alpha.eps=small: has to be a number",
     ),
-    "option out of range": ({"tversky": {"weight": 1, "alpha": -1}}, "loss.tversky.alpha=-1 is not >= 0"),
-    "no levels": ({"laplacian": {"weight": 1, "levels": 0}}, "loss.laplacian.levels=0 is not >= 1 and <= 16"),
+    "option out of range": (
+        {"tversky": {"weight": 1, "alpha": -1}},
+        "loss.tversky.alpha=-1: has to be 0 or more",
+    ),
+    "no levels": (
+        {"laplacian": {"weight": 1, "levels": 0}},
+        "loss.laplacian.levels=0: has to be from 1 to 16",
+    ),
     "balance out of range": (
         {"focal": {"weight": 1, "balance": 2.0}},
-        "loss.focal.balance=2.0 is not >= 0 and <= 1 or is not null",
+        "loss.focal.balance=2.0: has to be from 0 to 1",
     ),
     "focal with an unbounded gradient": (
         {"focal": {"weight": 1, "gamma": 0.5}},
@@ -100,7 +107,7 @@ BAD = {
     ),
     "share of no pixel": (
         {"alpha": {"weight": 1, "hardest": 0.0}},
-        "loss.alpha.hardest=0.0 is not > 0 and <= 1 or is not null",
+        "loss.alpha.hardest=0.0: has to be above 0 and 1 or less",
     ),
     "share of a ratio": (
         {"dice": {"weight": 1, "hardest": 0.5}},
@@ -112,15 +119,15 @@ BAD = {
     ),
     "unknown form": (
         {"dice": {"weight": 1, "form": "soft"}},
-        "loss.dice.form='soft' is none of proper, textbook",
+        "loss.dice.form=soft: is none of proper, textbook",
     ),
     "unknown region": (
         {"alpha": {"weight": 1, "region": "edge"}},
-        "loss.alpha.region='edge' is none of unknown, known",
+        "loss.alpha.region=edge: is none of unknown, known",
     ),
     "band of no width": (
         {"alpha": {"weight": 1, "region": "band:0"}},
-        "loss.alpha.region='band:0' is none of unknown",
+        "loss.alpha.region=band:0: is none of unknown",
     ),
     "negative weight": ({"alpha": {"weight": -1}}, "loss.alpha.weight=-1: expected a finite number >= 0"),
     "weight that is a word": (
@@ -187,7 +194,7 @@ BAD = {
     ),
     "own option of the wrong kind": (
         {"mine": {"term": "loss_own:cubic", "weight": 1, "power": "three"}},
-        "loss.mine.power='three' is not a number",
+        "loss.mine.power=three: has to be a number",
     ),
     "own option missing": (
         {"mine": {"term": "loss_own:colour_loss", "weight": 1}},
@@ -205,7 +212,7 @@ BAD = {
 def test_bad_configuration_is_one_line_that_names_the_key(case):
     config, message = BAD[case]
     with pytest.raises(InputError) as caught:
-        LossTable(config, allowed_modules=["loss_own"])
+        LossTable(config, own_terms=OWN)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -27,9 +27,10 @@ from deepmatte.compare.wandb_download import local_paths
 from deepmatte.errors import InputError
 from deepmatte.reports.curves import MOST_POINTS, read_curves
 from deepmatte.reports.drawing import STYLE, Drawing
-from deepmatte.reports.figures import draw_fronts, draw_scores
+from deepmatte.reports.figures import draw_fronts
 from deepmatte.reports.gallery import make_gallery
 from deepmatte.reports.report import write_report
+from deepmatte.reports.score_figures import draw_scores
 
 EVIL = "</script><script>alert(1)</script>|$x$"
 
@@ -103,13 +104,15 @@ def test_page_is_one_file_that_refers_to_nothing_outside(written: Path) -> None:
     tags = Tags()
     tags.feed((written / "comparison.html").read_text())
     links = [
-        value
-        for _, attributes in tags.found
+        (tag, value)
+        for tag, attributes in tags.found
         for key, value in attributes.items()
         if key in ("src", "href", "xlink:href", "data")
     ]
-    assert links
-    assert all(value.startswith(("#", "data:")) for value in links)
+    runs = [value for tag, value in links if not value.startswith(("#", "data:"))]
+    assert {tag for tag, value in links if value in runs} == {"a"}, "links request nothing before a click"
+    assert len(runs) == 8
+    assert all((written / run / "result.json").is_file() for run in runs)
     names = [tag for tag, _ in tags.found]
     assert names.count("script") == 2, "the data and the program; nothing that a configuration brought in"
     assert names.index("section") < names.index("table"), "the verdict stands before everything else"
@@ -147,7 +150,7 @@ def test_csv_holds_all_metrics_and_nothing_is_left_half_written(
     assert len(scores) == 4 * 5
     assert len(pd.read_csv(written / "differences.csv")) == 6 * 5
     best = scores[(scores["metric"] == "sad") & (scores["rank"] == 1)]
-    assert best["mean"].item() == pytest.approx(comparison.decisive.panel.means().min())
+    assert best["mean"].item() == pytest.approx(comparison.decisive.table.means().min())
     assert not [file for file in written.rglob("*") if file.name.startswith(".")]
 
 
@@ -231,14 +234,14 @@ def test_long_curve_is_thinned_to_its_last_point(sweep_dir: Path) -> None:
 
 def test_out_that_can_not_be_written_is_named(comparison: Comparison, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"--out .*file"):
+    with pytest.raises(InputError, match=r"file.*--out"):
         write_report(comparison, tmp_path / "file")
 
 
 def test_wandb_group_is_fetched_as_run_directories(
     sweep_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stand-in for W&B's API with the signatures of the real classes: no server can be reached from the tests."""
+    """W&B's API is replaced, with the signatures of the real classes: tests reach no server."""
     import wandb
     from wandb.apis.public import File
     from wandb.apis.public import Run as ApiRun
@@ -269,7 +272,7 @@ def test_wandb_group_is_fetched_as_run_directories(
     api.runs.assert_called_once_with("me/deepmatte", filters={"group": "losses"})
     fetched = compare(paths)
     assert len(fetched.runs) == 2
-    assert [(item.path.name, item.status) for item in fetched.left_out] == [("crashed", "crashed")]
+    assert [(item.path.name, item.status) for item in fetched.excluded] == [("crashed", "crashed")]
 
 
 def test_wandb_source_without_three_parts_is_refused() -> None:

@@ -15,11 +15,13 @@ import pytest
 
 from deepmatte.errors import InputError
 from deepmatte.runs import locks
-from deepmatte.runs.locks import INHERITED, LOCK_FILE, STALE_SECONDS, acquire, holder, is_alive, locked
+from deepmatte.runs.context import CONTEXT, SweepContext
+from deepmatte.runs.locks import LOCK_FILE, STALE_SECONDS, acquire, holder, is_alive, locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
+from deepmatte.runs.context import CONTEXT, SweepContext
 from deepmatte.runs.locks import acquire
 lock = acquire(Path(sys.argv[1]))
 print("held" if lock else "refused", flush=True)
@@ -136,7 +138,7 @@ def test_a_second_run_in_a_directory_is_refused_in_words_unless_its_launcher_hol
             locked(tmp_path),
         ):
             pass
-        monkeypatch.setenv(INHERITED, str(tmp_path.resolve()))
+        monkeypatch.setenv(CONTEXT, SweepContext(run=str(tmp_path.resolve())).environment()[CONTEXT])
         with locked(tmp_path):
             pass
     finally:

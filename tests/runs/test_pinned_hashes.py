@@ -3,7 +3,7 @@
 A finished run is found again by its hash, and its directory and its W&B id are named after it. A change that
 moves one of these loses every user's runs of that configuration; where that is right, because a run computes
 something else now, replace the hash and say so in CHANGELOG.md. A new key that computes nothing new at its
-default belongs in `deepmatte.config.ADDED_SINCE`.
+default belongs in `deepmatte.runs.identity.ADDED_SINCE`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Classical methods on the path of the networks: pictures dealt out to processes, records that say who made them."""
+"""Classical methods scored as networks are: solved in the loader's processes, recorded by method."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from deepmatte.metrics import score_image
 from deepmatte.ops.zones import impose_trimap
 from deepmatte.scoring.baselines import NOTES, SOLVED, ClassicalMatting, SolvedDataset
 from deepmatte.scoring.evaluate import evaluate
-from deepmatte.training.assembly import build_data
+from deepmatte.training.from_config import build_data
 
 
 class Examples(MattingDataset[int]):
@@ -138,8 +138,8 @@ def test_options_of_a_method_that_cannot_be_are_refused_before_work(
     small_data: list[str], tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"method=kmeans: method\.clusters=1 can't be"):
+    with pytest.raises(InputError, match=r"method=kmeans: method\.clusters=1 is invalid"):
         evaluate(compose("evaluate", ["method=kmeans", "method.clusters=1", *small_data]))
-    with pytest.raises(InputError, match="say on which data"):
+    with pytest.raises(InputError, match="needs data"):
         evaluate(compose("evaluate", ["method=kmeans"]))
     assert not list(tmp_path.iterdir())

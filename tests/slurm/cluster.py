@@ -1,4 +1,4 @@
-"""A real Slurm on one machine: two nodes, with accounting, started by hand from Debian's packages, and stopped without a trace.
+"""A real Slurm of two nodes with accounting on one machine, from Debian's packages; it leaves nothing behind.
 
 Needs root and the packages slurm-wlm, munge, slurmdbd and mariadb-server; `make test-slurm` installs them.
 """
@@ -154,7 +154,7 @@ def cluster() -> Iterator[dict[str, str]]:
 
 
 def _end_leftovers(conf: str) -> None:
-    """Kill what the nodes have started and left; ``SLURM_CONF`` in its environment says that it is this cluster's."""
+    """Kill what the nodes have left running, which has this cluster's ``SLURM_CONF`` in its environment."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if (

@@ -1,4 +1,4 @@
-"""Sweeps on a real Slurm of two nodes: DDP inside a job, a job over both nodes, jobs that are killed or cancelled."""
+"""Sweeps on a real Slurm of two nodes: DDP in a job, a job on both nodes, jobs killed or cancelled."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_job_over_two_nodes(slurm, sweeps, tiny) -> None:
 def test_a_cancelled_job_ends_the_sweep_in_words_and_the_same_command_completes_it(
     how: tuple[str, ...], slurm, stubbed
 ) -> None:
-    """A job that is asked to end says so; the launcher of one that is killed reads its record, or misses its result in the queue."""
+    """A cancelled job records that; of a killed one the launcher reads the record, or misses the result."""
     words = (*SLURM, "seed=0,1")
     first = stubbed.start(*words, STUB_STEPS="12", STUB_PAUSE="3.0", **slurm)
     stubbed.wait_for(lambda: sum(stubbed.steps().values()) >= 2)
@@ -82,7 +82,7 @@ def test_a_cancelled_job_ends_the_sweep_in_words_and_the_same_command_completes_
     output = first.communicate(timeout=300)[0]
     assert first.returncode == 1, output
     assert "Traceback" not in output
-    said = ("deepmatte: the queue lost a job", "1 of 2 runs failed; the same command runs only them again")
+    said = ("deepmatte: the queue lost a job", "1 of 2 runs failed; the same command runs only those again")
     assert output.strip().splitlines()[-1].startswith(said if how else said[1]), output
     code, output = stubbed.run(*words, STUB_STEPS="12", **slurm)
     assert code == 0, output

@@ -43,8 +43,8 @@ def test_textbook_dice_is_least_at_ones() -> None:
     grid = itertools.product(np.linspace(0, 1, 21), repeat=2)
     assert min(grid, key=lambda matte: price(dice_loss, matte, truth, form="textbook", smooth=0)) == (1, 1)
     assert (
-        "loss of the truth is 0.33, that of the hard matte 1 and 0 is 0.27, and that of 1 and 1, the least, 0.25"
-        in TEXT
+        "loss of the truth is 0.33, that of the hard matte 1 and 0 is 0.27, "
+        "and that of 1 and 1, the least, 0.25" in TEXT
     )
 
 
@@ -82,8 +82,8 @@ def test_of_the_published_focal_losses_one_hardens_one_greys_and_one_is_least_at
         assert grid[np.argmin(exponential)] == pytest.approx(true)
         found[true] = grid[np.argmin(one)], grid[np.argmin(two)]
     assert (
-        f"least at {found[0.95][0]:.3f} where alpha is 0.95 and at {found[0.7][0]:.2f} where it is 0.7: it hardens"
-        in TEXT
+        f"least at {found[0.95][0]:.3f} where alpha is 0.95 "
+        f"and at {found[0.7][0]:.2f} where it is 0.7: it hardens" in TEXT
     )
     assert f"least at {found[0.95][1]:.2f} and at {found[0.7][1]:.2f}: it greys" in TEXT
     assert "as a function of the cross-entropy (segmentation-models-pytorch's) it is least at alpha" in TEXT

@@ -1,4 +1,4 @@
-"""Hard masks made from mattes: what `HardComposition` changes of a sample, and what the losses of the study become on them."""
+"""Hard masks from mattes: what `HardComposition` changes in a sample, and what losses become on them."""
 
 from __future__ import annotations
 

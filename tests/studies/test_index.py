@@ -23,11 +23,15 @@ def test_a_row_says_question_cost_command_and_answer(
 ) -> None:
     folder = tmp_path / "experiments"
     folder.mkdir()
-    head = "# @package _global_\n# Claim under test: a | b,\n#   or not.\n# Cost: little.\n# Command: deepmatte study {0}   (or: make)\n\n"
+    head = (
+        "# @package _global_\n# Claim under test: a | b,\n#   or not.\n# Cost: little.\n"
+        "# Command: deepmatte study {0}   (or: make)\n\n"
+    )
     for name in ("b", "a", "c"):
         (folder / f"{name}.yaml").write_text(head.format(name))
     (folder / "a.md").write_text(
-        "# a\n\nSeeds 0. 3 runs and 1 evaluations of methods, 7 minutes on the clock, 12 minutes of machine time in all.\n"
+        "# a\n\nSeeds 0. 3 runs and 1 evaluations of methods, "
+        "7 minutes on the clock, 12 minutes of machine time in all.\n"
         "\n## A wins.\n\n### More\n"
     )
     (folder / "c.md").write_text(
@@ -39,7 +43,8 @@ def test_a_row_says_question_cost_command_and_answer(
     assert "experiments/README.md" in capsys.readouterr().out
     rows = [line for line in (folder / "README.md").read_text().splitlines() if line.startswith("| [")]
     assert rows == [
-        "| [a](a.md) | A \\| b, or not. | 3 runs, 7 minutes on the clock, 12 minutes of machine time, as measured "
+        "| [a](a.md) | A \\| b, or not. "
+        "| 3 runs, 7 minutes on the clock, 12 minutes of machine time, as measured "
         "| `deepmatte study a` | A wins. |",
         "| [b](b.yaml) | A \\| b, or not. | little. | `deepmatte study b` | not run yet |",
         "| [c](c.md) | A \\| b, or not. | 3 runs, 12 minutes of machine time, as measured "

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from tiny_run import compose
 
-from deepmatte.training.assembly import build_data
+from deepmatte.training.from_config import build_data
 
 FILE = Path(__file__).parents[2] / "experiments" / "portrait_vgg16.yaml"
 
@@ -34,6 +34,6 @@ def test_the_losses_to_compare_with_are_those_of_the_page(procedural_cache: Path
     )
     text = " ".join(content["study"]["text"].split())
     assert (
-        f"0 everywhere has a loss of {nothing:.2f} on these pictures, and the trimap with 0.5 in its unknown zone one of {trivial:.2f}"
-        in text
+        f"0 everywhere has a loss of {nothing:.2f} on these pictures, "
+        f"and the trimap with 0.5 in its unknown zone one of {trivial:.2f}" in text
     )

@@ -1,4 +1,4 @@
-"""Scenes of several objects: the visible alphas, the label maps, their scores and the page's section, on numbers done by hand."""
+"""Scenes of several objects: visible alphas, label maps, scores and the page's section, computed by hand."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RECIPE = TrimapRecipe("kernels", (1, 5), (1, 5)).middle()
 
 
 class Discs:
-    """Discs of one colour each, six of class round and two of class dot; the last one touches the side of its picture."""
+    """Discs of one colour each, six of class round and two of class dot; the last touches a side."""
 
     def __init__(self) -> None:
         self.names = [f"disc_{number}" for number in range(9)]
@@ -89,7 +89,7 @@ def test_objects_that_claim_a_pixel_twice_leave_nothing_to_the_background() -> N
 
 
 def test_scores_of_a_scene_are_those_done_by_hand() -> None:
-    """Four pixels: background, object 1 (class a), object 2 (class a), object 3 (class b); object 2's pixel is given to object 1."""
+    """Four pixels: background, objects 1 and 2 (class a), 3 (class b); object 2's pixel goes to object 1."""
     true = np.array([[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], float)[:, None]
     predicted = np.array([[0, 1, 0.8, 0], [0, 0, 0.2, 0], [0, 0, 0, 0.6]])[:, None]
     scores = score_scene(predicted, true, np.full((3, 1, 4), 128, np.uint8), [1, 1, 2], 2, protocol="whole")
@@ -189,7 +189,7 @@ def test_the_class_map_alone_is_right_by_class_and_wrong_by_object(
     # One of the two gets all, the other nothing: 0 and a / (a + b) with a >= b.
     assert 0.25 <= records[MERGED]["same"] <= 0.5
     text = section([tmp_path / label for label in records])
-    assert "6 pictures with 18 objects of the test set in 2 classes (dot, round)" in text
+    assert "6 images with 18 objects of the test set in 2 classes (dot, round)" in text
     assert "| half | " in text
     assert text.index("| half |") < text.index(f"| {MERGED} |")
     assert len(picture([tmp_path / label for label in records]).axes) == 6 * 3

@@ -1,4 +1,4 @@
-"""Studies: what belongs into one table, which methods stand beside it, and what the page says, all from records on disk."""
+"""Studies: what goes into one table, with which baselines, and what the page says, from records on disk."""
 
 from __future__ import annotations
 
@@ -10,22 +10,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
-from PIL import Image
+from study_records import write_record
 
 from deepmatte.cli.study import main
 from deepmatte.compare.comparison import compare
-from deepmatte.compare.grouping import setting_name
+from deepmatte.compare.naming import setting_name
 from deepmatte.data.procedural.names import CYCLE
 from deepmatte.errors import InputError
-from deepmatte.reports.failures import failures, kinds_table
+from deepmatte.reports.failures import category_table, failures
 from deepmatte.reports.study_figures import losses
-from deepmatte.studies import launch
-from deepmatte.studies.launch import find_study, tables
+from deepmatte.studies import study as study_module
+from deepmatte.studies.study import find_study, tables
 
-METRICS = ("sad", "mse", "grad", "conn", "miou")
 EXPERIMENT = """# @package _global_
 # Claim under test: dice beats alpha,
 #   by a lot.
@@ -40,48 +38,6 @@ hydra:
   mode: MULTIRUN
   sweeper: {params: {loss: "alpha,dice", seed: "0,1"}}
 """
-
-
-def write_record(
-    path: Path, sad: float, digest: str = "d1", overrides: tuple[str, ...] = (), seed: int = 0, **more: object
-) -> Path:
-    """A finished run or evaluation of six images, each with two pictures."""
-    (path / "pictures" / "test").mkdir(parents=True)
-    scores = sad + np.arange(6) / 10
-    dataset = {"name": "procedural", "version": "1", "split": "test", "digest": digest, "num_images": 6}
-    result = {
-        "status": "finished",
-        "seed": seed,
-        "overrides": [*overrides, f"seed={seed}"],
-        "protocol": "adobe",
-        "metrics_version": "1",
-    }
-    result |= {
-        "dataset": dataset,
-        "cost": {"seconds": 60.0},
-        "git_commit": "abc",
-        "machine": "two cores",
-        "experiment": "small",
-        "notes": {},
-    }
-    result["scores"] = {
-        f"{prefix}test/{metric}": float(scores.mean()) for metric in METRICS for prefix in ("", "trivial/")
-    }
-    (path / "result.json").write_text(json.dumps(result | more))
-    rows = [",".join(["image", "foreground", "category", *METRICS])]
-    rows += [
-        ",".join([f"{i}", f"f{i}", ("hair", "glass")[i % 2], *[f"{score}"] * 5])
-        for i, score in enumerate(scores)
-    ]
-    (path / "per_image.csv").write_text("\n".join(rows) + "\n")
-    curves = "epoch,step,train/loss,val/loss\n0,0,4,\n0,1,2,\n0,1,,5\n1,2,1,\n1,3,,3\n"
-    (path / "metrics.csv").write_text(curves)
-    for name in ("0", "3"):
-        for part in ("image", "trimap", "alpha", "matte"):
-            Image.fromarray(np.full((9, 12, 3) if part == "image" else (9, 12), 128, np.uint8)).save(
-                path / f"pictures/test/{name}_{part}.png"
-            )
-    return path
 
 
 @pytest.fixture
@@ -108,7 +64,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_record(Path(words["output"].strip("'")), 20.0, method=f"kmeans {mode}", mode=mode)
         return None
 
-    monkeypatch.setattr(launch.subprocess, "run", run)
+    monkeypatch.setattr(study_module.subprocess, "run", run)
     return tmp_path
 
 
@@ -121,9 +77,9 @@ def test_the_page_says_what_came_out(checkout: Path, capsys: pytest.CaptureFixtu
     assert "Claim under test: dice beats alpha, by a lot." in text
     assert "*Guides* say so." in text
     assert re.search(r"## dice is best in SAD \([\d.]+\): alpha is 2\d % higher", text)
-    assert "The best setting by this table, dice, is in SAD better (" in text
+    assert "The best setting, dice, is in SAD better (" in text
     assert (
-        "4 runs and 2 evaluations of methods without a network, 7 minutes on the clock, 6 minutes of machine time"
+        "4 runs and 2 evaluations of methods without a network, 7 minutes elapsed, 6 minutes of machine time"
         in text
     )
     assert text.index("without a network, trimap given") < text.index("without a network, trimap-free")
@@ -135,10 +91,10 @@ def test_the_page_says_what_came_out(checkout: Path, capsys: pytest.CaptureFixtu
 
 def test_what_is_scored_is_not_scored_again(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = find_study("small", ["seed=0,1", "output_root=runs"])  # a list of values is for the sweep alone
-    homes = launch.score_baselines(study, tables(study)[0])
+    homes = study_module.score_baselines(study, tables(study)[0])
     assert len(homes) == 2
-    monkeypatch.setattr(launch.subprocess, "run", None)
-    assert launch.score_baselines(study, tables(study)[0]) == homes
+    monkeypatch.setattr(study_module.subprocess, "run", None)
+    assert study_module.score_baselines(study, tables(study)[0]) == homes
 
 
 @pytest.mark.parametrize(
@@ -151,7 +107,7 @@ def test_a_page_gives_no_time_that_can_not_hold_the_work(
     (checkout / "runs/small/sweep.json").write_text(json.dumps({"parallel": parallel}))
     (checkout / "runs/small/study.json").write_text(json.dumps({"seconds": seconds}))
     assert main(["small", "--page"]) == 0  # 4 runs and 2 evaluations of 60 seconds
-    assert ("minutes on the clock" in (checkout / "experiments/small.md").read_text()) == said
+    assert ("minutes elapsed" in (checkout / "experiments/small.md").read_text()) == said
 
 
 def interrupted() -> None:
@@ -176,10 +132,10 @@ def test_methods_are_scored_by_the_rules_of_the_networks(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[list[str]] = []
-    monkeypatch.setattr(launch.subprocess, "run", lambda command, check: commands.append(command))
+    monkeypatch.setattr(study_module.subprocess, "run", lambda command, check: commands.append(command))
     for words in ([], ["impose_trimap=false"]):
         study = find_study("small", words)
-        launch.score_baselines(study, tables(study)[0])
+        study_module.score_baselines(study, tables(study)[0])
     assert ["impose_trimap=false" in command for command in commands] == [False, False, True, True]
     outputs = [word for command in commands for word in command if word.startswith("output=")]
     assert len(set(outputs)) == 4  # what was scored by other rules is not taken for it
@@ -225,7 +181,7 @@ def test_the_page_of_an_unfinished_sweep_says_so(checkout: Path, capsys: pytest.
     (checkout / "runs/small/dice2/result.json").write_text(
         json.dumps({"status": "failed", "error": "too little memory"})
     )
-    line = "4 of 6 jobs of runs/small are finished (1 failed, 1 not begun)"
+    line = "4 of 6 jobs of runs/small are finished (1 failed, 1 not started)"
     with pytest.raises(InputError, match=re.escape(f"{line}; run the others first: deepmatte study small")):
         main(["small", "--page"])
     assert not (checkout / "experiments/small.md").exists()
@@ -238,7 +194,9 @@ def test_a_sweep_that_is_refused_ends_its_study(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It has said why; that there is nothing to compare would be a second error that says less."""
-    monkeypatch.setattr(launch.subprocess, "run", lambda command, **options: SimpleNamespace(returncode=2))
+    monkeypatch.setattr(
+        study_module.subprocess, "run", lambda command, **options: SimpleNamespace(returncode=2)
+    )
     assert main(["small", "hydra/launcher=basic"]) == 2
     assert capsys.readouterr() == ("", "")
     assert not (checkout / "experiments" / "small.md").exists()
@@ -246,11 +204,11 @@ def test_a_sweep_that_is_refused_ends_its_study(
 
 def test_where_a_setting_fails_is_said_by_kind_and_shown(checkout: Path) -> None:
     comparison = compare([run.path for run in tables(find_study("small"))[0]])
-    lines = kinds_table(comparison).splitlines()
+    lines = category_table(comparison).splitlines()
     # Images 0, 2, 4 are hair, 1, 3, 5 glass; an image's score is that of its setting + number / 10, a seed's
     # + seed / 100.
     assert lines[-4:] == [
-        "| sad by kind | glass | hair | furthest behind on |",
+        "| sad /1000 ↓ by category | glass | hair | furthest behind on |",
         "|---|---:|---:|---|",
         "| dice | **7.305** | **7.205** | none |",
         "| alpha | 9.305 | 9.205 | hair: 1.28 x dice |",
@@ -269,25 +227,23 @@ def test_an_experiment_without_a_grid_is_refused(checkout: Path) -> None:
     (checkout / "experiments" / "single.yaml").write_text(
         "# @package _global_\n# Claim: none.\nname: single\nseed: 3\n"
     )
-    with pytest.raises(
-        InputError, match=r"^experiments/single.yaml: has no grid to study; give it hydra.mode"
-    ):
+    with pytest.raises(InputError, match=r"^experiments/single.yaml: has no grid; give it hydra.mode"):
         find_study("single")
 
 
 def test_every_core_has_a_job_unless_a_launcher_is_chosen(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "cores", lambda: ["0", "1", "2"])
-    monkeypatch.setattr(launch, "find_spec", lambda name: name == "hydra_plugins.hydra_joblib_launcher")
-    assert launch.side_by_side(find_study("small")) == [
+    monkeypatch.setattr(study_module, "cores", lambda: ["0", "1", "2"])
+    monkeypatch.setattr(study_module, "find_spec", lambda name: name == "hydra_plugins.hydra_joblib_launcher")
+    assert study_module.side_by_side(find_study("small")) == [
         "hydra/launcher=workstation",
         "hydra.launcher.n_jobs=3",
     ]
     for words in (["hydra/launcher=basic"], ["trainer=gpu"], ["trainer=ddp"]):
-        assert launch.side_by_side(find_study("small", words)) == []
-    monkeypatch.setattr(launch, "cores", lambda: ["0"])
-    assert launch.side_by_side(find_study("small")) == []
+        assert study_module.side_by_side(find_study("small", words)) == []
+    monkeypatch.setattr(study_module, "cores", lambda: ["0"])
+    assert study_module.side_by_side(find_study("small")) == []
 
 
 STUDIES = {
@@ -304,7 +260,7 @@ METHODS = {
 
 @pytest.mark.parametrize("study", STUDIES.values(), ids=list(STUDIES))
 def test_a_study_says_nothing_that_nobody_reads(study: dict[str, Any]) -> None:
-    assert set(study) <= set(launch.OPTIONS)
+    assert set(study) <= set(study_module.OPTIONS)
     assert set(study.get("kinds", {})) <= set(CYCLE)
     assert set(study.get("scenes") or {}) <= {"count", "size", "instances", "seed", "methods"}
 
@@ -331,6 +287,6 @@ def test_what_a_study_compares_are_settings_of_its_grid(name: str) -> None:
 def test_the_methods_of_the_studies_can_be_built(words: str) -> None:
     from tiny_run import compose
 
-    from deepmatte.training.assembly import build
+    from deepmatte.config.build import build
 
     assert callable(build(compose("evaluate", words.split()).method, "method"))

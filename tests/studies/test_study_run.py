@@ -1,4 +1,4 @@
-"""A study as a user runs it: networks that train, methods beside them, scenes of several objects, the page."""
+"""A study as a user runs it: networks that train, baselines, scenes of several objects, the page."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_study_ends_in_a_page_with_everything_on_it(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "segmentation_losses.md").read_text()
     assert "Seeds 0. 2 runs and 1 evaluation of methods without a network" in text
-    assert re.search(r", \d+ minutes on the clock, \d+ minutes of machine time in all", text)
+    assert re.search(r", \d+ minutes elapsed, \d+ minutes of machine time in all", text)
     rows = text.split("### Several objects")[1]
     assert {"bce", "focal_gamma_2", "trivial", "truth by class"} <= {
         line.split(" | ")[0].strip("| ") for line in rows.splitlines()

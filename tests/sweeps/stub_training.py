@@ -1,7 +1,7 @@
-"""A stub in the place of training: the processes of a sweep are real, each step takes a moment.
+"""A stub in place of training: the processes of a sweep are real, each step takes a moment.
 
 The stub keeps what matters to a sweep: it locks its directory, folds its steps into "weights" that depend on
-their order, writes a checkpoint after each step, goes on from the last one, and notes every step in
+their order, writes a checkpoint after each step, resumes from the last one, and records every step in
 ``steps.log``. Learning rates are its stage directions: 1e30 fails, 1e20 hangs, 1e10 is killed by SIGKILL, all
 of them after three steps; 1e15 is refused before the first.
 """
@@ -48,8 +48,8 @@ def train(config, directory, overrides):
         try:
             while state["step"] < steps:
                 if state["step"] == 3 and config.optimizer.lr == 1e30:
-                    run.update(status="failed", error="RuntimeError: the stub was told to fail")
-                    raise RunError("the stub was told to fail")
+                    run.update(status="failed", error="RuntimeError: the stub fails here")
+                    raise RunError("the stub fails here")
                 if state["step"] == 3 and config.optimizer.lr == 1e20:
                     time.sleep(1e6)
                 if state["step"] == 3 and config.optimizer.lr == 1e10:
@@ -69,7 +69,7 @@ def train(config, directory, overrides):
                 )
         except SystemExit:
             run.update(
-                status="interrupted", error="interrupted; the same command goes on from the last checkpoint"
+                status="interrupted", error="interrupted; the same command resumes from the last checkpoint"
             )
             raise
         write_text(run.path / "seen.json", json.dumps(seen | {"until": time.time()}))
@@ -80,10 +80,10 @@ def train(config, directory, overrides):
 
 
 def install():
-    """Make ``deepmatte.run`` the stub in this process."""
-    fake = types.ModuleType("deepmatte.run")
+    """Make ``deepmatte.training.run`` the stub in this process."""
+    fake = types.ModuleType("deepmatte.training.run")
     fake.train = train
-    sys.modules["deepmatte.run"] = fake
+    sys.modules["deepmatte.training.run"] = fake
 
 
 def weights_after(steps, seed, lr):

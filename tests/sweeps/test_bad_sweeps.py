@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deepmatte.cli import train
-from deepmatte.sweeps.plan import Planned, duplicates
+from deepmatte.sweeps.preflight import ComposedJob, duplicates
 
 
 def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
@@ -146,5 +146,5 @@ def test_the_word_for_a_sweep_may_stand_among_the_overrides(
 
 
 def test_equal_jobs_are_counted() -> None:
-    jobs = [Planned(Path(name), name, []) for name in ("a", "b", "a", "a")]
-    assert duplicates(jobs) == ["3 jobs are one and the same run a: it is run once"]
+    jobs = [ComposedJob(Path(name), name, []) for name in ("a", "b", "a", "a")]
+    assert duplicates(jobs) == ["3 jobs are the same run a, which is trained once"]

@@ -1,4 +1,4 @@
-"""Whatever is killed, the same command ends in the weights of a sweep that was never disturbed; no step is made twice.
+"""Whatever is killed, the same command ends in the weights of an undisturbed sweep; no step is made twice.
 
 The processes, locks, files and signals are real; training is the stub of `stub_training`, whose weights
 depend on the order of its steps. The number of kills is counted and asserted.
@@ -129,7 +129,7 @@ def test_a_killed_worker_of_joblib_ends_the_sweep_in_words_and_the_same_command_
 
 
 def test_everything_killed_again_and_again(stubbed) -> None:
-    """All processes at once by SIGKILL, at random moments, 8 times while a job is at work; then once more in peace."""
+    """All processes at once by SIGKILL, at random moments, 8 times while a job runs; then once in peace."""
     random.seed(0)
     kills: list[int] = []
     words = (GRID, *LAUNCHERS["joblib"])
@@ -170,8 +170,8 @@ def test_a_second_launcher_takes_up_what_a_killed_one_left(stubbed, undisturbed:
     checked(stubbed, undisturbed)
 
 
-def test_failures_are_told_apart_and_take_nobody_with_them(stubbed) -> None:
-    """A job that raises, one that hangs, one that is killed, one that is refused and two that are one: the good one finishes."""
+def test_failures_are_distinguished_and_stay_with_their_job(stubbed) -> None:
+    """A job that raises, one that hangs, one killed, one refused, and two equal ones, which finish."""
     code, output = stubbed.run(
         "optimizer.lr=1e30,1e20,1e10,1e15,1e-3,1e-3",
         "sweep.time_limit=0.25",
@@ -180,7 +180,7 @@ def test_failures_are_told_apart_and_take_nobody_with_them(stubbed) -> None:
     )
     states = {word: (record["status"], record["error"]) for word, record in stubbed.records().items()}
     assert code == 1, output
-    assert states["optimizer.lr=1e+30"] == ("failed", "RuntimeError: the stub was told to fail")
+    assert states["optimizer.lr=1e+30"] == ("failed", "RuntimeError: the stub fails here")
     assert states["optimizer.lr=1e+20"][0] == "timeout"
     assert "sweep.time_limit" in states["optimizer.lr=1e+20"][1]
     assert states["optimizer.lr=10000000000.0"][0] == "failed"
@@ -193,7 +193,7 @@ def test_failures_are_told_apart_and_take_nobody_with_them(stubbed) -> None:
         "data.root=/nowhere: the stub refuses it (exit code 2); see output.log",
     )
     assert states["optimizer.lr=0.001"][0] == "finished"
-    assert "2 jobs are one and the same run" in output
+    assert "2 jobs are the same run" in output
     assert max(stubbed.steps().values()) == 1
     assert "4 of 5 runs failed" in output
 
@@ -215,20 +215,20 @@ def test_a_job_that_is_twice_in_a_sweep_is_run_once_also_where_finished_ones_are
         code, output = stubbed.run("seed=0,0", "force=true")
         assert code == 0, output
         assert not before & stubbed.workers()
-        assert "2 jobs are one and the same run" in output
+        assert "2 jobs are the same run" in output
         assert output.count("start     [") == 1
 
 
-@pytest.mark.parametrize("dealt", ["auto", "null"])
-def test_jobs_of_the_local_executor_see_the_launchers_gpus(dealt: str, stubbed) -> None:
+@pytest.mark.parametrize("leased", ["auto", "null"])
+def test_jobs_of_the_local_executor_see_the_launchers_gpus(leased: str, stubbed) -> None:
     """Submitit itself shows its jobs none, or the first ones whatever the launcher may use."""
     import json
 
-    words = (*LAUNCHERS["submitit_local"], "trainer=gpu", f"sweep.devices={dealt}", "seed=0,1")
+    words = (*LAUNCHERS["submitit_local"], "trainer=gpu", f"sweep.devices={leased}", "seed=0,1")
     code, output = stubbed.run(*words, CUDA_VISIBLE_DEVICES="5,7")
     assert code == 0, output
     seen = {json.loads(file.read_text())["gpus"] for file in (stubbed.home / "runs/s").glob("*/seen.json")}
-    assert seen <= ({"5", "7"} if dealt == "auto" else {"5,7"})
+    assert seen <= ({"5", "7"} if leased == "auto" else {"5,7"})
 
 
 @pytest.mark.parametrize("kind", ["gpu", "cpu"])
@@ -277,10 +277,10 @@ def test_status_shows_what_goes_on_and_repeat_repeats_one_job(
     assert main(["status", str(directory)]) == 1
     shown = capsys.readouterr().out
     assert "2 finished, 1 failed" in shown
-    assert "the stub was told to fail" in shown
+    assert "the stub fails here" in shown
     assert (
         "deepmatte train -m wandb.mode=disabled name=s optimizer.lr=1e-3,1e30,1e-4" in shown
-    )  # what goes on with it
+    )  # which resumes it
     command = next(line.split() for line in shown.splitlines() if "deepmatte sweep repeat" in line)
     for name, value in stubbed.environment.items():
         monkeypatch.setenv(name, value)

@@ -86,10 +86,10 @@ def test_a_log_that_can_not_be_written_does_not_halt_the_job(tmp_path: Path) -> 
         command = [sys.executable, "-c", "print('x\\n' * 200_000); print('the end')"]
         for log in (disk / "output.log", disk / "gone" / "output.log"):
             ended = run_tree(command, log, os.environ, stop=deadline(1))
-            assert (ended.code, ended.stopped, ended.said) == (0, None, "the end")
+            assert (ended.code, ended.stopped, ended.last_line) == (0, None, "the end")
 
 
-def test_devices_are_dealt_out_of_a_folder_that_nobody_else_made(
+def test_devices_are_leased_in_a_folder_that_nobody_else_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -100,7 +100,7 @@ def test_devices_are_dealt_out_of_a_folder_that_nobody_else_made(
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(
-        InputError, match=rf"^{theirs}: is not yours, or can't be written; set TMPDIR to a folder of your own"
+        InputError, match=rf"^{theirs}: not yours, or not writable; set TMPDIR to a folder of your own"
     ):
         devices.table_of_locks()
 
@@ -114,7 +114,7 @@ def test_a_failed_job_of_a_sweep_names_the_full_disk(tmp_path: Path) -> None:
     line = (
         "deepmatte: x/last.ckpt: can't be written (No space left on device); make room and repeat the command"
     )
-    settle(run, Ended(2, None, out_of_memory=False, said=line, wrote=False), config_hash="0")
+    settle(run, Ended(2, None, out_of_memory=False, last_line=line, wrote=False), config_hash="0")
     assert json.loads((tmp_path / "result.json").read_text())["error"].startswith(
         line.removeprefix("deepmatte: ")
     )

@@ -1,4 +1,4 @@
-"""Sweeps of real training: kills end in bit-equal weights, DDP works inside every launcher, a failure on one rank stays with its job."""
+"""Sweeps of real training: bit-equal weights after kills, DDP in every launcher, failures of one rank."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def last_weights(home: Path) -> dict[str, dict[str, torch.Tensor]]:
 def test_jobs_that_were_killed_end_in_the_weights_of_an_undisturbed_sweep(
     trainer: tuple[str, ...], sweeps, tiny
 ) -> None:
-    """The job is killed in its second epoch, then everything at once; weights and scores equal, bit for bit."""
+    """The job is killed in its second epoch, then everything; weights and scores are equal to the bit."""
     words = (*tiny("stages.encoder_decoder.epochs=4", "data.samples_per_epoch=32"), *trainer, "seed=0,1")
     code, output = sweeps.run(*words, timeout=900)
     assert code == 0, output
@@ -59,7 +59,7 @@ def test_jobs_that_were_killed_end_in_the_weights_of_an_undisturbed_sweep(
 def test_two_ranks_in_every_job_and_a_failure_on_rank_1_fails_that_job_and_nothing_else(
     launcher: str, sweeps, tiny
 ) -> None:
-    """The trap is a loss term that is off (weight 0: never computed) in the one job and strikes on rank 1 in the other."""
+    """The trap is a loss term with weight 0, never computed, in one job; it fails on rank 1 in the other."""
     sweeps.environment |= {
         "DEEPMATTE_ALLOWED_TARGETS": "planted",
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
@@ -107,7 +107,7 @@ def test_memory_that_runs_out_is_called_so(sweeps, tiny) -> None:
 
 
 def test_real_errors_of_memory_are_recognised_and_others_are_not() -> None:
-    from deepmatte.training.run import out_of_memory
+    from deepmatte.training.failures import out_of_memory
 
     with pytest.raises(RuntimeError) as cpu:
         torch.empty(10**16)
@@ -128,4 +128,4 @@ def test_the_command_line_of_a_user_ends_with_words_not_with_a_traceback_on_ctrl
     output = process.communicate(timeout=120)[0]
     assert process.returncode == 130
     assert "Traceback" not in output
-    assert "the same command goes on" in output
+    assert "the same command" in output

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deepmatte.sweeps.search import count_trials, study_seed, trials_left
+from deepmatte.sweeps.search import count_trials, sampler_seed, trials_left
 
 
 def make_study(file: Path, states: list[str]) -> None:
@@ -24,12 +24,12 @@ def test_failed_trials_count_and_broken_ones_are_still_to_come(tmp_path: Path) -
     assert count_trials(tmp_path / "study.db") == {"COMPLETE": 3, "FAIL": 2, "RUNNING": 1, "WAITING": 1}
     assert trials_left(10, str(tmp_path)) == 5
     assert trials_left(4, str(tmp_path)) == 0
-    assert study_seed(3, str(tmp_path)) == 10
+    assert sampler_seed(3, str(tmp_path)) == 10
 
 
 @pytest.mark.slow
 def test_a_search_that_is_killed_is_continued_to_its_number_of_trials(stubbed) -> None:
-    """The lower the rate, the larger the stub's score; 1e30 fails, so some trials do. 6 trials in all, over two calls."""
+    """The stub's score grows with a lower rate; 1e30 fails, so some trials do. 6 trials over two calls."""
     words = (
         "hydra/sweeper=tpe",
         "optimizer.lr=choice(1e30,1e-3,1e-2,1e-1)",

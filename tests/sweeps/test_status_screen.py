@@ -1,4 +1,4 @@
-"""`deepmatte sweep status` on a terminal of 24 lines of 80 characters: it renews itself, fits, and ends in commands to be copied."""
+"""`deepmatte sweep status` on a terminal of 24 x 80: it updates, fits, and ends in commands to be copied."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def watch(stubbed) -> tuple[str, int]:
 
 
 def test_the_table_is_renewed_fits_the_screen_and_ends_in_full(stubbed) -> None:
-    """24 jobs, half of which fail, would take 77 lines; the sweep is stopped by Ctrl-C while it is watched."""
+    """24 jobs, half of which fail, would take 77 lines; Ctrl-C stops the sweep while it is watched."""
     words = ("optimizer.lr=1e30,1e-3", f"seed={','.join(map(str, range(12)))}")
     process = stubbed.start(*words, STUB_STEPS="8", STUB_PAUSE="0.3")
     stubbed.wait_for(lambda: sum(record["status"] == "failed" for record in stubbed.records().values()) >= 2)

@@ -22,7 +22,7 @@ def layers(widen: float, training: bool) -> dict[str, torch.Tensor]:
 
 
 def test_the_training_zone_grows_by_the_factor_and_the_scored_one_stays() -> None:
-    """A kernel of k pixels moves a straight edge by (k - 1) / 2: 9 and 9 give a band of 8 pixels, 27 and 27 one of 26."""
+    """A kernel of k pixels moves a straight edge by (k - 1) / 2: 9 and 9 give 8 pixels, 27 and 27 give 26."""
     area = {widen: float((layers(widen, True)["trimap"] == 128).sum()) for widen in (1.0, 3.0)}
     assert area[3.0] / area[1.0] == pytest.approx(26 / 8, rel=0.1)
     assert torch.equal(layers(3.0, False)["trimap"], layers(1.0, False)["trimap"])

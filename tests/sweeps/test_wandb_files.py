@@ -1,4 +1,4 @@
-"""What W&B is told, read back from the files that it writes."""
+"""What is logged to W&B, read back from the files that it writes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RESULT = {
 
 
 def records_of(data: bytes) -> Iterator[bytes]:
-    """Yield the records of a ``.wandb`` file: after 7 bytes, LevelDB's log of blocks of 32 KiB (checksum, length, type, data)."""
+    """Yield the records of a ``.wandb`` file: LevelDB's log of 32 KiB blocks, after a header of 7 bytes."""
     place, whole = 7, b""
     while place + 7 <= len(data):
         if 32768 - place % 32768 < 7:

@@ -6,6 +6,7 @@ row, scores, pictures.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import interrupting
 import pytest
+import torch
 from interrupting import Instant, differences, every_step_logged, hooked, without_figures
 from tiny_run import compose
 
@@ -156,7 +158,7 @@ def test_a_second_signal_ends_the_process_at_once() -> None:
     """By the signal itself, as if nothing caught it."""
     code = (
         "import os, signal, time\n"
-        "from deepmatte import interruption\n"
+        "from deepmatte.runs import interruption\n"
         "with interruption.caught():\n"
         "    interruption.defer()\n"
         "    for _ in range(2):\n"
@@ -190,6 +192,58 @@ def test_early_stopping_ends_a_stage_that_is_resumed_from_its_last_checkpoint(
     train_shortly(tmp_path / "killed" / "run", *still)
     assert json.loads((tmp_path / "killed" / "run" / "result.json").read_text())["cost"]["steps"] == 2
     assert not differences(tmp_path / "whole" / "run", tmp_path / "killed" / "run")
+
+
+def test_a_stage_from_the_best_weights_starts_from_them_again_if_killed_in_its_first_validation(
+    train_shortly, tmp_path: Path
+) -> None:
+    """Killed when `best.ckpt` is the second stage's own already, and `last.ckpt` still the first stage's."""
+    from deepmatte.training.checkpoint_callbacks import LastCheckpoint
+
+    two_stages = (
+        "stages.encoder_decoder.epochs=1",
+        "stages.encoder_decoder.lr=0.0",
+        "stages.joint.epochs=1",
+        "stages.joint.lr=0.001",
+        "stages.joint.start=best",
+        "model.norm=none",
+        "data.samples_per_epoch=16",
+    )
+    train_shortly(tmp_path / "whole" / "run", *two_stages)
+    run, original = tmp_path / "killed" / "run", LastCheckpoint._save_checkpoint
+
+    def save(callback: LastCheckpoint, trainer, filepath: str) -> None:
+        if trainer.lightning_module.stage.name == "joint":
+            power_failure(callback)
+        original(callback, trainer, filepath)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LastCheckpoint, "_save_checkpoint", save)
+        with pytest.raises(OSError, match="the power fails"):
+            train_shortly(run, *two_stages)
+    left = {
+        name: torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("best", "last")
+    }
+    assert {name: checkpoint["deepmatte"]["stage"] for name, checkpoint in left.items()} == {
+        "best": "joint",
+        "last": "encoder_decoder",
+    }
+    train_shortly(run, *two_stages)
+    assert not differences(tmp_path / "whole" / "run", run)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_of_its_steps(whole) -> None:
+    """Also the last row's, which stands with the validation; all batches here are of one size."""
+    rows = list(csv.DictReader((whole("plain")[0] / "metrics.csv").open()))
+    for epoch in ("0", "1"):
+        steps = [float(row["train/loss"]) for row in rows if row["epoch"] == epoch and row["train/loss"]]
+        [logged] = [
+            float(row["train/loss_epoch"])
+            for row in rows
+            if row["epoch"] == epoch and row["train/loss_epoch"]
+        ]
+        assert len(steps) == 3
+        assert logged == pytest.approx(sum(steps) / 3, rel=1e-6)
 
 
 def power_failure(module: object) -> None:

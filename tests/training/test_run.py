@@ -225,8 +225,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_samples(train_tin
     [
         (["stages.encoder_decoder.epochs=0"], "stages: every stage has epochs: 0"),
         (["stages.encoder_decoder.epochs=some"], "stages.encoder_decoder.epochs=some: give a whole number"),
-        (["plan=8"], "plan=8: give the epochs of each of encoder_decoder, refine, joint"),
-        (["plan={joint:8}"], "plan={'joint': 8}: give the epochs"),
+        (["length.shares={joint:1,refin:1}"], "length.shares.refin: is no stage of the model; it has"),
         (["stages.encoder_decoder.learn=[encoder]"], "stages.encoder_decoder.learn: 'encoder'"),
         (
             [
@@ -274,7 +273,7 @@ def test_bad_configuration_is_one_line_before_anything_is_written(
 
 def test_the_sample_stream_does_not_depend_on_the_loss_or_the_number_of_workers(tiny) -> None:
     """Two runs that differ in their loss see the very same pixels."""
-    from deepmatte.training.assembly import build_data
+    from deepmatte.training.from_config import build_data
 
     def first_batches(*more: str) -> list[torch.Tensor]:
         data = build_data(compose("train", tiny(*more)))

@@ -1,1 +1,1 @@
-"""The command line: one module a verb. No module here imports torch before it has work for it."""
+"""The command line: a table of verbs and a module for each; torch is imported once the options are valid."""

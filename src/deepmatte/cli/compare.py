@@ -1,4 +1,4 @@
-"""Compare the runs of a sweep: which setting is better, by how much, how sure."""
+"""Compare the runs of a sweep, or tables of scores: which setting is better, by how much, how sure."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deepmatte.compare.comparison import Comparison
 
 
 def main(argv: list[str]) -> int:
-    """Compare runs; return 0 if two settings could be compared, 1 if only one was there; InputError if the input can't be used."""
-    options = parser().parse_args(argv)
+    """Compare settings; return 0 if two could be compared, 1 if only one was there.
+
+    InputError if the input can't be used.
+    """
+    arguments = parser()
+    options = arguments.parse_args(argv)
     if options.wandb is not None and options.out is None:
-        parser().error("--wandb logs what --out writes: give --out DIR, too")
+        arguments.error("--wandb logs what --out writes: give --out DIR, too")
+    if bool(options.runs) == bool(options.csv):
+        arguments.error("give either runs or --csv with tables of scores")
     from rich.console import Console  # imports wait until the options are known to be right
 
-    from deepmatte.compare.comparison import compare
     from deepmatte.compare.record import as_record
     from deepmatte.compare.table import print_comparison
-    from deepmatte.compare.wandb_download import local_paths
 
-    comparison = compare(
-        local_paths(options.runs),
-        options.metric,
-        options.baseline,
-        screening=options.screening,
-        equal_within=options.equal_within,
-    )
+    comparison = compared(options)
     if options.json:
         print(json.dumps(as_record(comparison), indent=2, allow_nan=False))
     else:
@@ -44,6 +46,18 @@ def main(argv: list[str]) -> int:
     return 0 if len(comparison.settings) > 1 else 1
 
 
+def compared(options: argparse.Namespace) -> Comparison:
+    """Return the comparison of the runs, or of the tables, that the options name."""
+    from deepmatte.compare.comparison import compare, compare_settings
+    from deepmatte.compare.csv_scores import read_score_files
+    from deepmatte.compare.wandb_download import local_paths
+
+    ways = {"screening": options.screening, "equal_within": options.equal_within}
+    if options.csv:
+        return compare_settings(read_score_files(options.csv), options.metric, options.baseline, **ways)
+    return compare(local_paths(options.runs), options.metric, options.baseline, **ways)
+
+
 def percentage(text: str) -> float:
     """Return a percentage above 0, written with or without its sign.
 
@@ -59,17 +73,25 @@ def percentage(text: str) -> float:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the verb's options."""
     result = argparse.ArgumentParser(
-        prog="deepmatte compare", description="Compare the finished runs of a sweep."
+        prog="deepmatte compare", description="Compare the finished runs of a sweep, or tables of scores."
     )
     runs = "run directories, the sweep directory that holds them, or wandb:ENTITY/PROJECT/GROUP"
-    result.add_argument("runs", nargs="+", metavar="RUN", help=runs)
+    result.add_argument("runs", nargs="*", metavar="RUN", help=runs)
+    tables = (
+        "compare tables of scores instead, one setting a file (NAME.seed0.csv: a seed of NAME): columns "
+        "image and metrics, as per_image.csv or what `deepmatte score --csv` or `--json` writes"
+    )
+    result.add_argument("--csv", nargs="+", type=Path, default=[], metavar="FILE", help=tables)
     result.add_argument(
         "--metric", default="sad", help="the primary metric, which alone decides (default: sad)"
     )
     result.add_argument(
         "--baseline", metavar="SETTING", help="compare every setting with this one instead of every pair"
     )
-    screening = "let one in twenty finds be chance (false discovery rate) instead of one family in twenty: to sift many settings"
+    screening = (
+        "control the false discovery rate (one find in twenty may be chance) instead of the chance of any "
+        "false find: to sift many settings"
+    )
     result.add_argument("--screening", action="store_true", help=screening)
     margin = "settings that differ by less count as equal (default: 3)"
     result.add_argument("--equal-within", type=percentage, default=3.0, metavar="PERCENT", help=margin)

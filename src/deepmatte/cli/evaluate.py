@@ -1,4 +1,4 @@
-"""Score a trained run (run=RUN) or a classical method (method=trivial data=...) on a data set; takes Hydra overrides."""
+"""Score a run (run=RUN) or a classical method (method=trivial data=...); takes Hydra overrides."""
 
 from __future__ import annotations
 

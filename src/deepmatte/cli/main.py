@@ -1,4 +1,4 @@
-"""`deepmatte VERB ...`: the verbs are the modules beside this one."""
+"""`deepmatte VERB ...`: reads the verb and runs its module."""
 
 from __future__ import annotations
 
@@ -9,27 +9,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deepmatte import __version__
-from deepmatte.config.compose import explained
+from deepmatte.cli.grammar import hydra_words
+from deepmatte.cli.verbs import VERBS
 from deepmatte.errors import InputError, RunError, did_you_mean, one_line
 from deepmatte.files import refused
-
-_HYDRA_VERBS = ("train", "evaluate")
-
-
-def verbs() -> dict[str, str]:
-    """Return the verbs with the first line of their modules' docstrings, read without importing them."""
-    lines = {}
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        if file.stem not in ("__init__", "main"):
-            lines[file.stem] = file.read_text(encoding="utf-8").split('"""')[1].splitlines()[0]
-    return lines
 
 
 def usage() -> str:
     """Return the text of `deepmatte --help`."""
-    rows = [f"  {verb:<10} {line}" for verb, line in verbs().items()]
     return "\n".join(
-        ["usage: deepmatte VERB ...", "", "verbs:", *rows, "", "`deepmatte VERB --help` explains a verb."]
+        [
+            "usage: deepmatte VERB ...",
+            "",
+            "verbs:",
+            *(f"  {name:<10} {verb.help}" for name, verb in VERBS.items()),
+            "",
+            "`deepmatte VERB --help` explains a verb.",
+            "`deepmatte --install-completion bash|zsh|fish` completes verbs, keys and files.",
+        ]
     )
 
 
@@ -39,17 +36,20 @@ def main() -> None:
         code = run(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # what is left to be flushed at the end goes nowhere
+        _discard_output()
         code = 141
-    except OSError as error:  # what was printed goes to a full disk
-        if (told := refused(error)) is None:
+    except OSError as error:  # standard output is a file on a full disk
+        if (refusal := refused(error)) is None:
             raise
-        report(told)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        report(refusal)
+        _discard_output()
         code = 2
     sys.exit(code)
+
+
+def _discard_output() -> None:
+    """Send what Python still flushes at its end nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -61,62 +61,83 @@ def run(arguments: Sequence[str]) -> int:
         print(f"deepmatte {__version__}")
         return 0
     verb, *rest = arguments
-    if verb not in verbs():
-        meant = did_you_mean(verb, verbs())
-        report(InputError(f"there is no verb '{verb}'{meant} (the verbs are {', '.join(verbs())})"))
+    if verb in ("--install-completion", "--show-completion", "--complete"):
+        return _call("deepmatte.cli.completion", arguments)
+    if verb not in VERBS:
+        meant = did_you_mean(verb, VERBS)
+        report(InputError(f"unknown verb '{verb}'{meant} (the verbs are {', '.join(VERBS)})"))
         return 2
-    if verb in _HYDRA_VERBS:
-        # Lightning starts the other ranks by repeating the command line, so it must be one that Python can
-        # repeat.
-        os.execv(sys.executable, [sys.executable, "-m", f"deepmatte.cli.{verb}", *rest])
+    if VERBS[verb].hydra:
+        return _run_hydra_verb(verb, rest)
     return call(verb, rest)
 
 
-def call(verb: str, arguments: Sequence[str]) -> int:
-    """Run `deepmatte.cli.VERB.main(arguments)`, turning the user's errors into one line."""
+def _run_hydra_verb(verb: str, words: Sequence[str]) -> int:
+    """Replace this process by ``python -m MODULE``: Lightning starts other ranks by repeating ``sys.argv``.
+
+    So the command line has to be one that Python can repeat, with every word as the module reads it.
+    """
+    if {"-h", "--help"} & set(words):
+        return _call("deepmatte.cli.guidance", [verb])
     try:
-        return importlib.import_module(f"deepmatte.cli.{verb}").main(list(arguments))
+        words = hydra_words(verb, words)
+    except InputError as error:
+        report(error)
+        return 2
+    sys.stderr.flush()
+    return os.execv(sys.executable, [sys.executable, "-m", VERBS[verb].module, *words])
+
+
+def call(verb: str, arguments: Sequence[str]) -> int:
+    """Run a verb that is not Hydra's in this process, and return its exit code."""
+    return _call(VERBS[verb].module, arguments)
+
+
+def _call(module: str, arguments: Sequence[str]) -> int:
+    """Run ``MODULE.main(arguments)``, turning the user's errors into one line."""
+    try:
+        return importlib.import_module(module).main(list(arguments))
     except (InputError, RunError) as error:
         report(error)
         return 2
     except OSError as error:
-        if (told := refused(error)) is None:
+        if (refusal := refused(error)) is None:
             raise
-        report(told)
+        report(refusal)
         return 2
     except KeyboardInterrupt:
         return 130
 
 
 def run_hydra(main: Callable[[], object], page: str = "train") -> None:
-    """Run a function under `hydra.main`; a configuration that can't be composed ends in one line and exit code 2.
+    """Run a function under `hydra.main`; a bad configuration ends in one line and exit code 2.
 
-    Hydra itself prints pages. Where the user has set ``HYDRA_FULL_ERROR`` the whole traceback is shown.
+    Hydra would print pages. Where the user has set ``HYDRA_FULL_ERROR`` the whole traceback is shown.
     ``page`` names the primary configuration, ``conf/PAGE.yaml``.
     """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from deepmatte.config.compose import explained
+
     if "${" in str(Path.cwd()):  # Hydra writes it into the configuration as it is
         report(
-            InputError(
-                f"{Path.cwd()}: Hydra reads ${{ in the name of a folder as a variable; rename it, or work in another"
-            )
+            InputError(f"{Path.cwd()}: Hydra takes ${{ in a folder's name for a variable; rename that folder")
         )
         sys.exit(2)
     if "HYDRA_FULL_ERROR" in os.environ:
         main()
         return
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then leaves the error to us
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises the error instead of printing it
     try:
         main()
     except (HydraException, OmegaConfBaseException) as error:
         report(InputError(explained(error, page)))
         sys.exit(2)
-    except OSError as error:  # Hydra makes the run's directory before it calls us
-        if (told := refused(error)) is None:
+    except OSError as error:  # Hydra makes the run's directory before it calls `main`
+        if (refusal := refused(error)) is None:
             raise
-        report(told)
+        report(refusal)
         sys.exit(2)
     except ValueError as error:
         if not str(error).startswith("Config group override"):  # how Hydra refuses GROUP=null

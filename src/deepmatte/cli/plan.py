@@ -16,11 +16,11 @@ FOREGROUNDS = (32, 100, 200)
 
 
 def main(argv: list[str]) -> int:
-    """Print designs with what they detect, and the seeds that the wanted difference takes."""
+    """Print designs with what they detect, and the seeds that the wanted difference needs."""
     options = parser().parse_args(argv)
     if options.settings is not None and options.settings < 2:
         raise InputError(f"--settings {options.settings}: a comparison needs at least 2")
-    from rich.console import Console  # imports wait until the options are known to be right
+    from rich.console import Console  # imported once the options are valid
 
     from deepmatte.compare import planning
     from deepmatte.compare.plan_table import components_line, plan_table, read_pilot
@@ -66,9 +66,9 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the verb's options."""
     result = argparse.ArgumentParser(
         prog="deepmatte plan",
-        description="Say which designs detect a difference between settings with 80 % power.",
+        description="Show which designs detect a difference between settings with 80 % power.",
     )
-    pilot = "a finished sweep of 2 settings x 2 seeds or more, whose variances count (default: recorded ones)"
+    pilot = "a finished sweep of at least 2 settings x 2 seeds, for its variances (default: recorded ones)"
     result.add_argument("pilot", nargs="?", type=Path, metavar="SWEEP", help=pilot)
     result.add_argument(
         "--detect",
@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
         "--settings",
         type=int,
         metavar="S",
-        help="number of settings, one of which is the reference (default: the pilot's, or 10)",
+        help="number of settings, reference included (default: the pilot's, or 10)",
     )
     result.add_argument(
         "--seeds",
@@ -101,5 +101,5 @@ def parser() -> argparse.ArgumentParser:
         "--minutes", type=float, metavar="M", help="minutes of one training (default: the pilot's)"
     )
     result.add_argument("--metric", default="sad", help="the primary metric (default: sad)")
-    result.add_argument("--json", action="store_true", help="print everything as JSON, for programs")
+    result.add_argument("--json", action="store_true", help="print JSON, for programs")
     return result

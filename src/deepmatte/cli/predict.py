@@ -1,4 +1,4 @@
-"""Matte photographs with a trained run: alpha, a cut-out with clean colours, and a new composite."""
+"""Matte photographs with a run: matte, cut-out with clean colours, new composite."""
 
 from __future__ import annotations
 
@@ -8,83 +8,97 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepmatte.errors import InputError
+
 if TYPE_CHECKING:
     from deepmatte.scoring.predict import Output, Photo, Predictor
 
 MOST_LINES = 10
-"""More photographs than this, and their files are told in one line for all."""
+"""Of more photographs than this the files are summarised in one line."""
 
 
 def main(argv: list[str]) -> int:
     """Matte the photographs and return 0; InputError names the file at fault."""
-    options = parser().parse_args(argv)
+    options = parser().parse_intermixed_args(argv)
+    photographs, run = _photos_and_run(options)
     from deepmatte.scoring.predict import Output, find_photos, predictor_of_method, predictor_of_run
 
-    photos = find_photos(options.photo, options.trimap)
+    photos = find_photos(photographs, options.trimap)
     output = Output(options.out, options.bits, options.background)
     output.check(photos)
-    run = (options.run, options.checkpoint, options.tile)
-    _predict(
-        photos, predictor_of_method(options.method) if options.method else predictor_of_run(*run), output
-    )
+    choice = (options.checkpoint, options.tile)
+    predictor = predictor_of_run(run, *choice) if run else predictor_of_method(options.method)
+    _predict(photos, predictor, output)
     print("\n".join(summary(photos, output)))
     return 0
+
+
+def _photos_and_run(options: argparse.Namespace) -> tuple[list[Path], Path | None]:
+    """Return the photographs and the run directory: the first path, unless --run or --method is there."""
+    if options.method is not None:
+        return options.path, None
+    if options.run is not None:
+        print(
+            f"deepmatte: --run is the old spelling, for one more release; "
+            f"write `deepmatte predict {options.run} PHOTO …`",
+            file=sys.stderr,
+        )
+        return options.path, options.run
+    run, *photos = options.path
+    if run.is_file():
+        raise InputError(
+            f"{run}: is a file; the run directory comes first, as in `deepmatte predict RUN {run} …`"
+        )
+    if not photos:
+        raise InputError(
+            f"{run}: which photographs? they follow the run, as in `deepmatte predict {run} PHOTO …`"
+        )
+    return photos, run
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the verb's options."""
     result = argparse.ArgumentParser(
         prog="deepmatte predict",
-        description="Matte photographs. For each, DIR gets NAME_alpha.png (the matte), NAME_cutout.png (RGBA, with the foreground's "
-        "own colours estimated where the background shines through) and, with --background, NAME_composite.png.",
-        epilog="The first call on a machine compiles the estimator of colours, which takes some ten seconds.",
+        usage="deepmatte predict RUN PHOTO ... --trimap T --out DIR [options]\n"
+        "       deepmatte predict --method NAME PHOTO ... --trimap T --out DIR [options]",
+        description="Matte photographs with a network, or with a classical method. For each, DIR gets "
+        "NAME_alpha.png (the matte), NAME_cutout.png (RGBA, with estimated foreground colours, so that the "
+        "background no longer shines through) and, with --background, NAME_composite.png.",
+        epilog="The first call on a machine compiles the colour estimator, which takes some ten seconds.",
     )
-    result.add_argument(
-        "photo", nargs="+", type=Path, metavar="PHOTO", help="photographs, or folders of them"
-    )
-    result.add_argument(
-        "--trimap",
-        required=True,
+    add = result.add_argument
+    add(
+        "path",
+        nargs="+",
         type=Path,
-        metavar="T",
-        help="the trimap, or a folder of trimaps named like the photographs",
+        metavar="RUN PHOTO",
+        help="the run directory; photographs, or folders of them",
     )
-    source = result.add_mutually_exclusive_group(required=True)
-    source.add_argument("--run", type=Path, metavar="RUN", help="the run directory of the network")
-    source.add_argument(
-        "--method", metavar="NAME", help="a method that needs no network instead, such as trivial"
+    trimap = "the trimap, or a folder of trimaps with the photographs' names"
+    add("--trimap", required=True, type=Path, metavar="T", help=trimap)
+    source = result.add_mutually_exclusive_group()
+    source.add_argument("--run", type=Path, metavar="RUN", help=argparse.SUPPRESS)
+    method = "a method without a network, such as closed_form, in place of RUN"
+    source.add_argument("--method", metavar="NAME", help=method)
+    weights = "which weights of the run (default: best)"
+    add("--checkpoint", default="best", metavar="best|last|PATH", help=weights)
+    add("--out", required=True, type=Path, metavar="DIR", help="the folder to write to")
+    background = "composite the foreground over this picture, scaled to cover"
+    add("--background", type=Path, metavar="B", help=background)
+    add("--bits", type=int, default=8, choices=(8, 16), help="of matte and cut-out (default: 8)")
+    tile = (
+        "of a run: matte tiles of N pixels, a multiple of 128, and blend them. The network sees nothing "
+        "beyond its tile, so choose N as large as memory allows (default: 0, the whole picture: about 0.25 GB a "
+        "megapixel with dim_small, 1.2 GB with dim)"
     )
-    result.add_argument(
-        "--checkpoint",
-        default="best",
-        metavar="best|last|PATH",
-        help="which weights of the run (default: best)",
-    )
-    result.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to write to")
-    result.add_argument(
-        "--background",
-        type=Path,
-        metavar="B",
-        help="a picture to put the foreground before; it is scaled to cover",
-    )
-    result.add_argument(
-        "--bits", type=int, default=8, choices=(8, 16), help="of matte and cut-out (default: 8)"
-    )
-    result.add_argument(
-        "--tile",
-        type=_tile,
-        default=0,
-        metavar="N",
-        help="of a run: matte squares of N pixels, a multiple of 128, and blend them; choose N as large as the memory allows, for "
-        "the network does not see beyond a square (default: 0, the whole picture, which takes about 0.25 GB a megapixel with "
-        "dim_small and 1.2 GB with dim)",
-    )
+    add("--tile", type=_tile, default=0, metavar="N", help=tile)
     return result
 
 
 def _tile(text: str) -> int:
     if not text.isdecimal() or int(text) % 128:
-        raise argparse.ArgumentTypeError(f"'{text}' is no multiple of 128, such as 1024")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a multiple of 128, such as 1024")
     return int(text)
 
 
@@ -97,7 +111,7 @@ def _predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> N
     from deepmatte.scoring.predict import predict
 
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
-    with console.status("loading the estimator of colours; at the first call on this machine it is compiled"):
+    with console.status("loading the colour estimator (compiled at the first call on this machine)"):
         estimator()
     with Progress(console=console, transient=True, disable=len(photos) == 1) as progress:
         for _ in progress.track(predict(photos, predictor, output), total=len(photos), description="matting"):
@@ -105,7 +119,7 @@ def _predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> N
 
 
 def summary(photos: Sequence[Photo], output: Output) -> list[str]:
-    """Return what was written: a line a photograph, or one for all if there are many."""
+    """Return what was written: one line per photograph, or one for all of many."""
     if len(photos) > MOST_LINES:
         kinds = ", ".join(f"NAME_{kind}.png" for kind in output.kinds)
         return [f"{len(photos)} photographs: {kinds} in {output.folder}"]

@@ -1,4 +1,4 @@
-"""Score mattes on disk against their truths: a table, CSV and JSON for anybody's results."""
+"""Score mattes on disk, whoever made them, against true ones: a table, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ALL = "all"
 MOST_ROWS = 20
-"""More images than this, and the table shows the worst ten alone."""
+"""Of more images than this the table shows only the ten worst."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Scored:
-    """The scores of one image under each protocol; ``grey`` is its trimap's value for unknown (None: it has no such pixel)."""
+    """The scores of one image under each protocol; ``grey`` is its trimap's value for unknown, if any."""
 
     name: str
     scores: dict[str, dict[str, float]]
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
     for path in (options.json, options.csv):
         if path and (path.is_dir() or not path.absolute().parent.is_dir()):
             raise InputError(
-                f"{path}: is a folder, or lies in a folder that does not exist; give the name of a file to write"
+                f"{path}: is a folder, or its folder does not exist; give the name of a file to write"
             )
         if path and (path.is_file() or not path.exists()):  # not /dev/stdout
             check_folder(path.absolute().parent)
@@ -75,19 +75,19 @@ def parser() -> argparse.ArgumentParser:
     protocols = "\n".join(f"  {name:<13} {protocol.description}" for name, protocol in PROTOCOLS.items())
     result = argparse.ArgumentParser(
         prog="deepmatte score",
-        description="Score predicted mattes against true ones. Files are matched by their names without the suffix.",
-        epilog=f"protocols:\n{protocols}\n  {ALL:<13} every one of them, to find out what a published number may have meant",
+        description="Score predicted mattes against true ones. Files match by name, whatever their suffix.",
+        epilog=f"protocols:\n{protocols}\n  {ALL:<13} all of them, to find the one behind a published number",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument(
         "--pred",
         required=True,
         metavar="DIR",
-        help="predicted mattes: a folder or a glob pattern; 8- or 16-bit pictures",
+        help="predicted mattes, 8 or 16 bit: a folder or a glob pattern",
     )
     result.add_argument("--alpha", required=True, metavar="DIR", help="true mattes")
     result.add_argument(
-        "--trimap", metavar="DIR", help="trimaps (0, 128, 255; another grey for unknown is understood)"
+        "--trimap", metavar="DIR", help="trimaps (0, 128, 255; any one grey may mark unknown)"
     )
     result.add_argument(
         "--protocol",
@@ -104,9 +104,9 @@ def parser() -> argparse.ArgumentParser:
         help=f"of {','.join(SCORES)} (default: all but mad)",
     )
     result.add_argument(
-        "--json", type=Path, metavar="FILE", help="write means and every image's scores as JSON"
+        "--json", type=Path, metavar="FILE", help="write the means and the scores of every image as JSON"
     )
-    result.add_argument("--csv", type=Path, metavar="FILE", help="write every image's scores as CSV")
+    result.add_argument("--csv", type=Path, metavar="FILE", help="write the scores of every image as CSV")
     result.add_argument(
         "--processes", type=int, metavar="N", help="how many images at once (default: one for each core)"
     )
@@ -117,18 +117,18 @@ def _scores(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     unknown = [name for name in names if name not in SCORES]
     if unknown:
-        raise argparse.ArgumentTypeError(f"'{unknown[0]}' is none of {', '.join(SCORES)}")
+        raise argparse.ArgumentTypeError(f"'{unknown[0]}' is not one of {', '.join(SCORES)}")
     return names
 
 
 def find_jobs(options: argparse.Namespace) -> list[Job]:
-    """Match the files of the folders; InputError names a folder without pictures or a file without its partners."""
+    """Match the files of the folders; InputError names an empty folder or a file without a partner."""
     from deepmatte.data.sources.files import check_names, find_pictures
 
     protocols = tuple(PROTOCOLS) if options.protocol == ALL else (options.protocol,)
     if options.trimap is None and protocols != ("whole",):
         raise InputError(
-            "--trimap: is missing; give the folder of trimaps, or --protocol whole, the one that needs none"
+            "--trimap: missing; give the folder of trimaps, or --protocol whole, which needs none"
         )
     predictions = find_pictures(".", options.pred, "--pred")
     alphas = find_pictures(".", options.alpha, "--alpha")
@@ -148,9 +148,8 @@ def score_all(jobs: Sequence[Job], processes: int | None) -> list[Scored]:
 
     from deepmatte.data.parallel import spread
 
-    cv2.setNumThreads(1)  # one image a core; and a pool of threads would not survive the fork
-    # Compiled once here and inherited by the forked workers; where there is no fork they read it from numba's
-    # cache.
+    cv2.setNumThreads(1)  # one image per core; and a thread pool would not survive the fork
+    # Compiled once here and inherited by forked workers; without fork they read it from numba's cache.
     blank = np.zeros((1, 1), np.uint8)
     for protocol in jobs[0].protocols:
         score_image(blank, blank, blank, protocol, jobs[0].scores)
@@ -159,7 +158,8 @@ def score_all(jobs: Sequence[Job], processes: int | None) -> list[Scored]:
 
 def score_job(job: Job) -> Scored:
     """Read the files of one image and score it."""
-    from deepmatte.data.sources.images import named, read_alpha
+    from deepmatte.data.sources.images import read_alpha
+    from deepmatte.files import printable
 
     prediction, alpha = read_alpha(job.prediction), read_alpha(job.alpha)
     trimap, grey = (None, 128) if job.trimap is None else read_any_trimap(job.trimap)
@@ -167,7 +167,7 @@ def score_job(job: Job) -> Scored:
         if file is not None and image is not None and image.shape != prediction.shape:
             sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in (image, prediction)]
             raise InputError(
-                f"{named(file)}: has {sizes[0]} pixels, but {named(job.prediction)} {sizes[1]}; they have to be the same"
+                f"{printable(file)}: has {sizes[0]} pixels, but {printable(job.prediction)} {sizes[1]}; make them equal"
             )
     scores = {
         protocol: score_image(prediction, alpha, trimap, protocol, job.scores) for protocol in job.protocols
@@ -176,8 +176,9 @@ def score_job(job: Job) -> Scored:
 
 
 def read_any_trimap(path: Path) -> tuple[np.ndarray, int | None]:
-    """Return a trimap of 0, 128 and 255, one without unknown pixels too, and the grey that stood for unknown."""
-    from deepmatte.data.sources.images import named, read_alpha
+    """Return a trimap of 0, 128 and 255, even one without unknown pixels, and its grey for unknown."""
+    from deepmatte.data.sources.images import read_alpha
+    from deepmatte.files import printable
     from deepmatte.metrics.functional.inputs import quantise
     from deepmatte.ops.trimap import normalise_trimap
     from deepmatte.ops.zones import UNKNOWN
@@ -186,13 +187,13 @@ def read_any_trimap(path: Path) -> tuple[np.ndarray, int | None]:
     try:
         trimap = normalise_trimap(grey)
     except InputError as error:
-        raise InputError(f"{named(path)}: {error}") from None
+        raise InputError(f"{printable(path)}: {error}") from None
     unknown = grey[trimap == UNKNOWN]
     return trimap, int(unknown[0]) if unknown.size else None
 
 
 def record(scored: Sequence[Scored], protocol: str) -> dict[str, Any]:
-    """Return what the JSON file holds for one protocol."""
+    """Return the content of the JSON file for one protocol."""
     images = [{"image": image.name, **image.scores[protocol]} for image in scored]
     names = list(scored[0].scores[protocol])
     return {
@@ -206,7 +207,7 @@ def record(scored: Sequence[Scored], protocol: str) -> dict[str, Any]:
 
 
 def as_csv(records: Sequence[dict[str, Any]]) -> str:
-    """Return a line an image, protocol by protocol."""
+    """Return one line per image, protocol by protocol."""
     rows = [
         {"image": image["image"], "protocol": record["protocol"], **image}
         for record in records
@@ -220,7 +221,7 @@ def as_csv(records: Sequence[dict[str, Any]]) -> str:
 
 
 def show(records: Sequence[dict[str, Any]], scored: Sequence[Scored]) -> None:
-    """Print the table and what has to be known about the files."""
+    """Print the table and what is unusual about the trimaps."""
     from rich.console import Console
 
     console = Console()
@@ -228,18 +229,16 @@ def show(records: Sequence[dict[str, Any]], scored: Sequence[Scored]) -> None:
     greys = [image.grey for image in scored if image.grey not in (None, 128)]
     if greys:
         listed = ", ".join(map(str, sorted(set(greys))))
-        console.print(
-            f"Unknown is marked by {listed} in {len(greys)} of {len(scored)} trimaps; it was read as 128."
-        )
+        console.print(f"Unknown is marked by {listed} in {len(greys)} of {len(scored)} trimaps; read as 128.")
     empty = records[0]["num_images_without_unknown"]
     if empty:
         console.print(
-            f"No pixel is unknown in {empty} of {len(scored)} trimaps; over that zone these images count with no error."
+            f"No pixel is unknown in {empty} of {len(scored)} trimaps; over that zone their error is 0."
         )
 
 
 def image_table(record: dict[str, Any]) -> Table:
-    """Return the table of one protocol, a row an image and the mean last."""
+    """Return the table of one protocol: a row per image, then the mean."""
     images, names = record["images"], list(record["mean"])
     title = f"protocol {record['protocol']}, {len(images)} images"
     if len(images) > MOST_ROWS:

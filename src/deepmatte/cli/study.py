@@ -1,4 +1,4 @@
-"""Run an experiment as a study: its sweep, the methods without a network beside it, and the page that says what came out."""
+"""Run an experiment as a study: its sweep, its baselines without a network, and the page of its results."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ from deepmatte.errors import InputError
 
 
 def main(argv: list[str]) -> int:
-    """Return 1 where a job of the sweep failed; the page is written all the same. A sweep that is refused or stopped ends the study."""
+    """Run a study; return 1 if a job of its sweep failed, in which case the page is written all the same.
+
+    A sweep that is refused or stopped ends the study with its exit code.
+    """
     options = parser().parse_intermixed_args(argv)
     from deepmatte.studies.index import write_index
 
     if options.name is None:
         if not options.index:
-            raise InputError("say which experiment, as in `deepmatte study losses_for_mattes`, or --index")
+            raise InputError(
+                "which experiment? name it, as in `deepmatte study losses_for_mattes`, or give --index"
+            )
         if not Path("experiments").is_dir():
-            raise InputError("experiments: there is no such folder here; go to the checkout")
+            raise InputError("experiments: no such folder here; change to the checkout")
         print(f"index     {write_index(Path('experiments'))}")
         return 0
-    from deepmatte.studies.launch import find_study, run_sweep, score_baselines, tables, unfinished
+    from deepmatte.studies.study import find_study, run_sweep, score_baselines, tables, unfinished
 
     study = find_study(options.name, options.override)
     with study.active():
@@ -45,9 +50,7 @@ def main(argv: list[str]) -> int:
     folder = options.out or study.file.parent
     print(f"page      {write_page(study, groups, folder, scenes, rest)}")
     if rest:
-        print(
-            f"deepmatte: {rest}; the page says so; the same command goes on with the others", file=sys.stderr
-        )
+        print(f"deepmatte: {rest}; the page says so; the same command runs the rest", file=sys.stderr)
     if folder.resolve() == study.file.parent.resolve():
         print(f"index     {write_index(folder)}")
     return code
@@ -58,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="deepmatte study", description="Run an experiment and write its page, experiments/NAME.md."
     )
-    result.add_argument("name", nargs="?", metavar="NAME", help="of experiments/NAME.yaml")
+    result.add_argument("name", nargs="?", metavar="NAME", help="the experiment of experiments/NAME.yaml")
     result.add_argument(
         "override",
         nargs="*",
@@ -68,12 +71,12 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--page",
         action="store_true",
-        help="train nothing: score the methods and write the page from what is there",
+        help="train nothing: score the baselines and write the page from finished runs",
     )
     result.add_argument(
         "--index",
         action="store_true",
-        help="write experiments/README.md, the index of all experiments, and end",
+        help="only write experiments/README.md, the index of all experiments",
     )
     result.add_argument(
         "--out", type=Path, metavar="DIR", help="the folder of the page (default: that of the experiment)"

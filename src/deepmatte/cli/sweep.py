@@ -1,4 +1,4 @@
-"""Watch a sweep: what is finished, running and failed; or repeat one job of it."""
+"""Watch a sweep: which jobs are finished, running or failed; or repeat one of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def main(argv: list[str]) -> int:
-    """Run ``status`` or ``repeat``; return 1 where a job has failed or does so."""
+    """Run ``status`` or ``repeat``; return 1 if a job has failed."""
     options = parser().parse_args(argv)
     return options.function(options)
 
@@ -18,36 +18,36 @@ def main(argv: list[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the verb's options."""
     result = argparse.ArgumentParser(
-        prog="deepmatte sweep", description="Sweeps are started by `deepmatte train -m` or `experiments=`."
+        prog="deepmatte sweep",
+        description="Watch a sweep that `deepmatte train` started, or repeat one of its jobs.",
     )
     words = result.add_subparsers(required=True, metavar="status|repeat")
-    status = words.add_parser("status", help="a table of the jobs of a sweep, renewed while one is running")
+    status = words.add_parser("status", help="a table of a sweep's jobs, refreshed while one is running")
     status.add_argument(
         "directory", type=Path, metavar="DIR", help="the sweep's directory, such as runs/loss_combinations"
     )
-    status.add_argument("--once", action="store_true", help="print the table once, also on a terminal")
-    status.add_argument("--json", action="store_true", help="print everything as JSON, for programs")
+    status.add_argument("--once", action="store_true", help="print the table once, even on a terminal")
+    status.add_argument("--json", action="store_true", help="print JSON, for programs")
     status.add_argument(
         "--every",
-        type=_seconds,
+        type=seconds,
         default=2.0,
         metavar="SECONDS",
-        help="how often the table is renewed (default: 2)",
+        help="interval between refreshes (default: 2)",
     )
     status.set_defaults(function=_status)
-    again = words.add_parser(
-        "repeat", help="run one job again by itself, from its last checkpoint if it has one"
-    )
+    again = words.add_parser("repeat", help="run one job alone, from its last checkpoint if it has one")
     again.add_argument("run", type=Path, metavar="RUN", help="the run directory of the job")
     again.set_defaults(function=_repeat)
     return result
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0.1 <= seconds <= 3600:
+def seconds(text: str) -> float:
+    """Return an interval between refreshes."""
+    value = float(text)
+    if not 0.1 <= value <= 3600:
         raise argparse.ArgumentTypeError(f"{text}: give 0.1 to 3600 seconds")
-    return seconds
+    return value
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -69,7 +69,7 @@ def _status(options: argparse.Namespace) -> int:
                 state = read_sweep(options.directory)
         console.print(
             view(state), crop=False
-        )  # at the end, and upon Ctrl-C, in full: commands are there to be copied
+        )  # in full at the end and upon Ctrl-C, so that commands can be copied
     return 1 if any(job.has_failed for job in state.jobs) else 0
 
 

@@ -1,4 +1,4 @@
-"""Train a matting network, or sweep over several; takes Hydra overrides such as loss=dice seed=1."""
+"""Train a matting network, or sweep over several settings; takes Hydra overrides such as loss=dice seed=1."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ EXTRAS = {
     "slurm": ("hydra_submitit_launcher", ("submitit_local", "submitit_slurm", "cluster")),
     "optuna": ("hydra_optuna_sweeper", ("optuna", "tpe", "pareto")),
 }
-"""Extra of the package -> Hydra's plugin, and the choices of launcher and sweeper that need it."""
+"""Extra of the package -> Hydra's plugin, and the launchers and sweepers that need it."""
 
 SECTIONS = ("data", "composition", "model", "loss", "optimizer", "trainer", "stages", "schedule", "wandb")
-"""What a run's own configuration has to hold."""
+"""Keys that a run's own configuration must have."""
 
 register_resolvers()
 search.register_resolvers()
@@ -42,7 +42,7 @@ search.register_resolvers()
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")
 def main(config: DictConfig) -> float | tuple[float, ...] | None:
-    """Run one job, or in a multirun hand it to a process of its own."""
+    """Train one run; under multirun start a process tree for it."""
     try:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             from deepmatte.sweeps.jobs import run_job
@@ -51,7 +51,7 @@ def main(config: DictConfig) -> float | tuple[float, ...] | None:
         config, directory, overrides = _what_to_train(config)
         _import_train(wandb=config.wandb.mode != "disabled")(config, directory, overrides)
     except (InputError, RunError) as error:
-        with suppress(OSError):  # Hydra made it; a run that was refused before it began leaves nothing behind
+        with suppress(OSError):  # Hydra made it; a run that is refused leaves nothing behind
             Path(HydraConfig.get().runtime.output_dir).rmdir()
         report(error)
         sys.exit(2)
@@ -59,12 +59,11 @@ def main(config: DictConfig) -> float | tuple[float, ...] | None:
 
 
 def _import_train(wandb: bool) -> Callable[..., object]:
-    """Import what trains, in less time: modules are no garbage, so none is looked for meanwhile, nor among them later."""
+    """Import what trains, without garbage collections meanwhile: GC_FIGURE."""
     gc.disable()
     if wandb:
-        with suppress(
-            ImportError
-        ):  # what `wandb.init` imports looks through all modules that are there: better before torch's
+        # `wandb.init` imports this, and pydantic then inspects every loaded module: cheaper before torch's.
+        with suppress(ImportError):
             importlib.import_module("wandb.sdk.launch")
     from deepmatte.training.run import train
 
@@ -74,32 +73,34 @@ def _import_train(wandb: bool) -> Callable[..., object]:
 
 
 def _what_to_train(config: DictConfig) -> tuple[DictConfig, Path, list[str]]:
-    """Return configuration, directory and overrides of the run: those of the command line, of a sweep's job, or of ``resume=RUN``."""
+    """Return configuration, directory and overrides of the run.
+
+    They are those of the command line, of a job of a sweep, or of the run that ``resume`` names.
+    """
     hydra = HydraConfig.get()
     run = RunDir(Path(config.get("resume") or hydra.runtime.output_dir))
     if config.get("resume") and not run.last_checkpoint.exists():
         raise InputError(
-            f"resume={config.resume}: has no checkpoints/last.ckpt to go on from; start it without resume="
+            f"resume={config.resume}: has no checkpoints/last.ckpt; train it with its own command instead"
         )
-    if config.get("resume") or is_inherited(run.path):  # a job's configuration was checked with its sweep
+    if config.get("resume"):
+        return run.resumed(config.wandb.mode, *SECTIONS), run.path, run.overrides()
+    if is_inherited(run.path):  # a job's configuration was checked with its sweep
         return run.config(*SECTIONS), run.path, run.overrides()
     check_keys(config, "train", hydra)
     return config, run.path, list(hydra.overrides.task)
 
 
 def missing_extra(words: list[str]) -> str | None:
-    """Return which extra of the package the command line needs and does not find, in a line; None where there is none.
+    """Return one line on the extra of the package that a command line needs and lacks, or None.
 
     >>> missing_extra(["loss=dice", "hydra/launcher=basic"])
     """
     texts = list(words)
     for name in (word.partition("=")[2] for word in words if word.startswith("experiments=")):
         file = conf_dir().parent / "experiments" / f"{name}.yaml"
-        texts += (
-            [line.strip(" -").replace("override /", "").replace(": ", "=") for line in file.open()]
-            if file.is_file()
-            else []
-        )
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        texts += [line.strip(" -").replace("override /", "").replace(": ", "=") for line in lines]
     chosen = {
         text.partition("=")[2].split("#")[0].strip()
         for text in texts
@@ -107,13 +108,18 @@ def missing_extra(words: list[str]) -> str | None:
     }
     for extra, (plugin, choices) in EXTRAS.items():
         if chosen & set(choices) and find_spec(f"hydra_plugins.{plugin}") is None:
-            return f"{', '.join(sorted(chosen & set(choices)))}: needs an extra; pip install 'deepmatte[{extra}]'"
+            named = ", ".join(sorted(chosen & set(choices)))
+            return f"{named}: needs an extra; pip install 'deepmatte[{extra}]'"
     return None
 
 
 def command() -> None:
-    """Run the command line; ``-m`` may stand anywhere in it, where argparse would take it only before or after all overrides."""
-    tie_to_parent()
+    """Run the command line, in which ``-m`` may come anywhere; argparse would refuse it between overrides."""
+    try:
+        tie_to_parent()
+    except InputError as error:
+        report(error)
+        sys.exit(2)
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     if (missing := missing_extra(sys.argv[1:])) is not None:
         report(InputError(missing))
@@ -121,7 +127,7 @@ def command() -> None:
     try:
         run_hydra(main)
     except KeyboardInterrupt:
-        print("deepmatte: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        print("deepmatte: interrupted; the same command resumes it", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         from deepmatte.sweeps.ending import given_up
@@ -133,7 +139,7 @@ def command() -> None:
 
 
 def leave() -> None:
-    """End the process where Python would go on to take its modules apart object by object, which takes torch's a second."""
+    """End the process without Python's teardown of every module's objects: EXIT_FIGURE."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -141,9 +147,9 @@ def leave() -> None:
 
 
 if __name__ == "__main__":
-    atexit.register(leave)  # the first of the handlers runs last
+    atexit.register(leave)  # the handler that is registered first runs last
     try:
         command()
     except BaseException:
-        atexit.unregister(leave)  # the exit code is not 0
+        atexit.unregister(leave)  # it would exit with 0
         raise

@@ -1,1 +1,1 @@
-"""Result records of runs in, an answer out: which setting is better, by how much, how sure. Imports no torch."""
+"""From records of runs to an answer: which setting is better, by how much, how sure. Imports no torch."""

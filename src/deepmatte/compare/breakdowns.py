@@ -1,4 +1,4 @@
-"""Where a loss wins: SAD split up by what a pixel or an image is like."""
+"""Where a setting wins: SAD split by what a pixel or an image is like."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import pandas as pd
 from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.grouping import Setting
 from deepmatte.compare.records import PART
-from deepmatte.compare.score_table import Floats, Panel
+from deepmatte.compare.score_table import Floats, ScoreTable
+from deepmatte.compare.words import axis_title
 
 AXES = {
     "alpha": "true alpha",
     "border": "pixels from the known zone",
     "width": "width of the unknown zone in pixels",
 }
-"""What the pixels are split up by, and how the axis is labelled."""
+"""What the pixels are split by, with the title of the axis."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class Breakdown:
 
 
 def breakdowns(comparison: Comparison) -> list[Breakdown]:
-    """Return every breakdown that the records allow: alpha, border, width, category, dilation of the trimap."""
-    settings, panel = comparison.settings, comparison.decisive.panel
-    return [*by_columns(settings), *by_category(panel), *by_dilation(settings, comparison.main)]
+    """Return every breakdown that the records allow: alpha, border, width, category, dilation."""
+    settings, table = comparison.settings, comparison.decisive.table
+    return [*by_columns(settings), *by_category(table), *by_dilation(settings, comparison.main)]
 
 
 def by_columns(settings: Sequence[Setting]) -> Iterator[Breakdown]:
@@ -57,28 +58,28 @@ def by_columns(settings: Sequence[Setting]) -> Iterator[Breakdown]:
             yield Breakdown(
                 kind,
                 axis,
-                "part of SAD",
+                f"part of {axis_title('sad')}",
                 bins,
                 values,
                 "The mean over seeds and all test images; the parts add up to SAD.",
             )
 
 
-def by_category(panel: Panel) -> Iterator[Breakdown]:
+def by_category(table: ScoreTable) -> Iterator[Breakdown]:
     """Yield the mean score of every category of test image, where there are at least two."""
-    labels = panel.settings[0].runs[0].images["category"].replace("", "none")
+    labels = table.settings[0].runs[0].images["category"].replace("", "none")
     if labels.nunique() < 2:
         return
     bins = sorted(labels.unique())
     means = {
         setting.name: pd.Series(scores.mean(axis=0)).groupby(labels).mean()[bins].to_numpy()
-        for setting, scores in zip(panel.settings, panel.scores, strict=True)
+        for setting, scores in zip(table.settings, table.scores, strict=True)
     }
     counts = ", ".join(f"{name} {count}" for name, count in labels.value_counts().sort_index().items())
     yield Breakdown(
         "category",
         "category",
-        panel.metric.upper(),
+        axis_title(table.metric),
         bins,
         means,
         f"The mean over seeds and images; images: {counts}.",
@@ -86,9 +87,9 @@ def by_category(panel: Panel) -> Iterator[Breakdown]:
 
 
 def by_dilation(settings: Sequence[Setting], metric: str) -> Iterator[Breakdown]:
-    """Yield the curve of the score against dilation of the trimap, where every setting has a run with ``robustness.csv``.
+    """Yield the score against dilation of the trimap, where every setting has a run with ``robustness.csv``.
 
-    The file (columns ``radius`` in pixels and metrics) stands in the run directory or in one of its
+    The file (columns ``radius`` in pixels and metrics) is in the run directory or in one of its
     ``evaluations/``.
     """
     curves = {
@@ -105,7 +106,7 @@ def by_dilation(settings: Sequence[Setting], metric: str) -> Iterator[Breakdown]
         yield Breakdown(
             "dilation",
             "dilation of the trimap in pixels",
-            metric.upper(),
+            axis_title(metric),
             [f"{radius:g}" for radius in radii],
             values,
             note,
@@ -113,7 +114,7 @@ def by_dilation(settings: Sequence[Setting], metric: str) -> Iterator[Breakdown]
 
 
 def robustness(run: Path, metric: str) -> list[pd.Series]:
-    """Return the curves of a run as series over ``radius``; a file that is not such a table is passed over."""
+    """Return the curves of a run as series over ``radius``; other files are ignored."""
     curves = []
     for file in (run / "robustness.csv", *sorted(run.glob("evaluations/*/robustness.csv"))):
         try:

@@ -12,11 +12,18 @@ from scipy import special
 
 from deepmatte.compare.best import chance_to_be_best, effect_sizes
 from deepmatte.compare.difference import Difference, Estimate, Score, Statement
-from deepmatte.compare.grouping import Setting, group_settings
+from deepmatte.compare.grouping import Setting, find_setting, group_settings
 from deepmatte.compare.inference import LEVEL, Result, contrast_errors, difference_matrix, infer
 from deepmatte.compare.planning import components_of, detectable
 from deepmatte.compare.records import Excluded, Run, read_records
-from deepmatte.compare.score_table import Floats, Panel, make_panel, pairs, shared_metrics, wilcoxon
+from deepmatte.compare.score_table import (
+    Floats,
+    ScoreTable,
+    make_score_table,
+    pairs,
+    shared_metrics,
+    wilcoxon,
+)
 from deepmatte.compare.variance import Variances, variances
 from deepmatte.errors import InputError
 
@@ -25,7 +32,7 @@ from deepmatte.errors import InputError
 class Metric:
     """The comparison of one metric; ``scores`` are in the order of rank."""
 
-    panel: Panel
+    table: ScoreTable
     variances: Variances
     scores: list[Score]
     differences: list[Difference]
@@ -34,7 +41,7 @@ class Metric:
     @property
     def name(self) -> str:
         """The name of the metric."""
-        return self.panel.metric
+        return self.table.metric
 
     def score(self, setting: str) -> Score:
         """Return the score of a setting."""
@@ -55,10 +62,15 @@ class Comparison:
     main: str
     settings: list[Setting]
     metrics: dict[str, Metric]
-    left_out: list[Excluded]
+    excluded: list[Excluded]
     baseline: str | None
     screening: bool = False
     equal_within: float = 3.0
+
+    @property
+    def reference(self) -> str:
+        """The setting beside which the others are judged: the baseline, or the best one."""
+        return self.baseline or self.decisive.scores[0].setting
 
     @property
     def decisive(self) -> Metric:
@@ -88,71 +100,98 @@ def compare(
     screening: bool = False,
     equal_within: float = 3.0,
 ) -> Comparison:
-    """Read run or sweep directories and compare all metrics that the runs share.
+    """Read run or sweep directories and compare their settings; see `compare_settings`.
 
-    ``metric`` is the primary one. ``baseline`` names a setting that the others are compared with, instead of
-    every one with every other. ``screening`` controls the false discovery rate instead of the chance of any
-    false positive; ``equal_within`` is the margin of equality in per cent. InputError where no run finished
-    or the metric or baseline is unknown; a single setting gives scores without differences.
+    InputError where no run finished.
     """
     records = read_records(paths)
     if not records.runs:
-        counts = ", ".join(f"{item.path} ({item.status}: {item.reason})" for item in records.left_out[:3])
+        reasons = ", ".join(f"{item.path} ({item.status}: {item.reason})" for item in records.excluded[:3])
         raise InputError(
-            f"no finished run among {len(records.left_out)}: {counts}; finish or repeat them first"
+            f"no finished run among {len(records.excluded)}: {reasons}; finish or repeat them first"
         )
     settings = group_settings(records.runs)
+    return compare_settings(
+        settings,
+        metric,
+        baseline,
+        excluded=records.excluded,
+        screening=screening,
+        equal_within=equal_within,
+    )
+
+
+def compare_settings(
+    settings: list[Setting],
+    metric: str = "sad",
+    baseline: str | None = None,
+    *,
+    excluded: Sequence[Excluded] = (),
+    screening: bool = False,
+    equal_within: float = 3.0,
+) -> Comparison:
+    """Compare settings in all metrics that their runs share.
+
+    ``metric`` is the primary one. ``baseline`` names a setting that the others are compared with, instead of
+    every one with every other. ``screening`` controls the false discovery rate instead of the chance of any
+    false positive; ``equal_within`` is the margin of equality in per cent. InputError where the metric or
+    baseline is unknown; a single setting gives scores without differences.
+    """
     names = [setting.name for setting in settings]
-    if baseline is not None and baseline not in names:
+    chosen = None if baseline is None else find_setting(settings, baseline)
+    if baseline is not None and chosen is None:
         raise InputError(f"--baseline {baseline}: no such setting; give one of {', '.join(names)}")
-    known = shared_metrics(records.runs)
+    known = shared_metrics([run for setting in settings for run in setting.runs])
     if metric not in known:
         raise InputError(f"--metric {metric}: not in every per_image.csv; give one of {', '.join(known)}")
-    index = None if baseline is None else names.index(baseline)
-    metrics = {name: compare_metric(make_panel(settings, name), index, screening=screening) for name in known}
-    return Comparison(metric, settings, metrics, records.left_out, baseline, screening, equal_within)
+    index = None if chosen is None else names.index(chosen.name)
+    metrics = {
+        name: compare_metric(make_score_table(settings, name), index, screening=screening) for name in known
+    }
+    name = None if chosen is None else chosen.name
+    return Comparison(metric, settings, metrics, list(excluded), name, screening, equal_within)
 
 
-def compare_metric(panel: Panel, baseline: int | None = None, *, screening: bool = False) -> Metric:
+def compare_metric(table: ScoreTable, baseline: int | None = None, *, screening: bool = False) -> Metric:
     """Compare every pair of settings, the worse minus the better, or every setting minus the baseline."""
-    parts = variances_of(panel)
-    scores = rank_settings(panel, parts)
-    order = [panel.names.index(score.setting) for score in scores]
+    parts = variances_of(table)
+    scores = rank_settings(table, parts)
+    order = [table.names.index(score.setting) for score in scores]
     if baseline is None:
         couples = [(order[worse], order[better]) for better, worse in pairs(len(order))]
     else:
         couples = [(number, baseline) for number in order if number != baseline]
-    return Metric(panel, parts, scores, differences_of(panel, parts, couples, screening=screening), screening)
+    return Metric(table, parts, scores, differences_of(table, parts, couples, screening=screening), screening)
 
 
-def variances_of(panel: Panel) -> Variances:
-    """Return where the variance of a panel comes from."""
-    cells = [panel.cells(number) for number in range(len(panel.settings))]
+def variances_of(table: ScoreTable) -> Variances:
+    """Return where the variance of a table comes from."""
+    cells = [table.cells(number) for number in range(len(table.settings))]
     return variances(
         cells,
-        [item.seeds for item in panel.settings],
-        panel.weights,
-        [item.deterministic for item in panel.settings],
+        [item.seeds for item in table.settings],
+        table.weights,
+        [item.deterministic for item in table.settings],
     )
 
 
 def differences_of(
-    panel: Panel, parts: Variances, couples: list[tuple[int, int]], *, screening: bool = False
+    table: ScoreTable, parts: Variances, couples: list[tuple[int, int]], *, screening: bool = False
 ) -> list[Difference]:
     """Return the first minus the second of each of the ``couples`` of settings; they are one family."""
     if not couples:
         return []
-    matrix = difference_matrix(len(panel.settings), couples)
+    matrix = difference_matrix(len(table.settings), couples)
     known = ~np.isnan(contrast_errors(parts, matrix, fixed_foregrounds=True).variance)
     trained = parts if known.all() else parts.as_trained()
     result = infer(trained, matrix, screening=screening)
     fixed = infer(parts, matrix, fixed_foregrounds=True, screening=screening)
     effects = effect_sizes(trained, matrix, result.low, result.high)
-    rows = np.stack([panel.scores[a].mean(axis=0) - panel.scores[b].mean(axis=0) for a, b in couples])
-    checks = wilcoxon(np.stack([panel.by_foreground(row) for row in rows]))
+    rows = np.stack([table.scores[a].mean(axis=0) - table.scores[b].mean(axis=0) for a, b in couples])
+    checks = wilcoxon(np.stack([table.by_foreground(row) for row in rows]))
     family = _Family(parts, result, fixed, bool(known.all()), rows, checks, effects)
-    visible = _detectable(panel, parts, len(couples))
-    return [_difference(panel, family, number, couple, visible) for number, couple in enumerate(couples)]
+    visible = _detectable(table, parts, len(couples))
+    return [_difference(table, family, number, couple, visible) for number, couple in enumerate(couples)]
 
 
 @dataclass(frozen=True)
@@ -169,7 +208,7 @@ class _Family:
 
 
 def _difference(
-    panel: Panel, family: _Family, number: int, couple: tuple[int, int], visible: float
+    table: ScoreTable, family: _Family, number: int, couple: tuple[int, int], visible: float
 ) -> Difference:
     """Return the comparison in row ``number`` of a family."""
     a, b = couple
@@ -187,9 +226,9 @@ def _difference(
     p, adjusted = float(result.p[number]), float(result.adjusted[number])
     if not family.generalises:
         p = adjusted = math.nan
-    wins = panel.sign * family.rows[number]
+    wins = table.sign * family.rows[number]
     d, d_low, d_high = family.effects[number].tolist()
-    first, second = panel.settings[a], panel.settings[b]
+    first, second = table.settings[a], table.settings[b]
     return Difference(
         first=first.name,
         second=second.name,
@@ -215,19 +254,19 @@ def _on_scale(parts: Variances, base: float, value: float) -> float:
     return base * math.expm1(value) if value < 500 else math.inf
 
 
-def _detectable(panel: Panel, parts: Variances, comparisons: int) -> float:
+def _detectable(table: ScoreTable, parts: Variances, comparisons: int) -> float:
     """Return the per cent that a repetition of this sweep finds with 80 % power; NaN if unknown."""
     found = components_of(parts)
     if found is None:
         return math.nan
-    seeds = int(np.median([len(setting.runs) for setting in panel.settings if not setting.deterministic]))
-    return detectable(found, seeds, panel.num_foregrounds, len(panel.settings), comparisons)
+    seeds = int(np.median([len(setting.runs) for setting in table.settings if not setting.deterministic]))
+    return detectable(found, seeds, table.num_foregrounds, len(table.settings), comparisons)
 
 
-def rank_settings(panel: Panel, parts: Variances) -> list[Score]:
+def rank_settings(table: ScoreTable, parts: Variances) -> list[Score]:
     """Return the settings from best to worst; equal means share a rank."""
-    chances = chance_to_be_best(parts, panel.sign)
-    values = panel.sign * parts.means
+    chances = chance_to_be_best(parts, table.sign)
+    values = table.sign * parts.means
     generalises = not np.isnan(parts.own).any()
     known = parts if generalises else parts.as_trained()
     errors = contrast_errors(known, np.eye(len(values)))
@@ -238,11 +277,11 @@ def rank_settings(panel: Panel, parts: Variances) -> list[Score]:
             estimate=_mean(
                 known, number, float(errors.variance[number]), float(errors.df[number]), generalises
             ),
-            sd=float(panel.scores[number].mean(axis=1).std(ddof=1)) if len(setting.runs) > 1 else math.nan,
+            sd=float(table.scores[number].mean(axis=1).std(ddof=1)) if len(setting.runs) > 1 else math.nan,
             seeds=len(setting.runs),
             chance=float(chances[number]),
         )
-        for number, setting in enumerate(panel.settings)
+        for number, setting in enumerate(table.settings)
     ]
     return sorted(scores, key=lambda score: score.rank)
 

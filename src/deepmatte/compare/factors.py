@@ -16,7 +16,7 @@ import numpy as np
 from deepmatte.compare.comparison import variances_of
 from deepmatte.compare.difference import Estimate
 from deepmatte.compare.inference import infer
-from deepmatte.compare.score_table import Panel
+from deepmatte.compare.score_table import ScoreTable
 from deepmatte.compare.variance import Floats, Variances
 
 MOST_EFFECTS = 200
@@ -59,9 +59,9 @@ both levels of ``given``.
 """
 
 
-def effects(panel: Panel) -> list[Effect]:
+def effects(table: ScoreTable) -> list[Effect]:
     """Return all main effects, then all interactions of two factors; [] where fewer than two factors vary."""
-    levels = [setting.levels for setting in panel.settings]
+    levels = [setting.levels for setting in table.settings]
     factors = factor_levels(levels)
     if len(factors) < 2:
         return []
@@ -71,7 +71,7 @@ def effects(panel: Panel) -> list[Effect]:
         contrasts += crossed
     if not contrasts:
         return []
-    parts = variances_of(panel)
+    parts = variances_of(table)
     found = estimates(parts, np.stack([contrast[4] for contrast in contrasts]))
     rows = [weights for contrast in contrasts if contrast[6] is not None for weights in contrast[6]]
     at = iter(estimates(parts, np.stack(rows)) if rows else [])

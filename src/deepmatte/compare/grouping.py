@@ -11,26 +11,27 @@ from typing import Any
 
 import yaml
 
+from deepmatte.compare.naming import setting_name, setting_names
 from deepmatte.compare.records import Run, lookup, one_line
 from deepmatte.errors import InputError
+from deepmatte.runs.identity import identifies
 
 ABSENT = "default"
 """Level of a factor in a run that neither overrides it nor has its key in the config."""
 
-LOCAL_KEYS = ("hydra", "seed", "force", "resume", "logger", "loggers")
-"""First words of keys that say how a run was carried out, not what was run."""
-
-KEY = r"(?:^|(?<=, )|(?<=, at ))(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?=[=: ])"
-"""A key in the name of a setting, ``key=value, key=value``, or of an effect, ``key: one to other, at key one against other``."""
-
 
 @dataclass(frozen=True)
 class Setting:
-    """A configuration that differs from the others in ``levels`` (factor -> value); ``runs`` are its seeds, in their order."""
+    """A configuration that differs from the others in ``levels`` (factor -> value); ``runs`` by seed."""
 
     name: str
     levels: dict[str, str]
     runs: list[Run]
+
+    @property
+    def full_name(self) -> str:
+        """The name with all keys, also where `name` leaves out those at their common levels."""
+        return setting_name(self.levels)
 
     @property
     def seeds(self) -> list[int]:
@@ -43,13 +44,13 @@ class Setting:
         return all(run.deterministic for run in self.runs)
 
     def mean_cost(self, key: str) -> float:
-        """Return the mean over the runs of a cost of ``result.json``, such as seconds; NaN where a run lacks it."""
+        """Return a cost of ``result.json``, such as seconds, as mean of the runs; NaN where one lacks it."""
         costs = [(run.result.get("cost") or {}).get(key) for run in self.runs]
         return sum(math.nan if cost is None else float(cost) for cost in costs) / len(costs)
 
 
 def group_settings(runs: Sequence[Run]) -> list[Setting]:
-    """Group runs that differ by their seed only and name each group by the overrides that vary between the groups.
+    """Group runs that differ by their seed only and name each group by the overrides that vary.
 
     Where the overrides can't tell two runs of one seed apart (another default, say), the keys of
     ``.hydra/config.yaml`` that differ are factors, too. The same configuration and seed twice is an
@@ -69,73 +70,22 @@ def group_settings(runs: Sequence[Run]) -> list[Setting]:
     if clash is not None:
         first, second = clash
         raise InputError(
-            f"{first.path} and {second.path}: the same configuration and seed ({first.seed}); leave one of them out"
+            f"{first.path} and {second.path}: the same configuration and seed ({first.seed}); "
+            "exclude one of them"
         )
     groups: dict[tuple[str, ...], list[int]] = {}
     for number, level in enumerate(levels):
         groups.setdefault(tuple(level.values()), []).append(number)
+    names = setting_names([levels[members[0]] for members in groups.values()])
     return [
-        Setting(
-            setting_name(levels[members[0]]),
-            levels[members[0]],
-            sorted((runs[number] for number in members), key=lambda run: run.seed),
-        )
-        for members in groups.values()
+        Setting(name, levels[members[0]], sorted((runs[item] for item in members), key=lambda run: run.seed))
+        for name, members in zip(names, groups.values(), strict=True)
     ]
 
 
-def setting_name(levels: Mapping[str, str]) -> str:
-    """Return a short name: the choice itself where one group varies, else ``key=value`` pairs without what all keys share.
-
-    A number alone says nothing, so it keeps its key.
-
-    >>> setting_name({"loss": "dice"}), setting_name({"loss": "dice", "model.width": "0.5"})
-    ('dice', 'loss=dice, model.width=0.5')
-    >>> setting_name({"w_l": "0.5"})
-    'w_l=0.5'
-    >>> setting_name({"loss.dice.weight": "1", "loss.laplacian.weight": "0"})
-    'dice=1, laplacian=0'
-    """
-    if not levels:
-        return "the only setting"
-    (key, value), *others = levels.items()
-    if not others and "." not in key and not re.fullmatch(r"[-+.\d]+(e[-+]?\d+)?", value):
-        return value
-    return ", ".join(
-        f"{key}={value}" for key, value in zip(short_keys(list(levels)), levels.values(), strict=True)
-    )
-
-
-def short_keys(keys: Sequence[str]) -> list[str]:
-    """Return dotted keys without the first and last words that all of them share.
-
-    >>> short_keys(["loss.dice.weight", "loss.focal.gamma"]), short_keys(["loss.dice.weight"])
-    (['dice.weight', 'focal.gamma'], ['loss.dice.weight'])
-    """
-    words = [key.split(".") for key in keys]
-    for end in (0, -1):
-        while (
-            len(words) > 1
-            and all(len(item) > 1 for item in words)
-            and len({item[end] for item in words}) == 1
-        ):
-            for item in words:
-                del item[end]
-    return [".".join(item) for item in words]
-
-
-def last_words(name: str) -> str:
-    """Return a name of settings or of an effect with the last word of each key alone; as it is where two keys have the same one.
-
-    >>> last_words("model.norm=batch, loss.alpha.weight=0.5"), last_words("loss.bce.weight=1, loss.dice.weight=0")
-    ('norm=batch, weight=0.5', 'loss.bce.weight=1, loss.dice.weight=0')
-    >>> last_words("step: a to b, at composition.augment 0.5 against 0")
-    'step: a to b, at augment 0.5 against 0'
-    """
-    keys = set(re.findall(KEY, name))
-    if len({key.rpartition(".")[2] for key in keys}) < len(keys):
-        return name
-    return re.sub(KEY, lambda found: found[0].rpartition(".")[2], name)
+def find_setting(settings: Sequence[Setting], name: str) -> Setting | None:
+    """Return the setting of this name, in short or in full; None where there is none."""
+    return next((item for item in settings if name in (item.name, item.full_name)), None)
 
 
 def overrides_of(run: Run) -> dict[str, str]:
@@ -148,7 +98,7 @@ def overrides_of(run: Run) -> dict[str, str]:
         key, _, value = one_line(text).partition("=")
         removed = key.startswith("~")
         key = re.sub(r"^[+~]+", "", key)
-        if key.split(".")[0].split("/")[0] not in LOCAL_KEYS:
+        if key != "seed" and identifies(key, given=True):
             pairs[key] = "(removed)" if removed else value.strip("'\"")
     return pairs
 
@@ -202,7 +152,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     flat: dict[str, str] = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"
-        if not prefix and name in LOCAL_KEYS:
+        if name == "seed" or not identifies(name):
             continue
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{name}.")

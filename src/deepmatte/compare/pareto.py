@@ -5,29 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from deepmatte.compare.comparison import Comparison
-from deepmatte.compare.grouping import Setting
-from deepmatte.compare.score_table import Floats, higher_is_better
+from deepmatte.compare.score_table import Floats
+from deepmatte.metrics.names import higher_is_better
 
 COSTS = ("seconds", "peak_memory_mb")
 """Keys of ``cost`` in ``result.json`` that a front is drawn against, beside the other metrics."""
 
 
-def mean_cost(setting: Setting, key: str) -> float:
-    """Return the mean of a cost over the runs of a setting, NaN where a run does not tell."""
-    return setting.mean_cost(key)
-
-
 def axes(comparison: Comparison) -> dict[str, Floats]:
-    """Return what can be traded against the main metric: name -> (settings,) mean values, all of them known."""
+    """Return what can be traded against the main metric, as (settings,) means by name, all known."""
     found = {
-        name: metric.panel.means() for name, metric in comparison.metrics.items() if name != comparison.main
+        name: metric.table.means() for name, metric in comparison.metrics.items() if name != comparison.main
     }
-    found |= {key: np.array([mean_cost(setting, key) for setting in comparison.settings]) for key in COSTS}
+    found |= {key: np.array([setting.mean_cost(key) for setting in comparison.settings]) for key in COSTS}
     return {name: values for name, values in found.items() if not np.isnan(values).any()}
 
 
 def front(*names_and_values: tuple[str, Floats]) -> list[int]:
-    """Return the numbers of the settings that no other setting equals or beats in every value and beats in one.
+    """Return the settings (numbers) that no other equals or beats in every value and beats in one.
 
     >>> front(("sad", np.array([1.0, 2.0, 3.0])), ("seconds", np.array([9.0, 5.0, 6.0])))
     [0, 1]

@@ -36,7 +36,7 @@ def read_pilot(path: Path, metric: str) -> Pilot:
         )
     trained = [setting for setting in comparison.settings if not setting.deterministic]
     minutes = float(np.mean([setting.mean_cost("seconds") for setting in trained])) / 60
-    return Pilot(found, len(trained), comparison.decisive.panel.num_foregrounds, minutes)
+    return Pilot(found, len(trained), comparison.decisive.table.num_foregrounds, minutes)
 
 
 def plan_table(designs: Sequence[Option], detect: float, settings: int) -> Table:

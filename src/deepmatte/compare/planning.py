@@ -22,6 +22,12 @@ POWER = 0.8
 DRAWS = 4000
 MOST_SEEDS = 64
 MOST_FOREGROUNDS = 2000
+WANTED = 10.0
+"""Per cent of difference for which a sweep's first line says how many seeds it takes."""
+
+USUAL_FOREGROUNDS = 32
+"""Test foregrounds of a sweep whose data are not read yet: those of the embedded data set."""
+
 RECORDED = Path(__file__).with_name("components.json")
 
 
@@ -221,3 +227,40 @@ def options(
         for num in seeds
         for items in foregrounds
     ]
+
+
+def design_line(
+    num_settings: int, num_seeds: int, num_foregrounds: int | None = None, found: Components | None = None
+) -> str:
+    """Say what a sweep can detect, before it starts; empty where it has nothing to compare.
+
+    ``num_foregrounds`` are those of the test split, 32 where they are not known yet; ``found`` are the
+    components to expect, those of recorded sweeps by default. The line begins with "Warning" where the design
+    detects only differences that exceed the reference's own score, or none.
+    """
+    if num_settings < 2:
+        return ""
+    found = found or recorded()
+    foregrounds = num_foregrounds or USUAL_FOREGROUNDS
+    size = detectable(found, num_seeds, foregrounds, num_settings)
+    seeds = seeds_for(found, WANTED, foregrounds, num_settings)
+    more = f"{WANTED:g} % takes " + (f"about {seeds} seeds" if seeds else "more test foregrounds")
+    what = f"{num_settings} settings x {num_seeds} seed{'s' * (num_seeds != 1)}"
+    where = f"{foregrounds} test foregrounds" + ("" if num_foregrounds else " (assumed)")
+    if math.isinf(size):
+        return (
+            f"Warning: {what} can't show any difference, since nothing tells seeds and settings apart; {more}"
+        )
+    if size > 100:
+        return (
+            f"Warning: {what} on {where} detect only differences above {size:.0f} %, "
+            f"more than the reference's own score; {more}"
+        )
+    least = f"{what} on {where} detect differences of {size:.2g} % or more with 80 % power"
+    return f"{least}; {more}" if size > WANTED else least
+
+
+def design_of_jobs(jobs: Sequence[Sequence[str]], num_foregrounds: int | None = None) -> str:
+    """Return the `design_line` of a grid's jobs, given as lists of overrides, of which ``seed=`` is one."""
+    settings = {tuple(word for word in job if not word.startswith("seed=")) for job in jobs}
+    return design_line(len(settings), len(jobs) // max(len(settings), 1), num_foregrounds)

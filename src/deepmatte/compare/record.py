@@ -12,7 +12,7 @@ from deepmatte.compare.verdict import decide
 
 
 def as_record(comparison: Comparison) -> dict[str, Any]:
-    """Return everything that was found out; keys are those of the dataclasses, numbers that are unknown are None."""
+    """Return all results; keys are those of the dataclasses, unknown numbers are None."""
     first = comparison.runs[0].result
     record = {
         "metric": comparison.main,
@@ -31,11 +31,11 @@ def as_record(comparison: Comparison) -> dict[str, Any]:
             }
             for item in comparison.settings
         ],
-        "effects": [asdict(item) | {"name": item.name} for item in effects(comparison.decisive.panel)],
+        "effects": [asdict(item) | {"name": item.name} for item in effects(comparison.decisive.table)],
         "metrics": {name: metric_record(metric) for name, metric in comparison.metrics.items()},
         "left_out": [
             {"run": str(item.path), "status": item.status, "reason": item.reason}
-            for item in comparison.left_out
+            for item in comparison.excluded
         ],
     }
     return plain(record)

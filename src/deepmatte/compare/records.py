@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from deepmatte.errors import InputError
+from deepmatte.runs.directory import RunDir
 
 LABELS = ("image", "foreground", "background", "category")
 """Columns of ``per_image.csv`` that say what an image is; every other column is a score."""
@@ -54,7 +54,7 @@ class Run:
 
     @cached_property
     def metrics(self) -> list[str]:
-        """The scores that ``per_image.csv`` has a column for, without the parts of a score that belong to a bin."""
+        """The scores in ``per_image.csv``, without the parts of a score that belong to a bin."""
         known = (*LABELS, *DIAGNOSTICS)
         return [
             str(column)
@@ -74,16 +74,16 @@ class Excluded:
 
 @dataclass(frozen=True)
 class Records:
-    """All that was found: the runs that can be compared and those that were left out."""
+    """All that was found: the runs that can be compared and those that are excluded."""
 
     runs: list[Run]
-    left_out: list[Excluded]
+    excluded: list[Excluded]
 
 
 def read_records(paths: Sequence[Path | str]) -> Records:
     """Read run directories and sweep directories (whose children are runs).
 
-    Failed, unfinished and damaged runs are left out with their reason. Runs that were scored on other images,
+    Failed, unfinished and damaged runs are excluded with their reason. Runs that were scored on other images,
     by another protocol or by another version of the metrics can't be compared: an InputError names two of
     them.
     """
@@ -91,13 +91,14 @@ def read_records(paths: Sequence[Path | str]) -> Records:
     with ThreadPoolExecutor() as pool:  # pandas lets other threads work while it parses
         found = list(pool.map(read_run, directories))
     runs = [record for record in found if isinstance(record, Run)]
-    left_out = [record for record in found if isinstance(record, Excluded)]
-    if not runs and not left_out:
+    excluded = [record for record in found if isinstance(record, Excluded)]
+    if not runs and not excluded:
         raise InputError(
-            f"{', '.join(map(str, paths))}: no run directories (with .hydra/config.yaml or result.json); give runs or a sweep directory"
+            f"{', '.join(map(str, paths))}: no run directories (with .hydra/config.yaml or result.json); "
+            "give runs or a sweep directory"
         )
     check_comparable(runs)
-    return Records(runs, left_out)
+    return Records(runs, excluded)
 
 
 def find_run_dirs(paths: Iterable[Path | str]) -> list[Path]:
@@ -125,14 +126,12 @@ def is_run_dir(path: Path) -> bool:
 
 def read_run(path: Path) -> Run | Excluded:
     """Read one run directory; whatever keeps it from being compared is said in a `Excluded`."""
-    if not (path / "result.json").exists():
-        return Excluded(path, "unfinished", "no result.json yet")
     try:
-        result = json.loads((path / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        return Excluded(path, "damaged", f"result.json is not readable as JSON ({error})")
-    if not isinstance(result, dict) or "status" not in result:
-        return Excluded(path, "damaged", "result.json has no 'status'")
+        result = RunDir(path).result()
+    except InputError as error:
+        return Excluded(path, "damaged", str(error))
+    if result is None:
+        return Excluded(path, "unfinished", "no result.json yet")
     status = str(result["status"])
     if status != "finished":
         return Excluded(
@@ -150,7 +149,7 @@ def read_run(path: Path) -> Run | Excluded:
 
 
 def read_per_image(file: Path) -> pd.DataFrame:
-    """Read ``per_image.csv``: labels as text (an empty foreground is the image itself), scores as finite numbers."""
+    """Read ``per_image.csv``: labels as text, scores as finite numbers."""
     if not file.exists():
         raise InputError(
             f"{file.name} is missing; score the run again with `deepmatte evaluate run={file.parent}`"
@@ -159,12 +158,19 @@ def read_per_image(file: Path) -> pd.DataFrame:
         table = pd.read_csv(file, dtype=dict.fromkeys(LABELS, str), keep_default_na=True)
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise InputError(f"{file.name} is not readable as CSV ({one_line(error)})") from error
+    return checked_images(table, file.name)
+
+
+def checked_images(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return a table of scores by image, sorted, with all label columns; InputError names ``name``.
+
+    An empty foreground is the image itself; every other column but the parts of scores has numbers only.
+    """
     if "image" not in table or table.empty:
-        raise InputError(f"{file.name} has no column 'image' or no rows")
+        raise InputError(f"{name} has no column 'image' or no rows")
     if table["image"].duplicated().any():
-        raise InputError(
-            f"{file.name} has the image {table['image'][table['image'].duplicated()].iloc[0]} twice"
-        )
+        twice = table["image"][table["image"].duplicated()].iloc[0]
+        raise InputError(f"{name} has the image {twice} twice")
     for label in LABELS[1:]:
         table[label] = table[label].fillna("") if label in table else ""
     table["foreground"] = table["foreground"].where(table["foreground"] != "", table["image"])
@@ -172,7 +178,7 @@ def read_per_image(file: Path) -> pd.DataFrame:
     words = scores.select_dtypes(exclude="number").columns
     for column in (*words, *scores.columns[scores.isna().any()]):
         if column in words or not PART.match(column):
-            raise InputError(f"{file.name} has a cell without a number in column '{column}'")
+            raise InputError(f"{name} has a cell without a number in column '{column}'")
     return table.sort_values("image", ignore_index=True)
 
 
@@ -184,11 +190,13 @@ def check_comparable(runs: Sequence[Run]) -> None:
             ours, theirs = lookup(first.result, key), lookup(run.result, key)
             if ours != theirs:
                 raise InputError(
-                    f"{first.path} and {run.path} can't be compared: {name} {ours} against {theirs}; give runs that share it"
+                    f"{first.path} and {run.path} can't be compared: {name} {ours} against {theirs}; "
+                    "give runs that share it"
                 )
         if not first.images["image"].equals(run.images["image"]):
             raise InputError(
-                f"{run.path}/per_image.csv: other images than {first.path}/per_image.csv has; give runs of one test set"
+                f"{run.path}/per_image.csv: other images than {first.path}/per_image.csv has; "
+                "give runs of one test set"
             )
 
 

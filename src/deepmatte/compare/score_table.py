@@ -14,15 +14,13 @@ from scipy import stats
 from deepmatte.compare.grouping import Setting
 from deepmatte.compare.records import Run
 from deepmatte.errors import InputError
-
-HIGHER_IS_BETTER = ("iou", "accuracy", "f1", "psnr", "ssim")
-"""Parts of names of metrics that grow with quality; every other score is an error."""
+from deepmatte.metrics.names import higher_is_better
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Panel:
+class ScoreTable:
     """One metric of a sweep.
 
     ``scores[s]`` is (seeds of setting s, images); ``foreground`` gives every image the number of its
@@ -65,16 +63,7 @@ class Panel:
         return np.array([scores.mean() for scores in self.scores])
 
 
-def higher_is_better(metric: str) -> bool:
-    """Say whether a larger score is the better one.
-
-    >>> higher_is_better("miou"), higher_is_better("sad")
-    (True, False)
-    """
-    return any(part in metric.lower() for part in HIGHER_IS_BETTER)
-
-
-def make_panel(settings: Sequence[Setting], metric: str) -> Panel:
+def make_score_table(settings: Sequence[Setting], metric: str) -> ScoreTable:
     """Join the per-image scores of one metric; a run without the metric is an InputError."""
     for run in (run for setting in settings for run in setting.runs):
         if metric not in run.metrics:
@@ -87,7 +76,7 @@ def make_panel(settings: Sequence[Setting], metric: str) -> Panel:
     scores = [
         np.stack([run.images[metric].to_numpy(dtype=float) for run in setting.runs]) for setting in settings
     ]
-    return Panel(metric, list(settings), scores, foreground, weights)
+    return ScoreTable(metric, list(settings), scores, foreground, weights)
 
 
 def shared_metrics(runs: Sequence[Run]) -> list[str]:
@@ -96,10 +85,11 @@ def shared_metrics(runs: Sequence[Run]) -> list[str]:
 
 
 def wilcoxon(differences: Floats) -> Floats:
-    """Return (pairs,): p-values of Wilcoxon's signed-rank test of ``differences`` (pairs, foregrounds), averaged over seeds.
+    """Return (pairs,) p-values of Wilcoxon's signed-rank test of ``differences`` (pairs, foregrounds).
 
-    A check on shape and outliers only: it takes the trained networks as given and is blind to the variance
-    between seeds. NaN where there are no two foregrounds or no difference.
+    The differences are averaged over seeds. A check on shape and outliers only: it takes the trained networks
+    as given and is blind to the variance between seeds. NaN where there are no two foregrounds or no
+    difference.
     """
     p = np.full(len(differences), math.nan)
     vary = np.any(differences, axis=1)

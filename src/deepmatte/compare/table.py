@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from deepmatte.compare.comparison import Comparison, Score, compare
+from deepmatte.compare.budget import budget_line, plural
+from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.factors import Effect, effects
-from deepmatte.compare.grouping import short_keys
-from deepmatte.compare.pareto import mean_cost
+from deepmatte.compare.naming import short_keys
 from deepmatte.compare.records import Excluded
 from deepmatte.compare.verdict import decide
+from deepmatte.compare.words import beside_reference, heading
 
 WIDE = 110
 """Columns of a terminal that has room for the means of all metrics."""
@@ -26,64 +26,74 @@ MOST_EFFECTS = 12
 """Effects that the terminal shows; the page has all."""
 
 
-def print_ranking(paths: Sequence[Path | str], metric: str = "sad", console: Console | None = None) -> bool:
-    """Print the ranking table and the verdict of run or sweep directories; return whether there was something to compare.
-
-    InputError where no run is finished or the runs can't be compared.
-    """
-    comparison = compare(paths, metric)
-    print_comparison(comparison, console or Console())
-    return len(comparison.settings) > 1
-
-
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print ranking, runs that were left out, and verdict."""
+    """Print ranking, excluded runs, training budget and verdict."""
     console.print(ranking_table(comparison, console.width))
-    if comparison.left_out:
-        console.print(left_out_table(comparison.left_out))
-    found = effects(comparison.decisive.panel)
+    if comparison.excluded:
+        console.print(excluded_table(comparison.excluded))
+    found = effects(comparison.decisive.table)
     if found:
         console.print(effects_table(comparison, found[:MOST_EFFECTS], console.width))
-    verdict = decide(comparison)
+    verdict, budget = decide(comparison), budget_line(comparison.settings)
+    if budget:
+        console.print(escape(budget))
     console.print(f"[bold]{escape(verdict.headline)}[/bold]")
     for line in verdict.details:
         console.print(f"  {escape(line)}")
 
 
 def ranking_table(comparison: Comparison, width: int) -> Table:
-    """Return the settings from best to worst, the trivial matte below them; other metrics stand there if ``width`` has room."""
-    metric = comparison.decisive
+    """Return the settings from best to worst, the trivial matte below.
+
+    The means of the other metrics are shown where ``width`` has room.
+    """
+    metric, reference = comparison.decisive, comparison.reference
     wide = width >= WIDE
     others = [name for name in comparison.metrics if name != comparison.main] if wide else []
-    title = f"test split, protocol {comparison.runs[0].result.get('protocol', 'unnamed')}, {len(comparison.runs)} runs"
-    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=escape(title(comparison)), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("setting", overflow="fold", min_width=20)
-    for name in (metric.name, "sd", "95 % interval", "seeds", "P(best)", *others, *["seconds"] * wide):
+    columns = (heading(metric.name), "sd", "beside the reference", "seeds", "P(best)", *map(heading, others))
+    for name in (*columns, *["seconds"] * wide):
         table.add_column(escape(name), justify="right", no_wrap=True)
     for score in metric.scores:
+        setting = comparison.setting(score.setting)
         cells = [
             number(score.estimate.mean),
             number(score.sd),
-            interval(score),
-            str(score.seeds),
+            beside_reference(
+                None if score.setting == reference else metric.between(score.setting, reference)
+            ),
+            "-" if setting.deterministic else str(score.seeds),
             f"{100 * score.chance:.0f} %",
         ]
         cells += [number(comparison.metrics[name].score(score.setting).estimate.mean) for name in others]
-        cells += [number(mean_cost(comparison.setting(score.setting), "seconds"))] * wide
+        cells += [number(setting.mean_cost("seconds"))] * wide
         table.add_row(str(score.rank), escape(score.setting), *cells)
     trivial = trivial_scores(comparison)
     if trivial:
         table.add_section()
         means = [number(trivial.get(name)) for name in others]
-        table.add_row(
-            "", "trivial matte", number(trivial.get(metric.name)), "", "", "", "", *means, style="dim"
-        )
+        own = number(trivial.get(metric.name))
+        table.add_row("", "trivial matte", own, "", "", "", "", *means, style="dim")
     return table
 
 
+def title(comparison: Comparison) -> str:
+    """Return what was scored, and by which protocol."""
+    dataset = comparison.runs[0].result.get("dataset") or {}
+    protocol = comparison.runs[0].result.get("protocol") or "not recorded"
+    where = (
+        f"{dataset['name']}, {dataset.get('split', 'test')} split" if dataset.get("name") else "all images"
+    )
+    return f"{where}, protocol {protocol}, {plural(len(comparison.runs), 'run')}"
+
+
 def effects_table(comparison: Comparison, found: Sequence[Effect], width: int) -> Table:
-    """Return what the swept factors do: main effects, and, if ``width`` has room, what an effect is at two levels of another factor."""
+    """Return the effects of the swept factors.
+
+    If ``width`` has room, an interaction has the effect at both levels of the other factor beside it.
+    """
     table = Table(
         title=f"effects of the factors on {escape(comparison.main)}",
         title_justify="left",
@@ -108,14 +118,17 @@ def effects_table(comparison: Comparison, found: Sequence[Effect], width: int) -
     return table
 
 
-def left_out_table(left_out: Sequence[Excluded]) -> Table:
+def excluded_table(excluded: Sequence[Excluded]) -> Table:
     """Return the runs that take no part, with their reasons."""
     table = Table(
-        title=f"{len(left_out)} runs left out", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+        title=f"{plural(len(excluded), 'run')} excluded",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
     )
     for name in ("run", "status", "reason"):
         table.add_column(name, overflow="fold")
-    for item in left_out:
+    for item in excluded:
         table.add_row(
             escape(str(item.path)),
             item.status,
@@ -137,11 +150,6 @@ def trivial_scores(comparison: Comparison) -> dict[str, float]:
         if found:
             return found
     return {}
-
-
-def interval(score: Score) -> str:
-    """Return the 95 % interval of a mean as text, a dash where it is unknown."""
-    return "-" if math.isinf(score.estimate.low) else f"{score.estimate.low:.4g} to {score.estimate.high:.4g}"
 
 
 def number(value: float | None) -> str:

@@ -77,8 +77,8 @@ def sides_of(metric: Metric, reference: str) -> Sides:
         (item for item in metric.differences if item.second == reference), key=lambda item: rank[item.first]
     )
     shown = [item for item in items if item.distinguishable]
-    better = [item for item in shown if metric.panel.sign * item.estimate.mean < 0]
-    worse = [item for item in shown if metric.panel.sign * item.estimate.mean > 0]
+    better = [item for item in shown if metric.table.sign * item.estimate.mean < 0]
+    worse = [item for item in shown if metric.table.sign * item.estimate.mean > 0]
     return Sides(reference, better, worse, [item for item in items if not item.distinguishable])
 
 
@@ -132,13 +132,13 @@ def undecided(comparison: Comparison, sides: Sides) -> str:
         else math.nan
     )
     seeds = "1 seed" if comparison.fewest_seeds == 1 else f"{comparison.fewest_seeds} seeds"
-    count = metric.panel.num_foregrounds
+    count = metric.table.num_foregrounds
     design = (
         f"{seeds} on {count} foreground{'s' * (count > 1)}"
         if comparison.fewest_seeds
         else f"{count} foreground{'s' * (count > 1)}"
     )
-    side = "below" if metric.panel.sign > 0 else "above"
+    side = "below" if metric.table.sign > 0 else "above"
     lead = (
         f"{best.estimate.mean:.4g}, {percent(gap)} {side} {name}"
         if gap >= 0.05
@@ -173,10 +173,10 @@ def needed(comparison: Comparison, sides: Sides) -> list[str]:
     ratio = 1 + rival.percent / 100
     if found is None or not ratio > 0:
         return []
-    wanted, settings = 100 * math.expm1(abs(math.log(ratio))), len(metric.panel.settings)
+    wanted, settings = 100 * math.expm1(abs(math.log(ratio))), len(metric.table.settings)
     if wanted < 0.1:
         return []
-    text, count, family = percent(abs(rival.percent)), metric.panel.num_foregrounds, len(metric.differences)
+    text, count, family = percent(abs(rival.percent)), metric.table.num_foregrounds, len(metric.differences)
     seeds = seeds_for(found, wanted, count, settings, family, comparison.fewest_seeds + 1)
     if seeds is not None:
         return [f"To confirm {text}, run about {seeds} seeds of each setting{cost(comparison, seeds)}."]
@@ -230,14 +230,14 @@ def on_test_set(metric: Metric, sides: Sides) -> list[str]:
     verb = "differs" if len(shown) == 1 else "differ"
     return [
         f"On this test set alone {listing(shown)} {verb} from {sides.reference} "
-        f"(other seeds, the same {metric.panel.num_foregrounds} foregrounds)."
+        f"(other seeds, the same {metric.table.num_foregrounds} foregrounds)."
     ]
 
 
 def missing(comparison: Comparison) -> list[str]:
     """Return what limits the verdict: few foregrounds, and runs that are missing."""
     parts = []
-    foregrounds, count = comparison.decisive.panel.num_foregrounds, len(comparison.left_out)
+    foregrounds, count = comparison.decisive.table.num_foregrounds, len(comparison.excluded)
     if foregrounds < 5:
         parts.append(
             f"only {foregrounds} foreground{'s' * (foregrounds > 1)} in the test set, so others may differ"
@@ -247,7 +247,7 @@ def missing(comparison: Comparison) -> list[str]:
         parts.append("this design detects only differences that exceed the score itself; it needs more seeds")
     if count:
         parts.append(
-            f"{count} of {count + len(comparison.runs)} runs left out (failed, unfinished or damaged)"
+            f"{count} of {count + len(comparison.runs)} runs excluded (failed, unfinished or damaged)"
         )
     text = "; ".join(parts)
     return [f"{text[0].upper()}{text[1:]}."] if parts else []
@@ -260,4 +260,4 @@ def label(metric: Metric) -> str:
 
 def extreme(metric: Metric) -> str:
     """Return which end of the scale is the better one."""
-    return "lowest" if metric.panel.sign > 0 else "highest"
+    return "lowest" if metric.table.sign > 0 else "highest"

@@ -1,4 +1,4 @@
-"""Where runs come from: directories, or a group of Weights & Biases whose records are fetched into directories."""
+"""Runs of a Weights & Biases group, downloaded as run directories."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILES = ("result.json", "per_image.csv", "metrics.csv")
 
 
 def local_paths(sources: Sequence[str], cache: Path | None = None) -> list[Path]:
-    """Return paths as they are, and for each ``wandb:ENTITY/PROJECT/GROUP`` a directory with the records of the group's runs.
+    """Return paths as they are, and for each ``wandb:ENTITY/PROJECT/GROUP`` a directory of its runs' records.
 
     They are downloaded to ``cache`` (a fresh temporary directory by default).
     """
@@ -27,9 +27,9 @@ def local_paths(sources: Sequence[str], cache: Path | None = None) -> list[Path]
 
 
 def fetch_group(source: str, cache: Path) -> Path:
-    """Download result records of all training runs of a W&B group and return the directory that holds them, one folder a run.
+    """Download the records of a W&B group's training runs, a folder a run, and return their directory.
 
-    A run without the files gets an empty record, so that it is listed as left out. InputError where the group
+    A run without the files gets an empty record, so that it is listed as excluded. InputError where the group
     can't be read.
     """
     parts = source.removeprefix(PREFIX).split("/")
@@ -54,11 +54,7 @@ def fetch_group(source: str, cache: Path) -> Path:
             if "result.json" not in present:
                 missing = {"status": run.state, "error": "no result.json was uploaded"}
                 write_text(folder / "result.json", json.dumps(missing))
-    except (
-        wandb.errors.Error,
-        ValueError,
-        OSError,
-    ) as error:  # ValueError: the API names a project that does not exist so
+    except (wandb.errors.Error, ValueError, OSError) as error:  # ValueError: there is no such project
         reason = " ".join(str(error).split())
         raise InputError(
             f"{source}: W&B can't read it ({reason}); check the name, WANDB_API_KEY and the network"

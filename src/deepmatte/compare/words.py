@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from deepmatte.compare.difference import Difference
 from deepmatte.compare.inference import LEVEL
+from deepmatte.metrics.names import higher_is_better, titled
 
 EVIDENCE = ((0.001, "very strong"), (0.01, "strong"), (LEVEL, "moderate"))
 """Largest adjusted p of each strength of evidence; above the last there is no clear winner."""
@@ -101,3 +102,38 @@ def listing(names: list[str], most: int = 4) -> str:
     if any(", " in name for name in names):
         return "; ".join(names)
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def heading(metric: str) -> str:
+    """Return the title of a metric's column: name, unit, and an arrow to the better end.
+
+    >>> heading("sad"), heading("miou")
+    ('sad /1000 ↓', 'miou ↑')
+    """
+    return f"{titled(metric)} {'↑' if higher_is_better(metric) else '↓'}"
+
+
+def axis_title(metric: str) -> str:
+    """Return the title of a metric's axis.
+
+    >>> axis_title("sad")
+    'SAD /1000 (↓ lower is better)'
+    """
+    better = "↑ higher is better" if higher_is_better(metric) else "↓ lower is better"
+    return f"{metric.upper()}{titled(metric).removeprefix(metric)} ({better})"
+
+
+def beside_reference(item: Difference | None) -> str:
+    """Return a difference from the reference with its interval; "reference" for the reference itself."""
+    if item is None:
+        return "reference"
+    if not math.isfinite(item.percent):
+        return f"{item.estimate.mean:+.3g}"
+    if not math.isfinite(item.percent_high):
+        return signed(item.percent)
+    return (
+        f"{signed(item.percent)} ({signed(item.percent_low)} to {signed(item.percent_high)})".replace(
+            " %", ""
+        )
+        + " %"
+    )

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +22,10 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.strategies import Strategy
 
 from deepmatte.classical import ClassicalMethod
-from deepmatte.config.validation import check_kinds
+from deepmatte.config.trust import TRUSTED, is_below, trusted_packages
 from deepmatte.data import Composition
-from deepmatte.errors import InputError
+from deepmatte.errors import InputError, check_arguments
 from deepmatte.models import MattingModel
-from deepmatte.trust import TRUSTED, is_below, trusted_packages
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Place:
 
 
 def _is_source(found: type) -> bool:
-    """Return whether a class has the methods of a protocol of `deepmatte.data.sources`, and isn't one."""
+    """Return whether a class has the methods of a source (`deepmatte.data.sources.protocols`)."""
     composes = hasattr(found, "foregrounds") and hasattr(found, "backgrounds")
     return (composes or hasattr(found, "images")) and not getattr(found, "_is_protocol", False)
 
@@ -135,7 +135,7 @@ def _with_classes(node: Any, key: str, place: Place) -> Any:
     if "_target_" in node:
         tree["_target_"] = found = _class(node["_target_"], f"{key}._target_", place)
         if found.__module__.startswith("deepmatte."):
-            check_kinds(found, node, key)
+            check_arguments(found, node, key)
     return tree
 
 
@@ -151,6 +151,38 @@ def _class(target: str, where: str, place: Place) -> type:
     if module not in place.modules and not is_below(found.__module__, trusted_packages()):
         raise InputError(f"{where}={target}: is defined in {found.__module__}; name a class of your own")
     return found
+
+
+def loss_function(key: str, name: str, packages: Sequence[str] | None = None) -> Callable[..., Any]:
+    """Import and return a user's own loss function ``module:function``, a term of a `LossTable`.
+
+    Args:
+        key: the key of the configuration that names it.
+        name: its value there.
+        packages: those that are trusted; None: those of the environment.
+
+    Raises:
+        InputError: it is of no trusted package, can't be imported, or is no loss.
+    """
+    module, _, function = name.partition(":")
+    packages = trusted_packages() if packages is None else packages
+    if not is_below(module, packages):
+        allowed = ", ".join(packages) or "none"
+        raise InputError(f"{key}={name!r}: module {module} is not allowed; allowed are {allowed}")
+    try:
+        own = getattr(importlib.import_module(module), function)
+    except Exception as error:  # a user's module may fail in any way
+        raise InputError(f"{key}={name!r}: can't be imported ({_line(error)})") from error
+    if not callable(own):
+        raise InputError(f"{key}={name!r}: expected a function (matte, batch, *, options)")
+    # Defined in the package, not only imported there.
+    if not is_below(own.__module__, packages) or list(inspect.signature(own).parameters)[:2] != [
+        "matte",
+        "batch",
+    ]:
+        advice = f"define it in {module} as {function}(matte, batch, *, options)"
+        raise InputError(f"{key}={name!r}: is no loss; {advice}")
+    return own
 
 
 def _made(node: Any, key: str) -> Any:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
+from deepmatte.config import length
 from deepmatte.errors import InputError, did_you_mean
 from deepmatte.runs.identity import run_dir
 
@@ -17,7 +18,7 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def conf_dir() -> Path:
-    """Return the folder of the configuration: the one inside the installed wheel, else the checkout's ``conf/``."""
+    """Return the folder of the configuration: that of the installed wheel, else the checkout's ``conf/``."""
     packaged = _PACKAGE / "conf"
     return packaged if packaged.is_dir() else _PACKAGE.parents[1] / "conf"
 
@@ -31,10 +32,11 @@ def known_keys(page: str) -> set[str]:
 
 
 def check_keys(config: DictConfig, page: str, hydra: Any = None) -> None:
-    """Refuse a top-level key that nothing reads, such as ``+experiment=stages``, which Hydra adds without a word.
+    """Refuse a top-level key that nothing reads, such as ``+experiment=stages``, which Hydra adds silently.
 
-    Keys of a user's own are welcome where something in the configuration refers to them, as ``plan`` refers
-    to ``step`` in ``plan: ${study.steps.${step}}``; such references are also looked for in ``hydra``.
+    Keys of a user's own are welcome where something in the configuration refers to them, as
+    ``length.shares`` refers to ``step`` in ``${study.steps.${step}.shares}``; such references are also looked
+    for in ``hydra``.
 
     Raises:
         InputError: it names the key and the one that was probably meant.
@@ -64,7 +66,7 @@ def explained(error: Exception, page: str = "train") -> str:
 
 
 def _unknown(key: str, addition: str, parent: Any, page: str) -> str:
-    """Return what to say of a ``key`` that is not there; ``parent`` is the last node on its way that is."""
+    """Return what is wrong with an unknown ``key``; ``parent`` is the deepest node above it that exists."""
     siblings = [str(name) for name in parent] if isinstance(parent, DictConfig) else []
     above = str(parent._get_full_key(None)) if siblings else ""
     if not above:
@@ -95,7 +97,35 @@ def quoted(value: object) -> str:
 
 
 def register_resolvers() -> None:
-    """Make ``${deepmatte.run_dir:}`` and ``${deepmatte.rest:WEIGHT}`` (1 - WEIGHT) known to OmegaConf, and `experiments/` to Hydra."""
+    """Make known to OmegaConf what ``conf/`` refers to.
+
+    ``${deepmatte.home:}`` is the folder of ``conf/`` and ``experiments/``, where Hydra is to look for both;
+    ``${deepmatte.run_dir:}`` the directory of the run; ``${deepmatte.rest:WEIGHT}`` is 1 - WEIGHT;
+    ``${deepmatte.epochs:STAGE}`` the length of a stage.
+    """
+    OmegaConf.register_new_resolver("deepmatte.home", lambda: str(conf_dir().parent), replace=True)
     OmegaConf.register_new_resolver("deepmatte.rest", lambda weight: round(1 - weight, 12), replace=True)
     OmegaConf.register_new_resolver("deepmatte.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)
-    os.environ["DEEPMATTE_HOME"] = str(conf_dir().parent)  # conf/train.yaml puts it on Hydra's search path
+    length.register()
+
+
+def compose(page: str, overrides: Sequence[str] = (), *, hydra: bool = False) -> DictConfig:
+    """Return the configuration that ``deepmatte PAGE OVERRIDES`` would have.
+
+    Args:
+        page: ``train``, ``evaluate``, or another file of ``conf/``, such as ``loss/dice``.
+        overrides: as on the command line.
+        hydra: keep the section ``hydra``, which says how jobs are launched.
+
+    Raises:
+        InputError: one of them is no override, or names what is not there.
+    """
+    import hydra as library
+    from hydra.errors import HydraException
+
+    register_resolvers()
+    try:
+        with library.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            return library.compose(page, list(overrides), return_hydra_config=hydra)
+    except HydraException as error:
+        raise InputError(explained(error, page)) from error

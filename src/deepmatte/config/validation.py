@@ -1,154 +1,105 @@
-"""What kinds of values a constructor takes, by its annotations, and a run's own keys: a text where a number belongs is told by its key."""
+"""The keys that a run, an evaluation or a sweep reads itself, as pydantic models. Nothing here imports torch.
+
+The arguments of models, sources, recipes, methods and loss terms are checked by their own signatures
+(`deepmatte.errors.check_arguments`).
+"""
 
 from __future__ import annotations
 
-import math
-import os
 import re
-import types
-import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, get_args
 
+from annotated_types import Ge, Gt, Interval, MinLen
 from omegaconf import DictConfig, OmegaConf
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from deepmatte.errors import InputError
+from deepmatte.config.length import check_length
+from deepmatte.errors import check_arguments
+from deepmatte.metrics.names import DEFAULT_SCORES, higher_is_better
 
-_WORDS: dict[Any, str] = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "a text",
-    os.PathLike: "a path",
-    types.NoneType: "null",
-    Sequence: "a list",
-    Mapping: "keys with values",
-}
+CHOSEN_BY = tuple(f"val/{name}" for name in DEFAULT_SCORES if not higher_is_better(name))
+"""The scores by which a run can choose its best checkpoint, beside ``val/loss`` and its terms."""
 
 
-MODES = ("online", "offline", "shared", "disabled", "dryrun", "run")
-"""Of Weights & Biases."""
-
-LOWER_IS_BETTER = re.compile(r"val/(sad|mse|grad|conn|loss(/.+)?)")
-"""What a run can choose its best checkpoint by."""
-
-RANGES: dict[str, tuple[float, float]] = {
-    "seed": (0, 2**32 - 1),
-    "validate_every": (1, math.inf),
-    "early_stopping": (0, math.inf),
-    "num_pictures": (0, math.inf),
-    "ema": (0, 1),
-    "schedule.warmup": (0, 1),
-}
+def _objective(name: str) -> str:
+    if name not in CHOSEN_BY and not re.fullmatch(r"val/loss(/.+)?", name):
+        raise ValueError(f"has to be {', '.join(CHOSEN_BY)} or val/loss; the lowest is kept")
+    return name
 
 
-def _run(
-    *,
-    seed: int,
-    force: bool,
-    ema: float | None,
-    validate_every: int,
-    early_stopping: int | None,
-    save_every: Mapping[str, float | None] | None,
-    impose_trimap: bool | None,
-    num_pictures: int,
-    objective: str,
-) -> None:
-    """What a run's own keys are, by annotations."""
+Mode = Literal["online", "offline", "shared", "disabled", "dryrun", "run"]
+Fraction = Annotated[float, Interval(ge=0, le=1)]
+Count = Annotated[int, Ge(0)]
 
 
-def _schedule(*, name: str, warmup: float, milestones: Sequence[float], final: float, gamma: float) -> None:
-    """The same of ``schedule``."""
+class Section(BaseModel):
+    """A part of the configuration: which keys it may have, and what they may be."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class Schedule(Section):
+    """``schedule``: the learning rate over a stage."""
+
+    name: str = "cosine"
+    warmup: Fraction = 0.05
+    final: float = 0.01
+    milestones: Sequence[float] = ()
+    gamma: float = 0.1
+
+
+class Sweep(Section):
+    """``sweep``: how the jobs of a sweep are carried out."""
+
+    time_limit: Annotated[Annotated[float, Gt(0)] | None, "give minutes above 0, or null"] = None
+    devices: Annotated[
+        Literal["auto"] | Sequence[int | str] | None,
+        "give auto, null or a list of ids such as [0,1]",
+    ] = "auto"
+    trials: Annotated[int, Ge(1), "give a whole number above 0"] = 30
+    objectives: Annotated[
+        Annotated[Sequence[str], MinLen(1)] | None,
+        "give a list such as [val/sad,cost/seconds], or null",
+    ] = None
+
+
+class Wandb(Section):
+    """``wandb``: where a run is logged."""
+
+    mode: Annotated[Mode, f"give one of {', '.join(get_args(Mode))}"] = "offline"
+    project: str = "deepmatte"
+    tags: Sequence[str] = ()
+
+
+class Run(Section):
+    """The keys at the top of a run's or an evaluation's configuration that it reads itself."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    seed: Annotated[int, Interval(ge=0, le=2**32 - 1)] = 0
+    force: bool = False
+    ema: Fraction | None = None
+    validate_every: Annotated[int, Ge(1)] = 1
+    early_stopping: Count | None = None
+    save_every: Mapping[str, float | None] | None = None
+    impose_trimap: bool | None = True
+    num_pictures: Count = 16
+    objective: Annotated[str, AfterValidator(_objective)] = CHOSEN_BY[0]
+    schedule: Schedule = Schedule()
+    sweep: Sweep = Sweep()
+    wandb: Wandb = Wandb()
 
 
 def check_own_keys(config: DictConfig) -> None:
-    """Refuse values of the keys that a run or an evaluation has itself, not its parts; a key that is not there is not missed.
+    """Refuse wrong values of the keys that belong to no part of a run or an evaluation.
+
+    Keys that are not there are not missed.
 
     Raises:
         InputError: it names the key, its value and what fits.
     """
-    plain: Any = OmegaConf.to_container(
-        OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), resolve=True
-    )
-    check_kinds(_run, plain, "")
-    check_kinds(_schedule, plain.get("schedule") or {}, "schedule")
-    for key, (least, most) in RANGES.items():
-        value = OmegaConf.select(config, key)
-        if value is not None and not least <= value <= most:
-            raise InputError(
-                f"{key}={value}: has to be "
-                + (f"from {least} to {most}" if most < math.inf else f"{least} or more")
-            )
-    if "objective" in plain and not LOWER_IS_BETTER.fullmatch(plain["objective"]):
-        raise InputError(
-            f"objective={plain['objective']}: has to be val/sad, val/mse, val/grad, val/conn or val/loss; the lowest is kept"
-        )
-    mode = (plain.get("wandb") or {}).get("mode", MODES[0])
-    if mode not in MODES:
-        raise InputError(f"wandb.mode={mode}: give one of {', '.join(MODES)}")
-
-
-def check_kinds(target: Callable[..., Any], arguments: Mapping[str, Any], place: str) -> None:
-    """Refuse arguments that are of another kind than the annotations say; what is annotated otherwise is left to the target.
-
-    Raises:
-        InputError: it names the key below ``place``, its value and the kinds that fit.
-
-    >>> def crop(size: int, sides: Sequence[float] | None = None) -> None: ...
-    >>> check_kinds(crop, {"size": 320, "sides": [0.5, 1]}, "composition")
-    >>> check_kinds(crop, {"sides": [1, "a"]}, "composition")
-    Traceback (most recent call last):
-        ...
-    deepmatte.errors.InputError: composition.sides=[1, 'a']: has to be a list (of a number) or null
-    """
-    try:
-        hints = typing.get_type_hints(target.__init__ if isinstance(target, type) else target)  # type: ignore[misc]
-    except (NameError, TypeError, AttributeError):
-        return
-    for name, value in arguments.items():
-        if name in hints:
-            for key, wrong, hint in _misfits(value, hints[name], f"{place}.{name}" if place else name):
-                raise InputError(f"{key}={wrong}: has to be {_words(hint)}")
-
-
-def _misfits(value: Any, hint: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yield place, value and wanted kind of what does not fit."""
-    kind = typing.get_origin(hint) or hint
-    if kind in (typing.Union, types.UnionType):
-        options = typing.get_args(hint)
-        if all(any(_misfits(value, option, place)) for option in options):
-            inside = [
-                option
-                for option in options
-                if typing.get_origin(option) is Mapping and isinstance(value, Mapping)
-            ]
-            yield from _misfits(value, inside[0], place) if inside else [(place, value, hint)]
-    elif kind not in _WORDS or (isinstance(value, Mapping) and "_target_" in value):
-        return
-    elif kind is Mapping and isinstance(value, Mapping):
-        for name, child in value.items():
-            yield from _misfits(child, (typing.get_args(hint) or (Any, Any))[1], f"{place}.{name}")
-    elif kind is Sequence and isinstance(value, list | tuple):
-        if any(True for child in value for _ in _misfits(child, (typing.get_args(hint) or (Any,))[0], place)):
-            yield place, value, hint
-    elif kind in (int, float):
-        if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
-            yield place, value, hint
-    elif kind in (Mapping, Sequence) or not isinstance(value, kind):
-        yield place, value, hint
-
-
-def _words(hint: Any) -> str:
-    options = (
-        typing.get_args(hint)
-        if (typing.get_origin(hint) or hint) in (typing.Union, types.UnionType)
-        else (hint,)
-    )
-    texts = []
-    for option in options:
-        kind = typing.get_origin(option) or option
-        of = typing.get_args(option)[:1] if kind is Sequence else ()
-        texts.append(
-            _WORDS.get(kind, str(option)) + (f" (of {_words(of[0])})" if of and of[0] in _WORDS else "")
-        )
-    return " or ".join(dict.fromkeys(texts))
+    check_length(config)
+    visible = OmegaConf.masked_copy(config, [key for key in config if key in Run.model_fields])
+    plain: Any = OmegaConf.to_container(visible, resolve=True)
+    check_arguments(Run, plain)

@@ -2,7 +2,7 @@
 
 Data flow: source -> dataset (with a `Composition`) -> sampler and `collate` -> `deepmatte.batch.Batch`. A
 source is named by a file in ``conf/data/``; a new one needs only the methods of a protocol in
-`deepmatte.data.sources`.
+`deepmatte.data.sources.protocols`.
 
 Names are imported on first use: reading files (`deepmatte score`) loads no torch.
 """
@@ -13,16 +13,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deepmatte.data.cache.keeping import PictureCache as PictureCache
+    from deepmatte.data.cache.pictures import PictureCache as PictureCache
     from deepmatte.data.composing.composition import Composition as Composition
     from deepmatte.data.datasets import CompositionDataset as CompositionDataset
     from deepmatte.data.datasets import FixedCompositionDataset as FixedCompositionDataset
     from deepmatte.data.datasets import ImageDataset as ImageDataset
-    from deepmatte.data.datasets import MattingDataset as MattingDataset
-    from deepmatte.data.datasets import SampleError as SampleError
-    from deepmatte.data.datasets import collate as collate
     from deepmatte.data.samplers import EvalSampler as EvalSampler
     from deepmatte.data.samplers import StreamSampler as StreamSampler
+    from deepmatte.data.samples import MattingDataset as MattingDataset
+    from deepmatte.data.samples import SampleError as SampleError
+    from deepmatte.data.samples import collate as collate
     from deepmatte.data.sources.folder import FolderData as FolderData
     from deepmatte.data.sources.images import read_alpha as read_alpha
     from deepmatte.data.sources.images import read_cutout as read_cutout
@@ -50,14 +50,14 @@ _HOMES = {
     "ImageDataset": "deepmatte.data.datasets",
     "ImageSet": "deepmatte.data.sources.protocols",
     "ImageSource": "deepmatte.data.sources.protocols",
-    "MattingDataset": "deepmatte.data.datasets",
+    "MattingDataset": "deepmatte.data.samples",
     "Mixture": "deepmatte.data.sources.mixture",
-    "PictureCache": "deepmatte.data.cache.keeping",
-    "SampleError": "deepmatte.data.datasets",
+    "PictureCache": "deepmatte.data.cache.pictures",
+    "SampleError": "deepmatte.data.samples",
     "Source": "deepmatte.data.sources.protocols",
     "Split": "deepmatte.data.sources.protocols",
     "StreamSampler": "deepmatte.data.samplers",
-    "collate": "deepmatte.data.datasets",
+    "collate": "deepmatte.data.samples",
     "read_alpha": "deepmatte.data.sources.images",
     "read_cutout": "deepmatte.data.sources.images",
     "read_image": "deepmatte.data.sources.images",

@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import logging
-from collections.abc import Sequence
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import Dataset, default_collate, get_worker_info
+from torch.utils.data import get_worker_info
 
-from deepmatte.batch import LAYERS, Batch
-from deepmatte.data.cache.decoded import origin_of
+from deepmatte.batch import LAYERS
 from deepmatte.data.composing.composition import Composition
 from deepmatte.data.composing.cutout import Cutout
 from deepmatte.data.composing.tensors import to_tensor
-from deepmatte.data.sources.images import named
+from deepmatte.data.samples import Key, MattingDataset, Sample
 from deepmatte.data.sources.protocols import (
     BackgroundSet,
     ForegroundSet,
@@ -36,68 +33,18 @@ from deepmatte.data.sources.protocols import (
     KnowsSizes,
     OwnBackground,
     Split,
+    origin_of,
 )
 from deepmatte.errors import InputError
-
-Sample = dict[str, Any]
-Key = TypeVar("Key")
+from deepmatte.files import printable
 
 _MOST_WORKERS = 1024
 _MOST_DRAWS = 100
 _log = logging.getLogger(__name__)
 
 # OpenCV's threads don't survive the fork that makes a loader's workers: the first call that wants them would
-# hang there for ever. Samples are made in parallel by workers, not by threads.
+# hang for ever. Samples are made in parallel by workers, not by threads.
 cv2.setNumThreads(1)
-
-
-class SampleError(InputError):
-    """An `InputError` met while a sample was read, whose message stays one line on its way out of a worker process.
-
-    The loader rebuilds a worker's exception with the whole traceback as its text; the last line of it is the
-    message.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(
-            message.strip()
-            .rsplit("\n", 1)[-1]
-            .removeprefix(f"{type(self).__module__}.{type(self).__qualname__}: ")
-        )
-
-
-class MattingDataset(Dataset[Sample], Generic[Key]):
-    """What the datasets share: identity for results, one record for each sample, and errors of one line.
-
-    ``serves`` are the batch keys of their samples.
-    """
-
-    serves: tuple[str, ...] = ("image", "alpha", "trimap", "name", "index")
-
-    def __init__(self, name: str, version: str, split: Split) -> None:
-        self.name, self.version, self.split = name, version, split
-
-    def make(self, key: Key) -> Sample:
-        """Return the sample of a key."""
-        raise NotImplementedError
-
-    def __getitem__(self, key: Key) -> Sample:
-        try:
-            return self.make(key)
-        except InputError as error:
-            raise SampleError(str(error)) from error
-
-    def digest(self) -> str:
-        """Return a SHA-256 (64 hex digits) of name, version, split and `identity`; it is the same on every machine.
-
-        Files enter it by name and length, not by content, so that it takes no time.
-        """
-        identity = {"name": self.name, "version": self.version, "split": self.split, **self.identity()}
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-
-    def identity(self) -> dict[str, Any]:
-        """Return what else makes the samples what they are."""
-        raise NotImplementedError
 
 
 class _Composites(MattingDataset[Key]):
@@ -133,9 +80,9 @@ class _Composites(MattingDataset[Key]):
         items = self.foregrounds
         origin = origin_of(items, foreground)
         return (
-            f"{self.name} foreground {named(items.names[foreground])}"
+            f"{self.name} foreground {printable(items.names[foreground])}"
             if origin is None
-            else named(origin.files[0])
+            else printable(origin.files[0])
         )
 
     def identity(self) -> dict[str, Any]:
@@ -149,7 +96,7 @@ class CompositionDataset(_Composites[tuple[int, int]]):
     Foregrounds take turns: sample i of an epoch belongs to its pass i // n over the n foregrounds, in which
     each comes once, in an order that is the pass's own. Backgrounds are drawn.
 
-    With ``on_error="skip"`` a sample whose files can't be used (any more) is replaced by one drawn afresh, by
+    With ``on_error="skip"`` a sample whose files can't be used (any more) is replaced by another, drawn by
     the same numbers and the number of the draw, and `num_skipped` counts it.
 
     Raises:
@@ -262,7 +209,10 @@ class FixedCompositionDataset(_Composites[int]):
         return {**layers, "name": self.record(key)["image"], "index": key}
 
     def record(self, index: int) -> dict[str, str]:
-        """Return ``image``, ``foreground``, ``background`` and ``category``; images are named after the pictures of foregrounds."""
+        """Return ``image``, ``foreground``, ``background`` and ``category``.
+
+        Images are named after the pictures of foregrounds.
+        """
         foreground, background = self._pair(index)
         name = self.foregrounds.names[foreground]
         image = (
@@ -297,7 +247,10 @@ class FixedCompositionDataset(_Composites[int]):
 
 
 class ImageDataset(MattingDataset[int]):
-    """Finished images with trimap and true matte; ``composite``, ``foreground`` and ``background`` are not known."""
+    """Finished images with trimap and true matte.
+
+    ``composite``, ``foreground`` and ``background`` are not known.
+    """
 
     def __init__(self, images: ImageSet, *, name: str, version: str, split: Split = "test") -> None:
         super().__init__(name, version, split)
@@ -317,7 +270,10 @@ class ImageDataset(MattingDataset[int]):
         return {**layers, "name": self.images.names[key], "index": key}
 
     def record(self, index: int) -> dict[str, str]:
-        """Return ``image`` and ``foreground``, which is the image's name if nothing else is known; the rest is empty."""
+        """Return ``image`` and ``foreground``, which is the image's name if nothing else is known.
+
+        The rest is empty.
+        """
         name = self.images.names[index]
         foreground = self.images.foreground(index) if isinstance(self.images, KnowsForegrounds) else name
         return {"image": name, "foreground": foreground, "background": "", "category": ""}
@@ -325,19 +281,6 @@ class ImageDataset(MattingDataset[int]):
     def identity(self) -> dict[str, Any]:
         """Return names and digest of the images."""
         return {"images": _content(self.images)}
-
-
-def collate(samples: Sequence[Sample]) -> Batch:
-    """Join samples of one size into a batch: tensors are stacked, names listed, indices become an int64 tensor.
-
-    Where ``image`` is ``composite`` in all samples, it is in the batch: one tensor under two names, which
-    nothing may write into.
-    """
-    same = all("composite" in sample and sample["image"] is sample["composite"] for sample in samples)
-    keys = [key for key in samples[0] if not (same and key == "composite")]
-    # PyTorch's own function stacks straight into the memory that a worker shares with the training process.
-    batch = {key: default_collate([sample[key] for sample in samples]) for key in keys}
-    return cast(Batch, {**batch, "composite": batch["image"]} if same else batch)
 
 
 @functools.lru_cache(maxsize=4)

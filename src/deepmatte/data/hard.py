@@ -6,13 +6,13 @@ import dataclasses
 
 import numpy as np
 
-from deepmatte.data.composing.composition import Composition, Layers
+from deepmatte.data.composing.composition import Composition, Tensors
 from deepmatte.data.composing.cutout import Cutout
 from deepmatte.ops.zones import full_scale
 
 
 class HardComposition(Composition):
-    """`Composition` whose true alpha is 0 or 1, in training and in scoring: what is at least half covered belongs to the object.
+    """`Composition` whose true alpha is 0 or 1, in training and in scoring: 1 where alpha is at least a half.
 
     It is made hard after the resize, which would soften it again, and before the compositing, so that image,
     trimap and truth agree. Nothing is drawn for it: crops, jitter and backgrounds are those of `Composition`
@@ -21,7 +21,7 @@ class HardComposition(Composition):
 
     def _composed(
         self, cutout: Cutout, background: np.ndarray | None, rng: np.random.Generator, degrade: bool = False
-    ) -> Layers:
+    ) -> Tensors:
         return super()._composed(hardened(cutout), background, rng, degrade)
 
     def fixed_options(self) -> dict[str, object]:

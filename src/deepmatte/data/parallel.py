@@ -40,13 +40,13 @@ def spread(
     sizes: Sequence[int] | None = None,
     common: Any = None,
 ) -> Iterator[Result]:
-    """Yield ``function(job)`` of each job in order, computed by several processes behind a progress bar on standard error.
+    """Yield ``function(job)`` of each job in order, computed by several processes behind a progress bar.
 
     Args:
         function: a function of a module, whose jobs and results can be pickled.
         jobs: what it is called with.
         processes: how many; None is one for each core.
-        description: what stands before the bar.
+        description: the text before the bar.
         sizes: how many units of progress each job is; 1 where it is None.
         common: what all jobs need and is too large to be sent with each; the function asks `shared` for it.
 
@@ -71,10 +71,7 @@ def spread(
                 progress.update(bar, advance=size)
         return
     cv2.setNumThreads(1)  # a pool of threads would not survive the fork
-    context = multiprocessing.get_context(
-        "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-    )
-    with ProcessPoolExecutor(processes, context, _start_worker, (common,)) as pool:
+    with ProcessPoolExecutor(processes, _context(), _start_worker, (common,)) as pool:
         waiting: deque[Future[Result]] = deque()
         # Few jobs ahead: results that nobody has taken yet would fill the memory.
         waiting.extend(pool.submit(function, job) for job in jobs[: 4 * processes])
@@ -90,11 +87,16 @@ def spread(
                     yield result
                     progress.update(bar, advance=size)
         except BrokenProcessPool:
-            raise RunError(
-                "a worker process was killed, perhaps for want of memory; try --processes 1"
-            ) from None
+            text = "a worker process was killed, perhaps for lack of memory; try --processes 1"
+            raise RunError(text) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    return multiprocessing.get_context(
+        "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+    )
 
 
 def _start_worker(common: Any) -> None:

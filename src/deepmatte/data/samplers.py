@@ -14,15 +14,14 @@ class StreamSampler(Sampler[tuple[int, int]]):
 
     Global batch b consists of the samples b * batch_size … (b + 1) * batch_size - 1, and each process takes
     its contiguous share of it, so that the processes' batches joined are one process's batch. Samples that
-    don't fill the last batch are left out (their turn comes in no epoch: choose ``samples_per_epoch`` as a
-    multiple). Accumulation over several batches needs nothing of it.
+    don't fill the last batch are never used: choose ``samples_per_epoch`` as a multiple.
 
     Args:
         samples_per_epoch: length of an epoch over all processes.
         batch_size: size of the global batch, over all processes.
         rank: number of this process.
         world_size: number of processes.
-        start: (epoch, batch) at which a run goes on that was interrupted in the middle of that epoch.
+        start: (epoch, batch) at which a run resumes that was interrupted in the middle of that epoch.
         fixed: yield the keys of epoch 0 in every epoch.
 
     Raises:
@@ -40,11 +39,13 @@ class StreamSampler(Sampler[tuple[int, int]]):
     ) -> None:
         if batch_size < 1 or batch_size % world_size:
             raise InputError(
-                f"data.batch_size={batch_size}: has to be a positive multiple of the number of processes, {world_size}"
+                f"data.batch_size={batch_size}: "
+                f"has to be a positive multiple of the number of processes, {world_size}"
             )
         if samples_per_epoch < batch_size:
             raise InputError(
-                f"data.samples_per_epoch={samples_per_epoch}: does not fill one batch of data.batch_size={batch_size}"
+                f"data.samples_per_epoch={samples_per_epoch}: "
+                f"does not fill one batch of data.batch_size={batch_size}"
             )
         self.num_batches = samples_per_epoch // batch_size
         self.batch_size = batch_size
@@ -71,7 +72,7 @@ class StreamSampler(Sampler[tuple[int, int]]):
 
 
 class EvalSampler(Sampler[int]):
-    """Yields every world_size-th index, from rank on: each image once in all, however many processes there are.
+    """Yields every world_size-th index, from rank on: each image once, however many processes there are.
 
     >>> list(EvalSampler(5, rank=0, world_size=2)), list(EvalSampler(5, rank=1, world_size=2))
     ([0, 2, 4], [1, 3])

@@ -6,16 +6,17 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
 from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
 from deepmatte.losses.inputs import Share, mask_of, mattes
-from deepmatte.losses.options import Distance, Positive, Range
+from deepmatte.losses.options import Distance, Positive
 from deepmatte.losses.regression import distance_of
 from deepmatte.ops.regions import Per, Reduction, Region, masked_mean
 
-Radius = Annotated[int, Range(1, 16)]
-NumNeighbours = Annotated[int, Range(1, 1089)]
+Radius = Annotated[int, Interval(ge=1, le=16)]
+NumNeighbours = Annotated[int, Interval(ge=1, le=1089)]
 
 BLOCK = 1 << 15
 """Pixels whose windows are searched at a time: 16 MB of distances at a radius of 5."""
@@ -43,7 +44,7 @@ def ddc_loss(
     Proper: exempt: it never sees the truth, and a constant matte costs hardly more than the true one.
     Use: with `alpha` in the known zones it spreads alpha from there, where the unknown zone has no truth
     (preset `alpha_free`).
-    Cost: about 130x alpha, 300x in the whole image, a tenth and a quarter of a training step of `model=dim`;
+    Cost: about 130x alpha, 300x in the whole image, at most a third of a training step of `model=dim`;
     the search of 121 pixels around each is quadratic in `radius`.
 
     >>> from deepmatte.batch import example_batch

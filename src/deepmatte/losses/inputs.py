@@ -7,14 +7,14 @@ from typing import Annotated, Literal, cast
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
 from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
 from deepmatte.errors import InputError
-from deepmatte.losses.options import Range
 from deepmatte.ops.regions import Region, region_mask
 
-Share = Annotated[float, Range(0, 1, above=True)]
+Share = Annotated[float, Interval(gt=0, le=1)]
 """The option ``hardest`` of terms that are means over pixels: only this share of them counts."""
 
 Output = Literal["final", "coarse"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +18,9 @@ from deepmatte.losses.options import check_options
 from deepmatte.losses.regression import alpha_loss
 from deepmatte.losses.schedule import Schedule, first_gap, parse_weight
 from deepmatte.losses.terms import LOSSES, OWN_READS, Kind, Loss, Term
-from deepmatte.trust import is_below
+
+OwnTerms = Callable[[str, str], Loss]
+"""Returns a user's own function from the key that names it and its ``module:function``, or refuses it."""
 
 ADDED = ("ddc", "temporal", "ssim")
 """Terms that are younger than the first checkpoints of `balance: gradient`."""
@@ -97,7 +97,7 @@ class LossTable(nn.Module):
             term of `LOSSES`; a row of any other name has ``term: NAME``, to use a term twice, for instance
             with different regions, or ``term: module:function`` for a user's own function. The shared keys
             are those of `SHARED`.
-        allowed_modules: packages from which a user's own function may be imported.
+        own_terms: returns a user's own function; without it there are none but `LOSSES`.
 
     Raises:
         InputError: an unknown term or option, a value out of range, a negative weight, a schedule outside the
@@ -112,9 +112,9 @@ class LossTable(nn.Module):
 
     calibration: Tensor
 
-    def __init__(self, config: Mapping[str, Any], allowed_modules: Sequence[str] = ()) -> None:
+    def __init__(self, config: Mapping[str, Any], own_terms: OwnTerms | None = None) -> None:
         super().__init__()
-        shared, rows = _read(config, allowed_modules)
+        shared, rows = _read(config, own_terms)
         self.balance: str = shared["balance"]
         self.balance_steps: int = shared["balance_steps"]
         self.log_cosines: bool = shared["log_cosines"]
@@ -197,7 +197,7 @@ class LossTable(nn.Module):
         return cosines(list(terms), products) if self.log_cosines else {}
 
 
-def _read(config: Mapping[str, Any], allowed_modules: Sequence[str]) -> tuple[dict[str, Any], list[Row]]:
+def _read(config: Mapping[str, Any], own_terms: OwnTerms | None) -> tuple[dict[str, Any], list[Row]]:
     """Split the section into shared keys, with defaults, and rows in the order of `LOSSES`, own last."""
     shared = {**SHARED, **{key: value for key, value in config.items() if key in SHARED}}
     if shared["balance"] not in ("none", "gradient"):
@@ -210,10 +210,10 @@ def _read(config: Mapping[str, Any], allowed_modules: Sequence[str]) -> tuple[di
         raise InputError(f"loss.log_cosines={shared['log_cosines']!r}: expected true or false")
     order = {name: place for place, name in enumerate(LOSSES)}
     names = sorted((key for key in config if key not in SHARED), key=lambda key: order.get(key, len(order)))
-    return shared, [_row(name, config[name], allowed_modules) for name in names]
+    return shared, [_row(name, config[name], own_terms) for name in names]
 
 
-def _row(name: str, section: Any, allowed_modules: Sequence[str]) -> Row:
+def _row(name: str, section: Any, own_terms: OwnTerms | None) -> Row:
     """Read and check one row."""
     key = f"loss.{name}"
     if name not in LOSSES and not (isinstance(section, Mapping) and "term" in section):
@@ -223,7 +223,7 @@ def _row(name: str, section: Any, allowed_modules: Sequence[str]) -> Row:
         raise InputError(f"{key}={section!r}: write {key}.weight={section!r}")
     options = dict(section)
     weight = parse_weight(f"{key}.weight", options.pop("weight", 0))
-    term = _term(f"{key}.term", options.pop("term", name), allowed_modules)
+    term = _term(f"{key}.term", options.pop("term", name), own_terms)
     output: Any = "final" if "output" in term.defaults else options.pop("output", "final")
     if output not in get_args(Output):
         raise InputError(f"{key}.output={output!r} is none of {', '.join(get_args(Output))}")
@@ -234,38 +234,20 @@ def _row(name: str, section: Any, allowed_modules: Sequence[str]) -> Row:
     return Row(name, partial(term.function, **checked), term.kind, term.reads, weight, output)
 
 
-def _term(key: str, name: str, allowed_modules: Sequence[str]) -> Term:
-    """Return the term of that name, or import a user's own ``module:function``."""
-    if name in LOSSES:
+def _term(key: str, name: Any, own_terms: OwnTerms | None) -> Term:
+    """Return the term of that name, or a user's own ``module:function``."""
+    if isinstance(name, str) and name in LOSSES:
         return LOSSES[name]
-    module, colon, function = str(name).partition(":")
-    if not colon:
+    if own_terms is None or ":" not in str(name):
         raise InputError(f"{key}={name!r}: choose among {', '.join(LOSSES)}, or give module:function")
-    if not is_below(module, allowed_modules):
-        allowed = ", ".join(allowed_modules) or "none"
-        raise InputError(f"{key}={name!r}: module {module} is not allowed; allowed are {allowed}")
-    try:
-        own = getattr(importlib.import_module(module), function)
-    except Exception as error:  # a user's module may fail in any way
-        raise InputError(f"{key}={name!r}: can't be imported ({error})") from error
+    own = own_terms(key, str(name))
     kind: Kind = getattr(own, "kind", "regression")
-    if not callable(own) or kind not in get_args(Kind):
+    if kind not in get_args(Kind):
         kinds = ", ".join(get_args(Kind))
         raise InputError(
             f"{key}={name!r}: expected a function whose attribute `kind`, if any, is one of {kinds}"
         )
-    if not _is_loss(own, allowed_modules):
-        raise InputError(
-            f"{key}={name!r}: is no loss; define it in {module} as {function}(matte, batch, *, options)"
-        )
     return Term(own, kind, tuple(getattr(own, "reads", OWN_READS)))
-
-
-def _is_loss(own: Callable[..., Any], packages: Sequence[str]) -> bool:
-    """Return whether a function is defined in one of ``packages``, not only imported there, and is a loss."""
-    if not is_below(own.__module__, packages):
-        return False
-    return list(inspect.signature(own).parameters)[:2] == ["matte", "batch"]
 
 
 def _require_fit(rows: list[Row]) -> None:

@@ -1,4 +1,4 @@
-"""Training curves from ``metrics.csv``, as Lightning's CSV logger writes it: sparse rows over step and epoch."""
+"""Training curves from ``metrics.csv`` of Lightning's CSV logger: sparse rows over step and epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ MOST_POINTS = 200
 
 
 def read_curves(run: Run, columns: Sequence[str]) -> dict[str, pd.Series]:
-    """Return logged values over the step, by column; without those that the run has none of (or all, where its file is damaged)."""
+    """Return logged values over the step, by column, for the columns that the run logged.
+
+    A damaged file has none.
+    """
     try:
         table = pd.read_csv(
             run.path / "metrics.csv", usecols=lambda name: name == "step" or name in columns

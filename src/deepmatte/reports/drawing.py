@@ -1,4 +1,4 @@
-"""How every figure looks, and how it becomes a PNG or an SVG that takes the colours and the font of the page around it."""
+"""The look of every figure, and its rendering as PNG, or as SVG in the colours and font of its page."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from deepmatte.compare.comparison import Comparison, Estimate
-from deepmatte.compare.grouping import last_words
+from deepmatte.compare.comparison import Comparison
+from deepmatte.compare.naming import last_words
 
 INK = "#010203"
 """The colour of text and axes while drawing; in SVG it becomes the page's own text colour."""
@@ -49,7 +49,10 @@ STYLE = {
         INK,
     ),
 }
-COLOURS = [colour for colour in mpl.color_sequences["tab10"] if colour != mpl.colors.to_rgb("tab:gray")]
+COLOURS = [
+    "#e3b505" if colour == mpl.colors.to_rgb("tab:gray") else colour
+    for colour in mpl.color_sequences["tab10"]
+]
 POINTS = {"marker": "o", "linestyle": "none", "markersize": 5}
 LINES = {"marker": "none", "linestyle": "-", "linewidth": 1.2}
 BOTH = {"marker": "o", "linestyle": "-", "markersize": 4, "linewidth": 1}
@@ -59,7 +62,7 @@ WIDTH, HANDLE = 120, 8
 """Characters that a legend has room for in a line, and what a sample of a line takes of them."""
 
 MOST = len(COLOURS)
-"""Settings that have a colour of their own: the best ones; the others are grey or left to the table."""
+"""Settings that have a colour of their own: all, or the best and the worst half of so many."""
 
 
 @dataclass(frozen=True)
@@ -81,29 +84,49 @@ def rows_figure(rows: int) -> tuple[Figure, Axes]:
 
 
 def interval_rows(
-    axis: Axes, estimates: Sequence[Estimate], shades: Sequence[str], solid: Sequence[bool]
+    axis: Axes,
+    means: Sequence[float],
+    intervals: Sequence[tuple[float, float]],
+    shades: Sequence[str],
+    solid: Sequence[bool],
 ) -> None:
-    """Draw means and their intervals, one a row; an unbounded interval is a mean alone, a mean that is not ``solid`` is hollow."""
-    rows = np.arange(len(estimates))
-    low, high = (np.array([getattr(item, end) for item in estimates]) for end in ("low", "high"))
-    known = np.isfinite(low)
+    """Draw means and their intervals, one a row.
+
+    An unbounded interval leaves the mean alone; a mean that is not ``solid`` is hollow.
+    """
+    rows = np.arange(len(means))
+    low, high = np.array(intervals, dtype=float).reshape(-1, 2).T
+    known = np.isfinite(low) & np.isfinite(high)
     axis.hlines(rows[known], low[known], high[known], colors=list(compress(shades, known)), linewidth=1.6)
     faces = [shade if full else "none" for shade, full in zip(shades, solid, strict=True)]
-    axis.scatter([item.mean for item in estimates], rows, s=36, facecolors=faces, edgecolors=shades, zorder=3)
+    axis.scatter(means, rows, s=36, facecolors=faces, edgecolors=shades, zorder=3)
 
 
 def label_rows(axis: Axes, names: Sequence[str]) -> None:
     """Name the rows; where a name takes two lines, all are in small letters."""
-    labels = [shortened(name) for name in names]
+    labels = short_labels(names)
     size = "small" if any("\n" in label for label in labels) else "medium"
     axis.set_yticks(range(len(labels)), labels, fontsize=size, linespacing=1)
     axis.grid(axis="x", color=GREY, alpha=0.3, linewidth=0.6)
 
 
-def shortened(name: str, most: int = 48) -> str:
-    r"""Return ``name`` as a label: where it is longer than ``most``, with the last words of its keys, and in two lines if need be.
+def short_labels(names: Sequence[str], most: int = 48) -> list[str]:
+    """Return names as labels of one figure: where one is too long, all have the last words of their keys.
 
-    What is too long even so loses its middle. A dollar sign is no formula here.
+    >>> short_labels(["model.norm=batch, step=1", "model.norm=none"], 20)
+    ['norm=batch, step=1', 'norm=none']
+    """
+    if max(map(len, names), default=0) > most and len({last_words(name) for name in names}) == len(
+        set(names)
+    ):
+        names = [last_words(name) for name in names]
+    return [shortened(name, most) for name in names]
+
+
+def shortened(name: str, most: int = 48) -> str:
+    r"""Return ``name`` as a label: if longer than ``most``, with the last words of its keys and in two lines.
+
+    Longer ones lose their middle. A dollar sign starts no formula.
 
     >>> shortened("model.norm=batch, composition.augment=0", 24)
     'norm=batch, augment=0'
@@ -117,24 +140,37 @@ def shortened(name: str, most: int = 48) -> str:
 
 
 def legend(figure: Figure, comparison: Comparison, style: Mapping[str, Any]) -> None:
-    """Put one legend of the settings that have a colour below all axes, as wide as fits; ``style`` is that of the lines."""
+    """Put a legend of the settings that have a colour below all axes; it counts those that have none.
+
+    ``style`` is that of the lines.
+    """
     shown = colours(comparison)
     handles = [Line2D([], [], color=colour, **style) for colour in shown.values()]
-    labels = [shortened(name) for name in shown]
+    labels = short_labels(list(shown))
+    hidden = len(comparison.settings) - len(shown)
+    if hidden:
+        handles.append(Line2D([], [], linestyle="none"))
+        labels.append(f"{hidden} more in between: see the table")
     columns = min(3, WIDTH // (HANDLE + max(len(line) for label in labels for line in label.splitlines())))
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize="small")
+    figure.legend(handles, labels, loc="outside lower center", ncols=max(columns, 1), fontsize="small")
+
+
+def shown_settings(comparison: Comparison, most: int = MOST) -> list[str]:
+    """Return the settings by rank; of more than ``most`` the best and the worst half of so many."""
+    names = [score.setting for score in comparison.decisive.scores]
+    return names if len(names) <= most else names[: most - most // 2] + names[-(most // 2) :]
 
 
 def colours(comparison: Comparison) -> dict[str, str]:
-    """Return the best settings with the colour that each has in every figure."""
+    """Return the shown settings with the colour that each has in every figure."""
     return {
-        score.setting: mpl.colors.to_hex(colour)
-        for score, colour in zip(comparison.decisive.scores[:MOST], COLOURS, strict=False)
+        name: mpl.colors.to_hex(colour)
+        for name, colour in zip(shown_settings(comparison), COLOURS, strict=False)
     }
 
 
 def colour_of(comparison: Comparison, setting: str) -> str:
-    """Return a setting's colour, grey beyond the best ones."""
+    """Return a setting's colour, grey for those between the best and the worst."""
     return colours(comparison).get(setting, GREY)
 
 

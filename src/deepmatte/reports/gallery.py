@@ -1,4 +1,4 @@
-"""The same test crops for all runs, as data that the page's script draws from; hard and telling ones come first."""
+"""The same test pictures of all runs as data for the page's script, hard and telling ones first."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ def picture_data(runs: list[Run], name: str, metric: str) -> dict[str, Any]:
 
 
 def difficulty(comparison: Comparison, names: list[str]) -> tuple[dict[str, float], dict[str, float]]:
-    """Return how hard each picture is and how far the settings stand apart on it, in the main metric; 0 where it has no row."""
-    panel = comparison.decisive.panel
-    images = list(panel.settings[0].runs[0].images["image"])
-    means = panel.sign * np.stack([scores.mean(axis=0) for scores in panel.scores])
+    """Return how hard each picture is and how far the settings differ on it; 0 where it has no row."""
+    table = comparison.decisive.table
+    images = list(table.settings[0].runs[0].images["image"])
+    means = table.sign * np.stack([scores.mean(axis=0) for scores in table.scores])
     rows = {name: images.index(name) for name in names if name in images}
     hard = {name: float(means[:, rows[name]].mean()) if name in rows else 0.0 for name in names}
     apart = {name: float(np.ptp(means[:, rows[name]])) if name in rows else 0.0 for name in names}

@@ -19,10 +19,10 @@ def log_comparison(
     project: str,
     entity: str | None = None,
 ) -> str:
-    """Log tables, figures and page, as they were written to ``directory``, to a summary run and return its id.
+    """Log the tables, figures and page written to ``directory`` to a summary run and return its id.
 
-    The run has the job type ``comparison`` and stands in the group of the compared runs. ``WANDB_MODE``
-    decides as ever where it goes; offline is the default.
+    The run has the job type ``comparison`` and the group of the compared runs. ``WANDB_MODE`` decides where
+    it goes; offline is the default.
     """
     import wandb
 

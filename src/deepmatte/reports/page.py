@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from deepmatte import __version__
+from deepmatte.compare.budget import budget_line, plural
 from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.difference import Difference
 from deepmatte.compare.factors import Effect
-from deepmatte.compare.pareto import axes, front, mean_cost
+from deepmatte.compare.pareto import COSTS, axes, front
 from deepmatte.compare.table import number, trivial_scores
 from deepmatte.compare.verdict import decide
+from deepmatte.compare.words import beside_reference, heading
 from deepmatte.reports.drawing import Drawing, to_svg
 
 MOST_ROWS = 300
-"""Rows of the table of differences at most; with more, it has those from the best setting (or the baseline) only."""
+"""Differences in the table at most; of more, it has only those from the reference."""
 
 
 def render_page(
@@ -27,16 +31,24 @@ def render_page(
     effects: Sequence[Effect],
     drawings: Sequence[Drawing],
     gallery: dict[str, Any] | None,
+    directory: Path,
 ) -> str:
-    """Return the page; whatever stems from a configuration is escaped, and a content policy forbids every request."""
-    figures = [
-        (drawing, Markup(to_svg(drawing))) for drawing in drawings
-    ]  # Markup: matplotlib has escaped the texts in it
-    return (
-        environment(autoescape=True)
-        .get_template("page.html")
-        .render(view(comparison, effects), figures=figures, gallery=gallery)
-    )
+    """Return the page for ``directory``, from which the runs are linked.
+
+    Whatever stems from a configuration is escaped, and a content policy forbids every request.
+    """
+    figures = [(drawing, Markup(to_svg(drawing))) for drawing in drawings]  # matplotlib has escaped its texts
+    template = environment(autoescape=True).get_template("page.html")
+    links = run_links(comparison, directory)
+    return template.render(view(comparison, effects), figures=figures, gallery=gallery, links=links)
+
+
+def run_links(comparison: Comparison, directory: Path) -> dict[Path, str]:
+    """Return the relative link from ``directory`` to each run."""
+    base = directory.resolve()
+    return {
+        run.path: quote(Path(os.path.relpath(run.path.resolve(), base)).as_posix()) for run in comparison.runs
+    }
 
 
 def render_markdown(
@@ -48,38 +60,67 @@ def render_markdown(
 
 
 def environment(*, autoescape: bool) -> Environment:
-    """Return the templates beside this module; a name that they use and that is not given is an error."""
+    """Return the templates beside this module."""
     loader = FileSystemLoader(Path(__file__).parent / "templates")
     result = Environment(loader=loader, autoescape=autoescape, trim_blocks=True, lstrip_blocks=True)
-    result.filters |= {"number": number, "cell": cell}
+    result.undefined = StrictUndefined
+    result.filters |= {
+        "number": number,
+        "cell": cell,
+        "heading": heading,
+        "beside": beside_reference,
+        "p": p_cell,
+    }
     return result
 
 
 def view(comparison: Comparison, effects: Sequence[Effect]) -> dict[str, Any]:
     """Return what both templates show."""
     result = comparison.runs[0].result
+    experiments = dict.fromkeys(str(run.result.get("experiment") or "comparison") for run in comparison.runs)
     return {
-        "title": ", ".join(
-            dict.fromkeys(str(run.result.get("experiment") or "runs") for run in comparison.runs)
-        ),
+        "title": ", ".join(experiments),
         "comparison": comparison,
         "verdict": decide(comparison),
+        "budget": budget_line(comparison.settings),
+        "test_set": scored_on(comparison),
+        "provenance": provenance_line(comparison),
         "differences": shown_differences(comparison),
+        "num_differences": len(comparison.decisive.differences),
         "effects": effects,
         "trivial": trivial_scores(comparison),
-        "costs": {
-            setting.name: [mean_cost(setting, key) for key in ("seconds", "peak_memory_mb")]
-            for setting in comparison.settings
-        },
+        "shortened": any(item.levels and item.name != item.full_name for item in comparison.settings),
+        "costs": {setting.name: [setting.mean_cost(key) for key in COSTS] for setting in comparison.settings},
         "worth": worth_their_cost(comparison),
         "protocol": result.get("protocol"),
-        "dataset": result.get("dataset") or {},
-        "commits": sorted({str(run.result.get("git_commit")) for run in comparison.runs}),
-        "machines": sorted(
-            {str(run.result["machine"]) for run in comparison.runs if run.result.get("machine")}
-        ),
         "version": __version__,
     }
+
+
+def scored_on(comparison: Comparison) -> str:
+    """Return what the settings were scored on, and by which protocol."""
+    result = comparison.runs[0].result
+    dataset = result.get("dataset") or {}
+    count, foregrounds = dataset.get("num_images"), comparison.decisive.table.num_foregrounds
+    images = f"{count} images" if count == foregrounds else f"{count} images of {foregrounds} foregrounds"
+    name = " ".join(str(dataset[key]) for key in ("name", "version") if dataset.get(key))
+    digest = f", digest {str(dataset['digest'])[:12]}" if dataset.get("digest") else ""
+    split = f", {dataset['split']} split" if dataset.get("split") else ""
+    protocol = f"; protocol {result['protocol']}" if result.get("protocol") else ""
+    return f"Test set: {name}{split}{': ' if name else ''}{images}{digest}{protocol}."
+
+
+def provenance_line(comparison: Comparison) -> str:
+    """Return the number of runs, their commits and machines, as far as they are recorded."""
+    results = [run.result for run in comparison.runs]
+    commits = sorted({str(item["git_commit"]) for item in results if item.get("git_commit")})
+    machines = sorted({str(item["machine"]) for item in results if item.get("machine")})
+    parts = [plural(len(results), "run")]
+    if commits:
+        parts.append(f"commit{'s' * (len(commits) > 1)} {', '.join(commits)}")
+    if machines:
+        parts.append("; ".join(machines))
+    return f"{', '.join(parts)}."
 
 
 def shown_differences(comparison: Comparison) -> list[Difference]:
@@ -87,13 +128,12 @@ def shown_differences(comparison: Comparison) -> list[Difference]:
     metric = comparison.decisive
     if len(metric.differences) <= MOST_ROWS:
         return metric.differences
-    reference = comparison.baseline or metric.scores[0].setting
-    return [item for item in metric.differences if reference in (item.first, item.second)]
+    return [item for item in metric.differences if comparison.reference in (item.first, item.second)]
 
 
 def worth_their_cost(comparison: Comparison) -> list[str]:
     """Return the settings that no other equals or beats in all scores and costs at once."""
-    means = comparison.decisive.panel.means()
+    means = comparison.decisive.table.means()
     return [
         comparison.settings[item].name for item in front((comparison.main, means), *axes(comparison).items())
     ]
@@ -112,3 +152,12 @@ def cell(text: object) -> str:
         .replace(">", "&gt;")
         .replace("|", "\\|")
     )
+
+
+def p_cell(p: float) -> str:
+    """Return a p-value for a table.
+
+    >>> p_cell(0.0004), p_cell(0.123), p_cell(float("nan"))
+    ('< 0.001', '0.12', '-')
+    """
+    return "-" if p != p else "< 0.001" if p < 0.001 else f"{p:.2g}"

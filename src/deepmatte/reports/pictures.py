@@ -11,19 +11,23 @@ from numpy.typing import NDArray
 
 from deepmatte.errors import InputError
 
-PARTS = ("image", "alpha", "matte")
+ENDINGS = ("_image.png", "_alpha.png", "_matte.png")
 
 
 def picture_names(runs: Sequence[Path]) -> list[str]:
-    """Return the names of the test pictures of which every run has all parts, sorted."""
-    shared = []
+    """Return the names of the test pictures of which every run has all parts, sorted.
+
+    A picture in a subfolder has the folder in its name: ``glass/vase``.
+    """
+    shared: set[str] | None = None
     for run in runs:
-        files = {
-            part: {file.name.removesuffix(f"_{part}.png") for file in folder(run).glob(f"*_{part}.png")}
-            for part in PARTS
-        }
-        shared.append(set.intersection(*files.values()))
-    return sorted(set.intersection(*shared)) if shared else []
+        home = folder(run)
+        files = [file.relative_to(home).as_posix() for file in home.rglob("*.png")]
+        names = set.intersection(
+            *({file.removesuffix(end) for file in files if file.endswith(end)} for end in ENDINGS)
+        )
+        shared = names if shared is None else shared & names
+    return sorted(shared or ())
 
 
 def folder(run: Path) -> Path:
@@ -32,7 +36,10 @@ def folder(run: Path) -> Path:
 
 
 def read_picture(run: Path, name: str, part: str) -> NDArray[np.uint8]:
-    """Return one part of a test picture as OpenCV has it, (H, W) or (H, W, 3) in BGR; InputError where it is no picture."""
+    """Return one part of a test picture in OpenCV's layout, (H, W) or (H, W, 3) in BGR.
+
+    InputError where it can't be read.
+    """
     file = folder(run) / f"{name}_{part}.png"
     picture = cv2.imread(str(file), cv2.IMREAD_COLOR if part == "image" else cv2.IMREAD_GRAYSCALE)
     if picture is None:

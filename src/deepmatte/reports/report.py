@@ -23,16 +23,17 @@ CURE = "make room, or give --out a directory that can be written"
 
 
 def write_report(comparison: Comparison, directory: Path) -> list[Drawing]:
-    """Write ``comparison.html``, ``.md`` and ``.json``, ``scores.csv``, ``differences.csv`` and ``figures/*.png``; return the figures.
+    """Write the report and return its figures.
 
-    Every file is written aside and then renamed. InputError where the directory can't be written.
+    The files are ``comparison.html``, ``.md`` and ``.json``, ``scores.csv``, ``differences.csv`` and
+    ``figures/*.png``, each written atomically. InputError where the directory can't be written.
     """
     check_folder(directory / FIGURES, CURE)  # before the work, not after it
-    found = effects(comparison.decisive.panel)
+    found = effects(comparison.decisive.table)
     drawings = draw_all(comparison, found, breakdowns(comparison))
     pictures = {f"{drawing.name}.png": to_png(drawing) for drawing in drawings}
     files = {
-        PAGE: render_page(comparison, found, drawings, make_gallery(comparison)),
+        PAGE: render_page(comparison, found, drawings, make_gallery(comparison), directory),
         MARKDOWN: render_markdown(comparison, found, drawings, FIGURES),
         RECORD: json.dumps(as_record(comparison), allow_nan=False) + "\n",
         "scores.csv": scores_table(comparison).to_csv(index=False),

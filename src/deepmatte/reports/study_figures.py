@@ -1,8 +1,9 @@
-"""The figures of a study that a comparison has not got: loss over the epochs, and the mattes side by side."""
+"""Figures of a study beside those of its comparison: loss by epoch, and mattes side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate
 from pathlib import Path
 from textwrap import wrap
 
@@ -13,9 +14,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from deepmatte.compare.comparison import Comparison
-from deepmatte.compare.grouping import last_words
+from deepmatte.compare.grouping import read_config
+from deepmatte.compare.naming import last_words
 from deepmatte.compare.records import Run
-from deepmatte.reports.drawing import LINES, STYLE, colours, legend
+from deepmatte.reports.drawing import GREY, LINES, STYLE, colours, legend, shown_settings
 from deepmatte.reports.pictures import picture_names, read_picture
 
 MOST_COLUMNS = 9
@@ -24,7 +26,7 @@ SIDE = 160
 
 
 def losses(run: Run) -> pd.DataFrame:
-    """Return ``train`` and ``validation`` loss by epoch, each the mean of what was logged in it; empty where nothing was."""
+    """Return ``train`` and ``validation`` loss by epoch, means of what was logged; empty without a log."""
     try:
         table = pd.read_csv(run.path / "metrics.csv")
         columns = table.groupby("epoch")[["train/loss", "val/loss"]].mean()
@@ -44,40 +46,59 @@ def loss_table(comparison: Comparison) -> pd.DataFrame:
 
 
 def loss_figure(comparison: Comparison) -> Figure | None:
-    """Return training loss (line) and validation loss (dashed) of each setting that has a colour over the epochs.
+    """Return training loss (line) and validation loss (dashed) over the epochs, of settings with a colour.
 
-    None where no run has two epochs.
+    Losses of different settings have different units, so each is divided by its first training loss. Dotted
+    lines are the starts of stages. None where no run has two epochs.
     """
     with mpl.rc_context(STYLE | {"figure.facecolor": "white"}):
         figure = Figure(figsize=(7.2, 4))
         axis = figure.add_subplot()
         for name, colour in colours(comparison).items():
             found = [table for table in map(losses, comparison.setting(name).runs) if len(table)]
-            if max(map(len, found), default=0) < 2:  # a line of one point is none
+            if max(map(len, found), default=0) < 2:  # one point is no line
                 continue
             mean = pd.concat(found).groupby(level=0).mean()
+            first = next(iter(mean["train"].dropna()), 0.0)
             for column, style in (("train", "-"), ("validation", "--")):
                 series = mean[column].dropna()  # a short epoch may have logged nothing
-                axis.plot(series.index + 1, series, style, color=colour)
+                if first > 0:
+                    axis.plot(series.index + 1, series / first, style, color=colour)
         if not axis.lines:
             return None
+        for epoch, stage in stage_starts(comparison).items():
+            axis.axvline(epoch + 0.5, color=GREY, linestyle=":", linewidth=1)
+            axis.annotate(stage, (epoch + 0.5, 1), xycoords=("data", "axes fraction"), fontsize="small")
         axis.set_xlabel("epoch")
-        axis.set_ylabel("loss")
+        axis.set_ylabel("loss, relative to its first value")
         legend(figure, comparison, LINES)
     return figure
 
 
-def sheet(comparison: Comparison, baselines: Mapping[str, Path], count: int) -> Figure | None:
-    """Return up to ``count`` test pictures in rows: image, trimap, truth, mattes of the best settings, mattes of the methods.
+def stage_starts(comparison: Comparison) -> dict[int, str]:
+    """Return the epochs after which a stage begins, with its name, where all runs have the same; else {}."""
+    plans = []
+    for run in comparison.runs:
+        stages = read_config(run).get("stages")
+        lengths = {
+            name: int(stage["epochs"])
+            for name, stage in (stages.items() if isinstance(stages, dict) else ())
+            if isinstance(stage, dict) and isinstance(stage.get("epochs"), int) and stage["epochs"] > 0
+        }
+        ends = accumulate(lengths.values())
+        plans.append(dict(zip(ends, list(lengths)[1:], strict=False)))
+    return plans[0] if all(plan == plans[0] for plan in plans) else {}
 
-    None where they share no pictures.
+
+def sheet(comparison: Comparison, baselines: Mapping[str, Path], count: int) -> Figure | None:
+    """Return up to ``count`` test pictures in rows: image, trimap, truth, mattes of settings and of methods.
+
+    Where there is no room for all settings, the best and the worst are shown. None where they share no
+    pictures.
     """
-    settings = [
-        (score.setting, comparison.setting(score.setting).runs[0].path)
-        for score in comparison.decisive.scores
-    ]
     others = list(baselines.items())[: MOST_COLUMNS // 2]
-    columns = [*settings[: MOST_COLUMNS - len(others)], *others]
+    names = shown_settings(comparison, MOST_COLUMNS - len(others))
+    columns = [*((name, comparison.setting(name).runs[0].path) for name in names), *others]
     names = picture_names([path for _, path in columns])
     names = [names[i * len(names) // count] for i in range(count)] if len(names) > count else names
     if not names:
@@ -108,7 +129,7 @@ def _small(run: Path, name: str, part: str) -> np.ndarray:
 
 
 def wrapped(title: str, width: int = 22, lines: int = 4) -> str:
-    r"""Return a title in lines of ``width`` characters, broken between words where they let it; what is longer ends in dots.
+    r"""Return a title in lines of ``width`` characters, broken between words; a longer one ends in dots.
 
     >>> wrapped("model.norm=batch, step=fast_bce, composition.augment=0.5", 16)
     'norm=batch,\nstep=fast_bce,\naugment=0.5'

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import platform
 import shutil
-import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -34,7 +29,7 @@ FINISHED = "finished"
 
 
 def last_line(file: Path) -> str:
-    """Return the last line of a log that is not empty."""
+    """Return the last line of a log that is not blank."""
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
@@ -72,12 +67,10 @@ class RunDir:
             result = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{file}: not readable as JSON ({error}); delete the run directory to start this run anew"
+                f"{file}: not readable as JSON ({error}); delete the run directory to train this run again"
             ) from error
         if not isinstance(result, dict) or "status" not in result:
-            raise InputError(
-                f"{file}: not a deepmatte result; delete the run directory to start this run anew"
-            )
+            raise InputError(f"{file}: has no 'status'; delete the run directory to train this run again")
         return result
 
     def written(self) -> int:
@@ -92,15 +85,18 @@ class RunDir:
         return result
 
     def write_progress(self, **fields: Any) -> None:
-        """Write ``progress.json``: how far a run is that goes on. Apart from ``result.json``, where every rank may leave a last word."""
+        """Write ``progress.json``: how far a run in training is.
+
+        It is a file of its own because any rank may write the last line of ``result.json``.
+        """
         write_text(self.path / PROGRESS_FILE, json.dumps(fields) + "\n", parents=False)
 
     def is_there(self) -> bool:
-        """Say whether the directory still is where the run began: its configuration is written first, and never removed."""
+        """Return whether the directory still exists; its configuration is written first and never removed."""
         return (self.path / ".hydra" / "config.yaml").is_file()
 
     def remove_leftovers(self) -> None:
-        """Remove what killed processes were writing; nobody else may write into the run meanwhile."""
+        """Remove files that killed processes have left half written; the caller holds the run's lock."""
         for folder in (
             self.path,
             self.path / ".hydra",
@@ -121,7 +117,7 @@ class RunDir:
         return found if isinstance(found, dict) else {}
 
     def write_trained_on(self, record: Mapping[str, Any]) -> None:
-        """Write ``trained_on.json``: by what the mattes that the run is trained on are known again."""
+        """Write ``trained_on.json``: fingerprints of the mattes that the run is trained on."""
         write_text(self.path / TRAINED_ON_FILE, json.dumps(record) + "\n")
 
     def trained_on(self) -> Any:
@@ -137,11 +133,12 @@ class RunDir:
             return None
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(
-                f"{file}: not readable as JSON ({str(error)[:80]}); remove it, and what the run was trained on is unknown"
+                f"{file}: not readable as JSON ({str(error)[:80]}); "
+                "remove it, and what the run was trained on is unknown"
             ) from None
 
     def clear(self) -> None:
-        """Remove what an earlier run has left, but not its lock, nor the log that the launcher of this one is writing."""
+        """Remove what an earlier run has left, except for the lock and the launcher's log."""
         for child in self.path.iterdir() if self.path.is_dir() else ():
             if child.is_dir():
                 shutil.rmtree(child)
@@ -149,13 +146,13 @@ class RunDir:
                 child.unlink()
 
     def config(self, *sections: str) -> DictConfig:
-        """Return the configuration that the run was started with: data that does nothing, whoever wrote it.
+        """Return the configuration that the run was started with, as plain data, whoever wrote it.
 
-        Hydra's own keys are left out. References are refused: `write_config` has resolved its own, and those
-        of a stranger could read the environment (``${oc.env:…}``).
+        Hydra's own keys are left out. References are refused: `write_config` has resolved them, and those of
+        a stranger could read the environment (``${oc.env:…}``).
 
         Args:
-            sections: keys that have to hold keys with values.
+            sections: keys that must have keys with values.
 
         Raises:
             InputError: there is none, it can't be read, it has references, or it lacks one of ``sections``.
@@ -163,7 +160,8 @@ class RunDir:
         file = self.path / ".hydra" / "config.yaml"
         if not file.is_file():
             raise InputError(
-                f"{self.path}: not a run directory (it has no .hydra/config.yaml); give one that `deepmatte train` made"
+                f"{self.path}: not a run directory (it has no .hydra/config.yaml); "
+                "give one that `deepmatte train` made"
             )
         plain = _read_yaml(file)
         if not isinstance(plain, dict):
@@ -176,6 +174,20 @@ class RunDir:
             line = " ".join(text.split())[:200]
             raise InputError(f"{file}: {key}={line}: holds a reference; write the value in its place")
         return OmegaConf.create(config)
+
+    def resumed(self, mode: str, *sections: str) -> DictConfig:
+        """Return `config` for a run that is resumed here: it is logged where ``mode`` says.
+
+        Whoever wrote the directory can't send a run online; a run that was never logged stays so offline.
+
+        Args:
+            mode: of Weights & Biases, from the command line or the environment.
+            sections: keys that must have keys with values.
+        """
+        config = self.config("wandb", *sections)
+        if not (mode == "offline" and config.wandb.get("mode") == "disabled"):
+            config.wandb.mode = mode
+        return config
 
     def overrides(self) -> list[str]:
         """Return the overrides that the run was started with, as text."""
@@ -219,61 +231,8 @@ def checked_run_dir(path: Path, config_hash: str) -> RunDir:
     run = RunDir(path)
     result = run.result()
     if result is not None and result.get("config_hash") != config_hash:
+        other = f"({result.get('config_hash')}, not {config_hash})"
         raise InputError(
-            f"{path}: holds a run of another configuration ({result.get('config_hash')}, not {config_hash}); choose another hydra.run.dir"
+            f"{path}: holds a run of another configuration {other}; choose another hydra.run.dir"
         )
     return run
-
-
-def provenance() -> dict[str, Any]:
-    """Return what a result has to say about where it comes from: git commit, versions, machine."""
-    packages = (
-        "deepmatte",
-        "torch",
-        "pytorch-lightning",
-        "hydra-core",
-        "torchmetrics",
-        "numpy",
-        "opencv-python",
-        "albumentations",
-    )
-    versions = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {
-        "git_commit": _git_commit(),
-        "versions": versions,
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-    }
-
-
-def _git_commit() -> str | None:
-    """Return the commit of the source tree, with ``-dirty`` where it has changes; None outside a checkout."""
-    try:
-        command = [
-            "git",
-            "-C",
-            str(Path(__file__).parent),
-            "describe",
-            "--always",
-            "--dirty",
-            "--abbrev=12",
-            "--exclude=*",
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None
-
-
-@contextmanager
-def stopwatch(record: dict[str, float], key: str) -> Iterator[None]:
-    """Add the seconds spent inside to ``record[key]``."""
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        record[key] = record.get(key, 0.0) + time.perf_counter() - start

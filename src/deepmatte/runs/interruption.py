@@ -22,7 +22,7 @@ AGAIN_SECONDS = 1.0
 """From when on a signal counts as the second one; ``timeout``, for instance, sends the first one twice."""
 
 LED_SECONDS = 30.0
-"""How long a process waits for rank 0, which ends it, before it ends by itself."""
+"""How long a process waits for rank 0 to end it before it ends without that."""
 
 _NOTE = b"deepmatte: interrupted; ends after this step, or at once upon another signal\n"
 
@@ -41,14 +41,14 @@ _state = _State()
 
 
 def signals() -> tuple[signal.Signals, ...]:
-    """Return the signals that end a run; Slurm can warn a job by SIGUSR1 or SIGUSR2 before its time is over."""
+    """Return the signals that end a run; by SIGUSR1 or SIGUSR2 Slurm can warn of the end of a job's time."""
     warnings = (signal.SIGUSR1, signal.SIGUSR2) if "SLURM_JOB_ID" in os.environ else ()
     return (signal.SIGINT, signal.SIGTERM, *warnings)
 
 
 @contextmanager
 def caught() -> Iterator[None]:
-    """Handle the signals that end a run until the end of the block; the handlers of before come back then.
+    """Handle the signals that end a run until the end of the block, then restore the earlier handlers.
 
     In a thread, which can't handle signals, nothing changes.
     """
@@ -91,7 +91,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
 
 
 def defer() -> None:
-    """Only note signals until `at_once_afterwards` ends; the caller comes by safe points again and again."""
+    """Only note signals until `at_once_afterwards` ends; the caller passes safe points regularly."""
     _state.deferred = True
 
 
@@ -113,7 +113,7 @@ def requested() -> bool:
 def check() -> None:
     """End the run here if it was asked to end and nothing has to be written.
 
-    A process that rank 0 started goes on: rank 0 ends it, and if it alone was asked, all of them end at the
+    A process that rank 0 started continues: rank 0 ends it, and if it alone was asked, all of them end at the
     next safe point of training, where they agree.
     """
     if requested() and not _state.led:

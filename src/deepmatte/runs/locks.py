@@ -23,12 +23,10 @@ from typing import IO
 
 from deepmatte.errors import InputError
 from deepmatte.files import writing
+from deepmatte.runs.context import SweepContext
 
 LOCK_FILE = ".lock"
 BEAT_SECONDS, STALE_SECONDS = 15.0, 120.0
-INHERITED = "DEEPMATTE_LOCKED"
-"""Environment variable with the directory whose lock a launcher holds for the processes that it starts."""
-
 _NOT_SUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -49,7 +47,7 @@ class Holder:
 
 
 def is_alive(pid: int) -> bool:
-    """Say whether a process of this machine exists (a zombie does not)."""
+    """Return whether a process of this machine exists; a zombie does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -63,7 +61,10 @@ def is_alive(pid: int) -> bool:
 
 
 class Lock:
-    """A lock that is held until `release`, the end of a ``with``, or the end of all processes that inherited `fileno`."""
+    """A lock that is held until `release` or the end of a ``with``.
+
+    Should the holder be killed, it is held until the last process that inherited `fileno` ends.
+    """
 
     def __init__(self, file: IO[str]) -> None:
         self.file = file
@@ -137,32 +138,35 @@ def holder(directory: Path, name: str = LOCK_FILE) -> Holder | None:
     except (
         FileNotFoundError,
         PermissionError,
-    ):  # one that can't be read can't be taken either, and that is told then
+    ):  # one that can't be read can't be acquired either, which then says so
         return None
 
 
 def is_inherited(directory: Path) -> bool:
-    """Say whether this process's launcher holds the lock of ``directory`` for it: this is the job there."""
-    return os.environ.get(INHERITED) == str(directory.resolve())
+    """Return whether this process's launcher holds the lock of ``directory`` for it: this is its job."""
+    return SweepContext.read().run == str(directory.resolve())
 
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold the lock of a run directory, unless the launcher of this process holds it already; InputError where others do."""
+    """Hold the lock of a run directory, unless the launcher of this process holds it already.
+
+    Raises:
+        InputError: another process holds it.
+    """
     if is_inherited(directory):
         yield
         return
     lock = acquire(directory)
     if lock is None:
-        raise InputError(
-            f"{directory}: {holder(directory) or 'another process'} is working on this run; wait for its end, or stop it"
-        )
+        other = holder(directory) or "another process"
+        raise InputError(f"{directory}: {other} is working on this run; wait until it ends, or stop it")
     with lock:
         yield
 
 
 def _is_held(file: IO[str], mode: int) -> bool:
-    """Try to flock ``file``; say whether another has it. Afterwards a free one is flocked by us."""
+    """Return whether another process holds ``file``; one that is free is flocked by this process."""
     try:
         fcntl.flock(file, mode | fcntl.LOCK_NB)
         supported = True

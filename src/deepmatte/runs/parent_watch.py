@@ -1,4 +1,4 @@
-"""A job does not outlive its launcher, nor a launcher its study, nor the other ranks the first one. Nothing here imports torch."""
+"""No job outlives its launcher, no launcher its study, no rank the first one. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ import signal
 import threading
 import time
 
-PARENT = "DEEPMATTE_PARENT"
-"""Environment variable with the process whose end ends this one."""
+from deepmatte.runs.context import SweepContext
 
 POLL_SECONDS, GRACE_SECONDS = 1.0, 60.0
 
 
 def tie_to_parent() -> None:
-    """End this process soon after its launcher, or after rank 0 where Lightning started it; a run of its own is left alone.
+    """End this process soon after its launcher, or after rank 0 where Lightning started it.
 
-    First by SIGTERM, upon which a training run writes a checkpoint, then, if it hangs, by SIGKILL.
+    First by SIGTERM, upon which a training run writes a checkpoint, then, if it hangs, by SIGKILL. A process
+    that was started by neither is left alone.
     """
-    launcher = os.environ.pop(PARENT, None)
-    if launcher is not None:
-        parent, grace = int(launcher), GRACE_SECONDS
+    context = SweepContext.read()
+    if context.parent is not None:
+        parent, grace = context.parent, GRACE_SECONDS
+        context.but(parent=None).publish()  # it is not the parent of what this process starts
     elif os.environ.get("LOCAL_RANK", "0") != "0":
         parent, grace = os.getppid(), GRACE_SECONDS / 6  # rank 0 is gone, there is nothing left to save
     else:
@@ -39,9 +40,9 @@ def _watch(parent: int, grace: float) -> None:
 
 @functools.cache
 def end_when_idle_without(parent: int) -> threading.Event:
-    """Return an event that a pool's worker sets while it is idle; it is ended then if its parent, the launcher, is gone.
+    """Return an event that a pool's worker sets while it is idle: it then ends with its parent, the launcher.
 
-    The workers of a pool whose owner was killed wait for their next task for ever.
+    Otherwise the workers of a pool whose owner was killed would wait for their next task for ever.
     """
     idle = threading.Event()
     threading.Thread(target=_watch_idle, args=(parent, idle), daemon=True).start()

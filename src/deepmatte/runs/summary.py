@@ -14,10 +14,11 @@ from deepmatte.metrics.names import DEFAULT_SCORES, titled
 
 
 def summary(path: Path, result: Mapping[str, Any]) -> Group:
-    """Return the scores of ``result.json`` beside those of the trivial matte, and where pictures and checkpoint are."""
+    """Return the scores of a result beside those of the trivial matte, and where to find the files."""
     dataset = result["dataset"]
     split = dataset["split"]
-    title = f"{dataset['name']} {dataset['version']}, {split}: {dataset['num_images']} images, protocol {result['protocol']}"
+    images = f"{dataset['num_images']} images, protocol {result['protocol']}"
+    title = f"{dataset['name']} {dataset['version']}, {split}: {images}"
     table = Table(title=title, title_justify="left")
     table.add_column("matte")
     for metric in DEFAULT_SCORES:
@@ -38,9 +39,8 @@ def summary(path: Path, result: Mapping[str, Any]) -> Group:
     table.add_row("ratio", *ratios, style="dim")
     lines = [f"pictures    {path / 'pictures'}"]
     if (path / "checkpoints" / "best.ckpt").exists():
-        lines.append(
-            f"checkpoint  {path / 'checkpoints' / 'best.ckpt'} (epoch {result.get('best_epoch')}, chosen on the validation split)"
-        )
+        chosen = f"(epoch {result.get('best_epoch')}, chosen on the validation split)"
+        lines.append(f"checkpoint  {path / 'checkpoints' / 'best.ckpt'} {chosen}")
     lines.append(f"records     {path / 'result.json'}, {path / 'per_image.csv'}")
     return Group(table, Text("\n".join(lines)))
 

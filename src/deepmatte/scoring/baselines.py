@@ -1,4 +1,7 @@
-"""A classical method in the place of a network, so that both are scored on one path; its pictures are dealt out to processes."""
+"""A classical method in place of a network, so that both are scored by the same code.
+
+The loader's processes solve the images, several at a time.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,11 @@ from deepmatte.data import MattingDataset
 from deepmatte.models import MattingModel
 
 SOLVED, NOTES = "solved", "notes"
-"""What a solved sample has beside the usual keys: alpha (1, H, W), and what the method had to say about the picture, '' for nothing."""
+"""Keys of a solved sample beside the usual ones: alpha (1, H, W), and the method's warnings, '' for none."""
 
 
 class SolvedDataset(MattingDataset[int]):
-    """The samples of ``dataset``, solved by ``method`` where they are made: in the loader's processes, several at a time."""
+    """The samples of ``dataset``, solved by ``method`` where they are made, in the loader's processes."""
 
     def __init__(self, dataset: MattingDataset[int], method: ClassicalMethod) -> None:
         super().__init__(dataset.name, dataset.version, dataset.split)
@@ -30,24 +33,24 @@ class SolvedDataset(MattingDataset[int]):
         return len(self.dataset)  # type: ignore[arg-type]
 
     def make(self, key: int) -> dict[str, Any]:
-        """Return sample ``key`` with its alpha and what was said."""
+        """Return sample ``key`` with its alpha and the method's warnings."""
         sample = self.dataset.make(key)
         alpha, notes = solve(self.method, sample["image"], sample["trimap"])
         return {**sample, SOLVED: alpha, NOTES: notes}
 
     def record(self, index: int) -> dict[str, str]:
-        """Return what results call the sample."""
+        """Return the names by which results list the sample."""
         return self.dataset.record(index)  # type: ignore[attr-defined]
 
     def identity(self) -> dict[str, Any]:
-        """Return what makes the samples what they are: the method is no part of it."""
+        """Return what identifies the samples, which does not include the method."""
         return self.dataset.identity()
 
 
 class ClassicalMatting(MattingModel):
-    """A model without weights: takes the alpha that the loader brought along, and solves where there is none.
+    """A model without weights: uses the alpha of a `SolvedDataset`, and solves where there is none.
 
-    ``notes`` collects by name of the picture what the method had to say.
+    ``notes`` collects the method's warnings by the name of the image.
     """
 
     def __init__(self, method: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
@@ -56,7 +59,7 @@ class ClassicalMatting(MattingModel):
         self.notes: dict[str, str] = {}
 
     def forward(self, batch: Batch, refine: bool = True) -> Matte:
-        """Return the matte, in the type of the image and on its device."""
+        """Return the matte, with the dtype and device of the image."""
         found = cast(dict[str, Any], batch)
         if SOLVED in found:
             alpha, notes = found[SOLVED], found[NOTES]
@@ -72,11 +75,11 @@ class ClassicalMatting(MattingModel):
 def solve(
     method: Callable[[np.ndarray, np.ndarray], np.ndarray], image: Tensor, trimap: Tensor
 ) -> tuple[Tensor, str]:
-    """Return alpha (1, H, W), float32, of an image (3, H, W) and its trimap (1, H, W), and what the method had to say."""
-    with warnings.catch_warnings(record=True) as said:
+    """Return alpha, float32 (1, H, W), of an image (3, H, W) and its trimap (1, H, W), and the warnings."""
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", MattingWarning)
         alpha = method(image.permute(1, 2, 0).double().cpu().numpy(), trimap[0].cpu().numpy())
     return torch.from_numpy(np.asarray(alpha, np.float32))[None], "; ".join(
-        str(item.message) for item in said
+        str(item.message) for item in caught
     )

@@ -12,43 +12,46 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 
 from deepmatte.classical import METHODS, ClassicalMethod
+from deepmatte.config.build import build
 from deepmatte.config.validation import check_own_keys
 from deepmatte.data.inspection.fingerprints import fingerprints
 from deepmatte.data.inspection.leaks import trained_on
 from deepmatte.data.parallel import num_cores
-from deepmatte.data.sources.images import named
 from deepmatte.data.sources.protocols import Split
 from deepmatte.errors import InputError
-from deepmatte.files import check_folder
+from deepmatte.files import check_folder, printable
 from deepmatte.metrics import METRICS_VERSION
 from deepmatte.metrics.functional.robustness import RADII
 from deepmatte.models import MattingModel
 from deepmatte.runs import summary as report
-from deepmatte.runs.directory import FINISHED, TRAINED_ON_FILE, RunDir, provenance
+from deepmatte.runs.directory import FINISHED, TRAINED_ON_FILE, RunDir
+from deepmatte.runs.provenance import provenance
 from deepmatte.scoring.baselines import ClassicalMatting, SolvedDataset
-from deepmatte.training import assembly as build
+from deepmatte.training import from_config
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.score import model_of_run, score
 
 MOST_PAIRS = 3
-"""Pictures that a warning names of those that the run was trained on."""
+"""How many images a warning names of those that the run was trained on."""
 
 MOST_NOTES = 5
-"""Of more pictures than these a method's remarks are not printed, only recorded."""
+"""How many of a method's warnings are printed; all are recorded."""
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
-    """Score ``config.run`` or ``config.method`` and write ``result.json`` and ``per_image.csv``; return the result.
+    """Score ``config.run`` or ``config.method``; write ``result.json`` and ``per_image.csv``.
+
+    Returns the result.
 
     Raises:
         InputError: neither or both are given, the run has no checkpoint, or the data can't be used.
     """
-    build.quieten()
+    from_config.quieten()
     check_own_keys(config)
     start = time.monotonic()
     if (config.run is None) == (config.method is None):
         raise InputError(
-            "give either run=RUN (a run directory) or method=NAME (one of " + ", ".join(METHODS) + ")"
+            f"give either run=RUN (a run directory) or method=NAME (one of {', '.join(METHODS)})"
         )
     model: MattingModel
     method: ClassicalMethod | None = None
@@ -56,14 +59,14 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         settings = _settings_of_run(config, config.run, "model")
         model, checkpoint, source = model_of_run(RunDir(Path(config.run)), settings, config.checkpoint)
     else:
-        method = build.build(config.method, "method")
+        method = build(config.method, "method")
         settings = _settings_of_method(config, method)
         model, checkpoint, source = ClassicalMatting(method), None, ""
-    data = build.build_data(settings)
+    data = from_config.build_data(settings)
     data.check(splits=(config.split,))
     known = (
         _trained_on(RunDir(Path(config.run)), data, config.split)
-        if method is None and rank_zero_only.rank == 0
+        if method is None and _is_rank_zero()
         else {}
     )
     if method is not None:
@@ -79,7 +82,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         if config.output is not None
         else home / ("evaluations" if method is None else "") / name
     )
-    if rank_zero_only.rank == 0:  # before the work, not after it
+    if _is_rank_zero():  # before the work, not after it
         check_folder(output.path, "make room, or give output=DIR, a folder that can be written")
         (output.pictures / config.split).mkdir(parents=True, exist_ok=True)
     scored = score(
@@ -92,7 +95,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         source=source,
         radii=RADII if config.robustness else (),
     )
-    if rank_zero_only.rank != 0:
+    if not _is_rank_zero():
         return {}
     output.write_config(settings, [])
     output.write_per_image(scored.rows)
@@ -117,8 +120,12 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     return result
 
 
+def _is_rank_zero() -> bool:
+    return int(rank_zero_only.rank) == 0  # type: ignore[attr-defined]
+
+
 def _trained_on(run: RunDir, data: MattingData, split: Split) -> dict[str, str] | None:
-    """Return the pictures whose mattes the run was trained on, by name, with the names that training had for them; None if it is unknown.
+    """Return the images whose mattes the run was trained on, with their names in training; None if unknown.
 
     Raises:
         InputError: the run's record of its mattes can't be used.
@@ -132,47 +139,51 @@ def _trained_on(run: RunDir, data: MattingData, split: Split) -> dict[str, str] 
     try:
         return trained_on(record, data.source, split, prints)
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        file, cure = run.path / TRAINED_ON_FILE, "remove it, and what the run was trained on is unknown"
-        raise InputError(f"{file}: no record of mattes ({str(error)[:80]}); {cure}") from None
+        cure = "remove it; without it, it is unknown what the run was trained on"
+        raise InputError(
+            f"{run.path / TRAINED_ON_FILE}: not a record of mattes ({str(error)[:80]}); {cure}"
+        ) from None
 
 
 def _warning(known: dict[str, str], run: Path, dataset: dict[str, Any]) -> str:
     pairs = [
-        named(name) if name == trained else f"{named(name)} (there {named(trained)})"
+        printable(name) if name == trained else f"{printable(name)} (as {printable(trained)})"
         for name, trained in known.items()
     ]
     some = ", ".join(pairs[:MOST_PAIRS]) + (
         f" and {len(pairs) - MOST_PAIRS} more" if len(pairs) > MOST_PAIRS else ""
     )
-    text = f"warning: {run} was trained on mattes of {dataset['name']} {dataset['split']}, {len(pairs)} in all: {some}"
-    return f"{text}; its scores don't tell how it does on new pictures"
+    return (
+        f"warning: {run} was trained on mattes of {dataset['name']} {dataset['split']}, "
+        f"{len(pairs)} in all: {some}; its scores do not show how it performs on new images"
+    )
 
 
 def _print(output: RunDir, result: dict[str, Any]) -> None:
-    """Print the table, and what a method had to say about some pictures."""
+    """Print the table, and the first of a method's warnings."""
     console = Console()
     console.print(report.summary(output.path, result))
     for image, note in list(result["notes"].items())[:MOST_NOTES]:
         console.print(f"{image}: {note}", style="yellow", markup=False)
     if len(result["notes"]) > MOST_NOTES:
         console.print(
-            f"... and {len(result['notes']) - MOST_NOTES} more pictures; all of it is in result.json",
+            f"... and {len(result['notes']) - MOST_NOTES} more images; result.json lists all warnings",
             style="yellow",
         )
 
 
 def _prepare(method: ClassicalMethod, data: MattingData, config: DictConfig) -> None:
-    """Let the loader's processes solve the pictures, and load what they need before they are forked."""
+    """Load what the method needs before the loader's processes are forked, and let those solve the images."""
     with Console(stderr=True).status(
-        f"loading {method.name}; the first use on a machine may compile for a minute"
+        f"loading {method.name}; the first use on a machine may take a minute to compile"
     ):
         method.prepare()
-    if not config.robustness:  # wider trimaps can't be foreseen; there the model solves
+    if not config.robustness:  # trimaps are widened after loading; there the model solves
         data.wrap(config.split, lambda dataset: SolvedDataset(dataset, method))
 
 
 def _who(config: DictConfig, settings: DictConfig, method: ClassicalMethod | None) -> dict[str, Any]:
-    """Return what a record says of the one that made the mattes, in the words by which `compare` tells runs apart."""
+    """Return what made the mattes, under the keys by which `compare` distinguishes runs."""
     if method is None:
         run = RunDir(Path(config.run))
         label = f"{run.path.name}, {config.checkpoint}"
@@ -189,7 +200,7 @@ def _who(config: DictConfig, settings: DictConfig, method: ClassicalMethod | Non
 
 
 def _settings_of_run(config: DictConfig, run: str, *sections: str) -> DictConfig:
-    """Return the run's configuration, which has ``sections``, under what the command line says."""
+    """Return the run's configuration, checked for ``sections``, with the command line's settings on top."""
     settings = RunDir(Path(run)).config("data", "composition", *sections)
     with open_dict(settings):
         if "source" in config.data:
@@ -208,7 +219,7 @@ def _settings_of_run(config: DictConfig, run: str, *sections: str) -> DictConfig
 
 
 def _settings_of_method(config: DictConfig, method: ClassicalMethod) -> DictConfig:
-    """Return settings for a method that no run describes."""
+    """Return settings for a method, which has no run to take them from."""
     if config.data.num_workers is None:
         config.data.num_workers = num_cores()
     if config.like is not None:
@@ -217,9 +228,7 @@ def _settings_of_method(config: DictConfig, method: ClassicalMethod) -> DictConf
         settings.impose_trimap = method.sees_trimap if config.impose_trimap is None else config.impose_trimap
         return settings
     if "source" not in config.data:
-        raise InputError(
-            f"method={method.name}: say on which data, for instance data=procedural, or like=RUN"
-        )
+        raise InputError(f"method={method.name}: needs data, for instance data=procedural, or like=RUN")
     settings = OmegaConf.create(
         {"seed": 0, "data": config.data, "composition": config.get("composition"), "trainer": config.trainer}
     )

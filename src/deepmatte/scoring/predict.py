@@ -1,4 +1,4 @@
-"""Mattes, cut-outs and new composites of photographs, by a trained run or a classical method."""
+"""Mattes, cut-outs and new composites of photographs, from a trained run or a classical method."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from torch import Tensor
 from deepmatte.batch import Batch
 from deepmatte.classical import METHODS
 from deepmatte.data.sources.files import check_files, find_pictures
-from deepmatte.data.sources.images import named, read_image, read_trimap, write_png
+from deepmatte.data.sources.images import read_image, read_trimap, write_png
 from deepmatte.errors import InputError, RunError
+from deepmatte.files import printable
 from deepmatte.models import MattingModel
 from deepmatte.ops.compositing import composite
 from deepmatte.ops.foreground import estimate_foreground
 from deepmatte.ops.tiling import tiled
 from deepmatte.ops.zones import UNKNOWN, impose_trimap, trivial_matte
 from deepmatte.runs.directory import RunDir
-from deepmatte.training import assembly as build
+from deepmatte.training import from_config
 from deepmatte.training.module import load_weights
 from deepmatte.training.score import model_of_run
 
@@ -32,7 +33,7 @@ Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Photo:
-    """A photograph, its trimap, and the name that the pictures made of it begin with."""
+    """A photograph, its trimap, and the name with which its outputs begin."""
 
     name: str
     file: Path
@@ -40,14 +41,13 @@ class Photo:
 
 
 def find_photos(photos: Sequence[Path], trimap: Path) -> list[Photo]:
-    """Match photographs, files or folders of them, with ``trimap``, a file or a folder of files of the same names.
+    """Match photographs, files or folders, with ``trimap``, a file or a folder of files of the same names.
 
-    Sizes are compared, no file may be cut off, and every trimap is read: one that was smoothed shall not stop
-    the work half-way.
+    All sizes are compared and all trimaps read here, so that a bad file does not stop the work half-way.
 
     Raises:
-        InputError: it names the first photograph without trimap, of another size, or with the name of another
-            one, or the first file that is missing or can't be used.
+        InputError: names the first photograph that has no trimap, a trimap of another size, or the name of
+            another photograph, or the first file that is missing, truncated or not a trimap.
     """
     files: dict[str, Path] = {}
     for place in photos:
@@ -55,7 +55,8 @@ def find_photos(photos: Sequence[Path], trimap: Path) -> list[Photo]:
         for file in found:
             if file.stem in files:
                 raise InputError(
-                    f"{named(file)}: has the same name as {named(files[file.stem])}; matte one of them at a time"
+                    f"{printable(file)}: has the same name as {printable(files[file.stem])}; "
+                    "matte them in separate calls"
                 )
             files[file.stem] = file
     if trimap.is_dir():
@@ -64,12 +65,14 @@ def find_photos(photos: Sequence[Path], trimap: Path) -> list[Photo]:
         partners = dict.fromkeys(files, trimap)
     else:
         raise InputError(
-            f"{named(trimap)}: is no folder, but there are {len(files)} photographs; give the folder of their trimaps"
+            f"{printable(trimap)}: is not a folder, but there are {len(files)} photographs; "
+            "give the folder of their trimaps"
         )
     for name, file in files.items():
         if name not in partners:
             raise InputError(
-                f"{named(file)}: there is no trimap of the same name in {named(trimap)}; add it or leave out this photograph"
+                f"{printable(file)}: there is no trimap of the same name in {printable(trimap)}; "
+                "add it, or leave out this photograph"
             )
         check_files((file, partners[name]))
         read_trimap(partners[name])
@@ -77,30 +80,36 @@ def find_photos(photos: Sequence[Path], trimap: Path) -> list[Photo]:
 
 
 def predictor_of_method(method: str) -> Predictor:
-    """Return a classical method of `deepmatte.classical.METHODS`, its known zones imposed."""
+    """Return a classical method of `deepmatte.classical.METHODS`, with the trimap's known zones imposed."""
     if method not in METHODS:
-        raise InputError(f"--method {method}: there is none of that name; choose one of {', '.join(METHODS)}")
+        raise InputError(f"--method {method}: there is no such method; choose one of {', '.join(METHODS)}")
     solve = METHODS[method]
     return lambda image, trimap: impose_trimap(np.asarray(solve(image / 255.0, trimap)), trimap)
 
 
 def predictor_of_run(run: Path, checkpoint: str = "best", tile: int = 0) -> Predictor:
-    """Return the network of a run with the weights of ``checkpoint`` (best, last or a path), under the run's settings.
+    """Return the network of a run, under the run's settings.
 
-    It runs on the first GPU where there is one. ``tile`` is explained at `network_predictor`.
+    It runs on the first GPU, if there is one.
+
+    Args:
+        run: a run directory.
+        checkpoint: best, last, or the path of a checkpoint.
+        tile: see `network_predictor`.
 
     Raises:
-        InputError: ``run`` is no run directory, its checkpoint is missing or broken, or its model needs more
-            than a trimap.
+        InputError: ``run`` is not a run directory, its checkpoint is missing or damaged, or its model reads
+            more than image and trimap.
     """
-    build.quieten()
+    from_config.quieten()
     directory = RunDir(run)
     settings = directory.config("model")
     model, weights, source = model_of_run(directory, settings, checkpoint)
     more = sorted(set(model.reads) - {"image", "trimap"})
     if more:
         raise InputError(
-            f"{run}: its model reads {', '.join(more)} too, which predict has not got; give a run of a model that needs a trimap"
+            f"{run}: its model also reads {', '.join(more)}, which predict can't provide; "
+            "give a run of a model that reads only image and trimap"
         )
     load_weights(model, weights, source)
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
@@ -109,12 +118,15 @@ def predictor_of_run(run: Path, checkpoint: str = "best", tile: int = 0) -> Pred
 
 
 def network_predictor(model: MattingModel, refine: bool, impose: bool, tile: int = 0) -> Predictor:
-    """Return the function that mattes one picture by ``model``, on the device that it is on.
+    """Return the function that mattes one image by ``model``, on the model's device.
 
-    A ``tile`` of 0 takes the picture as a whole; else it is a multiple of 128, and the network sees squares
-    of so many pixels across, of which neighbours share a quarter. It loses the surroundings of each: take a
-    tile as large as the memory allows. Where the trimap is imposed, squares without unknown pixels cost
-    nothing.
+    Args:
+        model: reads image and trimap.
+        refine: whether its refinement stage is used.
+        impose: whether known zones of the trimap are imposed; tiles without unknown pixels then cost nothing.
+        tile: 0 for the whole image at once, or the side of square tiles, a multiple of 128 pixels, that
+            overlap by a quarter. A tile hides its surroundings from the network: make it as large as the
+            memory allows.
     """
 
     def alpha_of(image: Tensor, trimap: Tensor) -> Tensor:
@@ -140,12 +152,12 @@ def network_predictor(model: MattingModel, refine: bool, impose: bool, tile: int
 
 @dataclass(frozen=True)
 class Output:
-    """What is written of each photograph, and where.
+    """What is written for each photograph, and where.
 
     Args:
-        folder: it is made if it is missing.
-        bits: 8 or 16, of matte and cut-out.
-        background: the picture behind the new composite, or None for no composite.
+        folder: created if it is missing.
+        bits: of matte and cut-out, 8 or 16.
+        background: image behind the new composite, or None for no composite.
     """
 
     folder: Path
@@ -154,26 +166,24 @@ class Output:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What the files hold."""
+        """The kinds of files that are written."""
         return ("alpha", "cutout") if self.background is None else ("alpha", "cutout", "composite")
 
     def files(self, photo: Photo) -> dict[str, Path]:
-        """Return the files of a photograph by what they hold."""
+        """Return the files of a photograph by their kind."""
         return {kind: self.folder / f"{photo.name}_{kind}.png" for kind in self.kinds}
 
     def check(self, photos: Sequence[Photo]) -> None:
-        """Refuse, before anything is computed, a background that can't be read and files that can't or must not be written.
+        """Check the background and the files to be written, before anything is computed.
 
         Raises:
-            InputError: it names the file.
+            InputError: the background can't be read, or an output can't or must not be written.
         """
         if self.background is not None:
             check_files([self.background])
         parent = next(folder for folder in (self.folder, *self.folder.absolute().parents) if folder.exists())
         if not parent.is_dir():
-            raise InputError(
-                f"{named(parent)}: is a file, so no pictures can be written there; give --out a folder"
-            )
+            raise InputError(f"{printable(parent)}: is a file, not a folder; give --out a folder")
         read = {file.resolve() for photo in photos for file in (photo.file, photo.trimap)}
         if self.background is not None:
             read.add(self.background.resolve())
@@ -181,22 +191,22 @@ class Output:
             for file in self.files(photo).values():
                 if file.resolve() in read:
                     raise InputError(
-                        f"{named(file)}: would be overwritten, but is read too; give --out another folder"
+                        f"{printable(file)}: would be overwritten, but is an input; give --out another folder"
                     )
 
     def write(self, photo: Photo, pictures: dict[str, np.ndarray]) -> None:
-        """Write what `pictures` made of a photograph, each file in one piece."""
+        """Write the outputs of a photograph, each file atomically."""
         for kind, file in self.files(photo).items():
             bits = 8 if kind == "composite" else self.bits
             write_png(file, quantise(pictures[kind], bits), cure="make room or give another --out")
 
 
 def predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> Iterator[Photo]:
-    """Matte one photograph after the other and write its files; each is yielded when they are there.
+    """Matte one photograph after the other and write its files; each is yielded once they are written.
 
     Raises:
         InputError: a file can't be decoded or written.
-        RunError: the memory does not suffice.
+        RunError: out of memory.
     """
     background = None if output.background is None else read_image(output.background)
     for photo in photos:
@@ -210,7 +220,7 @@ def predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> It
                 raise
             size = f"{image.shape[1]}x{image.shape[0]}"
             raise RunError(
-                f"{named(photo.file)}: the memory does not suffice for {size} pixels; give a --tile, or a smaller one"
+                f"{printable(photo.file)}: not enough memory for {size} pixels; give --tile, or a smaller one"
             ) from error
         output.write(photo, pictures)
         yield photo
@@ -219,11 +229,10 @@ def predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> It
 def matted(
     image: np.ndarray, alpha: np.ndarray, background: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """Return what is made of an image, uint8 (H, W, 3), and its matte (H, W), all float in [0, 1].
+    """Return the outputs for an image, uint8 (H, W, 3), and its matte (H, W); all are float in [0, 1].
 
-    ``alpha`` is the matte itself, ``cutout`` (H, W, 4) has estimated colours of the foreground, and
-    ``composite`` (H, W, 3) is the foreground before ``background``, which is scaled until it covers the image
-    and then cut on both sides alike.
+    ``alpha`` is the matte, ``cutout`` (H, W, 4) has estimated foreground colours, and ``composite`` (H, W, 3)
+    is the foreground over ``background``, which is scaled to cover the image and cropped at the centre.
     """
     foreground = estimate_foreground(image.astype(np.float32) / 255, alpha)
     pictures = {"alpha": alpha, "cutout": np.dstack([foreground, alpha])}
@@ -238,7 +247,7 @@ def matted(
 
 
 def quantise(values: np.ndarray, bits: int) -> np.ndarray:
-    """Return values in [0, 1] as the nearest unsigned integers of 8 or 16 bits; half goes to the even one.
+    """Return values in [0, 1] as the nearest unsigned integers of 8 or 16 bits; halves round to even.
 
     >>> quantise(np.array([0, 0.5, 1]), 8).tolist(), quantise(np.array([0.5]), 16).tolist()
     ([0, 128, 255], [32768])

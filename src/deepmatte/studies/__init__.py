@@ -1,1 +1,1 @@
-"""Studies: an experiment's sweep, the classical methods beside it, and the page that says what came out."""
+"""Studies: an experiment's sweep, its baselines, and the page with the result."""

@@ -1,4 +1,4 @@
-"""The index of the experiments, ``experiments/README.md``: question, cost, command and answer of each, from its files alone."""
+"""``experiments/README.md``: question, cost, command and answer of each experiment, from its files alone."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 
 from deepmatte.files import write_text
 from deepmatte.reports.page import cell
-from deepmatte.studies.launch import header
+from deepmatte.studies.study import header
 
 INDEX = "README.md"
 NOT_RUN = "not run yet"
 
 HEAD = """# Experiments
 
-Each file is a sweep with the question that it is to answer. `deepmatte study NAME` (or `make study EXPERIMENT=NAME`) runs it with its
-baselines and writes `NAME.md`; `deepmatte study --index` writes this table anew from the files and pages.
+Each file is a sweep and the question it answers. `deepmatte study NAME` (or `make study EXPERIMENT=NAME`)
+runs it with its baselines and writes `NAME.md`; `deepmatte study --index` updates this table.
 
 | experiment | question | cost | command | answer |
 |---|---|---|---|---|
@@ -51,7 +51,7 @@ def _row(file: Path) -> str:
 
 
 def _paragraphs(file: Path) -> dict[str, str]:
-    """Return the paragraphs of the header by their first word in small letters: claim, cost, command."""
+    """Return the paragraphs of the header by their first word: claim, cost, command."""
     parts: dict[str, str] = {}
     word = ""
     for line in header(file):
@@ -64,12 +64,12 @@ def _paragraphs(file: Path) -> dict[str, str]:
 
 
 def _measured(page: str) -> str:
-    """Return what the page says that the study has cost; empty where it does not."""
+    """Return the cost of the study that its page reports; empty where it reports none."""
     found = re.search(r"(\d+ runs)[^,\n]*, (.*\d+ minutes of machine time)", page)
     return f"{found[1]}, {found[2]}, as measured" if found else ""
 
 
 def _answer(page: str) -> str:
-    """Return the verdicts of a page: its headings of the second order, one for each test set, and those on chosen pairs."""
+    """Return the verdicts of a page: its second-level headings, one per test set, and on chosen pairs."""
     verdicts = re.findall(r"^## (.+)$|^### In pairs\n\n(.+)$", page, re.MULTILINE)
     return " ".join(verdict or pairs for verdict, pairs in verdicts) or NOT_RUN

@@ -1,4 +1,4 @@
-"""Pictures with several objects of several classes, two of them of one class, made of a source's foregrounds."""
+"""Scenes: images with several objects, two of them of one class, composed of a source's foregrounds."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from deepmatte.ops.layers import instance_map, layered, visible_alphas
 from deepmatte.ops.zones import full_scale
 
 MOST_FOREGROUNDS = 64
-"""The first so many foregrounds of a source play in scenes; each of them is looked at once."""
+"""How many foregrounds of a source are used, from the first; each is read once to check it."""
 
 SCALES = (0.65, 0.85)
-"""Longer side of a foreground in a scene, in parts of the scene's side."""
+"""Range of the longer side of a foreground, relative to the scene's side."""
 
 LEAST_SEEN, LEAST_AREA = 0.3, 0.01
-"""What has to be seen of an object, in parts of what is inside the picture, and what it has to cover of the picture."""
+"""Least visible share of an object's part inside the image, and least share of the image that it covers."""
 
 MOST_DRAWS = 200
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture of K objects before a background.
+    """An image of K objects in front of a background.
 
     Attributes:
         image: uint8 (H, W, 3).
-        alphas: float32 (K, H, W) in [0, 1]: what of each object is to be seen, the front one first.
+        alphas: float32 (K, H, W) in [0, 1], the visible part of each object, the front one first.
         trimaps: uint8 0 / 128 / 255 (K, H, W), one of each object's visible alpha.
         names: the foregrounds.
         kinds: their categories.
@@ -50,17 +50,17 @@ class Scene:
 class InstanceScenes:
     """Scenes that are a function of (seed, index) and the source alone.
 
-    Objects stand side by side and overlap. Two of them are of one class and touch; the others are of other
-    classes, where the source has such. Only foregrounds that the edge of their picture cuts at the bottom, or
-    nowhere, take part, and stand as they did.
+    Objects are placed side by side and overlap. Two of them are of one class and touch; the others are of
+    other classes, where the source has any. Only foregrounds that their image cuts off at the bottom, or not
+    at all, are used; those cut off at the bottom are placed at the bottom.
 
     Args:
         foregrounds: the objects.
         backgrounds: drawn for each scene, scaled to cover it.
         trimap: how trimaps are made of the visible alphas.
         size: side of a scene in pixels.
-        instances: objects of a scene, at least two.
-        seed: another seed gives other scenes.
+        instances: number of objects in a scene, at least two.
+        seed: selects the scenes.
 
     Raises:
         InputError: there are no two usable foregrounds of one class, or a number is out of range.
@@ -83,14 +83,15 @@ class InstanceScenes:
         self.size, self.instances, self.seed = size, instances, seed
         self.by_kind: dict[str, list[int]] = {}
         for index in range(min(len(foregrounds), MOST_FOREGROUNDS)):
-            if _stands_free(foregrounds.load(index)[1]):
+            if _is_cut_at_most_below(foregrounds.load(index)[1]):
                 self.by_kind.setdefault(foregrounds.category(index), []).append(index)
         self.pairs = sorted(
             kind for kind, members in self.by_kind.items() if len(members) > 1 for _ in members
         )
         if not self.pairs:
             raise InputError(
-                "scenes need two foregrounds of one class that their picture cuts at most at the bottom; this source has none"
+                "scenes need two foregrounds of one class that their images cut off at most at the bottom; "
+                "this source has none"
             )
 
     def scene(self, index: int) -> Scene:
@@ -106,9 +107,12 @@ class InstanceScenes:
                 break
         else:
             raise InputError(
-                f"scene {index}: {MOST_DRAWS} draws found no place for {self.instances} objects; give fewer instances"
+                f"scene {index}: no placement of {self.instances} objects in {MOST_DRAWS} draws; "
+                "give fewer instances"
             )
         background = self.backgrounds.load(int(rng.integers(len(self.backgrounds))))
+        if background is None:
+            raise InputError("scenes need backgrounds; this source has none apart from its images")
         behind = resize(
             covering_window(background, self.size, self.size, rng).of(background), self.size, self.size
         )
@@ -130,14 +134,15 @@ class InstanceScenes:
         rest = rest or [member for member in self.by_kind[kind] if member not in pair]
         if len(rest) < self.instances - 2:
             raise InputError(
-                f"scenes of {self.instances} instances: this source has only {len(rest) + 2} foregrounds that can be in one"
+                f"scenes of {self.instances} instances: "
+                f"this source has only {len(rest) + 2} foregrounds that fit in one"
             )
         others = [int(member) for member in rng.choice(rest, self.instances - 2, replace=False)]
         place = int(rng.integers(self.instances - 1))
         return [*others[:place], *pair, *others[place:]]
 
     def _placed(self, member: int, place: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Return colours (S, S, 3) and alpha (S, S) in [0, 1], float, of a foreground on a canvas of the scene's size."""
+        """Return colours (S, S, 3) and alpha (S, S) in [0, 1] of a foreground, placed in the scene."""
         colours, alpha = self.foregrounds.load(member)
         factor = rng.uniform(*SCALES) * self.size / max(alpha.shape)
         height, width = (max(1, round(side * factor)) for side in alpha.shape)
@@ -156,7 +161,7 @@ class InstanceScenes:
         return canvas
 
     def _is_fair(self, visible: np.ndarray, alphas: Sequence[np.ndarray], kinds: Sequence[str]) -> bool:
-        """Say whether enough of every object is seen, and whether two of one class touch."""
+        """Return whether enough of every object is visible, and two of one class touch."""
         labels = instance_map(visible)
         areas = np.bincount(labels.ravel(), minlength=len(visible) + 1)[1:] / labels.size
         seen = [part.sum() / max(alpha.sum(), 1e-9) for part, alpha in zip(visible, alphas, strict=True)]
@@ -174,7 +179,7 @@ class InstanceScenes:
 
 
 def digest(scenes: Sequence[Scene]) -> str:
-    """Return 16 hex digits of all that the scenes hold."""
+    """Return 16 hex digits of the scenes' names, images, alphas and trimaps."""
     total = hashlib.sha256()
     for scene in scenes:
         total.update(
@@ -186,12 +191,12 @@ def digest(scenes: Sequence[Scene]) -> str:
     return total.hexdigest()[:16]
 
 
-def _stands_free(alpha: np.ndarray) -> bool:
-    """Say whether the picture's edge cuts the object at most at the bottom."""
+def _is_cut_at_most_below(alpha: np.ndarray) -> bool:
+    """Return whether the image cuts off the object at the bottom only, or not at all."""
     return not (alpha[0].any() or alpha[:-1, 0].any() or alpha[:-1, -1].any())
 
 
 def _levels(alpha: np.ndarray) -> np.ndarray:
-    """Return alpha in 8 bit, of which 0 and 255 are exact: a trimap must not call known what only rounds to it."""
+    """Return alpha in 8 bits; only exact 0 and 1 become 0 and 255, since a trimap takes those as known."""
     least, most = np.where(alpha > 0, 1, 0), np.where(alpha < 1, 254, 255)
     return np.clip(np.rint(alpha * 255), least, most).astype(np.uint8)

@@ -1,9 +1,9 @@
-"""The page of a study: Markdown with its figures, written from the records alone, so that it can be written anew at any time."""
+"""The page of a study: Markdown with its figures, from the records alone, so it can be rewritten any time."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,29 +15,33 @@ from deepmatte.compare.comparison import Comparison, compare
 from deepmatte.compare.factors import effects
 from deepmatte.compare.records import Run
 from deepmatte.compare.table import number
+from deepmatte.compare.words import heading
 from deepmatte.files import write_bytes, write_text
 from deepmatte.metrics.names import DEFAULT_SCORES
-from deepmatte.reports.beside import learned_nothing, methods_section, pairs_section, remarks
 from deepmatte.reports.drawing import to_png
-from deepmatte.reports.failures import failures, kinds_table
+from deepmatte.reports.failures import category_table, failures
 from deepmatte.reports.figures import draw_all
 from deepmatte.reports.page import cell, render_markdown
-from deepmatte.reports.study_figures import loss_figure, loss_table, sheet
+from deepmatte.reports.planned_tests_section import failed_settings, methods_section, pairs_section, remarks
+from deepmatte.reports.study_figures import MOST_COLUMNS, loss_figure, loss_table, sheet
 from deepmatte.runs.directory import RunDir
-from deepmatte.studies.launch import Study, header
 from deepmatte.studies.scene_page import picture, section
+from deepmatte.studies.study import Study, header
+
+MOST_LEVELS = 3
+"""Methods whose score is a line in the figure of scores."""
 
 DRAWINGS = ("scores", "effects", "interactions", "curves")
 """Figures of the comparison that the page shows."""
 
 FAILURES = (
-    "Of each kind the test picture with the largest mean error, at the place where the settings err most: matte and absolute error "
-    "(black 0, yellow 1) of one seed, best setting first."
+    "Of each category the test picture with the largest mean error, at the place where the settings err "
+    "most: matte and absolute error (black 0, yellow 1) of one seed, best setting first."
 )
 
 SCENES = (
-    "Pictures with several objects: above by object, below by class; after the truth the best networks and methods by semantic mIoU. "
-    "Grey is background."
+    "Pictures with several objects: above by object, below by class; after the truth the best networks and "
+    "methods by semantic mIoU. Grey is background."
 )
 
 CREDITS = (
@@ -60,27 +64,16 @@ def write_page(
         tables: for each test set its runs, and the directories of the methods that were scored on it.
         folder: where experiments and their pages are.
         scenes: the records of scenes with several objects, where the study has such.
-        warning: what stands above all, such as that the sweep is not finished.
+        warning: the first line, such as that the sweep is not finished.
     """
     options = study.options
     parts = [f"# {study.name}", *([f"**{warning}.**"] if warning else []), *_paragraphs(header(study.file))]
     parts += [text for text in (str(options["text"]).strip(), str(options["published"]).strip()) if text]
-    seconds = sum(float(run.result["cost"]["seconds"]) for runs, _ in tables for run in runs)
-    homes = [home for _, methods in tables for home in methods]
-    seconds += sum(float((RunDir(home).result() or {})["cost"]["seconds"]) for home in homes)
-    total = sum(len(runs) for runs, _ in tables)
-    methods = (
-        f" and {len(homes)} evaluation{'s' * (len(homes) > 1)} of methods without a network" if homes else ""
-    )
-    clock = f"{study.seconds / 60:.0f} minutes on the clock, " if study.clock_covers(seconds) else ""
-    parts.append(
-        f"Seeds {_seeds(tables)}. {total} runs{methods}, {clock}{seconds / 60:.0f} minutes of machine time in all."
-    )
+    parts.append(_costs(study, tables))
     for index, (runs, methods) in enumerate(tables):
         if len(tables) > 1:
-            parts.append(
-                f"# Test set {index + 1}: {_what_is_special(runs, [run for others, _ in tables for run in others])}"
-            )
+            everywhere = [run for others, _ in tables for run in others]
+            parts.append(f"# Test set {index + 1}: {_what_is_special(runs, everywhere)}")
         parts += _table(study, runs, methods, folder, f"{index + 1}_" if len(tables) > 1 else "")
     if scenes:
         write_bytes(folder / study.name / "scenes.png", _png(picture(scenes)))
@@ -92,6 +85,21 @@ def write_page(
     return page
 
 
+def _costs(study: Study, tables: Sequence[tuple[Sequence[Run], Sequence[Path]]]) -> str:
+    """Return what the study took: seeds, runs, evaluations, time at work and machine time."""
+    seconds = sum(float(run.result["cost"]["seconds"]) for runs, _ in tables for run in runs)
+    homes = [home for _, methods in tables for home in methods]
+    seconds += sum(float((RunDir(home).result() or {})["cost"]["seconds"]) for home in homes)
+    total = sum(len(runs) for runs, _ in tables)
+    evaluations = f"{len(homes)} evaluation{'s' * (len(homes) > 1)} of methods without a network"
+    methods = f" and {evaluations}" if homes else ""
+    clock = f"{study.seconds / 60:.0f} minutes elapsed, " if study.clock_covers(seconds) else ""
+    return (
+        f"Seeds {_seeds(tables)}. {total} runs{methods}, {clock}{seconds / 60:.0f} minutes of machine time "
+        "in all."
+    )
+
+
 def _table(
     study: Study, runs: Sequence[Run], methods: Sequence[Path], folder: Path, prefix: str
 ) -> list[str]:
@@ -99,50 +107,62 @@ def _table(
     options = study.options
     ways = {"screening": options["screening"], "equal_within": options["equal_within"]}
     comparison = compare([run.path for run in runs], options["metric"], options["reference"], **ways)
-    found = effects(comparison.decisive.panel)
-    drawings = [drawing for drawing in draw_all(comparison, found, []) if drawing.name in DRAWINGS]
+    records = {path: RunDir(path).result() or {} for path in methods}
+    found = effects(comparison.decisive.table)
+    levels = _levels(comparison, list(records.values()))
+    drawings = [drawing for drawing in draw_all(comparison, found, [], levels) if drawing.name in DRAWINGS]
     for drawing in drawings:
         write_bytes(folder / study.name / f"{prefix}{drawing.name}.png", to_png(drawing))
+    text = render_markdown(comparison, found, drawings, study.name)
     parts = [
-        render_markdown(comparison, found, drawings, study.name).replace(
-            f"]({study.name}/", f"]({study.name}/{prefix}"
-        )
-    ]
-    parts += [
-        "\n".join(f"- {line}" for line in learned_nothing(comparison)),
+        text.replace(f"]({study.name}/", f"]({study.name}/{prefix}"),
+        "\n".join(f"- {line}" for line in failed_settings(comparison)),
         *pairs_section(comparison, options["pairs"]),
     ]
-    records = {path: RunDir(path).result() or {} for path in methods}
     if records:
         parts += [*methods_section(comparison, methods), methods_table(list(records.values()))]
         parts.append(remarks({str(record["method"]): record["notes"] for record in records.values()}))
     parts += _losses(comparison)
+    if options["kinds"]:
+        parts.append(category_table(comparison))
     labels = {str(record["method"]): path for path, record in records.items()}
-    kinds = options["kinds"]
-    if kinds:
-        parts.append(kinds_table(comparison))
-    figures = (
-        ("failures", failures(comparison, kinds), FAILURES),
-        (
-            "loss",
-            loss_figure(comparison),
-            "Loss by epoch, mean of the seeds: training as a line, validation dashed.",
-        ),
-        (
-            "mattes",
-            sheet(comparison, labels, int(options["pictures"])),
-            "Test pictures and their mattes, best setting first.",
-        ),
-    )
-    for name, figure, caption in figures:
+    for name, figure, caption in _figures(comparison, labels, options):
         if figure is not None:
             write_bytes(folder / study.name / f"{prefix}{name}.png", _png(figure))
             parts.append(f"![{caption}]({study.name}/{prefix}{name}.png)\n*{caption}*")
     return parts
 
 
+def _figures(
+    comparison: Comparison, methods: Mapping[str, Path], options: Mapping[str, Any]
+) -> Iterator[tuple[str, Figure | None, str]]:
+    """Yield the study's own figures with names and captions; None where there is nothing to show."""
+    loss = (
+        "Loss by epoch relative to its first value, mean of the seeds: training as a line, validation "
+        "dashed. Where a stage begins (dotted), the loss itself may change."
+    )
+    mattes = "Test pictures and their mattes, best setting first"
+    hidden = len(comparison.settings) - MOST_COLUMNS + min(len(methods), MOST_COLUMNS // 2)
+    mattes += f"; {hidden} settings in between are not shown." if hidden > 0 else "."
+    yield "failures", failures(comparison, options["kinds"]), FAILURES
+    yield "loss", loss_figure(comparison), loss
+    yield "mattes", sheet(comparison, methods, int(options["pictures"])), mattes
+
+
+def _levels(comparison: Comparison, records: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Return the best methods' scores in the primary metric, without the trivial one, which runs record."""
+    key = f"test/{comparison.main}"
+    scores = {
+        str(record["method"]): float(record["scores"][key])
+        for record in records
+        if key in record["scores"] and not str(record["method"]).startswith("trivial")
+    }
+    best = sorted(scores, key=lambda name: comparison.decisive.table.sign * scores[name])
+    return {name: scores[name] for name in best[:MOST_LEVELS]}
+
+
 def methods_table(records: Sequence[dict[str, Any]]) -> str:
-    """Return the methods without a network as Markdown, those that were given the trimap apart from those that were not."""
+    """Return the methods without a network as Markdown, those with a trimap and those without apart."""
     lines = []
     for mode in ("trimap given", "trimap-free"):
         chosen = sorted(
@@ -153,7 +173,8 @@ def methods_table(records: Sequence[dict[str, Any]]) -> str:
             continue
         lines += [
             "",
-            f"| without a network, {mode}{_zones(chosen)} | {' | '.join(DEFAULT_SCORES)} | pictures with a remark |",
+            f"| without a network, {mode}{_zones(chosen)} | {' | '.join(map(heading, DEFAULT_SCORES))} "
+            "| pictures with a remark |",
             "|---|" + "---:|" * (len(DEFAULT_SCORES) + 1),
         ]
         for record in chosen:
@@ -163,7 +184,7 @@ def methods_table(records: Sequence[dict[str, Any]]) -> str:
 
 
 def _zones(records: Sequence[dict[str, Any]]) -> str:
-    """Say where the mattes of methods that know the trimap are scored without its known zones, as those of the networks then are."""
+    """Say where methods that know the trimap are scored without imposing its known zones."""
     given = all(record["mode"] == "trimap given" for record in records)
     return (
         ", mattes as written"

@@ -1,4 +1,4 @@
-"""The section of a study's page on scenes: label maps by class and by object, their scores, and what the one does not see of the other."""
+"""The section on scenes of a study's page: label maps by class and by object, and their scores."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from deepmatte.reports.study_figures import wrapped
 from deepmatte.studies.scenes import MERGED, SHOWN, TRUTH, read_scores
 
 METHOD = (
-    "Objects overlap; two of each picture are of one class and touch. Each network (that of its seeds with the best validation score) and "
-    "each method mattes every object by a trimap of its own, whose known zones hold; the alphas stay soft here. The map of the objects "
-    "is the argmax of their alphas and of what they leave to the background; for the map of the classes the alphas of a class are added "
-    "up first. Semantic mIoU is that of one confusion matrix of all pictures' class maps, the background being a class; instance IoU and "
-    "SAD (of the unknown zones) are means over the objects. Astray are pixels of objects whose class is right, but which went to another "
-    "object of that class."
+    "Objects overlap; two in each image are of one class and touch. Each network (the seed with the best "
+    "validation score) and each method mattes every object by a trimap of its own, with known zones imposed; "
+    "the alphas stay soft. The object map is the argmax over the objects' alphas and the remaining "
+    "background; for the class map, the alphas of a class are summed first. Semantic mIoU comes from one "
+    "confusion matrix over the class maps of all images, with the background as a class; instance IoU and "
+    "SAD (in the unknown zones) are means over objects. Wrong object: share of object pixels with the right "
+    "class that were assigned to another object of that class."
 )
 
 MOST_COLUMNS = 3
-"""Networks, and methods, in the picture at most."""
+"""Most networks, and most methods, in the figure."""
 
 PALETTE = np.array(
     [
@@ -42,14 +43,15 @@ PALETTE = np.array(
     ],
     np.uint8,
 )
-"""Grey is the background; colours beyond the last begin anew."""
+"""Grey is the background; the colours repeat after the last."""
 
 
 def summary(record: dict[str, Any]) -> dict[str, float]:
-    """Return the scores of a record: semantic mIoU of all scenes' pixels, instance IoU and SAD as means over the objects, strays.
+    """Return the scores of a record.
 
-    ``same`` and ``alone`` are the instance IoU of objects of which the scene has a second one of their class,
-    and of the others.
+    ``semantic`` is the mIoU over all scenes' pixels, ``instance`` (IoU) and ``sad`` are means over objects,
+    ``same`` and ``alone`` the instance IoU of objects with and without a second one of their class in the
+    scene, and ``strayed`` is the share of pixels assigned to the wrong object of the right class.
     """
     rows = [row for row in record["rows"] if row["iou"] is not None]
     members = Counter((row["scene"], row["kind"]) for row in record["rows"])
@@ -72,7 +74,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def section(folders: Sequence[Path]) -> str:
-    """Return the section as Markdown, without its picture: what was done, the table, and what it says."""
+    """Return the section as Markdown, without its figure: method, table, and conclusion."""
     records = [record for record in map(read_scores, folders) if record is not None]
     truth, merged = (
         next(record for record in records if record["label"] == label) for label in (TRUTH, MERGED)
@@ -82,45 +84,49 @@ def section(folders: Sequence[Path]) -> str:
         key=lambda record: -summary(record)["semantic"],
     )
     scenes = len({row["scene"] for row in truth["rows"]})
-    what = f"{scenes} pictures with {len(truth['rows'])} objects of the test set in {len(truth['kinds'])} classes"
-    text = f"{what} ({', '.join(truth['kinds'])}). {METHOD}"
+    num_objects, kinds = len(truth["rows"]), truth["kinds"]
+    what = f"{scenes} images with {num_objects} objects of the test set in {len(kinds)} classes"
+    text = f"{what} ({', '.join(kinds)}). {METHOD}"
     lines = [
-        "| | semantic mIoU | instance IoU | of two of a class | of the only one | astray | SAD |",
+        "| | semantic mIoU | instance IoU | two of a class | only one | wrong object | SAD |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for record in (*ranked, merged):
         scores = summary(record)
-        cells = [number(scores[key]) for key in ("semantic", "instance", "same", "alone")]
-        lines.append(
-            f"| {cell(record['label'])} | {' | '.join(cells)} | {100 * scores['strayed']:.2f} % | {number(scores['sad'])} |"
-        )
+        cells = [cell(record["label"])]
+        cells += [number(scores[key]) for key in ("semantic", "instance", "same", "alone")]
+        cells += [f"{100 * scores['strayed']:.2f} %", number(scores["sad"])]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n\n".join(
         ["### Several objects: by class and by object", text, "\n".join(lines), verdict(ranked, merged)]
     )
 
 
 def verdict(ranked: Sequence[dict[str, Any]], merged: dict[str, Any]) -> str:
-    """Say in words what the table shows."""
+    """Return what the table shows, in words."""
     blind = summary(merged)
     sentences = [
-        f"What semantic segmentation does not see: the true map of the classes, with the two of a class made one object ({MERGED}), has a "
-        f"semantic mIoU of {number(blind['semantic'])}, but an instance IoU of {number(blind['instance'])}; "
-        f"{100 * blind['strayed']:.1f} % of the objects' pixels are with the wrong object."
+        "What semantic segmentation misses: the true class map, with the two objects of a class merged "
+        f"({MERGED}), has a semantic mIoU of {number(blind['semantic'])}, but an instance IoU of "
+        f"{number(blind['instance'])}; {100 * blind['strayed']:.1f} % of the objects' pixels are assigned to "
+        "the wrong object."
     ]
     if ranked:
         scores = [(record["label"], summary(record)) for record in ranked]
         by_class, by_object = (max(scores, key=lambda item: item[1][key]) for key in ("semantic", "instance"))
-        astray = [100 * item["strayed"] for _, item in scores]
+        wrong = [100 * item["strayed"] for _, item in scores]
         sentences.append(
-            f"Best by class is {by_class[0]} (mIoU {number(by_class[1]['semantic'])}), by object {by_object[0]} "
-            f"(IoU {number(by_object[1]['instance'])}); with a trimap for each object, {min(astray):.2f} to {max(astray):.2f} % go astray. "
-            "Differences between rows are those of single runs on few pictures: they carry no test."
+            f"Best by class is {by_class[0]} (mIoU {number(by_class[1]['semantic'])}), "
+            f"by object {by_object[0]} (IoU {number(by_object[1]['instance'])}); "
+            f"with a trimap for each object, {min(wrong):.2f} to "
+            f"{max(wrong):.2f} % of the pixels are assigned to the wrong object. "
+            "Rows are single runs on few images; no test compares them."
         )
     return " ".join(sentences)
 
 
 def picture(folders: Sequence[Path]) -> Figure:
-    """Return the first scenes in rows of two: the composite, then the maps of objects (above) and of classes (below).
+    """Return the first scenes, each with its object maps above its class maps.
 
     After the truth come the best networks and the best methods by semantic mIoU.
     """

@@ -1,4 +1,4 @@
-"""Objects of several classes in one picture: each network and method mattes every object of it by a trimap of its own."""
+"""Scores on scenes of several objects: every network and method mattes each object by its own trimap."""
 
 from __future__ import annotations
 
@@ -11,41 +11,45 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import hydra
 import numpy as np
 
 from deepmatte.classical import MattingWarning
 from deepmatte.compare.grouping import group_settings
 from deepmatte.compare.records import Run
-from deepmatte.compare.score_table import higher_is_better
-from deepmatte.config.compose import conf_dir
+from deepmatte.config.build import build
+from deepmatte.config.compose import compose
 from deepmatte.data import CompositionSource, write_png
 from deepmatte.data.composing.trimaps import TrimapRecipe
 from deepmatte.errors import InputError
 from deepmatte.files import write_text
 from deepmatte.metrics.functional.instances import score_scene
+from deepmatte.metrics.names import higher_is_better
 from deepmatte.ops.layers import class_map, instance_map
 from deepmatte.ops.zones import impose_trimap
 from deepmatte.runs.directory import RunDir
 from deepmatte.scoring.predict import Predictor, predictor_of_run
 from deepmatte.studies.instances import InstanceScenes, Scene, digest
-from deepmatte.studies.launch import Study
-from deepmatte.training import assembly as build
+from deepmatte.studies.study import Study
+from deepmatte.training.from_config import build_data
 
 TRUTH, MERGED = "truth", "truth by class"
-"""What the folders of the true label maps are called: as they are, and with all objects of a class made one."""
+"""Names of the true label maps: by object, and with all objects of a class merged into one."""
 
 SHOWN = 3
-"""Scenes of which the label maps are kept for the page's picture."""
+"""How many scenes' label maps are kept for the page's figure."""
 
 Alphas = Callable[[Scene], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Who mattes the scenes: ``label`` names it on the page, ``identity`` changes when its mattes would.
+    """A network or method that mattes the scenes, or the truth.
 
-    ``kind`` is truth, network or method.
+    Attributes:
+        label: its name on the page.
+        identity: changes when its mattes would.
+        prepare: returns the function from scene to alphas.
+        kind: truth, network or method.
     """
 
     label: str
@@ -55,13 +59,13 @@ class Contender:
 
 
 def score_scenes(study: Study, runs: Sequence[Run]) -> list[Path]:
-    """Score the best run of each setting and the study's methods on its scenes, unless that is done; return their folders.
+    """Score the best run of each setting and the study's methods on its scenes; return their folders.
 
-    The best run is that with the best validation score in the study's metric. Each folder gets
-    ``scenes.json`` and the label maps of the first scenes.
+    The best run is the one with the best validation score in the study's metric. Each folder gets
+    ``scenes.json`` and the label maps of the first scenes; what has been scored is not scored again.
 
     Raises:
-        InputError: the data has no foregrounds to make scenes of, or an option is unknown.
+        InputError: the data has no foregrounds to compose scenes of, or an option is unknown.
     """
     options = {"count": 8, "size": 320, "instances": 3, "seed": 0, "methods": []} | study.options["scenes"]
     methods = options.pop("methods")
@@ -93,11 +97,12 @@ def best_of(runs: Sequence[Run], metric: str) -> Run:
 
 
 def make_scenes(run: Run, count: int, size: int, instances: int, seed: int) -> list[Scene]:
-    """Return scenes of the test foregrounds that ``run`` was scored on, with trimaps as wide as its own."""
-    data = build.build_data(RunDir(run.path).config("data", "composition"))
+    """Return scenes of the test foregrounds of ``run``, with trimaps as wide as its own."""
+    data = build_data(RunDir(run.path).config("data", "composition"))
     if not isinstance(data.source, CompositionSource):
         raise InputError(
-            f"study.scenes: data={data.source.name} has finished images, but no foregrounds to make scenes of; set it to null"
+            f"study.scenes: data={data.source.name} has images, but no foregrounds to compose scenes of; "
+            "set it to null"
         )
     recipe = data.composition.scored_trimap
     kind = "kernels" if recipe.kind == "given" else recipe.kind
@@ -107,7 +112,7 @@ def make_scenes(run: Run, count: int, size: int, instances: int, seed: int) -> l
 
 
 def merged(scene: Scene) -> np.ndarray:
-    """Return the true alphas as one who knows the classes alone would have them: the largest object of a class gets all of it."""
+    """Return the true alphas as semantic segmentation sees them: a class is its largest object."""
     result = np.zeros_like(scene.alphas)
     for kind in set(scene.kinds):
         members = [number for number, other in enumerate(scene.kinds) if other == kind]
@@ -116,7 +121,7 @@ def merged(scene: Scene) -> np.ndarray:
 
 
 def read_scores(folder: Path) -> dict[str, Any] | None:
-    """Return ``scenes.json`` of a folder, or None where there is none to read."""
+    """Return ``scenes.json`` of a folder, None where it is missing or damaged."""
     try:
         return json.loads((folder / "scenes.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -134,8 +139,7 @@ def _network(name: str, run: Run) -> Contender:
 
 
 def _method(words: str) -> Contender:
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        method = build.build(hydra.compose("evaluate", words.split()).method, "method")
+    method = build(compose("evaluate", words.split()).method, "method")
 
     def prepare() -> Alphas:
         method.prepare()
@@ -145,7 +149,7 @@ def _method(words: str) -> Contender:
 
 
 def _each(predictor: Predictor) -> Alphas:
-    """Return the function that mattes each object of a scene by its own trimap, whose known zones hold."""
+    """Return the function that mattes each object of a scene by its own trimap, with known zones imposed."""
 
     def alphas(scene: Scene) -> np.ndarray:
         with warnings.catch_warnings():
@@ -161,7 +165,7 @@ def _each(predictor: Predictor) -> Alphas:
 
 
 def _score(contender: Contender, scenes: Sequence[Scene], folder: Path) -> None:
-    """Write the records of one contender."""
+    """Matte all scenes by one contender and write its scores and label maps."""
     kinds = sorted({kind for scene in scenes for kind in scene.kinds})
     predict = contender.prepare()
     confusion, rows = np.zeros((len(kinds) + 1,) * 2, np.int64), []

@@ -1,4 +1,4 @@
-"""Devices dealt out: jobs that run side by side on one machine each see GPUs, or cores, of their own."""
+"""Leases of devices: jobs that run side by side on one machine each see GPUs, or cores, of their own."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from omegaconf import DictConfig
 
 from deepmatte.errors import InputError
 from deepmatte.files import own_folder
+from deepmatte.runs.context import SweepContext
 from deepmatte.runs.locks import Lock, acquire
 
 SEQUENTIAL, SIDE_BY_SIDE, CLUSTER = (
@@ -23,23 +25,19 @@ SEQUENTIAL, SIDE_BY_SIDE, CLUSTER = (
     ("JoblibLauncher", "LocalLauncher"),
     ("SlurmLauncher",),
 )
-"""Hydra's launchers by what becomes of the devices: one job at a time, several on this machine, those of a cluster."""
-
-
-GPUS = "DEEPMATTE_GPUS"
-"""Environment variable with the GPUs of the launcher, for jobs of submitit's local executor, which hides them from its jobs."""
+"""Hydra's launchers: one job at a time, several on this machine, or a cluster, which assigns devices."""
 
 
 @dataclass(frozen=True)
 class DeviceLease:
-    """What a job was dealt: ``kind`` is gpu, cpu, or none where it sees the whole machine."""
+    """The devices of one job: ``kind`` is gpu, cpu, or none where the job sees the whole machine."""
 
     kind: str = "none"
     ids: tuple[str, ...] = ()
     locks: tuple[Lock, ...] = field(default=(), repr=False)
 
     def environment(self, processes: int) -> dict[str, str]:
-        """Return the variables that show a job of so many processes its own devices, and no others."""
+        """Return the variables that show a job of ``processes`` processes its own devices, and no others."""
         if self.kind == "gpu":
             return {"CUDA_VISIBLE_DEVICES": ",".join(self.ids)}
         if self.kind == "cpu":
@@ -48,10 +46,19 @@ class DeviceLease:
                 "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
                 "CUDA_VISIBLE_DEVICES": "",
             }
-        return {"CUDA_VISIBLE_DEVICES": os.environ[GPUS]} if GPUS in os.environ else {}
+        of_launcher = SweepContext.read().gpus
+        return {} if of_launcher is None else {"CUDA_VISIBLE_DEVICES": ",".join(of_launcher)}
 
     def __str__(self) -> str:
         return f" on {self.kind} {','.join(self.ids)}" if self.ids else ""
+
+
+class Demand(NamedTuple):
+    """What a job needs: ``num`` of the devices ``ids``; ``kind`` is none where it takes no lease."""
+
+    kind: str
+    ids: list[str]
+    num: int
 
 
 def launcher_name(hydra: DictConfig) -> str:
@@ -61,7 +68,10 @@ def launcher_name(hydra: DictConfig) -> str:
 
 def gpus() -> list[str]:
     """Return the ids of the GPUs that this process may use, without loading CUDA."""
-    visible = os.environ.get(GPUS, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    of_launcher = SweepContext.read().gpus
+    if of_launcher is not None:
+        return list(of_launcher)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [gpu.strip() for gpu in visible.split(",") if gpu.strip() not in ("", "-1")]
     if shutil.which("nvidia-smi") is None:
@@ -80,7 +90,7 @@ def cores() -> list[str]:
 
 
 def uses_gpus(config: DictConfig) -> bool:
-    """Say whether the run takes GPUs here."""
+    """Return whether the run uses GPUs on this machine."""
     accelerator = str(config.trainer.accelerator)
     return accelerator in ("gpu", "cuda") or (accelerator == "auto" and bool(gpus()))
 
@@ -88,19 +98,17 @@ def uses_gpus(config: DictConfig) -> bool:
 def processes(config: DictConfig) -> int:
     """Return how many processes the run has on a node; 1 where it takes whatever there is."""
     devices = config.trainer.devices
-    return devices if isinstance(devices, int) and devices > 0 else max(1, len(named(config)))
+    return devices if isinstance(devices, int) and devices > 0 else max(1, len(named_devices(config)))
 
 
-def named(config: DictConfig) -> list[str]:
-    """Return the devices that the run names by itself, as in ``trainer.devices=[0,1]``; none where it says how many."""
+def named_devices(config: DictConfig) -> list[str]:
+    """Return the devices that ``trainer.devices`` names, as in ``[0,1]``; none where it gives a number."""
     devices = config.trainer.devices
     if isinstance(devices, str):
         devices = devices.split(",") if "," in devices else []
-    return (
-        [str(device).strip() for device in devices if str(device).strip()]
-        if isinstance(devices, Sequence)
-        else []
-    )
+    if not isinstance(devices, Sequence):
+        return []
+    return [str(device).strip() for device in devices if str(device).strip()]
 
 
 def parallel_jobs(hydra: DictConfig) -> int:
@@ -109,7 +117,9 @@ def parallel_jobs(hydra: DictConfig) -> int:
     if name == "JoblibLauncher":
         count = int(launcher.n_jobs)
         if count == 0:
-            raise InputError("hydra.launcher.n_jobs=0: give how many jobs run at once, or -1 for one a core")
+            raise InputError(
+                "hydra.launcher.n_jobs=0: give how many jobs run at once, or -1 for one per core"
+            )
         return count if count > 0 else max(1, len(cores()) + 1 + count)
     if name in CLUSTER:
         return int(launcher.array_parallelism)
@@ -118,78 +128,83 @@ def parallel_jobs(hydra: DictConfig) -> int:
     return 1
 
 
-def demand(config: DictConfig, hydra: DictConfig) -> tuple[str, list[str], int]:
-    """Return the kind of device that a job is dealt, the ids there are, and how many it takes; ``none`` where nothing is dealt.
+def demand(config: DictConfig, hydra: DictConfig) -> Demand:
+    """Return which devices a job leases.
 
     Raises:
-        InputError: the job takes more GPUs than there are, or ``sweep.devices`` can't be used.
+        InputError: the job needs more GPUs than there are, or ``sweep.devices`` or ``trainer.devices`` names
+            devices that do not exist or that sweeps lease out.
     """
-    wanted, chosen = processes(config), config.sweep.devices
     if launcher_name(hydra) in CLUSTER:
-        return "none", [], 0
+        return Demand("none", [], 0)
     if uses_gpus(config):
-        kind, ids, count = "gpu", gpus(), wanted
+        kind, ids, count = "gpu", gpus(), processes(config)
     else:
         kind, ids = "cpu", cores()
         count = max(1, len(ids) // parallel_jobs(hydra))
         if launcher_name(hydra) == "LocalLauncher":
             count = int(hydra.launcher.cpus_per_task or 1)
-    if chosen not in (None, "auto"):
-        if not isinstance(chosen, Sequence) or isinstance(chosen, str):
-            raise InputError(f"sweep.devices={chosen}: give auto, null or a list of ids such as [0,1]")
-        absent = [str(device) for device in chosen if str(device) not in ids]
-        if absent:
-            raise InputError(
-                f"sweep.devices: there is no {kind} {', '.join(absent)} here; there are {', '.join(ids) or 'none'}"
-            )
-        ids = [str(device) for device in chosen]
+    ids = _chosen(config.sweep.devices, kind, ids)
     if count > len(ids):
         raise InputError(
-            f"trainer.devices={config.trainer.devices}: more than the {len(ids)} {kind} devices that a job can have here; lower it"
+            f"trainer.devices={config.trainer.devices}: "
+            f"more than the {len(ids)} {kind} devices that a job can have here; lower it"
         )
-    dealt = chosen is not None and launcher_name(hydra) in SIDE_BY_SIDE
-    if absent := [device for device in named(config) if dealt or device not in map(str, range(len(ids)))]:
+    leased = config.sweep.devices is not None and launcher_name(hydra) in SIDE_BY_SIDE
+    known = set() if leased else {str(number) for number in range(len(ids))}
+    if absent := [device for device in named_devices(config) if device not in known]:
         raise InputError(
             f"trainer.devices={config.trainer.devices}: "
-            + ("" if dealt else f"there is no {kind} {', '.join(absent)} here; ")
-            + "say how many a job takes, as in trainer.devices=2; which ones there are to take is sweep.devices=[0,1]"
+            + ("" if leased else f"there is no {kind} {', '.join(absent)} here; ")
+            + "give the number per job, as in trainer.devices=2; sweep.devices=[0,1] says which ones to use"
         )
-    return (kind, ids, count) if dealt else ("none", [], 0)
+    return Demand(kind, ids, count) if leased else Demand("none", [], 0)
+
+
+def _chosen(chosen: object, kind: str, ids: list[str]) -> list[str]:
+    """Return those of ``ids`` that ``sweep.devices`` allows."""
+    if chosen in (None, "auto"):
+        return ids
+    if not isinstance(chosen, Sequence) or isinstance(chosen, str):
+        raise InputError(f"sweep.devices={chosen}: give auto, null or a list of ids such as [0,1]")
+    absent = [str(device) for device in chosen if str(device) not in ids]
+    if absent:
+        there = ", ".join(ids) or "none"
+        raise InputError(f"sweep.devices: there is no {kind} {', '.join(absent)} here; there are {there}")
+    return [str(device) for device in chosen]
 
 
 @contextmanager
 def lease_devices(
     kind: str, ids: Sequence[str], count: int, *, waiting: Callable[[], None]
 ) -> Iterator[DeviceLease]:
-    """Give ``count`` free devices out of ``ids``, and wait while there are fewer; ``waiting`` is called every second, and at the end.
+    """Lease ``count`` free devices out of ``ids`` until the end of the block, and wait while there are fewer.
 
-    Every sweep of this user on this machine takes part, so two of them don't meet on one GPU either. Devices
-    also get free where a whole sweep is killed: whoever waits for them in what is left of it must ask whether
-    there still is something to do.
+    All sweeps of this user on this machine share one table of leases, so two of them never meet on one GPU.
+    ``waiting`` is called every second and once more before the lease is handed out: devices also become free
+    when a whole sweep is killed, and what is left of that sweep must not take them, so ``waiting`` raises
+    where there is nothing to do any more.
     """
     if kind == "none":
         yield DeviceLease()
         return
     table = table_of_locks()
     with ExitStack() as stack:
-        while True:
-            hand = _take(table, kind, ids, count)
-            if hand is not None:
-                break
+        while (lease := _take(table, kind, ids, count)) is None:
             waiting()
             time.sleep(1.0)
-        for lock in hand.locks:
+        for lock in lease.locks:
             stack.enter_context(lock)
         waiting()
-        with _affinity(hand):
-            yield hand
+        with _affinity(lease):
+            yield lease
 
 
 def table_of_locks() -> Path:
-    """Return the folder in which this user's sweeps on this machine lock devices; the same one for all of them.
+    """Return the folder in which all sweeps of this user on this machine lock devices.
 
     Raises:
-        InputError: none of the places for it can be used, or they belong to others.
+        InputError: none of the possible folders can be written, or they belong to others.
     """
     own = f"deepmatte-{os.getuid()}"
     try:
@@ -204,13 +219,14 @@ def table_of_locks() -> Path:
     table = own_folder(tried)
     if table is None:
         raise InputError(
-            f"{tried[0]}: is not yours, or can't be written; set TMPDIR to a folder of your own, or sweep.devices=null"
+            f"{tried[0]}: not yours, or not writable; "
+            "set TMPDIR to a folder of your own, or sweep.devices=null"
         )
     return table
 
 
 def _take(table: Path, kind: str, ids: Sequence[str], count: int) -> DeviceLease | None:
-    """Take all of ``count`` devices or none, one process at a time: two that each hold half would wait for ever."""
+    """Take all of ``count`` devices or none, one process at a time: two with half each would deadlock."""
     turn = acquire(table, "turn.lock")
     if turn is None:
         return None
@@ -227,13 +243,13 @@ def _take(table: Path, kind: str, ids: Sequence[str], count: int) -> DeviceLease
 
 
 @contextmanager
-def _affinity(hand: DeviceLease) -> Iterator[None]:
-    """Bind this thread, and thereby the children that it starts, to the cores of ``hand``."""
-    if hand.kind != "cpu" or not hasattr(os, "sched_setaffinity"):
+def _affinity(lease: DeviceLease) -> Iterator[None]:
+    """Bind this thread, and so the children that it starts, to the cores of ``lease``."""
+    if lease.kind != "cpu" or not hasattr(os, "sched_setaffinity"):
         yield
         return
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {int(core) for core in hand.ids})
+    os.sched_setaffinity(0, {int(core) for core in lease.ids})
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""One job of a sweep: found done, left to somebody else, or run in a process tree of its own."""
+"""One job of a sweep: finished already, running elsewhere, or run here in its own process tree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -19,26 +19,32 @@ from rich.console import Console
 
 from deepmatte.errors import InputError, RunError
 from deepmatte.files import write_text
+from deepmatte.runs.context import SweepContext
 from deepmatte.runs.directory import FINISHED, OUTPUT_FILE, RunDir, checked_run_dir
 from deepmatte.runs.identity import config_hash, run_dir
-from deepmatte.runs.locks import INHERITED, Lock, acquire, holder
-from deepmatte.runs.parent_watch import PARENT, end_when_idle_without
-from deepmatte.sweeps.devices import DeviceLease, demand, launcher_name, lease_devices, processes
-from deepmatte.sweeps.launch import launcher, stopped
-from deepmatte.sweeps.plan import is_grid, is_of_this_sweep, label_in, read, remaining
+from deepmatte.runs.locks import Lock, acquire, holder
+from deepmatte.runs.parent_watch import end_when_idle_without
+from deepmatte.sweeps.devices import DeviceLease, demand, lease_devices, processes
+from deepmatte.sweeps.launcher import stopped
 from deepmatte.sweeps.process import Ended, Stopper, child_command, deadline, run_tree
+from deepmatte.sweeps.sweep_file import (
+    JOB_FILE,
+    is_grid,
+    is_of_this_sweep,
+    label_in,
+    read,
+    read_note,
+    remaining,
+)
 from deepmatte.sweeps.tasks import Tasks, ungrouped
 
-JOB_FILE = "job.json"
-"""In the launcher's folder of a job: the run that it stands for, and whether it was left to another launcher."""
-
 Objective = float | tuple[float, ...] | None
-"""What a job returns to the sweeper."""
+"""What a job returns to the sweeper: nothing, where its run has no objective."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job: its run, the overrides that make it, and how it may be carried out."""
+    """A job: its configuration, Hydra's own, and its run."""
 
     config: DictConfig
     hydra: DictConfig
@@ -46,12 +52,12 @@ class Job:
 
     @property
     def overrides(self) -> list[str]:
-        """The overrides of this job, the sweep's included."""
+        """The overrides that make this job, the sweep's included."""
         return list(self.hydra.overrides.task)
 
     @property
     def label(self) -> str:
-        """The job in a line: directory and what sets it apart."""
+        """The job in a line: its directory, and what distinguishes it from the others."""
         return f"[{self.run.path.name}] {label_in(read(Path(self.hydra.sweep.dir)), self.overrides)}"
 
     @property
@@ -61,20 +67,21 @@ class Job:
 
 
 def run_job(config: DictConfig) -> Objective:
-    """Run one job of a multirun unless it is finished already, and return its objective; None where it has none.
+    """Run one job of a multirun unless it is finished, and return its objective; None where it has none.
 
-    Lightning's DDP launcher starts the other ranks by repeating the command line; in the sweep's own process
-    that would repeat the whole sweep. Never raises for a job that fails: the sweep goes on, and `SweepGuard`
-    sets the exit code.
+    The job gets a process of its own because Lightning's DDP launcher starts the other ranks by repeating the
+    command line: in the sweep's process, that would repeat the whole sweep. A job that fails raises nothing:
+    the sweep continues, and `SweepGuard` sets the exit code.
     """
-    job = Job(config, HydraConfig.get(), RunDir(run_dir(config)))
+    job = Job(config, cast(DictConfig, HydraConfig.get()), RunDir(run_dir(config)))
     tasks = Tasks.here(job.folder)
     if tasks.follows:
         tasks.follow(child_command(job.run), job.run.path, stopped)
         return None
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    _, parent, _ = launcher()
-    idle = end_when_idle_without(parent) if os.getppid() == parent else threading.Event()
+    launcher = SweepContext.read().launcher
+    pooled = launcher is not None and os.getppid() == launcher.pid  # a worker of the launcher's pool
+    idle = end_when_idle_without(os.getppid()) if pooled else threading.Event()
     idle.clear()
     try:
         return _lead(job, tasks, console)
@@ -88,12 +95,12 @@ def run_job(config: DictConfig) -> Objective:
         return None
     finally:
         with suppress(InputError):
-            tasks.decide(start=False)  # whatever happened, nobody waits any longer
+            tasks.decide(start=False)  # whatever happened, the other tasks must not wait any longer
         idle.set()
 
 
 def _record_refusal(job: Job, error: Exception) -> None:
-    """Leave word in the run's directory, if it is its own, for those who watch the sweep from elsewhere."""
+    """Record the error in the run's directory, if that is its own, for `deepmatte sweep status`."""
     with suppress(InputError):
         run = checked_run_dir(job.run.path, config_hash(job.config))
         if (run.result() or {}).get("status") != FINISHED:
@@ -106,7 +113,7 @@ def _record_refusal(job: Job, error: Exception) -> None:
 
 
 def _lead(job: Job, tasks: Tasks, console: Console) -> Objective:
-    """Decide what becomes of the job, and do it."""
+    """Skip the job, or lease its devices and run it."""
     _raise_if_stopped()
     run = checked_run_dir(job.run.path, config_hash(job.config))
     _note(job)
@@ -114,9 +121,9 @@ def _lead(job: Job, tasks: Tasks, console: Console) -> Objective:
         return objective(job.config, run.result() or {})
     lock = _lock(job, console)
     if lock is None:
-        _note(job, left=True)
+        _note(job, skipped=True)
         console.print(
-            f"left      {job.label}: {holder(run.path) or 'another launcher'} works on it",
+            f"skipped   {job.label}: already running ({holder(run.path) or 'another launcher'})",
             style="yellow",
             markup=False,
         )
@@ -124,39 +131,39 @@ def _lead(job: Job, tasks: Tasks, console: Console) -> Objective:
     with lock:
         if _is_finished(job, console):  # meanwhile
             return objective(job.config, run.result() or {})
-        kind, ids, count = demand(job.config, job.hydra)
-        with lease_devices(kind, ids, count, waiting=_raise_if_stopped) as hand:
+        with lease_devices(*demand(job.config, job.hydra), waiting=_raise_if_stopped) as lease:
             run.write_config(job.config, job.overrides)
             tasks.decide(start=True)
-            return _carry_out(job, lock, hand, tasks, console)
+            return _carry_out(job, lock, lease, tasks, console)
 
 
 def _is_finished(job: Job, console: Console) -> bool:
-    """Say whether there is nothing to do; under ``force`` only where a job that is the same run has done it meanwhile."""
+    """Return whether the run is finished; under ``force``, only if an equal job of this sweep did it."""
     result = job.run.result()
     if result is None or result["status"] != FINISHED:
         return False
     if job.config.force and not is_of_this_sweep(read(Path(job.hydra.sweep.dir)), job.run.path):
         return False
-    when = "in this sweep" if job.config.force else "before; force=true runs it anew"
+    when = "in this sweep" if job.config.force else "before; force=true retrains it"
     console.print(f"finished  {job.label} ({when})", style="dim", markup=False)
     return True
 
 
 def _lock(job: Job, console: Console) -> Lock | None:
-    """Take the lock of the run. A grid leaves to others what they work on; a search has to wait for the score.
+    """Take the lock of the run; None where the job is skipped, because another launcher of the grid runs it.
 
-    A holder that is gone has left processes that are about to end: they are waited for.
+    A search waits, for it needs the score. So does a grid if the process that took the lock is gone: its
+    children still hold it, and are about to end.
     """
     grid = is_grid(job.hydra)
-    lock, told = acquire(job.run.path), False
+    lock, announced = acquire(job.run.path), False
     while lock is None:
         who = holder(job.run.path)
         if grid and who is not None and not who.is_gone:
             return None
-        if not told:
+        if not announced:
             console.print(f"waiting   {job.label}: for {who or 'its lock'}", style="yellow", markup=False)
-            told = True
+            announced = True
         _raise_if_stopped()
         time.sleep(1.0)
         lock = acquire(job.run.path)
@@ -164,7 +171,7 @@ def _lock(job: Job, console: Console) -> Lock | None:
 
 
 class SweepStoppedError(RunError):
-    """The sweep has ended before this job began."""
+    """The sweep ended before this job began."""
 
 
 def _raise_if_stopped() -> None:
@@ -172,24 +179,25 @@ def _raise_if_stopped() -> None:
         raise SweepStoppedError(stop.error)
 
 
-def _carry_out(job: Job, lock: Lock, hand: DeviceLease, tasks: Tasks, console: Console) -> Objective:
-    """Start the job's process tree, wait for its end, and say how it went."""
-    console.print(f"start     {job.label}{hand}", markup=False)
-    start = time.monotonic()
+def _carry_out(job: Job, lock: Lock, lease: DeviceLease, tasks: Tasks, console: Console) -> Objective:
+    """Run the job's process tree to its end, and report the outcome."""
+    console.print(f"start     {job.label}{lease}", markup=False)
+    start, cost_before = time.monotonic(), _cost_seconds(job.run.result())
     ended = start_tree(
         job.run,
         lock,
-        hand.environment(processes(job.config)),
-        inherited=[device.fileno() for device in hand.locks],
+        lease.environment(processes(job.config)),
+        inherited=[device.fileno() for device in lease.locks],
         show=lambda line: console.print(f"          [{job.run.path.name}] {line}", style="dim", markup=False),
         stops=(stopped, deadline(job.config.sweep.time_limit), tasks.failed_elsewhere),
     )
     tasks.end()
     result = settle(job.run, ended, config_hash=config_hash(job.config), overrides=job.overrides)
     if result["status"] == FINISHED:
-        left = remaining(job.hydra)
+        seconds = time.monotonic() - start
+        _note(job, start_up=max(0.0, round(seconds - _cost_seconds(result) + cost_before, 1)))
         console.print(
-            f"finished  {job.label} in {time.monotonic() - start:.0f} s{left}", style="green", markup=False
+            f"finished  {job.label} in {seconds:.0f} s{remaining(job.hydra)}", style="green", markup=False
         )
         return objective(job.config, result)
     reason = str(result.get("error")).removesuffix(f"; see {OUTPUT_FILE}")
@@ -201,6 +209,11 @@ def _carry_out(job: Job, lock: Lock, hand: DeviceLease, tasks: Tasks, console: C
     return None
 
 
+def _cost_seconds(result: dict[str, Any] | None) -> float:
+    """Return the seconds that a run has cost in all its starts."""
+    return float(((result or {}).get("cost") or {}).get("seconds", 0.0))
+
+
 def start_tree(
     run: RunDir,
     lock: Lock,
@@ -210,8 +223,8 @@ def start_tree(
     show: Callable[[str], None] = print,
     stops: Sequence[Stopper] = (),
 ) -> Ended:
-    """Run the configuration that stands in ``run``; its processes hold ``lock``, too, should this one be killed."""
-    own = {INHERITED: str(run.path.resolve()), PARENT: str(os.getpid())}
+    """Run the configuration in ``run``; its processes also hold ``lock``, in case this one is killed."""
+    own = SweepContext.read().but(run=str(run.path.resolve()), parent=os.getpid()).environment()
     before = run.written()
     ended = run_tree(
         child_command(run),
@@ -225,14 +238,12 @@ def start_tree(
 
 
 def settle(run: RunDir, ended: Ended, **identity: Any) -> dict[str, Any]:
-    """Make ``result.json`` say how the run ended, where the run could not do it itself, and return it."""
+    """Record in ``result.json`` how the run ended, where the run could not do so itself, and return it."""
     result = run.result() or {}
     status, stop = result.get("status"), ended.stopped
     if ended.code == 0 and status == FINISHED:
         return result
-    if (
-        stop is not None and not status == stop.status == "failed"
-    ):  # a rank's own word about its failure says more
+    if stop is not None and not status == stop.status == "failed":  # a rank's own error says more
         return run.update(**identity, status=stop.status, error=stop.error)
     if status in (None, "running", FINISHED) or not ended.wrote:
         return run.update(**identity, status="failed", error=ended.reason())
@@ -241,7 +252,7 @@ def settle(run: RunDir, ended: Ended, **identity: Any) -> dict[str, Any]:
 
 
 def objective(config: DictConfig, result: dict[str, Any]) -> Objective:
-    """Return what a searching sweeper minimises: a score, several, or costs; None where the run does not have one of them."""
+    """Return what a search minimises: a score or cost, or several; None where the run lacks one of them."""
     known = dict(result.get("scores", {})) | {
         f"cost/{key}": value for key, value in result.get("cost", {}).items()
     }
@@ -256,9 +267,12 @@ def objective(config: DictConfig, result: dict[str, Any]) -> Objective:
     return tuple(float(value) for value in values) if len(values) > 1 else float(values[0])
 
 
-def _note(job: Job, left: bool = False) -> None:
-    """Leave word in the launcher's folder of what became of the job, for the end of the sweep."""
-    write_text(
-        job.folder / JOB_FILE,
-        json.dumps({"run": str(job.run.path), "left": left, "launcher": launcher_name(job.hydra)}) + "\n",
-    )
+def _note(job: Job, *, skipped: bool = False, start_up: float | None = None) -> None:
+    """Write `JOB_FILE`, which the end of the sweep and the estimate of the time left read.
+
+    A start-up time that the job of an earlier call measured is kept.
+    """
+    if start_up is None:
+        start_up = read_note(job.folder).get("start_up")
+    fields = {"run": str(job.run.path), "skipped": skipped, "start_up": start_up}
+    write_text(job.folder / JOB_FILE, json.dumps(fields) + "\n")

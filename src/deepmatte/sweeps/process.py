@@ -28,52 +28,60 @@ class Stop(NamedTuple):
 
 
 Stopper = Callable[[], Stop | None]
-"""What is asked, several times a second, whether a process tree has to end."""
+"""Called several times a second: returns why a process tree has to end, None while it may continue."""
 
 
-OUT_OF_MEMORY = "out of memory: the system killed a process; lower data.batch_size, data.num_workers or the number of parallel jobs"
-_OF_OTHERS = ("by peer", "remote process", "NCCL", "exited unexpectedly")
-"""What a process says whose rank or loader process is gone."""
+OUT_OF_MEMORY = (
+    "out of memory: the system killed a process; "
+    "lower data.batch_size, data.num_workers or the number of parallel jobs"
+)
+
+_LOST_PROCESS = ("by peer", "remote process", "NCCL", "exited unexpectedly")
+"""Parts of the error of a process whose other rank or loader process was killed."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process tree ended: its exit code (negative: a signal), and whether we, or a kernel without memory, ended it.
+    """How a process tree ended.
 
-    ``said`` is the last line of its output, ``wrote`` whether it has written into ``result.json``.
+    Attributes:
+        code: the exit code; negative for a signal.
+        stopped: why we ended it, None where we did not.
+        out_of_memory: whether the kernel's OOM killer struck meanwhile.
+        last_line: of its output.
+        wrote: whether it wrote ``result.json``.
     """
 
     code: int
     stopped: Stop | None
     out_of_memory: bool
-    said: str = ""
+    last_line: str = ""
     wrote: bool = True
 
     def reason(self) -> str:
-        """Return in words why the process did not end well, for a job that left no word of its own."""
+        """Return why the process failed, for a job that recorded no error itself."""
         if self.out_of_memory:
             return OUT_OF_MEMORY
         if self.code < 0:
-            return f"the process was ended by signal {-self.code} ({signal.Signals(-self.code).name}); see {OUTPUT_FILE}"
-        if self.said:
-            return f"{self.said.removeprefix('deepmatte: ')[:500]} (exit code {self.code}); see {OUTPUT_FILE}"
+            name = signal.Signals(-self.code).name
+            return f"the process was ended by signal {-self.code} ({name}); see {OUTPUT_FILE}"
+        if self.last_line:
+            line = self.last_line.removeprefix("deepmatte: ")[:500]
+            return f"{line} (exit code {self.code}); see {OUTPUT_FILE}"
         return f"the process ended with exit code {self.code}; see {OUTPUT_FILE}"
 
     def cause_of(self, error: str) -> str:
-        """Return a job's own last word; where that only says that another of its processes is gone, why, if memory ran out."""
-        return (
-            f"{OUT_OF_MEMORY} ({error})"
-            if self.out_of_memory and any(word in error for word in _OF_OTHERS)
-            else error
-        )
+        """Return ``error``, which a job recorded, with the OOM killer if that explains a lost process."""
+        lost = any(part in error for part in _LOST_PROCESS)
+        return f"{OUT_OF_MEMORY} ({error})" if self.out_of_memory and lost else error
 
 
 def child_command(run: RunDir) -> list[str]:
     """Return the command that runs the configuration of ``run`` in that directory.
 
-    Hydra composes nothing but our own configuration: on that of a run directory, which may be a stranger's,
-    it would act (callbacks, search paths). The job reads it by `RunDir.config`, for it inherits the run's
-    lock.
+    Hydra composes only our own configuration: one from a run directory, which may be a stranger's, could
+    make it call things (callbacks, search paths). The job reads that by `RunDir.config`, which it does
+    because it inherits the run's lock.
     """
     return [
         sys.executable,
@@ -94,10 +102,17 @@ def run_tree(
     show: Callable[[str], None] = lambda line: None,
     stop: Stopper = lambda: None,
 ) -> Ended:
-    """Run ``command`` in a session of its own until it ends or ``stop`` gives a reason to end it; nothing of it is left then.
+    """Run ``command`` in a session of its own until it ends, or until ``stop`` returns a reason to end it.
 
-    Its output goes to ``log``, each line also to ``show``. It keeps the file descriptors ``inherited`` open.
-    Whatever is raised here, Ctrl-C included, ends it, too.
+    None of its processes is left afterwards; an exception here, Ctrl-C included, ends them, too.
+
+    Args:
+        command: program and arguments.
+        log: file to which its output is appended.
+        environment: all of its environment.
+        inherited: file descriptors that it keeps open, such as those of locks.
+        show: called with each line of output.
+        stop: called every `POLL_SECONDS`.
     """
     kills = _out_of_memory_kills()
     child = subprocess.Popen(
@@ -110,8 +125,8 @@ def run_tree(
         pass_fds=tuple(inherited),
         start_new_session=True,
     )
-    said: list[str] = []
-    reader = threading.Thread(target=_copy, args=(child, log, show, said), daemon=True)
+    last: list[str] = []
+    reader = threading.Thread(target=_copy, args=(child, log, show, last), daemon=True)
     reader.start()
     reason = None
     try:
@@ -127,15 +142,15 @@ def run_tree(
             with suppress(ProcessLookupError):  # its ranks and workers
                 os.killpg(child.pid, signal.SIGKILL)
         reader.join(timeout=10)
-    return Ended(child.returncode, reason, _out_of_memory_kills() > kills, "".join(said))
+    return Ended(child.returncode, reason, _out_of_memory_kills() > kills, "".join(last))
 
 
 def _end(child: subprocess.Popen[str]) -> None:
-    """Ask the first process to end (a training run then writes a checkpoint, with its ranks), and insist after a while."""
+    """Send SIGTERM to the first process, so that it writes a checkpoint; kill the session after a while."""
     child.terminate()
     try:
         child.wait(GRACE_SECONDS)
-    except BaseException as error:  # such as another Ctrl-C, which ends it at once
+    except BaseException as error:  # such as a second Ctrl-C, which ends it immediately
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
@@ -143,11 +158,11 @@ def _end(child: subprocess.Popen[str]) -> None:
             raise
 
 
-def _copy(child: subprocess.Popen[str], log: Path, show: Callable[[str], None], said: list[str]) -> None:
-    """Copy the output of ``child``, and keep its last line that is not empty in ``said``.
+def _copy(child: subprocess.Popen[str], log: Path, show: Callable[[str], None], last: list[str]) -> None:
+    """Copy the output of ``child``, and keep its last line that is not blank in ``last``.
 
-    A log that can't be written, on a full disk, is no reason to stop reading: the child would wait for ever
-    with its next line.
+    A log that can't be written, on a full disk, is no reason to stop reading: the child would block forever
+    at its next line.
     """
     assert child.stdout is not None
     with ExitStack() as stack:
@@ -160,11 +175,11 @@ def _copy(child: subprocess.Popen[str], log: Path, show: Callable[[str], None], 
                     file.write(line.encode(errors="replace"))
             show(line.rstrip())
             if line.strip():
-                said[:] = [line.strip()]
+                last[:] = [line.strip()]
 
 
 def _out_of_memory_kills() -> int:
-    """Return how often the kernel has killed a process of this control group (a Slurm job, a container) for want of memory."""
+    """Return how many processes of this control group (Slurm job, container) the OOM killer has killed."""
     for line in _lines(Path("/proc/self/cgroup")):
         group = line.split(":")[-1].lstrip("/")
         root = Path("/sys/fs/cgroup") / ("memory" if ":memory:" in line else "")
@@ -186,10 +201,11 @@ def _lines(file: Path) -> list[str]:
 
 
 def deadline(minutes: float | None) -> Stopper:
-    """Return a reason to stop from ``minutes`` after now on."""
+    """Return a stopper that gives a reason to stop once ``minutes`` have passed; never for None."""
     end = None if minutes is None else time.monotonic() + 60 * minutes
     stop = Stop(
         "timeout",
-        f"ended after {minutes} minutes (sweep.time_limit); the same command goes on from the last checkpoint",
+        f"ended after {minutes} minutes (sweep.time_limit); "
+        "the same command resumes from the last checkpoint",
     )
     return lambda: stop if end is not None and time.monotonic() > end else None

@@ -1,4 +1,7 @@
-"""Optuna's study of a search: in a file, so that a search can be stopped and continued; trials that were broken off are repeated."""
+"""Searches with Optuna: the trials are kept in a file, so that a search can be stopped and resumed.
+
+Optuna calls that file a study; here, a study is an experiment with a page (`deepmatte.studies`).
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,14 @@ from deepmatte.errors import InputError
 from deepmatte.metrics.names import DEFAULT_SCORES
 from deepmatte.runs.locks import Lock, acquire, holder
 
-STUDY_FILE, RESULTS_FILE = "study.db", "optimization_results.yaml"
+TRIALS_FILE, RESULTS_FILE = "study.db", "optimization_results.yaml"
 COSTS = ("seconds", "device_seconds", "peak_memory_mb", "steps")
+LOCK = "search.lock"
 _DONE = ("COMPLETE", "FAIL", "PRUNED")
 
 
 def count_trials(file: Path) -> dict[str, int]:
-    """Return how many trials of the study in ``file`` are in which state, as COMPLETE, FAIL, RUNNING and WAITING."""
+    """Return the number of trials in ``file`` by state: COMPLETE, FAIL, PRUNED, RUNNING, WAITING."""
     if not file.is_file():
         return {}
     try:
@@ -29,47 +33,46 @@ def count_trials(file: Path) -> dict[str, int]:
             return dict(database.execute("SELECT state, COUNT(*) FROM trials GROUP BY state").fetchall())
     except sqlite3.Error as error:
         raise InputError(
-            f"{file}: not a study of Optuna ({error}); move it away to start the search anew"
+            f"{file}: not a database of Optuna ({error}); move it away to restart the search"
         ) from error
 
 
 def trials_left(total: int, directory: str) -> int:
-    """Return how many of ``total`` trials are still to be run: failed ones count, broken off ones don't."""
+    """Return how many of ``total`` trials are still to be run: failed ones count, killed ones don't."""
     return max(0, int(total) - trials_done(Path(directory)))
 
 
 def trials_done(directory: Path) -> int:
     """Return how many trials of the search in ``directory`` have ended, well or not."""
-    counts = count_trials(directory / STUDY_FILE)
+    counts = count_trials(directory / TRIALS_FILE)
     return sum(counts.get(state, 0) for state in _DONE)
 
 
-def study_seed(seed: int, directory: str) -> int:
-    """Return a seed for the sampler that is another one each time the search is continued: it would repeat its first draws."""
-    return int(seed) + sum(count_trials(Path(directory) / STUDY_FILE).values())
+def sampler_seed(seed: int, directory: str) -> int:
+    """Return a seed that differs each time the search resumes: the sampler would repeat its first draws."""
+    return int(seed) + sum(count_trials(Path(directory) / TRIALS_FILE).values())
 
 
 def register_resolvers() -> None:
-    """Make `trials_left` and `study_seed` known to OmegaConf, for conf/hydra/sweeper/."""
+    """Register `trials_left` and `sampler_seed` with OmegaConf, for conf/hydra/sweeper/."""
     OmegaConf.register_new_resolver("deepmatte.trials_left", trials_left, replace=True)
-    OmegaConf.register_new_resolver("deepmatte.study_seed", study_seed, replace=True)
+    OmegaConf.register_new_resolver("deepmatte.sampler_seed", sampler_seed, replace=True)
 
 
 def check_objectives(config: DictConfig) -> None:
-    """Refuse a search whose objectives and directions don't fit, or whose objectives no run has; it would find out after its trials.
+    """Check before the first trial that objectives exist and match the directions.
 
     Raises:
-        InputError: that is so.
+        InputError: there are more or fewer directions than objectives, or no run has an objective.
     """
-    names, direction = (
-        list(config.sweep.objectives or [config.objective]),
-        config.hydra.sweeper.get("direction"),
-    )
+    names = list(config.sweep.objectives or [config.objective])
+    direction = config.hydra.sweeper.get("direction")
     directions = [str(direction)] if direction is None or isinstance(direction, str) else list(direction)
     if len(names) != len(directions):
         raise InputError(
-            f"{len(names)} objective(s) ({', '.join(names)}), but hydra.sweeper.direction has {len(directions)}; "
-            "hydra/sweeper=tpe is for one, hydra/sweeper=pareto for two: sweep.objectives=[val/sad,cost/seconds]"
+            f"{len(names)} objective(s) ({', '.join(names)}), "
+            f"but hydra.sweeper.direction has {len(directions)}; hydra/sweeper=tpe is for one, "
+            "hydra/sweeper=pareto for two: sweep.objectives=[val/sad,cost/seconds]"
         )
     known = [f"{split}/{metric}" for split in ("val", "test") for metric in DEFAULT_SCORES] + [
         f"cost/{cost}" for cost in COSTS
@@ -81,21 +84,21 @@ def check_objectives(config: DictConfig) -> None:
             )
 
 
-def open_study(config: DictConfig) -> Lock | None:
-    """Take the study for this launcher, and put trials that were broken off back to be run, with the same values.
+def open_search(config: DictConfig) -> Lock | None:
+    """Lock the search for this launcher, and queue killed trials to be run again with the same values.
 
-    A run of the same values has the same directory: it goes on from its last checkpoint.
+    A run with the same values has the same directory, so it resumes from its last checkpoint.
 
     Raises:
-        InputError: another launcher is at this study.
+        InputError: another launcher is running this search.
     """
     directory = Path(config.hydra.sweep.dir)
-    lock = acquire(directory, "study.lock")
+    lock = acquire(directory, LOCK)
     if lock is None:
-        who = holder(directory, "study.lock") or "another launcher"
-        raise InputError(f"{directory}: {who} is at this search; wait for its end, or stop it")
+        who = holder(directory, LOCK) or "another launcher"
+        raise InputError(f"{directory}: {who} is running this search; wait until it ends, or stop it")
     _quieten()
-    file = directory / STUDY_FILE
+    file = directory / TRIALS_FILE
     if count_trials(file).get("RUNNING"):
         with closing(sqlite3.connect(file, timeout=30)) as database, database:
             database.execute("UPDATE trials SET state = 'WAITING' WHERE state = 'RUNNING'")
@@ -103,7 +106,7 @@ def open_study(config: DictConfig) -> Lock | None:
 
 
 def _quieten() -> None:
-    """Leave it to the jobs to say that they failed; Optuna and Hydra's sweeper would say it again, and in their words."""
+    """Leave reports of failure to the jobs; Optuna and Hydra's sweeper would repeat them."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -111,12 +114,12 @@ def _quieten() -> None:
 
 
 def has_best(config: DictConfig) -> bool:
-    """Say whether a trial of the search has finished."""
-    return count_trials(Path(config.hydra.sweep.dir) / STUDY_FILE).get("COMPLETE", 0) > 0
+    """Return whether a trial of the search has finished."""
+    return count_trials(Path(config.hydra.sweep.dir) / TRIALS_FILE).get("COMPLETE", 0) > 0
 
 
 def best(config: DictConfig) -> list[str]:
-    """Say what the search has found so far: the best trial, or of several objectives every trial that no other beats in all."""
+    """Return a line for the best trial so far; with several objectives, for each that none dominates."""
     file = Path(config.hydra.sweep.dir) / RESULTS_FILE
     if not file.is_file():
         return []
@@ -135,7 +138,7 @@ def best(config: DictConfig) -> list[str]:
 
 
 def outlook(config: DictConfig) -> str:
-    """Say where the search stands."""
-    counts = count_trials(Path(config.hydra.sweep.dir) / STUDY_FILE)
+    """Return how many trials have finished, failed, and are to come."""
+    counts = count_trials(Path(config.hydra.sweep.dir) / TRIALS_FILE)
     done = f"{counts.get('COMPLETE', 0)} trials finished, {counts.get('FAIL', 0)} failed"
     return f"{done}, {config.hydra.sweeper.get('n_trials', '?')} to come"

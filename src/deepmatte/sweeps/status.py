@@ -1,4 +1,4 @@
-"""A sweep seen from outside: what is finished, running, failed, and what it has cost. Reads files only."""
+"""The state of a sweep, from its files alone: what is finished, running or failed, and what it has cost."""
 
 from __future__ import annotations
 
@@ -18,21 +18,32 @@ from rich.text import Text
 from deepmatte.errors import InputError
 from deepmatte.runs.directory import FINISHED, OUTPUT_FILE, RESULT_FILE, RunDir, last_line
 from deepmatte.runs.locks import LOCK_FILE, Holder, holder
-from deepmatte.sweeps import plan, search
+from deepmatte.sweeps import search, sweep_file
 
 STYLES = {
     "finished": "green",
     "running": "cyan",
     "waiting": "dim",
-    "broken off": "yellow",
+    "killed": "yellow",
     "interrupted": "yellow",
 }
-"""Colours of the states; every other one is red. ``broken off``: it was killed; ``waiting``: it has not begun."""
+"""Colours of the states; others are red. ``killed``: it left no result; ``waiting``: it has not started."""
 
 
 @dataclass(frozen=True)
 class JobState:
-    """One job: its directory, what sets it apart, its state, the finished share (0 to 1), and what it costs and scores so far."""
+    """One job.
+
+    Attributes:
+        run: its run directory.
+        label: what distinguishes it from the others of the sweep.
+        state: the status of its result, or running, waiting, killed or damaged.
+        progress: the finished share, 0 to 1.
+        seconds_left: the run's own estimate.
+        cost: seconds, device_seconds, peak_memory_mb so far.
+        score: the objective, on the test split where it is known.
+        error: why it did not finish.
+    """
 
     run: str
     label: str
@@ -45,13 +56,13 @@ class JobState:
 
     @property
     def has_failed(self) -> bool:
-        """Whether it ended, and not well."""
+        """Whether it ended without finishing."""
         return self.state not in ("finished", "running", "waiting")
 
 
 @dataclass(frozen=True)
 class SweepState:
-    """All jobs of a sweep directory, and what ``sweep.json`` says about it."""
+    """All jobs of a sweep directory, and its ``sweep.json``."""
 
     directory: Path
     sweep: dict[str, Any]
@@ -59,19 +70,19 @@ class SweepState:
 
     @property
     def counts(self) -> Counter[str]:
-        """How many jobs are in which state."""
+        """The number of jobs in each state."""
         return Counter(job.state for job in self.jobs)
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is running that a reader could wait for, nor a launcher of this machine about to start more."""
+        """Whether no job is running, and no launcher on this machine will start more."""
         launcher = Holder(**self.sweep["process"]) if "process" in self.sweep else None
         starts_more = launcher is not None and launcher.host == socket.gethostname() and not launcher.is_gone
         return not self.counts["running"] and (self.is_complete or not starts_more)
 
     @property
     def is_complete(self) -> bool:
-        """Whether no job of a grid, or no trial of a search, is left to be run."""
+        """Whether every job of a grid is finished, or every trial of a search has ended."""
         trials = self.sweep.get("num_trials")
         return (
             self.counts["finished"] == len(self.jobs)
@@ -80,7 +91,7 @@ class SweepState:
         )
 
     def as_record(self) -> dict[str, Any]:
-        """Return everything for programs."""
+        """Return everything as plain data, for programs."""
         return {
             "directory": str(self.directory),
             **self.sweep,
@@ -90,25 +101,25 @@ class SweepState:
 
 
 def read_sweep(directory: Path) -> SweepState:
-    """Read a sweep directory: the planned jobs in their order, then other runs that lie there."""
+    """Return the state of a sweep directory: the jobs of ``sweep.json`` in order, then other runs."""
     if not directory.is_dir():
         raise InputError(
             f"{directory}: no such directory; give the directory of a sweep, such as runs/loss_combinations"
         )
-    sweep = plan.read(directory)
-    planned = {directory / job["run"]: job["overrides"] for job in sweep.get("jobs", [])}
+    sweep = sweep_file.read(directory)
+    listed = {directory / job["run"]: job["overrides"] for job in sweep.get("jobs", [])}
     found = sorted(
         child
         for child in directory.iterdir()
         if (child / RESULT_FILE).exists() or (child / LOCK_FILE).exists()
     )
-    if not planned and not found:
+    if not listed and not found:
         raise InputError(
             f"{directory}: holds no runs; give the directory of a sweep, such as runs/loss_combinations"
         )
-    paths = dict.fromkeys([*planned, *found])
+    paths = dict.fromkeys([*listed, *found])
     metric = (sweep.get("objective") or ["val/sad"])[0]
-    return SweepState(directory, sweep, [job_state(path, planned.get(path), metric, sweep) for path in paths])
+    return SweepState(directory, sweep, [job_state(path, listed.get(path), metric, sweep) for path in paths])
 
 
 def job_state(
@@ -117,23 +128,30 @@ def job_state(
     metric: str = "val/sad",
     sweep: Mapping[str, Any] = MappingProxyType({}),
 ) -> JobState:
-    """Return the state of the run at ``path``; ``overrides`` are those of its plan, ``sweep`` is what ``sweep.json`` says."""
+    """Return the state of the run at ``path``.
+
+    Args:
+        path: the run directory.
+        overrides: those in ``sweep.json``; None for a run that it does not list.
+        metric: whose score is shown.
+        sweep: what ``sweep.json`` holds.
+    """
     run = RunDir(path)
     try:
         result = run.result() or {}
     except InputError as error:
-        return JobState(str(path), plan.label_in(sweep, overrides or []), "damaged", error=str(error))
+        return JobState(str(path), sweep_file.label_in(sweep, overrides or []), "damaged", error=str(error))
     if overrides is None:
         overrides = result.get("overrides") or run.overrides()
     progress = run.progress()
     state = result.get("status", "waiting")
     if state in ("running", "waiting"):
         held = holder(path) is not None
-        state = "running" if held else "broken off" if state == "running" else "waiting"
+        state = "running" if held else "killed" if state == "running" else "waiting"
     scores = result.get("scores", {})
     return JobState(
         str(path),
-        plan.label_in(sweep, overrides),
+        sweep_file.label_in(sweep, overrides),
         state,
         progress=1.0 if state == FINISHED else progress.get("fraction"),
         seconds_left=progress.get("seconds_left") if state == "running" else None,
@@ -146,7 +164,10 @@ def job_state(
 
 
 def most_telling(jobs: Sequence[JobState], room: int) -> list[JobState]:
-    """Return those jobs that a screen with ``room`` lines has to show, in their order: what runs, failed (three lines), finished last."""
+    """Return the jobs that fit on ``room`` lines, in their order; running and failed ones take precedence.
+
+    A failed job takes three lines.
+    """
     importance = sorted(
         jobs, key=lambda job: (job.state != "running", not job.has_failed, job.state == "waiting")
     )
@@ -159,9 +180,9 @@ def most_telling(jobs: Sequence[JobState], room: int) -> list[JobState]:
 
 
 def view(state: SweepState, height: int | None = None) -> Group:
-    """Return the table of a sweep, with the last error line of each failed job and the command that repeats just that job.
+    """Return the table of a sweep, with the error of each failed job and the command that repeats that job.
 
-    A screen of ``height`` lines gets the jobs that matter most now.
+    On a screen of ``height`` lines, only the `most_telling` jobs are shown.
     """
     jobs = state.jobs if height is None else most_telling(state.jobs, height - 10)
     metric = (state.sweep.get("objective") or ["val/sad"])[0].replace("val/", "test/")
@@ -178,15 +199,15 @@ def view(state: SweepState, height: int | None = None) -> Group:
             job.label,
             Text(job.state, style=STYLES.get(job.state, "red")),
             "" if job.progress is None else f"{100 * job.progress:.0f} %",
-            "" if job.seconds_left is None else plan.duration(job.seconds_left),
-            plan.duration(job.cost["seconds"]) if "seconds" in job.cost else "",
+            "" if job.seconds_left is None else sweep_file.duration(job.seconds_left),
+            sweep_file.duration(job.cost["seconds"]) if "seconds" in job.cost else "",
             f"{job.cost['peak_memory_mb']:.0f} MB" if "peak_memory_mb" in job.cost else "",
             "" if job.score is None else f"{job.score:.4g}",
         )
     lines = [f"... and {len(state.jobs) - len(jobs)} more jobs"] if len(jobs) < len(state.jobs) else []
     lines += [f"cost  {costs_in_words([job.cost for job in state.jobs])}"]
     if state.sweep.get("jobs"):
-        lines.append(f"left  {plan.estimate(state.directory)}")
+        lines.append(f"left  {sweep_file.estimate(state.directory)}")
     elif state.sweep.get("num_trials"):
         lines.append(
             f"left  {search.trials_done(state.directory)} of {state.sweep['num_trials']} trials have ended"
@@ -197,15 +218,16 @@ def view(state: SweepState, height: int | None = None) -> Group:
             lines += [f"{Path(job.run).name}  {reason}", f"    deepmatte sweep repeat {job.run}"]
     if state.is_over and not state.is_complete and "command" in state.sweep:
         lines += [
-            "nothing is at work here; this command runs what is missing or failed",
+            "no jobs running; this command runs what is missing or failed",
             f"    {state.sweep['command']}",
         ]
-    whole = {"no_wrap": True, "overflow": "ignore"}  # a command that is broken over lines can't be copied
-    return Group(Text(head, **whole), table, Text("\n".join(lines), **whole))
+    # A command that is broken over lines can't be copied.
+    texts = [Text(text, no_wrap=True, overflow="ignore") for text in (head, "\n".join(lines))]
+    return Group(texts[0], table, texts[1])
 
 
 def total_cost(costs: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return the sums of seconds and device-seconds and the largest peak of memory."""
+    """Return the sums of seconds and device-seconds, and the highest peak of memory."""
     return {
         "seconds": round(sum(cost.get("seconds", 0.0) for cost in costs), 1),
         "device_seconds": round(
@@ -216,7 +238,7 @@ def total_cost(costs: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def costs_in_words(costs: Sequence[dict[str, float]]) -> str:
-    """Return what jobs have cost together, in a line."""
+    """Return the total cost of jobs in a line."""
     total = total_cost(costs)
     seconds, device, memory = total["seconds"], total["device_seconds"], total["peak_memory_mb"]
     number = len([cost for cost in costs if cost])
@@ -225,8 +247,8 @@ def costs_in_words(costs: Sequence[dict[str, float]]) -> str:
 
 
 def sweep_costs(directory: Path, runs: Sequence[Path]) -> str:
-    """Write what the jobs have cost, each and together, into ``sweep.json``, and return it in a line."""
+    """Write the cost of each job and of all into ``sweep.json``, and return the total in a line."""
     costs = {run.name: job_state(run, None).cost for run in runs}
-    fields = plan.read(directory) | {"cost": total_cost(list(costs.values())) | {"jobs": costs}}
-    plan.write(directory, fields)
+    fields = sweep_file.read(directory) | {"cost": total_cost(list(costs.values())) | {"jobs": costs}}
+    sweep_file.write(directory, fields)
     return costs_in_words(list(costs.values()))

@@ -1,8 +1,8 @@
-"""Jobs of a cluster that are several tasks, started by srun on one node or more: the first leads, the others follow.
+"""Cluster jobs of several tasks, which srun starts on one or more nodes: the first leads, the others follow.
 
-With one task, the job starts its ranks by itself and must not look like a step of Slurm to Lightning. With
-several, every task starts one rank, which Lightning's own Slurm environment joins; only the first task
-decides, locks and writes. They speak through files in the launcher's folder of the job, which the nodes
+A job of one task starts its ranks itself, so Lightning must not take it for a Slurm step. With several
+tasks, each starts one rank, and Lightning's own Slurm environment joins them; only the first task decides,
+locks and writes. The tasks communicate through files in the launcher's folder of the job, which the nodes
 share.
 """
 
@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepmatte.files import write_text
+from deepmatte.runs.context import SweepContext
 from deepmatte.runs.directory import OUTPUT_FILE
-from deepmatte.runs.locks import INHERITED
-from deepmatte.runs.parent_watch import PARENT
 from deepmatte.sweeps.process import Stop, Stopper, deadline, run_tree
 
 PATIENCE_MINUTES = 0.5
-"""How long the others get to fail by themselves after one task has failed."""
+"""How long the others have to fail on their own after one task failed; then they are ended."""
 
 _STEP = (
     "SLURM_NTASKS",
@@ -34,22 +33,22 @@ _STEP = (
 
 
 def is_group(environment: Mapping[str, str]) -> bool:
-    """Say whether this process is one of several tasks of a Slurm step.
+    """Return whether this process is one of several tasks of a Slurm step.
 
-    >>> is_group({"SLURM_NTASKS": "2", "SLURM_PROCID": "0"}), is_group({"SLURM_NTASKS": "1", "SLURM_PROCID": "0"})
-    (True, False)
+    >>> [is_group({"SLURM_NTASKS": tasks, "SLURM_PROCID": "0"}) for tasks in ("2", "1")]
+    [True, False]
     """
     return "SLURM_PROCID" in environment and int(environment.get("SLURM_NTASKS", "1")) > 1
 
 
 def ungrouped(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for a job's first process: a task that is alone starts its ranks as on any machine."""
+    """Return the environment for a job's first process; a single task starts its ranks as anywhere."""
     return {key: value for key, value in environment.items() if is_group(environment) or key not in _STEP}
 
 
 @dataclass
 class Tasks:
-    """This task among those of its job; alone on anything but a cluster."""
+    """This task among those of its job; outside a cluster it is the only one."""
 
     folder: Path
     rank: int = 0
@@ -59,11 +58,15 @@ class Tasks:
 
     @classmethod
     def here(cls, folder: Path) -> Tasks:
-        """Return the place of this process, as Slurm tells it."""
+        """Return this process's place among the tasks, from Slurm's variables."""
         if not is_group(os.environ):
             return cls(folder)
-        step = f"{os.environ['SLURM_JOB_ID']}-{os.environ.get('SLURM_STEP_ID', '0')}-{os.environ.get('SLURM_RESTART_COUNT', '0')}"
-        return cls(folder, int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_NTASKS"]), step)
+        parts = (
+            os.environ["SLURM_JOB_ID"],
+            os.environ.get("SLURM_STEP_ID", "0"),
+            os.environ.get("SLURM_RESTART_COUNT", "0"),
+        )
+        return cls(folder, int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_NTASKS"]), "-".join(parts))
 
     @property
     def follows(self) -> bool:
@@ -71,17 +74,17 @@ class Tasks:
         return self.rank > 0
 
     def decide(self, start: bool) -> None:
-        """Tell the others, once, whether the job is to be started."""
+        """Let the others know, once, whether to start the job."""
         if self.size > 1 and not self._file("decision").exists():
             write_text(self._file("decision"), "start" if start else "skip")
 
     def end(self) -> None:
-        """Tell the others that the leader's process has ended."""
+        """Let the others know that the leader's process has ended."""
         if self.size > 1:
             write_text(self._file("ended"), "ended")
 
     def failed_elsewhere(self) -> Stop | None:
-        """Return why the leader's rank has to end: another's has failed, and this one had time to notice."""
+        """Return why the leader's rank has to end: another one failed, and this one had time to notice."""
         if self.size == 1:
             return None
         failed = next(iter(sorted(self.folder.glob(f"tasks-{self.step}-failed-*"))), None)
@@ -110,7 +113,9 @@ class Tasks:
                 late.append(deadline(PATIENCE_MINUTES))
             return late[0]() if late else None
 
-        environment = os.environ | {PARENT: str(os.getpid()), INHERITED: str(run.resolve())}
+        environment = (
+            os.environ | SweepContext.read().but(parent=os.getpid(), run=str(run.resolve())).environment()
+        )
         log = run / f"output.rank{self.rank}.log"
         ended = run_tree(command, log, environment, stop=lambda: stopped() or leader_ended())
         if ended.code != 0:

@@ -19,6 +19,10 @@ from torch import Tensor
 from deepmatte.batch import Batch
 from deepmatte.data import collate, write_png
 from deepmatte.runs import interruption
+from deepmatte.training.stages import Stage
+
+VALIDATED = ("val/loss", "val/sad", "val/mse", "val/grad", "val/conn", "val/miou")
+"""What the line of an epoch says beside its training loss."""
 
 TEST_PARTS = ("image", "trimap", "alpha", "matte")
 
@@ -148,9 +152,10 @@ class TestPictures(Callback):
 
 
 class EpochLines(Callback):
-    """Prints one line an epoch: scores so far, and the time that the stage will still take."""
+    """Prints one line an epoch: the scores so far, and the time that the rest of the run will take."""
 
-    def __init__(self) -> None:
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
         self.start: float | None = None
         self.first = 0
 
@@ -162,16 +167,16 @@ class EpochLines(Callback):
         """Print the line."""
         if self.start is None or not trainer.is_global_zero:
             return
-        done, last = trainer.current_epoch + 1, trainer.max_epochs or 0
+        done, last = trainer.current_epoch + 1, self.stage.run_epochs
         seconds = time.monotonic() - self.start
         left = seconds / max(done - self.first, 1) * (last - done)
-        names = ("train/loss", "val/loss", "val/sad", "val/mse", "val/grad", "val/conn", "val/miou")
+        names = {"train/loss_epoch": "train/loss", **{name: name for name in VALIDATED}}
+        logged = {label: trainer.callback_metrics.get(name) for name, label in names.items()}
         scores = "  ".join(
-            f"{name} {float(trainer.callback_metrics[name]):.4g}"
-            for name in names
-            if name in trainer.callback_metrics
+            f"{label} {float(value):.4g}" for label, value in logged.items() if value is not None
         )
-        print(f"epoch {done}/{last}  {scores}  {seconds:.0f} s, about {left:.0f} s left", flush=True)
+        stage = "" if self.stage.epochs == last else f" ({self.stage.name})"
+        print(f"epoch {done}/{last}{stage}  {scores}  {seconds:.0f} s, about {left:.0f} s left", flush=True)
 
 
 class Progress(Callback):

@@ -86,3 +86,20 @@ def newest_checkpoint(folder: Path, *, mend: bool) -> tuple[dict[str, Any], bool
             file=sys.stderr,
         )
     return earlier, True
+
+
+def hand_over_best(folder: Path, stage: str) -> None:
+    """Let ``stage`` start from the weights in ``best.ckpt``: put them into ``last.ckpt``, from which it resumes.
+
+    That is done once, before the stage: its own first validation may replace ``best.ckpt``, and if the run is
+    killed before ``last.ckpt`` follows, the stage has to start from the same weights again.
+    """
+    last = read_checkpoint(folder / LAST)
+    if last["deepmatte"].get("handed_over_to") == stage:
+        return
+    best = read_checkpoint(folder / BEST)
+    for key in ("current_model_state", "statistics"):  # of the weights that are replaced
+        last.pop(key, None)
+    last["state_dict"] = best["state_dict"]
+    last["deepmatte"]["handed_over_to"] = stage
+    AtomicCheckpointIO().save_checkpoint(last, folder / LAST)

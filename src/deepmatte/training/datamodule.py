@@ -39,7 +39,7 @@ class MattingData(pl.LightningDataModule):
     """Batches of ``source`` by ``composition``.
 
     Args:
-        source: where pictures come from (`deepmatte.data.sources`).
+        source: where pictures come from (`deepmatte.data.sources.protocols`).
         composition: how a training sample and an evaluation picture are made of them.
         seed: of the training stream; validation and test do not depend on it.
         batch_size: samples of one optimiser step, over all devices together.
@@ -77,7 +77,6 @@ class MattingData(pl.LightningDataModule):
         self.batch_size, self.samples_per_epoch, self.num_workers = batch_size, samples_per_epoch, num_workers
         self.backgrounds_per_foreground = dict(backgrounds_per_foreground or {})
         self.fixed_stream, self.on_error = fixed_stream, on_error
-        self.test_split = "test"
         self.start = (0, 0)
         self.cache = PictureCache(**(cache if cache is not None else {"max_gb": 0}))
         self._datasets: dict[str, MattingDataset[Any]] = {}
@@ -175,15 +174,12 @@ class MattingData(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         """Return this process's share of the validation pictures, one by one."""
-        return self._eval_loader("val")
+        return self.eval_loader("val", *self._rank_and_world_size())
 
-    def test_dataloader(self) -> DataLoader:
-        """Return this process's share of the pictures of ``test_split``, one by one."""
-        return self._eval_loader(self.test_split)
-
-    def _eval_loader(self, split: str) -> DataLoader:
+    def eval_loader(self, split: str, rank: int = 0, world_size: int = 1) -> DataLoader:
+        """Return the share of the pictures of ``split`` that the process ``rank`` scores, one by one."""
         dataset = self.eval_dataset(split)
-        return self._loader(dataset, EvalSampler(len(dataset), *self._rank_and_world_size()), 1)
+        return self._loader(dataset, EvalSampler(len(dataset), rank, world_size), 1)
 
     def _rank_and_world_size(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import (
-    CosineAnnealingLR,
-    LambdaLR,
-    LinearLR,
-    LRScheduler,
-    MultiStepLR,
-    SequentialLR,
-)
 from torchmetrics import MeanMetric
 
 from deepmatte.batch import Batch, Matte
@@ -28,53 +18,13 @@ from deepmatte.metrics import PROTOCOLS, MattingDiagnostics, MattingMetrics
 from deepmatte.metrics.functional.robustness import widen_unknown
 from deepmatte.models import MattingModel
 from deepmatte.ops.zones import impose_trimap, trivial_matte
-
-STATISTICS = ("running_mean", "running_var")
-"""Ends of the names of what batch normalisation has learned of a process's own share of the batches."""
-
-STATES = ("state_dict", "current_model_state")
-"""The keys of a checkpoint under which a model lies: the one that is evaluated, and with averaged weights the one that is trained."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What one stage of a run trains: which parts learn, whether the refiner runs, and when in the run it takes place.
-
-    ``first_epoch`` counts over the whole run, so that curves and the sample stream go on from stage to stage;
-    ``run_epochs`` is the length of all stages together, and ``start`` says which checkpoint of the stage
-    before is taken over: last or best.
-    """
-
-    name: str = "joint"
-    learn: tuple[str, ...] = ()
-    refine: bool = True
-    epochs: int = 1
-    first_epoch: int = 0
-    run_epochs: int = 1
-    start: str = "last"
-
-    @property
-    def last_epoch(self) -> int:
-        """The epoch at which the stage is over."""
-        return self.first_epoch + self.epochs
-
-
-@dataclass(frozen=True)
-class Optimisation:
-    """How the learning parts are optimised: a constructor of the optimiser, and the schedule's keys of ``conf/train.yaml``."""
-
-    optimizer: Callable[..., torch.optim.Optimizer] | None = None
-    schedule: Mapping[str, Any] = field(default_factory=lambda: {"name": "constant"})
-
-    def check(self, model: nn.Module, place: str) -> None:
-        """Refuse options that the optimiser or the schedule does not take; ``place`` names the stage for the message."""
-        assert self.optimizer is not None
-        try:
-            schedule(self.optimizer(model.parameters()), 10, **self.schedule)
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                error if isinstance(error, InputError) else f"optimizer, schedule or {place}.lr: {error}"
-            ) from error
+from deepmatte.training.stages import Optimisation, Stage, schedule
+from deepmatte.training.statistics import (
+    EpochMean,
+    average_statistics,
+    restore_statistics,
+    save_statistics,
+)
 
 
 class MattingModule(pl.LightningModule):
@@ -107,16 +57,14 @@ class MattingModule(pl.LightningModule):
         self.optimisation = optimisation or Optimisation()
         self.impose = impose
         self.identity = dict(identity or {})
-        if protocol not in PROTOCOLS:
-            raise InputError(f"protocol={protocol}: choose one of {', '.join(PROTOCOLS)}")
+        check_protocol(protocol)
         self.val_metrics = MattingMetrics(protocol=protocol)
         self.test_metrics = MattingMetrics(protocol=protocol)
         self.trivial_metrics = MattingMetrics(protocol=protocol)
         self.diagnostics = MattingDiagnostics(protocol=protocol)
         self.robustness = nn.ModuleDict({str(radius): MattingMetrics(protocol=protocol) for radius in radii})
         self.val_loss = MeanMetric()
-        for part in model.parts:
-            getattr(model, part).requires_grad_(part in self.stage.learn)
+        self.epoch_loss = EpochMean()
 
     # ---- what all phases share -------------------------------------------------------------------------------------
 
@@ -134,9 +82,10 @@ class MattingModule(pl.LightningModule):
         for part in self.model.parts:
             getattr(self.model, part).train(part in self.stage.learn)
 
-    on_train_epoch_start = (
-        on_train_start  # after a validation; Lightning leaves it out where it resumes in mid-epoch
-    )
+    def on_train_epoch_start(self) -> None:
+        """The same after a validation, and begin the epoch's mean; Lightning skips it where it resumes in mid-epoch."""
+        self.on_train_start()
+        self.epoch_loss.reset()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted sum of the losses; one that is not finite ends the run with the samples' names."""
@@ -150,21 +99,14 @@ class MattingModule(pl.LightningModule):
             raise RunError(
                 f"the loss is not finite in {place} ({values}); samples: {', '.join(batch['name'])}"
             )
-        size = len(batch["alpha"])
-        self.log(
-            "train/loss", result.total.detach(), on_step=True, on_epoch=False, prog_bar=True, batch_size=size
-        )
-        self.log_dict(
-            {f"train/loss/{name}": value.detach() for name, value in result.terms.items()}, batch_size=size
-        )
+        size, total = len(batch["alpha"]), result.total.detach()
+        self.epoch_loss.add(total, size)
+        self.log("train/loss", total, on_step=True, on_epoch=False, prog_bar=True, batch_size=size)
+        parts = {f"train/loss/{name}": value.detach() for name, value in result.terms.items()}
         if self.losses.balance != "none":
-            self.log_dict(
-                {f"train/loss_factor/{name}": value for name, value in result.factors.items()},
-                batch_size=size,
-            )
-        self.log_dict(
-            {f"train/cosine/{name}": value for name, value in result.cosines.items()}, batch_size=size
-        )
+            parts |= {f"train/loss_factor/{name}": value for name, value in result.factors.items()}
+        parts |= {f"train/cosine/{name}": value for name, value in result.cosines.items()}
+        self.log_dict(parts, batch_size=size)
         return result.total
 
     def _progress(self) -> float:
@@ -176,11 +118,8 @@ class MattingModule(pl.LightningModule):
     # ---- validation and test ---------------------------------------------------------------------------------------
 
     def on_validation_start(self) -> None:
-        """Give all processes the same running statistics: each has seen only its own share of the training batches."""
-        if self.trainer.world_size > 1:
-            for name, buffer in self.model.named_buffers():
-                if name.endswith(STATISTICS):
-                    buffer.copy_(self.trainer.strategy.reduce(buffer.detach().clone(), reduce_op="mean"))
+        """Give all processes the same running statistics."""
+        average_statistics(self.model, self.trainer)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score one batch, without communication."""
@@ -191,7 +130,14 @@ class MattingModule(pl.LightningModule):
         self.val_metrics.update(alpha, batch["alpha"], batch["trimap"], batch["index"])
 
     def on_validation_epoch_end(self) -> None:
-        """Log ``val/*`` of the joined images."""
+        """Log ``val/*`` of the joined images, and the epoch's training loss.
+
+        Were it logged as Lightning's ``on_epoch=True`` does it, its row would come after the epoch's
+        checkpoint, and be lost in a run that is resumed from there.
+        """
+        train_loss = self.epoch_loss.compute(self.device)
+        if math.isfinite(train_loss):
+            self.log("train/loss_epoch", train_loss, rank_zero_only=False)
         self._log_scores("val", self.val_metrics.compute())
         self.val_metrics.reset()
         loss = self.val_loss.compute()
@@ -268,22 +214,16 @@ class MattingModule(pl.LightningModule):
             + int(self.trainer.num_training_batches <= progress.current.completed),
             "scores": scores,
         }
+        checkpoint["epoch_loss"] = self.epoch_loss.rows(self.device).cpu()
         if self.trainer.world_size > 1:
-            parts = {
-                key: [checkpoint[key][name].flatten() for name in statistics(checkpoint.get(key, {}))]
-                for key in STATES
-            }
-            checkpoint["statistics"] = {key: gathered(torch.cat(part)) for key, part in parts.items() if part}
+            save_statistics(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Give each process its own running statistics; take over from an earlier stage, whose optimiser does not fit this one."""
-        for key, rows in checkpoint.get("statistics", {}).items():
-            if len(rows) == self.trainer.world_size:
-                names = statistics(checkpoint[key])
-                own = rows[self.trainer.global_rank].split([checkpoint[key][name].numel() for name in names])
-                checkpoint[key] |= {
-                    name: part.view_as(checkpoint[key][name]) for name, part in zip(names, own, strict=True)
-                }
+        """Restore what each process has of its own; of an earlier stage, leave out the optimiser, which does not fit."""
+        process = self.trainer.global_rank, self.trainer.world_size
+        restore_statistics(checkpoint, *process)
+        if "epoch_loss" in checkpoint:
+            self.epoch_loss.restore(checkpoint["epoch_loss"], *process)
         if checkpoint.get("deepmatte", {}).get("stage") == self.stage.name:
             return
         checkpoint["optimizer_states"], checkpoint["lr_schedulers"] = [], []
@@ -292,57 +232,12 @@ class MattingModule(pl.LightningModule):
             for key, state in checkpoint["callbacks"].items()
             if not key.startswith("EarlyStopping")
         }
-        if self.stage.start == "best":
-            assert self.trainer.checkpoint_callback is not None
-            best = Path(self.trainer.checkpoint_callback.dirpath) / "best.ckpt"
-            checkpoint["state_dict"] = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
-            checkpoint.pop("current_model_state", None)
 
 
-def gathered(own: Tensor) -> Tensor:
-    """Return the tensors that all processes have under this name, one a row, in the order of the ranks."""
-    rows = [torch.empty_like(own) for _ in range(dist.get_world_size())]
-    dist.all_gather(rows, own)
-    return torch.stack(rows)
-
-
-def statistics(state: Mapping[str, Tensor]) -> list[str]:
-    """Return the names of the running statistics in a state dict."""
-    return [name for name in state if name.endswith(STATISTICS)]
-
-
-def schedule(
-    optimizer: torch.optim.Optimizer,
-    steps: int,
-    name: str = "cosine",
-    warmup: float = 0.0,
-    final: float = 0.0,
-    milestones: tuple[float, ...] = (0.5, 0.75),
-    gamma: float = 0.1,
-) -> LRScheduler:
-    """Return a learning-rate schedule over ``steps`` optimiser steps, made of PyTorch's own schedulers.
-
-    ``warmup``, ``milestones`` are fractions of the steps; ``final`` is the last rate of ``cosine`` as a
-    fraction of the first.
-    """
-    warm = min(round(warmup * steps), steps - 1)
-    rest = max(steps - warm, 1)
-    after: LRScheduler
-    if name == "cosine":
-        after = CosineAnnealingLR(optimizer, rest, eta_min=final * optimizer.param_groups[0]["lr"])
-    elif name == "step":
-        after = MultiStepLR(
-            optimizer, [round(fraction * steps) - warm for fraction in milestones], gamma=gamma
-        )
-    elif name == "constant":
-        after = LambdaLR(optimizer, lambda _: 1.0)
-    else:
-        raise InputError(f"schedule.name={name}: give one of cosine, step, constant")
-    if warm == 0:
-        return after
-    return SequentialLR(
-        optimizer, [LinearLR(optimizer, 1 / (warm + 1), total_iters=warm), after], milestones=[warm]
-    )
+def check_protocol(protocol: str) -> None:
+    """Refuse a name that is no protocol's."""
+    if protocol not in PROTOCOLS:
+        raise InputError(f"protocol={protocol}: choose one of {', '.join(PROTOCOLS)}")
 
 
 def load_weights(model: nn.Module, checkpoint: Mapping[str, Any], source: str) -> None:

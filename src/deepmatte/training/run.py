@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +19,28 @@ from rich.console import Console
 
 from deepmatte.config.validation import check_own_keys
 from deepmatte.data.inspection.leaks import joined_records, training_record
-from deepmatte.errors import InputError, RunError, one_line
-from deepmatte.files import check_folder, refused
+from deepmatte.errors import RunError
+from deepmatte.files import check_folder
 from deepmatte.losses import LossTable
 from deepmatte.metrics import METRICS_VERSION
 from deepmatte.models import MattingModel
 from deepmatte.runs import interruption
 from deepmatte.runs import summary as report
-from deepmatte.runs.directory import FINISHED, RunDir, checked_run_dir, provenance
+from deepmatte.runs.directory import FINISHED, RunDir, checked_run_dir
 from deepmatte.runs.identity import config_hash
 from deepmatte.runs.locks import locked
-from deepmatte.training import assembly as build
+from deepmatte.runs.provenance import provenance
+from deepmatte.training import from_config
 from deepmatte.training.callbacks import EpochLines, PictureGrids, Progress
 from deepmatte.training.checkpoint_callbacks import AveragedWeights, EarlyStoppingForGood, LastCheckpoint
-from deepmatte.training.checkpoints import newest_checkpoint, read_checkpoint
+from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, read_checkpoint
 from deepmatte.training.curves import Curves
 from deepmatte.training.datamodule import MattingData
-from deepmatte.training.module import MattingModule, Stage
+from deepmatte.training.failures import recorded
+from deepmatte.training.module import MattingModule, check_protocol
 from deepmatte.training.score import score
+from deepmatte.training.stages import Stage, build_optimisation, plan_stages
 from deepmatte.training.tracking import Tracker
-
-OF_ANOTHER = "another process of the run ended"
-"""How the word of a rank begins that only lost the others: theirs replaces it."""
 
 
 def train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str, Any]:
@@ -63,7 +61,7 @@ def train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str
 
 
 def _train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str, Any]:
-    build.quieten()
+    from_config.quieten()
     check_own_keys(config)
     run = checked_run_dir(directory, config_hash(config))
     result = run.result() or {}
@@ -75,7 +73,7 @@ def _train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[st
     with locked(run.path) if rank_zero_only.rank == 0 else nullcontext():
         if rank_zero_only.rank == 0 and config.force:
             run.clear()
-        with _status_of(run):
+        with recorded(run):
             if rank_zero_only.rank == 0:
                 run.remove_leftovers()
                 run.write_config(config, overrides)
@@ -94,21 +92,20 @@ class _Job:
     def __init__(self, config: DictConfig, run: RunDir) -> None:
         self.config, self.run = config, run
         self.start = time.monotonic()
-        self.model: MattingModel = build.build_model(config)
-        self.stages: list[Stage] = build.build_stages(config, self.model)
+        from_config.seed_process(config)
+        self.model: MattingModel = from_config.build_model(config)
+        self.stages: list[Stage] = plan_stages(config, self.model)
         self.losses: dict[str, LossTable] = {
-            stage.name: build.build_losses(config, stage.name) for stage in self.stages
+            stage.name: from_config.build_losses(config, stage.name) for stage in self.stages
         }
-        self.data: MattingData = build.build_data(config)
+        self.data: MattingData = from_config.build_data(config)
         for stage in self.stages:
-            build.build_optimisation(config, stage).check(self.model, f"stages.{stage.name}")
-        self._module(self.stages[0])
-        world_size = build.build_trainer(
-            config, logger=False, enable_checkpointing=False, enable_progress_bar=False
-        ).world_size
-        self.data.check(splits=("train", "val", "test"), world_size=world_size)
+            build_optimisation(config, stage).check(self.model, f"stages.{stage.name}")
+        check_protocol(config.protocol)
+        self.world_size = from_config.num_processes(config)
+        self.data.check(splits=("train", "val", "test"), world_size=self.world_size)
         self._check_losses()
-        earlier, self.world_size = {} if config.force else run.result() or {}, world_size
+        earlier = {} if config.force else run.result() or {}
         self.stages_done: list[str] = list(earlier.get("stages_done", []))
         self.earlier_cost: dict[str, float] = {} if config.force else run.progress().get("cost", {})
         self.first_report: tuple[float, float] | None = None
@@ -161,11 +158,13 @@ class _Job:
         for stage in self.stages:
             if stage.name in self.stages_done:
                 continue
+            same = checkpoint is not None and checkpoint["stage"] == stage.name
             if checkpoint is not None:
-                same = checkpoint["stage"] == stage.name
                 stage = dataclasses.replace(
                     stage, first_epoch=checkpoint["first_epoch" if same else "epochs_done"]
                 )
+            if checkpoint is not None and not same and stage.start == "best" and rank_zero_only.rank == 0:
+                hand_over_best(self.run.checkpoints, stage.name)
             self._fit_stage(stage, resume=checkpoint is not None)
             self.stages_done.append(stage.name)
             checkpoint = read_checkpoint(self.run.last_checkpoint)["deepmatte"]
@@ -177,23 +176,25 @@ class _Job:
             self.model,
             self.losses[stage.name],
             stage,
-            build.build_optimisation(self.config, stage),
+            build_optimisation(self.config, stage),
             protocol=self.config.protocol,
             impose=self.config.impose_trimap,
             identity={"model": self.config.model._target_, "config_hash": config_hash(self.config)},
         )
 
     def _fit_stage(self, stage: Stage, resume: bool) -> None:
-        trainer = build.build_trainer(
+        stage.freeze_others(self.model)
+        trainer = from_config.build_trainer(
             self.config,
             max_epochs=stage.last_epoch,
             logger=self.loggers,
-            callbacks=self._callbacks(),
+            callbacks=self._callbacks(stage),
             default_root_dir=self.run.path,
             log_every_n_steps=1 if self.config.loss.log_cosines else 10,
             check_val_every_n_epoch=self.config.validate_every,
             enable_progress_bar=sys.stdout.isatty(),
         )
+        from_config.leave_cores_to_loaders(trainer, self.config.data.num_workers)
         checkpoint = self.run.last_checkpoint if resume else None
         with interruption.at_once_afterwards():
             trainer.fit(self._module(stage), self.data, ckpt_path=checkpoint, weights_only=True)
@@ -202,7 +203,7 @@ class _Job:
                 f"stage {stage.name}: no checkpoint was written; validate_every must not exceed the stage's epochs"
             )
 
-    def _callbacks(self) -> list[Callback]:
+    def _callbacks(self, stage: Stage) -> list[Callback]:
         config = self.config
         keep = {"auto_insert_metric_name": False, "enable_version_counter": False}
         best = ModelCheckpoint(
@@ -214,7 +215,7 @@ class _Job:
         progress = Progress(self._report, self.stages[-1].last_epoch)
         callbacks: list[Callback] = [
             PictureGrids(self.run.pictures),
-            EpochLines(),
+            EpochLines(stage),
             progress,
             LearningRateMonitor("step"),
             best,
@@ -271,84 +272,6 @@ class _Job:
         )
         self.tracker.finish(self.run.path, result, scored.rows, self.run.pictures / "test")
         return result
-
-
-@contextmanager
-def _status_of(run: RunDir) -> Iterator[None]:
-    """Write into ``result.json`` how the run ended, if it does not end well; each rank may, the first one's word stays."""
-
-    def ended(status: str, error: str) -> None:
-        with suppress(InputError):  # the disk may be full; what is told is why the run ended
-            result = run.result() or {}
-            if result.get("status") == "running" or str(result.get("error")).startswith(OF_ANOTHER):
-                run.update(status=status, error=error)
-        Tracker.fail()
-
-    def interrupted() -> None:
-        _forget_ranks()
-        interruption.arm()
-        ended("interrupted", "interrupted; the same command goes on from the last checkpoint")
-
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit) as error:
-        interrupted()
-        raise KeyboardInterrupt from error
-    except Exception as error:
-        if interruption.requested():  # such as the end of a rank or loader process that got the signal, too
-            interrupted()
-            raise KeyboardInterrupt from error
-        told = _of_the_disk(run, error) or _of_the_memory(error) or _of_another(error)
-        if told is None and isinstance(error, InputError | RunError):
-            ended("failed", one_line(error))
-            raise
-        ended("failed", one_line(told) if told else f"{type(error).__name__}: {one_line(error)[:500]}")
-        if told is None:
-            raise
-        raise told from error
-
-
-def _of_the_disk(run: RunDir, error: Exception) -> InputError | RunError | None:
-    """Return in a line what the file system did to the run, None where it did nothing."""
-    if isinstance(error, OSError | InputError) and not run.is_there():
-        return RunError(
-            f"{run.path}: was removed or moved while the run was writing to it; put it back and repeat the command"
-        )
-    return refused(error)
-
-
-def _of_another(error: Exception) -> RunError | None:
-    """Return in a line that this rank lost the others; the first of them to end says why."""
-    lost = (
-        rank_zero_only.rank != 0
-        and isinstance(error, RuntimeError)
-        and any(word in str(error) for word in ("by peer", "NCCL"))
-    )
-    return RunError(f"{OF_ANOTHER} ({one_line(error)[:200]})") if lost else None
-
-
-def _of_the_memory(error: Exception) -> RunError | None:
-    message = out_of_memory(error)
-    return RunError(message) if message else None
-
-
-def _forget_ranks() -> None:
-    """Keep Lightning's watch over the other ranks, which are ended now, from ending this one before its last word is written."""
-    for thread in threading.enumerate():
-        if thread.name == "child-process-observer":
-            getattr(thread, "_child_processes", []).clear()
-
-
-def out_of_memory(error: Exception) -> str | None:
-    """Return in words which memory ran out where ``error`` says so, else None."""
-    text = str(error)
-    if isinstance(error, torch.OutOfMemoryError):
-        return "out of memory on the device; lower data.batch_size or composition.size"
-    if isinstance(error, MemoryError) or "can't allocate memory" in text or "Cannot allocate memory" in text:
-        return "out of memory on the machine; lower data.batch_size, composition.size or data.num_workers"
-    if "DataLoader worker" in text and "signal: Killed" in text:
-        return "out of memory: the system killed a loader process; lower data.num_workers or data.batch_size"
-    return None
 
 
 def _over_ranks(megabytes: float) -> float:

@@ -20,11 +20,12 @@ from deepmatte.metrics.functional.diagnostics import Table
 from deepmatte.models import MattingModel
 from deepmatte.runs import interruption
 from deepmatte.runs.directory import RunDir
-from deepmatte.training import assembly as build
+from deepmatte.training import from_config
 from deepmatte.training.callbacks import TestPictures
 from deepmatte.training.checkpoints import read_checkpoint
 from deepmatte.training.datamodule import MattingData
-from deepmatte.training.module import MattingModule, Stage, load_weights
+from deepmatte.training.module import MattingModule, load_weights
+from deepmatte.training.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def model_of_run(
     weights = read_checkpoint(path)
     with open_dict(settings):
         settings.model.pretrained = None
-    return build.build_model(settings), weights, str(path)
+    return from_config.build_model(settings), weights, str(path)
 
 
 def score(
@@ -98,16 +99,17 @@ def score(
     callbacks: list[Callback] = [TestPictures(pictures, config.num_pictures)]
     if sys.stdout.isatty():
         callbacks.append(RichProgressBar(leave=False))
-    data.test_split = split
-    trainer = build.build_trainer(
+    trainer = from_config.build_trainer(
         config,
         logger=list(loggers),
         callbacks=callbacks,
         enable_progress_bar=sys.stdout.isatty(),
         enable_checkpointing=False,
     )
+    from_config.leave_cores_to_loaders(trainer, config.data.num_workers)
+    loader = data.eval_loader(split, trainer.global_rank, trainer.world_size)
     with interruption.at_once_afterwards():
-        trainer.test(module, data, verbose=False)
+        trainer.test(module, loader, verbose=False)
     dataset = data.eval_dataset(split)
     logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
     scores = {

@@ -1,4 +1,4 @@
-"""Every recipe keeps the matting equation, and its parts do what they say: second foregrounds, maps, shadows, degradations, light."""
+"""Every recipe keeps the matting equation; second foregrounds, maps, shadows, degradations, light."""
 
 import functools
 
@@ -11,9 +11,11 @@ from tiny_run import compose
 
 from deepmatte.batch import Batch
 from deepmatte.data import Composition
+from deepmatte.data.composing.affine import Affine, warped
 from deepmatte.data.composing.augmentation import Degradation, HsvJitter
-from deepmatte.data.composing.cutout import Affine, Cutout, union, warped
+from deepmatte.data.composing.cutout import Cutout, union
 from deepmatte.data.composing.edges import draw_edge_pixel, edge_index
+from deepmatte.data.composing.options import Degrade, Hsv, group
 from deepmatte.data.composing.resize import Window, two_thirds
 from deepmatte.data.composing.shadow import cast_shadow
 from deepmatte.data.composing.tensors import composited, to_srgb
@@ -38,7 +40,7 @@ def cutout(seed: int, height: int = 90, width: int = 120, deep: bool = False) ->
 
 @functools.cache
 def recipe(name: str, *overrides: str) -> Composition:
-    from deepmatte.training.assembly import build
+    from deepmatte.config.build import build
 
     return build(compose("train", [f"composition={name}", *SMALL, *overrides]).composition, "composition")
 
@@ -82,7 +84,7 @@ def test_without_degradation_the_network_sees_the_composite(name):
 
 
 def test_gca_mirrors_the_foreground_along_both_axes_and_never_the_background():
-    """As `RandomAffine(flip=0.5)` of GCA-Matting's data generator: two coins for the foreground, none for the background."""
+    """As `RandomAffine(flip=0.5)` of GCA-Matting: two coins for the foreground, none for the background."""
     still = (
         "affine={probability:0,overview:0}",
         "hsv={hue:0,saturation:0,value:0}",
@@ -176,7 +178,7 @@ def test_a_warp_shows_each_place_where_its_map_puts_it():
 
 
 def test_maps_stay_within_their_ranges():
-    maps, sizes = Affine.of({"probability": 1.0, "rotation": 30, "scale": [0.8, 1.25], "shear": 10}), []
+    maps, sizes = Affine(1.0, rotation=30, scale=(0.8, 1.25), shear=10), []
     for seed in range(200):
         linear = np.linalg.inv(maps.draw(generator(seed), Window(0, 0, 50, 50), 100, 100))
         sizes.append(np.linalg.det(linear))
@@ -235,12 +237,12 @@ def test_shadows_darken_by_their_strength_where_they_fall():
 
 def test_hue_turns_and_reflected_shifts_stay_in_range():
     colours = photograph(40, 50, 1)
-    jitter = HsvJitter(hue=40, saturation=0.5, value=0.5)
+    jitter = HsvJitter(Hsv(hue=40, saturation=0.5, value=0.5))
     moved = [jitter(generator(seed), colours, np.full((40, 50), 255, np.uint8)) for seed in range(8)]
     assert len({picture.tobytes() for picture in moved}) == 8
-    assert HsvJitter()(generator(), colours, colours[..., 0]) is colours
+    assert HsvJitter(Hsv())(generator(), colours, colours[..., 0]) is colours
     # A hue alone leaves the largest of the three colours of a pixel what it is.
-    turned = HsvJitter(hue=40)(generator(), colours, np.full((40, 50), 255, np.uint8))
+    turned = HsvJitter(Hsv(hue=40))(generator(), colours, np.full((40, 50), 255, np.uint8))
     assert np.abs(turned.max(2).astype(int) - colours.max(2)).max() <= 1
     assert np.abs(turned.astype(int) - colours).max() > 20
 
@@ -311,5 +313,5 @@ def test_options_that_make_no_sense_are_refused_by_their_key(options, key):
 
 
 def test_degradations_off_are_no_work():
-    assert not Degradation({"jpeg": {"probability": 0.0}})
-    assert Degradation({"jpeg": {"probability": 0.1}})
+    assert not Degradation(group(Degrade, {"jpeg": {"probability": 0.0}}, "x"))
+    assert Degradation(group(Degrade, {"jpeg": {"probability": 0.1}}, "x"))

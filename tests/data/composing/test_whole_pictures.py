@@ -1,4 +1,4 @@
-"""Whole pictures squeezed into small squares, trimaps made before the resize, augmentation of a share of the samples."""
+"""Whole pictures squeezed into small squares, trimaps before the resize, augmentation of a share."""
 
 import cv2
 import numpy as np
@@ -10,9 +10,10 @@ from hypothesis.extra.numpy import arrays
 from small_pictures import photograph, soft_matte
 
 from deepmatte.data import Composition
-from deepmatte.data.composing.cutout import Cutout, warped
+from deepmatte.data.composing.affine import warped
+from deepmatte.data.composing.cutout import Cutout
 from deepmatte.data.composing.resize import Window
-from deepmatte.data.composing.trimaps import covered
+from deepmatte.data.composing.trimaps import resize_conservatively
 from deepmatte.errors import InputError
 from deepmatte.ops.trimap import trimap_from_alpha
 
@@ -36,7 +37,7 @@ def pixels(plane: torch.Tensor) -> np.ndarray:
 
 
 def covered_by_loop(trimap: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Every pixel of the source that lies under an output pixel, also in part, is looked at; positions are fractions."""
+    """Every pixel of the source under an output pixel, also in part, counts; positions are fractions."""
     resized = np.empty((height, width), np.uint8)
     for y in range(height):
         for x in range(width):
@@ -67,13 +68,15 @@ def covered_by_loop(trimap: np.ndarray, height: int, width: int) -> np.ndarray:
     width=st.integers(1, 14),
 )
 def test_a_resized_trimap_knows_a_pixel_where_all_that_it_covers_is_known(trimap, height, width):
-    np.testing.assert_array_equal(covered(trimap, height, width), covered_by_loop(trimap, height, width))
+    np.testing.assert_array_equal(
+        resize_conservatively(trimap, height, width), covered_by_loop(trimap, height, width)
+    )
 
 
 def test_one_unknown_pixel_of_a_large_block_is_not_lost():
     trimap = np.full((600, 800), 255, np.uint8)
     trimap[300, 400] = 128
-    found = np.argwhere(covered(trimap, 28, 28) == 128)
+    found = np.argwhere(resize_conservatively(trimap, 28, 28) == 128)
     assert found.tolist() == [[14, 14]]
 
 
@@ -90,7 +93,7 @@ def test_whole_samples_are_the_whole_layers_at_the_size_of_the_sample():
 
 
 def test_whole_samples_keep_the_shape_of_what_is_behind_as_they_do_that_of_the_foreground():
-    """A foreground of 60x120 takes two thirds of the width of a background of 90x120: ramps show by how much."""
+    """A foreground of 60x120 takes two thirds of the width of a background of 90x120, as ramps show."""
     y, x = np.mgrid[:120, :90].astype(np.uint8)
     ramp = np.dstack([x, y, y])
     made = Composition(**WHOLE, **PLAIN).sample(
@@ -108,7 +111,9 @@ def test_trimaps_at_the_source_are_those_of_the_whole_matte_resized(kind, deep):
     matte = alpha.astype(np.uint16) * 257 if deep else alpha
     recipe = Composition(**WHOLE | {"erode": (5, 5), "dilate": (9, 9)}, **PLAIN)
     made = getattr(recipe, kind)(Cutout(photograph(90, 120, 0), matte), photograph(70, 80, 1), generator())
-    np.testing.assert_array_equal(made["trimap"][0], covered(trimap_from_alpha(alpha, 5, 9), 12, 12))
+    np.testing.assert_array_equal(
+        made["trimap"][0], resize_conservatively(trimap_from_alpha(alpha, 5, 9), 12, 12)
+    )
 
 
 def test_trimaps_at_the_source_of_a_crop_are_cut_from_that_of_the_whole_matte():
@@ -165,13 +170,13 @@ def test_a_window_that_is_no_square_is_squeezed_after_the_turn():
     alpha = soft_matte(60, 120, 2)
     cutout = Cutout(photograph(60, 120, 0), alpha, trimap=trimap_from_alpha(alpha, 3, 5), covers=True)
     turned = warped(cutout, Window(0, 0, 60, 120), -np.eye(2), 20, None)
-    np.testing.assert_array_equal(turned.trimap, covered(cutout.trimap[::-1, ::-1], 20, 20))
+    np.testing.assert_array_equal(turned.trimap, resize_conservatively(cutout.trimap[::-1, ::-1], 20, 20))
     expected = cv2.resize(np.ascontiguousarray(alpha[::-1, ::-1]), (20, 20), interpolation=cv2.INTER_AREA)
     assert np.abs(turned.alpha.astype(int) - expected).mean() < 4
 
 
 def test_a_share_of_the_pictures_is_augmented_and_those_are_mirrored_and_turned_together():
-    """Colours are coordinates, which fall along x where mirrored; a turned matte is neither the plain one nor its mirror."""
+    """Colours are coordinates, which fall along x where mirrored; a turned matte is neither."""
     x = np.broadcast_to(np.arange(120, dtype=np.uint8), (120, 120))
     cutout = Cutout(np.dstack([x, x, x]), soft_matte(120, 120, 0))
     affine = {"probability": 1.0, "rotation": 15, "scale": [1.0, 1.0]}
@@ -224,7 +229,7 @@ def test_whole_pictures_may_be_smaller_than_every_crop_but_not_flat():
     recipe.check_size("leaf", 20, 30)
     recipe.sample(Cutout(photograph(20, 30, 0), soft_matte(20, 30, 0)), photograph(20, 30, 1), generator())
     flat = Cutout(photograph(20, 30, 0), np.full((20, 30), 255, np.uint8), "brick")
-    with pytest.raises(InputError, match=r"^brick: its matte is the same everywhere"):
+    with pytest.raises(InputError, match=r"^brick: its matte is constant"):
         recipe.sample(flat, photograph(20, 30, 1), generator())
 
 

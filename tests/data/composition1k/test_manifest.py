@@ -56,7 +56,7 @@ def test_composed_test_images_are_the_scripts(adobe, capsys):
         np.testing.assert_array_equal(made, as_the_script(*layers, background))
     assert "4 images composed" in capsys.readouterr().out
     assert check(adobe) == 0
-    assert "all 4 images are those of the manifest" in capsys.readouterr().out
+    assert "all 4 images match the manifest" in capsys.readouterr().out
 
 
 def test_both_folders_of_the_training_set_are_composed_over_coco_of_either_year(adobe):
@@ -95,7 +95,7 @@ def test_a_missing_a_foreign_and_a_damaged_image_are_named(adobe, capsys):
     assert lines[0] == f"{merged / 'dandelion_1.png'}: differs"
     assert f"{merged / 'light_1_0.png'}: is missing" in lines
     assert any("light_1_1.png" in line and "damaged" in line for line in lines)
-    assert lines[-1] == "3 of 4 images are not those of the manifest"
+    assert lines[-1] == "3 of 4 images do not match the manifest"
 
 
 def test_verify_says_which_deviation_made_an_image(adobe, capsys):

@@ -474,7 +474,7 @@ def test_a_run_says_what_it_was_trained_on_and_its_evaluation_warns(tmp_path, ca
         )
     more = {"data": "ppm100", "data.root": tmp_path / "photos", "data.source.alpha": "alpha"}
     assert evaluated(**more)["trained_on"] == ["GT01"]
-    assert f"was trained on mattes of ppm100 test, 1 in all: GT01 (there {shown})" in capsys.readouterr().out
+    assert f"was trained on mattes of ppm100 test, 1 in all: GT01 (as {shown})" in capsys.readouterr().out
     assert json.loads((run / "evaluations" / "ppm100_test" / "result.json").read_text())["trained_on"] == [
         "GT01"
     ]
@@ -491,7 +491,7 @@ def test_a_run_says_what_it_was_trained_on_and_its_evaluation_warns(tmp_path, ca
 
 
 def test_a_run_on_drawn_pictures_is_known_by_their_digest(trained, tiny):
-    from deepmatte.training.assembly import build_data
+    from deepmatte.training.from_config import build_data
 
     record = json.loads((trained / "trained_on.json").read_text())
     assert record["mattes"] == []

@@ -89,13 +89,15 @@ def test_arrays_have_the_documented_shapes_and_types(data):
     assert data.foregrounds("test").names[0] == "hair_test_0000"
 
 
-@pytest.mark.parametrize("damage", ["truncated", "altered", "emptied"])
+@pytest.mark.parametrize("damage", ["truncated", "altered", "header altered", "emptied", "another file"])
 def test_a_damaged_file_is_rendered_again(data, damage):
     samples = data.foregrounds("val")
     before, path = samples.load(0), data.store.path(samples.names[0])
     content = path.read_bytes()
-    changed = content[:100] + bytes([content[100] ^ 1]) + content[101:]
-    path.write_bytes({"truncated": content[:-9], "altered": changed, "emptied": b""}[damage])
+    at = {"altered": len(content) // 2, "header altered": 40}.get(damage, 0)
+    changed = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+    files = {"truncated": content[:-9], "emptied": b"", "another file": b"GIF89a" + bytes(300)}
+    path.write_bytes(files.get(damage, changed))
     np.testing.assert_array_equal(samples.load(0)[0], before[0])
     assert path.read_bytes() == content
 
@@ -111,7 +113,7 @@ def test_two_concurrent_processes_share_one_folder(data, tmp_path):
     assert [out.strip() for out, _ in outputs] == [expected] * 2, outputs
     files = [path.name for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 10
-    assert all(name.endswith(".planes") and not name.startswith(".") for name in files)
+    assert all(name.endswith(".npy") and not name.startswith(".") for name in files)
 
 
 def test_cached_samples_are_not_rendered_again(data, monkeypatch):

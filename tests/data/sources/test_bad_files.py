@@ -1,4 +1,4 @@
-"""Files as nobody wants them: one line that names the file, or with on_error=skip the same line and a count."""
+"""Bad files: one line that names the file, or with on_error=skip the same line and a count."""
 
 import logging
 import os
@@ -19,7 +19,8 @@ from small_pictures import ALL_TRAIN, refused
 from deepmatte.cli.data import main
 from deepmatte.data import Composition, CompositionDataset, FolderData, Mixture, StreamSampler, collate
 from deepmatte.data.inspection.verify import verify
-from deepmatte.data.sources.images import read_alpha, read_header, read_image
+from deepmatte.data.sources.decoding import read_header
+from deepmatte.data.sources.images import read_alpha, read_image
 
 RECIPE = Composition(crop_sizes=[48], size=24, flip=0.0)
 
@@ -69,7 +70,7 @@ def test_cmyk_and_16_bit_files_that_can_not_be_read_exactly_say_what_to_do(tmp_p
 
 
 def test_the_matte_is_read_from_the_channel_that_is_asked_for(tmp_path):
-    """An opaque portrait fills its picture: its alpha channel is 255 everywhere, which is its matte and no accident."""
+    """An opaque portrait fills its picture: an alpha channel of 255 everywhere is its matte."""
     colours = np.random.default_rng(0).integers(0, 256, (5, 6, 3), dtype=np.uint8)
     Image.fromarray(np.dstack([colours, np.full((5, 6), 255, np.uint8)])).save(tmp_path / "full.png")
     Image.fromarray(colours).save(tmp_path / "rgb.png")
@@ -200,7 +201,7 @@ def broken(root: Path) -> dict[str, str]:
         "n3": "no alpha matte of the same name",
         "n4": "CMYK",
         "n5": "damaged",
-        "n6": "the same everywhere",
+        "n6": "is constant",
     }
 
 
@@ -275,7 +276,7 @@ def test_what_is_scored_is_read_before_training_starts(tree, tmp_path):
     refused(
         lambda: FolderData(root, **places, val_fraction=0).prepare(["test"]),
         str(root / "alpha" / "fern.png"),
-        "the same everywhere",
+        "is constant",
     )
     composites = {
         "foreground": str(root / "fg"),
@@ -285,7 +286,7 @@ def test_what_is_scored_is_read_before_training_starts(tree, tmp_path):
     refused(
         lambda: FolderData(root, test=composites).prepare(["test"]),
         str(root / "alpha" / "fern.png"),
-        "the same everywhere",
+        "is constant",
     )
 
 

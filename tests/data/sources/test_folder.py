@@ -264,7 +264,7 @@ def test_decoded_pictures_are_read_once_and_can_not_be_changed(tree):
 def test_cache_stays_within_its_bytes_and_drops_the_oldest():
     cache = ArrayCache(max_bytes=250)
     for key in [0, 1, 0, 2, 3, 9]:
-        cache.get(key, lambda key=key: (np.zeros(100 if key != 9 else 1000, np.uint8),))
+        cache.get(key, lambda key=key: {"alpha": np.zeros(100 if key != 9 else 1000, np.uint8)})
         assert sum(100 for _ in cache) <= 250
     assert list(cache) == [2, 3]
 

@@ -1,4 +1,4 @@
-"""Every data set file in conf/data finds what its archive unpacks, and what it finds can be trained on or scored."""
+"""Every file in conf/data finds what its archive unpacks, and that can be trained on or scored."""
 
 import subprocess
 import sys
@@ -15,8 +15,8 @@ from deepmatte.data.inspection.describe import describe
 from deepmatte.data.inspection.sheet import contact_sheet
 from deepmatte.data.inspection.verify import verify
 from deepmatte.errors import InputError
-from deepmatte.training.assembly import build_data
 from deepmatte.training.datamodule import MattingData
+from deepmatte.training.from_config import build_data
 
 COUNTS = {  # split: number of pictures, and of foregrounds that they show
     "composition1k": {"test": (4, 2)},
@@ -130,7 +130,7 @@ def test_each_layout_is_described_verified_and_trained_on(name: str, tmp_path: P
 def test_compiled_solvers_work_in_the_workers_of_a_program_that_has_used_them(
     name: str, command: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Numba's usual threads end every child that is forked after them; a program of its own has no threads of other tests."""
+    """Numba's threads end every child forked after them; a process of its own has none of other tests."""
     keys = {"root": str(tmp_path), **TREES[name](tmp_path)}
     program = [sys.executable, "-c", "from deepmatte.cli.main import main; main()", *command, f"data={name}"]
     program += [f"data.{key}={value}" for key, value in keys.items()]
@@ -188,7 +188,7 @@ def test_frames_of_a_clip_are_scored_as_pictures_of_one_foreground_also_in_a_mix
 
 
 def test_the_colours_of_photographs_are_estimated_without_their_background(tmp_path: Path) -> None:
-    """Where the matte is 1 the colours are the photograph's; where it is partial the green that shone through is gone."""
+    """Where the matte is 1 the colours are the photograph's; where it is partial the green behind is gone."""
     import numpy as np
     from layout_trees import backgrounds, save
     from small_pictures import soft_matte
@@ -236,7 +236,7 @@ def test_foregrounds_may_bring_trimaps_of_their_own(tmp_path: Path) -> None:
 
 
 def test_photographs_over_their_own_background_are_trained_on_as_they_are(tmp_path: Path) -> None:
-    """The sample is the photograph and its matte, resized by OpenCV, of the split that the name says; nothing is composited."""
+    """The sample is the photograph and its matte, resized by OpenCV; nothing is composited."""
     import cv2
     import numpy as np
     from PIL import Image

@@ -1,4 +1,4 @@
-"""Photographs with every quirk that published files have; they are read from DEEPMATTE_REAL_DATA and never copied here."""
+"""Photographs with every quirk of published files, read from DEEPMATTE_REAL_DATA."""
 
 import logging
 from collections import Counter
@@ -11,7 +11,8 @@ from PIL import Image
 from deepmatte.cli.data import main
 from deepmatte.data import Composition, CompositionDataset, FolderData, ImageDataset, collate
 from deepmatte.data.sources import images
-from deepmatte.data.sources.images import read_alpha, read_header, read_image, read_trimap
+from deepmatte.data.sources.decoding import read_header
+from deepmatte.data.sources.images import read_alpha, read_image, read_trimap
 from deepmatte.ops.trimap import trimap_from_alpha
 from deepmatte.ops.zones import trivial_matte
 

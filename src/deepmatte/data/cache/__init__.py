@@ -1,1 +1,1 @@
-"""Pictures that are decoded or drawn once, in memory and on disk."""
+"""Kept between samples and runs: arrays on disk, decoded pictures, arrays in memory."""

@@ -1,21 +1,12 @@
-"""Where pictures are kept: in memory, within a budget, and the user's folder for those on disk."""
+"""Arrays in memory, within a budget."""
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from pathlib import Path
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
-import numpy as np
-
-Arrays = tuple[np.ndarray, ...]
-
-
-def default_folder(name: str) -> Path:
-    """Return ``$XDG_CACHE_HOME/deepmatte/NAME``, or ``~/.cache/deepmatte/NAME``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deepmatte" / name
+from deepmatte.data.cache.arrays import Arrays
 
 
 class ArrayCache:
@@ -23,8 +14,10 @@ class ArrayCache:
 
     The arrays that it hands out are read-only, so that no sample can change the next.
 
+    >>> import numpy as np
     >>> cache = ArrayCache(max_bytes=8)
-    >>> [cache.get(key, lambda: (np.zeros(4, np.uint8),))[0].size for key in "abcb"], list(cache)
+    >>> zeros = {"alpha": np.zeros(4, np.uint8)}
+    >>> [cache.get(key, lambda: zeros)["alpha"].size for key in "abcb"], list(cache)
     ([4, 4, 4, 4], ['c', 'b'])
     """
 
@@ -33,7 +26,7 @@ class ArrayCache:
         self._kept: OrderedDict[Hashable, Arrays] = OrderedDict()
         self._bytes = 0
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Hashable]:
         return iter(self._kept)
 
     def get(self, key: Hashable, load: Callable[[], Arrays]) -> Arrays:
@@ -52,18 +45,18 @@ class ArrayCache:
         return self._kept[key]
 
     def put(self, key: Hashable, arrays: Arrays) -> None:
-        """Keep arrays, and drop those that were not asked for the longest time, as the budget needs it."""
-        for array in arrays:
+        """Keep arrays, and drop those that have not been used for the longest time until the budget holds."""
+        for array in arrays.values():
             array.flags.writeable = False
-        size = sum(array.nbytes for array in arrays)
+        size = sum(array.nbytes for array in arrays.values())
         if size > self.max_bytes:
             return
         self._kept[key] = arrays
         self._bytes += size
         while self._bytes > self.max_bytes:
             _, dropped = self._kept.popitem(last=False)
-            self._bytes -= sum(array.nbytes for array in dropped)
+            self._bytes -= sum(array.nbytes for array in dropped.values())
 
     def __getstate__(self) -> dict[str, Any]:
-        # A process that is started afresh gets an empty cache rather than a copy through a pipe.
+        # A process that is spawned gets an empty cache rather than a copy through a pipe.
         return {"max_bytes": self.max_bytes, "_kept": OrderedDict(), "_bytes": 0}

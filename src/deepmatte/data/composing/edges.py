@@ -1,4 +1,4 @@
-"""Where the edge of a matte is: an index by rows, from which a pixel of the unknown zone is drawn without reading the picture."""
+"""Where the edge of a matte is: an index by rows, from which an edge pixel is drawn fast."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def edge_index(alpha: np.ndarray) -> np.ndarray:
 def draw_edge_pixel(
     alpha: np.ndarray, rng: np.random.Generator, index: np.ndarray | None = None
 ) -> tuple[int, int] | None:
-    """Return (row, column) of a pixel of the edge, each equally likely, or None if the matte is the same everywhere.
+    """Return (row, column) of a pixel of the edge, each equally likely, or None if the matte is constant.
 
     ``index`` is the matte's `edge_index`, where it is known; then three rows of the matte are read.
 

@@ -25,7 +25,7 @@ class Window:
 
 
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return uint8 or uint16 pixels (H, W) or (H, W, C) at another size: pixel areas where it shrinks, bicubic where it grows.
+    """Return pixels at another size: areas where it shrinks, bicubic where it grows.
 
     Integer types keep the ends of the range exact: a zone that is 0 or full scale stays so, which a trimap
     relies on, and bicubic overshoot is clipped.
@@ -46,7 +46,7 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def two_thirds(pixels: np.ndarray) -> np.ndarray:
-    """Return uint8 or uint16 pixels at two thirds of their size, by areas: what OpenCV makes of them, bit for bit, in a third of the time.
+    """Return pixels at two thirds of their size, by areas: OpenCV's bits in a third of its time.
 
     It is the way from a crop of 480 to 320, and OpenCV has no fast one for it. Both sides have to be
     multiples of 3.
@@ -114,7 +114,7 @@ def random_window(side: int, height: int, width: int, rng: np.random.Generator) 
 
 
 def covering_window(pixels: np.ndarray, height: int, width: int, rng: np.random.Generator) -> Window:
-    """Return what of a picture shows in a frame of ``height`` x ``width`` which it is scaled to cover: its largest window of that shape.
+    """Return the largest window of a picture that has the shape of ``height`` x ``width``.
 
     Across the side that is too long, the place of the window is random.
     """

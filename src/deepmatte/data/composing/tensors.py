@@ -1,4 +1,4 @@
-"""From the pixels of layers to the planes of a sample: scaled to [0, 1], or to linear light, and composited in one pass.
+"""From the pixels of layers to the tensors of a sample: scaled to [0, 1], composited, in one pass.
 
 A sample has five planes of colours for each pixel that was read; making them one by one costs more than all
 the rest of a sample.
@@ -34,7 +34,7 @@ def to_pixels(values: Tensor) -> np.ndarray:
 def composited(
     foreground: np.ndarray, background: np.ndarray, alpha: np.ndarray, linear_light: bool = False
 ) -> dict[str, Tensor]:
-    """Return ``composite``, ``foreground``, ``background`` (3, H, W) and ``alpha`` (1, H, W), float32 in [0, 1].
+    """Return ``composite``, ``foreground``, ``background`` (3, H, W), ``alpha`` (1, H, W): float32 in [0, 1].
 
     ``composite`` is `deepmatte.ops.compositing.composite` of the other three, bit for bit. Colours are uint8
     (H, W, 3), which ``linear_light`` takes for sRGB and turns into linear light; alpha is uint8 or uint16 (H,

@@ -1,4 +1,4 @@
-"""How the trimap of a sample comes about: by random kernels, by random distances, or as the data set gives it."""
+"""How the trimap of a sample is made: by random kernels or distances, or as the data set gives it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from deepmatte.ops.zones import BACKGROUND, FOREGROUND, UNKNOWN, full_scale
 KINDS = ("kernels", "distances", "given")
 
 
-def covered(trimap: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return a trimap (H, W) at another size: a pixel is 0 or 255 where all that it covers is, also in part; the rest is unknown.
+def resize_conservatively(trimap: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return a trimap (H, W) at another size: a pixel is 0 or 255 where all that it covers is, also in part.
 
-    >>> covered(np.array([[0, 0, 0, 0, 128, 255, 255, 255]], np.uint8), 1, 3)
+    The rest is unknown.
+
+    >>> resize_conservatively(np.array([[0, 0, 0, 0, 128, 255, 255, 255]], np.uint8), 1, 3)
     array([[  0, 128, 255]], dtype=uint8)
     """
     if trimap.shape == (height, width):
@@ -72,12 +74,15 @@ class TrimapRecipe:
             )
         if self.kind != "distances" and any(end != int(end) for end in ends):
             raise InputError(
-                f"composition.{key}={list(ends)}: kernels have whole sizes; composition.trimap=distances has others"
+                f"composition.{key}={list(ends)}: kernels have whole sizes; "
+                "composition.trimap=distances has others"
             )
         return (float(ends[0]), float(ends[1])) if self.kind == "distances" else (int(ends[0]), int(ends[1]))
 
     def middle(self) -> TrimapRecipe:
-        """Return the recipe of the middle of both ranges, which draws nothing; kernels are odd, so that zones grow alike on all sides.
+        """Return the recipe of the middle of both ranges, which draws nothing.
+
+        Kernels are odd, so that zones grow alike on all sides.
 
         >>> TrimapRecipe("kernels", (1, 15), (1, 29)).middle().options()
         {'erode': (9, 9), 'dilate': (15, 15)}
@@ -86,10 +91,22 @@ class TrimapRecipe:
             return TrimapRecipe(self.kind, *([sum(ends) / 2] * 2 for ends in (self.erode, self.dilate)))
         return TrimapRecipe(self.kind, *([int(sum(ends)) // 2 | 1] * 2 for ends in (self.erode, self.dilate)))
 
+    def widened(self, factor: float) -> TrimapRecipe:
+        """Return the recipe with both ranges times ``factor``, rounded.
+
+        >>> TrimapRecipe("kernels", (1, 15), (1, 29)).widened(2).options()
+        {'erode': (2, 30), 'dilate': (2, 58)}
+        """
+        if factor == 1:
+            return self
+        least = 0 if self.kind == "distances" else 1
+        ends = ([max(least, round(end * factor)) for end in ends] for ends in (self.erode, self.dilate))
+        return TrimapRecipe(self.kind, *ends)
+
     def __call__(
         self, alpha: np.ndarray, given: np.ndarray | None, rng: np.random.Generator, name: str
     ) -> np.ndarray:
-        """Return the trimap (H, W), uint8 0 / 128 / 255, of a matte (H, W) whose given trimap, if any, has the same size.
+        """Return the trimap (H, W), uint8 0 / 128 / 255, of a matte (H, W); ``given`` has the same size.
 
         Raises:
             InputError: a given trimap is wanted, but there is none.
@@ -102,14 +119,15 @@ class TrimapRecipe:
             )
         if given is None:
             raise InputError(
-                f"{name}: has no trimap of its own, as composition.trimap=given wants; choose kernels or distances"
+                f"{name}: has no trimap of its own, as composition.trimap=given wants; "
+                "choose kernels or distances"
             )
         wrong = ((given == BACKGROUND) & (alpha > 0)) | ((given == FOREGROUND) & (alpha < full_scale(alpha)))
         return np.where(wrong, np.uint8(UNKNOWN), given)
 
     def options(self) -> dict[str, object]:
         """Return what identifies the trimaps of validation and test, for digests."""
-        ends = {"erode": self.erode, "dilate": self.dilate}
+        ends: dict[str, object] = {"erode": self.erode, "dilate": self.dilate}
         return ends if self.kind == "kernels" else {"trimap": self.kind, **ends}
 
 

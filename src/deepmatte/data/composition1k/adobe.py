@@ -1,4 +1,4 @@
-"""Composition as the script of the Adobe Image Matting data set does it, bit for bit, and the ways in which others deviate from it.
+"""Composition bit for bit as Adobe Image Matting's script does it, and how others deviate from it.
 
 The script (``Composition_code.py``, 2017) enlarges a background that is smaller than the foreground by
 Pillow's bicubic filter to the size rounded up, crops it at its origin, computes ``alpha / 255 * F + (1 -
@@ -47,7 +47,10 @@ ROUNDINGS = ("truncated", "rounded", "truncated from exact integers", "truncated
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a background is brought to the size of a foreground, and how their composite becomes 8 bit; the defaults are Adobe's."""
+    """How a background is brought to the size of a foreground, and how their composite becomes 8 bit.
+
+    The defaults are Adobe's.
+    """
 
     resampler: str = RESAMPLERS[0]
     size: str = SIZES[0]
@@ -82,16 +85,17 @@ ADOBE = Recipe()
 def composed(
     foreground: np.ndarray, alpha: np.ndarray, background: Image.Image, recipe: Recipe = ADOBE
 ) -> np.ndarray | None:
-    """Return the composite, uint8 (H, W, 3), of colours uint8 (H, W, 3), alpha uint8 (H, W) and an RGB picture of any size.
+    """Return the composite, uint8 (H, W, 3), of colours (H, W, 3), alpha (H, W) and a picture of any size.
 
     None if the recipe leaves a background that does not cover the foreground, which Adobe's never does.
     """
-    resized = fitted(background, *alpha.shape, recipe)
+    height, width = alpha.shape
+    resized = fitted(background, height, width, recipe)
     return None if resized is None else blended(foreground, alpha, resized, recipe.rounding)
 
 
 def fitted(background: Image.Image, height: int, width: int, recipe: Recipe = ADOBE) -> np.ndarray | None:
-    """Return the background in the size of the foreground, uint8 (H, W, 3), or None if it does not cover it."""
+    """Return the background in the size of the foreground, uint8 (H, W, 3); None if it does not cover it."""
     ratio = max(width / background.width, height / background.height)
     if ratio > 1 or (recipe.rule == "always" and ratio != 1):
         if recipe.size == "that of the foreground":
@@ -125,7 +129,8 @@ def blended(
 
     Grey 100 over grey 100 is less than 100 in the script, for 5 / 255 and 1 - 5 / 255 are rounded:
 
-    >>> blended(np.full((1, 1, 3), 100, np.uint8), np.full((1, 1), 5, np.uint8), np.full((1, 1, 3), 100, np.uint8)).ravel()
+    >>> grey = np.full((1, 1, 3), 100, np.uint8)
+    >>> blended(grey, np.full((1, 1), 5, np.uint8), grey).ravel()
     array([99, 99, 99], dtype=uint8)
     """
     result = np.where((alpha == 255)[..., None], foreground, background)
@@ -147,7 +152,7 @@ def deviations() -> Iterator[Recipe]:
 
 
 def explain(image: np.ndarray, foreground: np.ndarray, alpha: np.ndarray, background: Image.Image) -> str:
-    """Return a sentence on how a composite that is not the script's was made, found by trying what is known to happen."""
+    """Return a sentence on how a composite that differs from the script's was made, by trials."""
     height, width = alpha.shape
     if image.shape[:2] != (height, width):
         return f"it has {image.shape[1]}x{image.shape[0]} pixels, its foreground {width}x{height}"
@@ -172,11 +177,14 @@ def explain(image: np.ndarray, foreground: np.ndarray, alpha: np.ndarray, backgr
                 return words
             if distance < least:
                 least, nearest = distance, words
-    return f"none of the known deviations makes it; the nearest, {least:.3g} grey levels away on average: {nearest}"
+    return (
+        "none of the known deviations makes it; "
+        f"the nearest, {least:.3g} grey levels away on average: {nearest}"
+    )
 
 
 def pixel_sum(pixels: np.ndarray) -> str:
-    """Return the SHA-256 of a picture's pixels: ``WIDTHxHEIGHT`` and a newline in ASCII, then the bytes row by row.
+    """Return the SHA-256 of a picture: ``WIDTHxHEIGHT`` and a newline in ASCII, then its pixels row by row.
 
     Of pixels, not of the file: encoders write the same picture in different bytes.
     """

@@ -1,11 +1,11 @@
-"""Offline composition with proof: images made as the data set's own script makes them, and a list of their sums to check them by."""
+"""Offline composition with proof: images made by the data set's recipe, and their checksums."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,123 +13,25 @@ from typing import Any
 import numpy as np
 
 from deepmatte.data.composition1k.adobe import composed, explain, pixel_sum
+from deepmatte.data.composition1k.plan import Composite, Inputs
 from deepmatte.data.parallel import spread
-from deepmatte.data.sources.files import find_pictures
-from deepmatte.data.sources.images import named, read_as_stored, read_image, write_png
-from deepmatte.data.sources.splits import read_lines, read_names, stem_of
+from deepmatte.data.sources.images import read_as_stored, read_image, write_png
+from deepmatte.data.sources.splits import stem_of
 from deepmatte.errors import InputError
-from deepmatte.files import write_text, writing
+from deepmatte.files import printable, write_text, writing
 
 MANIFEST = "manifest.json"
 FORMAT = 1
 _JOURNAL = ".composing.jsonl"
 _CHUNK = 20
-_COCO_PREFIX = "COCO_train2014_"
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The files of which images are composed, by their names; backgrounds are a folder, which may hold many more."""
-
-    foregrounds: Mapping[str, Path]
-    alphas: Mapping[str, Path]
-    backgrounds: Path
-
-    def background(self, name: str) -> Path:
-        """Return the file of a background; COCO of 2017 has the pictures of 2014 without their prefix.
-
-        Raises:
-            InputError: there is none.
-        """
-        for candidate in (name, name.removeprefix(_COCO_PREFIX)):
-            if (self.backgrounds / candidate).is_file():
-                return self.backgrounds / candidate
-        raise InputError(
-            f"{named(self.backgrounds / name)}: there is no such background; --background is the folder that holds it"
-        )
-
-
-@dataclass(frozen=True)
-class Composite:
-    """One image to compose: its file's name, its foreground's name and the name of its background's file."""
-
-    image: str
-    foreground: str
-    background: str
-
-
-def find_inputs(root: Path, foreground: str, alpha: str, background: Path) -> Inputs:
-    """Return the inputs below ``root``; names are those of the files, whichever folder they lie in.
-
-    Raises:
-        InputError: a place is missing or empty, or two files have one name.
-    """
-    found = []
-    for pattern, key in ((foreground, "--foreground"), (alpha, "--alpha")):
-        by_stem: dict[str, Path] = {}
-        for file in find_pictures(root, pattern, key).values():
-            if file.stem in by_stem:
-                raise InputError(
-                    f"{named(file)}: has the same name as {named(by_stem[file.stem])}; keep one of the two"
-                )
-            by_stem[file.stem] = file
-        found.append(by_stem)
-    if not background.is_dir():
-        raise InputError(
-            f"{named(background)}: there is no such folder; set --background to the folder of backgrounds"
-        )
-    return Inputs(found[0], found[1], background)
-
-
-def plan(
-    inputs: Inputs, foregrounds: Path, backgrounds: Path, per_foreground: int, name: str
-) -> list[Composite]:
-    """Return the images in the order of the lists: foreground i takes backgrounds i * K … i * K + K - 1.
-
-    Args:
-        inputs: where the files are.
-        foregrounds: text file with the names of the foregrounds.
-        backgrounds: text file with the names of the backgrounds' files.
-        per_foreground: K.
-        name: name of an image, with ``{foreground}``, ``{k}`` (0 to K - 1) and ``{n}`` (0 to their number -
-            1).
-
-    Raises:
-        InputError: the lists don't fit each other, or name what is not there.
-    """
-    stems = read_names(foregrounds, "--foreground-names")
-    files = read_lines(backgrounds, "--background-names")
-    if len(files) < len(stems) * per_foreground:
-        need = f"{len(stems)} foregrounds x {per_foreground}"
-        raise InputError(
-            f"{named(backgrounds)}: names {len(files)} backgrounds, {need} are needed; set --background-names, --per-foreground"
-        )
-    for stem in stems:
-        for kind, known in (("foreground", inputs.foregrounds), ("alpha matte", inputs.alphas)):
-            if stem not in known:
-                raise InputError(
-                    f"{named(foregrounds)}: names {named(stem)}, but there is no {kind} of that name; add it or correct the list"
-                )
-    images = []
-    for n, file in enumerate(files[: len(stems) * per_foreground]):
-        stem = stems[n // per_foreground]
-        image = name.format(foreground=stem, k=n % per_foreground, n=n)
-        images.append(Composite(f"{image}.png", stem, file))
-    if any(
-        Path(composite.image).is_absolute() or ".." in Path(composite.image).parts for composite in images
-    ):
-        raise InputError(f"--name {name}: leads out of --out; give names of files, or of folders in it")
-    if len({composite.image for composite in images}) < len(images):
-        raise InputError(
-            f"--name {name}: gives two images the same name; use {{foreground}} with {{k}}, or {{n}}"
-        )
-    return images
 
 
 def compose(
     images: Sequence[Composite], inputs: Inputs, out: Path, processes: int | None = None
 ) -> dict[str, Any]:
-    """Compose what ``out`` does not hold yet, and write the manifest; a call that was killed goes on where it stopped.
+    """Compose what ``out`` lacks, and write the manifest.
+
+    A call that was killed is resumed.
 
     Raises:
         InputError: a file can't be read, or ``out`` holds other images.
@@ -182,7 +84,8 @@ def _done(out: Path, images: Sequence[Composite]) -> dict[str, dict[str, Any]]:
             record["background"],
         ):
             raise InputError(
-                f"{named(out)}: holds the images of another composition; choose another --out, or remove it"
+                f"{printable(out)}: holds the images of another composition; "
+                "choose another --out, or remove it"
             )
         path = out / record["image"]
         if path.is_file() and path.stat().st_size == record["bytes"]:
@@ -227,8 +130,8 @@ def _layers(inputs: Inputs, name: str) -> tuple[np.ndarray, np.ndarray]:
     alpha = np.asarray(read_as_stored(inputs.alphas[name], "L"))
     if foreground.shape[:2] != alpha.shape:
         own, other = (f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (alpha, foreground))
-        sizes = f"{own} pixels, but {named(inputs.foregrounds[name])} {other}"
-        raise InputError(f"{named(inputs.alphas[name])}: has {sizes}; they have to be the same")
+        sizes = f"{own} pixels, but {printable(inputs.foregrounds[name])} {other}"
+        raise InputError(f"{printable(inputs.alphas[name])}: has {sizes}; they have to be the same")
     return foreground, alpha
 
 
@@ -236,7 +139,8 @@ def _manifest(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     lines = "".join(f"{record['sha256']}  {record['image']}\n" for record in records)
     return {
         "format": FORMAT,
-        "made": "as Composition_code.py of Adobe Image Matting; sha256 is of the pixels: WIDTHxHEIGHT, newline, RGB bytes",
+        "made": "as Composition_code.py of Adobe Image Matting; "
+        "sha256 is of the pixels: WIDTHxHEIGHT, newline, RGB bytes",
         "versions": {name: version(name) for name in ("deepmatte", "pillow")},
         "num_images": len(records),
         "sha256": hashlib.sha256(lines.encode()).hexdigest(),
@@ -265,11 +169,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
             raise ValueError
     except OSError:
         raise InputError(
-            f"{named(path)}: there is no such manifest; `deepmatte data compose` writes one"
+            f"{printable(path)}: there is no such manifest; `deepmatte data compose` writes one"
         ) from None
     except (ValueError, KeyError, TypeError):
         raise InputError(
-            f"{named(path)}: is no manifest of `deepmatte data compose`, or one of another version"
+            f"{printable(path)}: is no manifest of `deepmatte data compose`, or one of another version"
         ) from None
     return content
 
@@ -292,7 +196,7 @@ def _check_image(job: tuple[Path, str]) -> str:
     try:
         return "" if pixel_sum(read_image(path)) == expected else "differs"
     except InputError as error:
-        return str(error).removeprefix(f"{named(path)}: ")
+        return str(error).removeprefix(f"{printable(path)}: ")
 
 
 def diagnose(record: Mapping[str, Any], folder: Path, inputs: Inputs) -> str:
@@ -304,10 +208,13 @@ def diagnose(record: Mapping[str, Any], folder: Path, inputs: Inputs) -> str:
     stem = stem_of(record["foreground"])
     for kind, known in (("foreground", inputs.foregrounds), ("alpha matte", inputs.alphas)):
         if stem not in known:
-            return f"no {kind} of the name {named(stem)} is there to compare with"
+            return f"no {kind} of the name {printable(stem)} is there to compare with"
     foreground, alpha = _layers(inputs, stem)
     background = read_as_stored(inputs.background(record["background"]), "RGB")
     own = composed(foreground, alpha, background)
     if own is not None and pixel_sum(own) != record["sha256"]:
-        return "the foreground, matte or background here is not the one that the manifest was made of (or decodes to other pixels)"
+        return (
+            "the foreground, matte or background here is not the one that the manifest was made of "
+            "(or decodes to other pixels)"
+        )
     return explain(read_image(folder / record["image"]), foreground, alpha, background)

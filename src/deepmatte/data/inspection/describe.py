@@ -1,4 +1,4 @@
-"""What a source holds: counts and sizes by split, told from names and headers, and a contact sheet."""
+"""What a source holds: counts and sizes by split, from names and headers, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from typing import Any
 
 from deepmatte.data.inspection.sheet import Row, rows_of_sets
 from deepmatte.data.inspection.verify import SPLITS, sets_of
+from deepmatte.data.sources.decoding import read_header
 from deepmatte.data.sources.files import FileSet
-from deepmatte.data.sources.images import named, read_header
 from deepmatte.data.sources.protocols import KnowsForegrounds, KnowsSizes, Source
 from deepmatte.errors import InputError
+from deepmatte.files import printable
 
 
 @dataclass(frozen=True)
 class Line:
-    """One kind of picture in one split; ``num_distinct`` counts what is shown, ``note`` says why there is nothing to count or to draw."""
+    """One kind of picture in one split.
+
+    ``num_distinct`` counts what is shown, ``note`` says why there is nothing to count or to draw.
+    """
 
     split: str
     what: str
@@ -53,14 +57,14 @@ def describe(source: Source, num_pictures: int = 4) -> tuple[list[Line], list[Ro
 
 
 def _line(split: str, what: str, items: Any) -> Line:
-    distinct = (
-        {items.foreground(i) for i in range(len(items))}
-        if isinstance(items, KnowsForegrounds)
-        else set(items.names)
-    )
+    shown = items.names
+    if isinstance(items, KnowsForegrounds):
+        shown = [items.foreground(i) for i in range(len(shown))]
     sizes = sorted((_size(items, i) for i in range(len(items))), key=lambda size: size[0] * size[1])
-    texts = [f"{width}x{height}" for height, width in (sizes[0], sizes[-1])] if sizes else ["", ""]
-    return Line(split, what, len(items), len(distinct), *texts, _formats(items))
+    smallest, largest = (
+        (f"{width}x{height}" for height, width in (sizes[0], sizes[-1])) if sizes else ("", "")
+    )
+    return Line(split, what, len(items), len(set(shown)), smallest, largest, _formats(items))
 
 
 def _size(items: Any, index: int) -> tuple[int, int]:
@@ -78,5 +82,5 @@ def _formats(items: Any) -> str:
         return ""
     groups = Counter("+".join(file.suffix.lower()[1:] for file in group) for group in items.files)
     return ", ".join(
-        f"{named(name)} {count}" if len(groups) > 1 else name for name, count in groups.most_common(3)
+        f"{printable(name)} {count}" if len(groups) > 1 else name for name, count in groups.most_common(3)
     )

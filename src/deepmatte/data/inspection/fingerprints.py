@@ -17,12 +17,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from deepmatte.data.cache.decoded import origin_of
-from deepmatte.data.cache.memory import default_folder
+from deepmatte.data.cache.arrays import default_folder
 from deepmatte.data.parallel import shared, spread
-from deepmatte.data.sources.images import named
-from deepmatte.data.sources.protocols import HasAlpha
+from deepmatte.data.sources.protocols import HasAlpha, origin_of
 from deepmatte.errors import InputError
+from deepmatte.files import printable, write_text
 from deepmatte.ops.trimap import full_scale
 
 FORMAT = 1
@@ -33,13 +32,13 @@ LEAST_SIDE = 32
 """Mattes with a shorter side have no thumbnail: one of its cells would be about two pixels."""
 
 LEAST_DEVIATION = 15.0
-"""Thumbnails that vary less (standard deviation of 0 … 255) are of nearly empty or nearly full mattes, which all look the same."""
+"""Thumbnails with a smaller standard deviation are of nearly constant mattes, which all look alike."""
 
 LEAST_SOFT = 8
 """Thumbnails with fewer cells that are neither empty nor full say too little of an outline."""
 
 MOST_DIFFERENCE = (0.02, 0.6)
-"""Two thumbnails of one matte differ by less: root mean square, as a share of the smaller standard deviation, or in levels of 0 … 255.
+"""Two thumbnails of one matte differ by less: root mean square, relative or absolute.
 
 Between 0.37 and 2 times the size, by any usual filter, and JPEG at quality 75 stay below that (and below 0.01
 or 0.5) on the 35 real mattes that were tried; the most alike of two different ones, among 35 real and 200
@@ -47,14 +46,14 @@ drawn mattes, differ by a share of 0.17.
 """
 
 FEW = 16
-"""So many mattes are read by this process alone."""
+"""Up to this number, mattes are read by this process alone."""
 
 
 @dataclass(frozen=True)
 class Fingerprint:
     """What one matte is known by.
 
-    ``exact`` are hexadecimal digits of all pixels at 8 bits, empty where the matte is the same everywhere;
+    ``exact`` are hexadecimal digits of all pixels at 8 bits, empty where the matte is constant;
     ``thumbnail`` are SIDE x SIDE means of alpha in row order, empty where they would say too little.
     """
 
@@ -67,15 +66,16 @@ class Fingerprint:
 
     @property
     def called(self) -> str:
-        """The file, or the name where there is none, as it may stand in a message."""
-        return named(self.file or self.name)
+        """The file, or the name where there is none, as messages print it."""
+        return printable(self.file or self.name)
 
 
 def fingerprint(alpha: np.ndarray, name: str = "", file: str = "") -> Fingerprint:
     """Return the fingerprint of a matte, uint8 or uint16 (H, W); both of the same values have the same one.
 
     >>> ramp = np.tile(np.arange(64, dtype=np.uint8) * 4, (48, 1))
-    >>> fingerprint(ramp).exact == fingerprint(ramp.astype(np.uint16) * 257).exact != fingerprint(ramp[:, ::-1]).exact
+    >>> deep, mirrored = ramp.astype(np.uint16) * 257, ramp[:, ::-1]
+    >>> fingerprint(ramp).exact == fingerprint(deep).exact != fingerprint(mirrored).exact
     True
     """
     if full_scale(alpha) != 255:
@@ -96,7 +96,9 @@ def fingerprint(alpha: np.ndarray, name: str = "", file: str = "") -> Fingerprin
 def fingerprints(
     items: Any, description: str, skip: bool = False, processes: int | None = None
 ) -> list[Fingerprint]:
-    """Return the fingerprints of a set of foregrounds or images, one for each name; items that come from no file have none.
+    """Return the fingerprints of a set of foregrounds or images, one for each name.
+
+    Items that come from no file have none.
 
     Those that were taken before are read from the user's cache folder, the others are computed by several
     processes behind a progress bar, and kept. ``skip`` leaves out the mattes that can't be read.
@@ -130,7 +132,7 @@ def fingerprints(
 
 
 def distinct(items: Any) -> list[int]:
-    """Return one index of each name: the training set of a mixture holds a foreground as often as its weight wants.
+    """Return one index of each name: a mixture repeats foregrounds as often as its weights ask for.
 
     >>> from types import SimpleNamespace
     >>> distinct(SimpleNamespace(names=["a", "b", "a"]))
@@ -143,7 +145,7 @@ def distinct(items: Any) -> list[int]:
 
 
 def as_record(prints: Iterable[Fingerprint]) -> list[list[Any]]:
-    """Return fingerprints as plain data: name, height, width, exact digest, thumbnail in hexadecimal digits."""
+    """Return fingerprints as plain data: name, height, width, digest, thumbnail in hexadecimal digits."""
     return [[one.name, one.height, one.width, one.exact, one.thumbnail.hex()] for one in prints]
 
 
@@ -174,7 +176,7 @@ def _known(entry: Any) -> tuple[int, int, str, bytes]:
 
 
 def _key(items: Any, index: int) -> tuple[str, ...]:
-    """Return what the fingerprint of an item depends on: the file of its matte, how that is read, and its present state.
+    """Return what a fingerprint depends on: the matte's file, how it is read, and its state.
 
     Raises:
         InputError: the file is not there.
@@ -185,7 +187,7 @@ def _key(items: Any, index: int) -> tuple[str, ...]:
     try:
         status = origin.matte.stat()
     except OSError:
-        raise InputError(f"{named(origin.matte)}: there is no such file") from None
+        raise InputError(f"{printable(origin.matte)}: there is no such file") from None
     return (
         os.fspath(origin.matte.absolute()),
         f"{kind} {origin.reading}",
@@ -216,7 +218,10 @@ class _Kept:
         self._changed = False
 
     def find(self, key: Sequence[str]) -> tuple[int, int, str, bytes] | None:
-        """Return height, width, exact digest and thumbnail; None where the file was not read since it changed."""
+        """Return height, width, exact digest and thumbnail.
+
+        None where the file was not read since it changed.
+        """
         entry = self._known.get(f"{key[0]}\n{key[1]}")
         if not isinstance(entry, list) or not entry or entry[0] != key[2]:
             return None
@@ -237,7 +242,10 @@ class _Kept:
         self._changed = True
 
     def write(self) -> None:
-        """Write what is new, without files that are gone; a folder that can't be written to costs time only."""
+        """Write what is new, without files that are gone.
+
+        A folder that can't be written to costs time only.
+        """
         if not self._changed:
             return
         known = {
@@ -245,14 +253,8 @@ class _Kept:
             for key, entry in {**self._read(), **self._known}.items()
             if os.path.exists(key.split("\n")[0])  # noqa: PTH110
         }
-        aside = self.file.with_name(f".{self.file.name}.{os.getpid()}")
-        with contextlib.suppress(OSError):
-            try:
-                self.file.parent.mkdir(parents=True, exist_ok=True)
-                aside.write_text(json.dumps({"format": FORMAT, "mattes": known}), encoding="utf-8")
-                aside.replace(self.file)
-            finally:
-                aside.unlink(missing_ok=True)
+        with contextlib.suppress(InputError):
+            write_text(self.file, json.dumps({"format": FORMAT, "mattes": known}))
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -1,4 +1,4 @@
-"""Mattes that are in two splits, or in the training set of a run and in what it is evaluated on, under whatever name."""
+"""Mattes that are in two splits, or in the training set of a run and in what it is evaluated on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from deepmatte.data.cache.decoded import KnowsOrigin
 from deepmatte.data.inspection.fingerprints import (
     FORMAT,
     MOST_DIFFERENCE,
@@ -26,6 +25,7 @@ from deepmatte.data.sources.protocols import (
     HasDigest,
     ImageSet,
     ImageSource,
+    KnowsOrigin,
     Source,
     Split,
 )
@@ -53,7 +53,7 @@ class Leak:
 
 
 def matches(these: Sequence[Fingerprint], those: Sequence[Fingerprint]) -> dict[int, tuple[int, str]]:
-    """Return, for each of ``these`` whose matte is among ``those``, which one that is, and how it is known."""
+    """Return, for each of ``these`` whose matte is among ``those``, which one it is and the evidence."""
     exact: dict[str, int] = {}
     for place, one in enumerate(those):
         if one.exact:
@@ -99,7 +99,7 @@ class _Thumbnails:
 
 
 def find_leaks(prints: Mapping[Split, Sequence[Fingerprint]]) -> list[Leak]:
-    """Return the mattes that are in two splits: each of the earlier split once, with the first of the later one that shows it.
+    """Return the mattes that are in two splits: each of the earlier split once, with its first match.
 
     The very same finished images may serve as validation and as test.
     """
@@ -116,7 +116,9 @@ def find_leaks(prints: Mapping[Split, Sequence[Fingerprint]]) -> list[Leak]:
 def refuse_leaks(
     sets: Mapping[Split, Sequence[Any]], name: str, skip: bool = False
 ) -> dict[Split, list[Fingerprint]]:
-    """Return the fingerprints of all splits, unless a matte is in two of them; ``skip`` passes over mattes that can't be read.
+    """Return the fingerprints of all splits, unless a matte is in two of them.
+
+    ``skip`` passes over mattes that can't be read.
 
     Raises:
         InputError: a matte is in two splits; it names some.
@@ -135,7 +137,10 @@ def refuse_leaks(
             f"; and {len(leaks) - MOST_NAMED} more" if len(leaks) > MOST_NAMED else ""
         )
         count = f"{len(leaks)} mattes are" if len(leaks) > 1 else "one matte is"
-        cure = "remove one of the two, leave it out by a list (data.source.train.names) or give both one name (data.source.identity)"
+        cure = (
+            "remove one of the two, "
+            "leave it out by a list (data.source.train.names) or give both one name (data.source.identity)"
+        )
         raise InputError(
             f"data={name}: {count} in two splits: {some}; {cure}; `deepmatte data verify` lists all"
         )
@@ -143,7 +148,7 @@ def refuse_leaks(
 
 
 def scored_apart(source: Source, split: Split) -> list[ImageSet]:
-    """Return the finished images that the parts of a mixture have for a split, on which they are scored one by one."""
+    """Return the finished images of the parts of a mixture, on which they are scored one by one."""
     if not isinstance(source, Mixture) or split == "train":
         return []
     sets = [part.images(split) for part in source.sources.values() if isinstance(part, ImageSource)]
@@ -151,7 +156,7 @@ def scored_apart(source: Source, split: Split) -> list[ImageSet]:
 
 
 def training_record(source: Source, prints: Sequence[Fingerprint]) -> dict[str, Any]:
-    """Return, as plain data, what is known again of the mattes that a run is trained on: of drawn ones the set's digest."""
+    """Return, as plain data, the fingerprints of a run's training mattes; of drawn ones, the set's digest."""
     return {
         "format": FORMAT,
         "mattes": as_record(prints),
@@ -160,7 +165,7 @@ def training_record(source: Source, prints: Sequence[Fingerprint]) -> dict[str, 
 
 
 def joined_records(earlier: Any, record: dict[str, Any]) -> dict[str, Any]:
-    """Return ``record`` with what an earlier one has beside it, for a run that was resumed after its data have changed."""
+    """Return ``record`` with what an earlier one adds, for a run that was resumed after its data changed."""
     keys = ("mattes", "drawn")
     fits = (
         isinstance(earlier, dict)
@@ -176,7 +181,7 @@ def joined_records(earlier: Any, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def trained_on(record: Any, source: Source, split: Split, prints: Sequence[Fingerprint]) -> dict[str, str]:
-    """Return which pictures of a split have a matte of `training_record`: their names, and the names that training had for them.
+    """Return the pictures of a split whose mattes are in `training_record`: names here, and names there.
 
     Raises:
         ValueError: the record is something else.

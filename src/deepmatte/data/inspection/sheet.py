@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from deepmatte.data.datasets import Sample
+from deepmatte.data.samples import Sample
 from deepmatte.errors import InputError
 from deepmatte.ops.zones import full_scale
 
@@ -21,7 +21,7 @@ Row = tuple[str, Sequence[np.ndarray]]
 
 
 def contact_sheet(rows: Sequence[Row], columns: int = 2, cell: int = CELL) -> np.ndarray:
-    """Return the groups of pictures side by side in ``columns``, each picture within a square of ``cell`` pixels, RGB."""
+    """Return the groups of pictures side by side in ``columns``, each in a square of ``cell`` pixels."""
     width = max(len(pictures) for _, pictures in rows) * (cell + _MARGIN) + _MARGIN
     height = cell + _LINE + 2 * _MARGIN
     columns = min(columns, len(rows))
@@ -58,7 +58,7 @@ def _fitting(text: str, font: Any, width: int) -> str:
 
 
 def over_squares(colours: np.ndarray, alpha: np.ndarray, side: int = 24) -> np.ndarray:
-    """Return a cut-out, uint8 (H, W, 3) and (H, W), over squares of two greens that no photograph has, for the eye."""
+    """Return a cut-out, uint8 (H, W, 3) and (H, W), over squares of two greens."""
     rows, columns = (np.arange(length) // side for length in alpha.shape)
     light = ((rows[:, None] + columns) % 2).astype(bool)
     squares = np.where(light[..., None], np.array([60, 220, 90]), np.array([20, 150, 60]))
@@ -72,7 +72,7 @@ def grey(alpha: np.ndarray) -> np.ndarray:
 
 
 def rows_of_sets(sets: Mapping[str, Any], split: str, num: int) -> tuple[list[Row], list[str]]:
-    """Return rows of up to ``num`` items of each set, evenly spread, and what is wrong with those that can't be drawn.
+    """Return rows of up to ``num`` items of each set, evenly spread, and the problems of the rest.
 
     A row has layers and cut-out of a foreground, three backgrounds, or image, trimap and matte of a finished
     picture.
@@ -104,7 +104,7 @@ def rows_of_sets(sets: Mapping[str, Any], split: str, num: int) -> tuple[list[Ro
 
 
 def row_of_sample(sample: Sample) -> Row:
-    """Return the row of a sample as the network gets it: image, trimap, matte, and its foreground where that is known."""
+    """Return the row of a sample as the network gets it: image, trimap, matte, foreground if known."""
     keys = [key for key in ("image", "trimap", "alpha", "foreground") if key in sample]
     pictures = []
     for key in keys:

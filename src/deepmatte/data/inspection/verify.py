@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from deepmatte.data.cache.decoded import origin_of
 from deepmatte.data.composing.composition import Composition
 from deepmatte.data.inspection.fingerprints import Fingerprint, distinct, fingerprint, fingerprints
 from deepmatte.data.inspection.leaks import find_leaks, scored_apart
 from deepmatte.data.parallel import shared, spread
 from deepmatte.data.sources.files import FileSet
-from deepmatte.data.sources.images import flat_matte, named
+from deepmatte.data.sources.images import flat_matte
 from deepmatte.data.sources.protocols import (
     CompositionSource,
     ImageSource,
@@ -23,8 +22,10 @@ from deepmatte.data.sources.protocols import (
     OwnBackground,
     Source,
     Split,
+    origin_of,
 )
 from deepmatte.errors import InputError
+from deepmatte.files import printable
 from deepmatte.ops.zones import full_scale
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -46,7 +47,7 @@ class Verdict:
 
 
 def sets_of(source: Source, split: Split) -> dict[str, Any]:
-    """Return the sets of a split by what they hold: ``images``, or ``foregrounds`` and ``backgrounds``, if they are composited.
+    """Return the sets of a split by name: ``images``, or ``foregrounds`` and ``backgrounds``.
 
     Raises:
         InputError: the source has nothing for this split.
@@ -115,28 +116,37 @@ def _report_leaks(
     """Note the mattes that are in two splits, but for the pictures that are reported for their colours."""
     for leak in find_leaks(prints):
         if not {(leak.split, leak.one.name), (leak.other_split, leak.other.name)} & reported:
-            text = f"{leak.other.called}: is in {leak.other_split} and shows the matte of {leak.one.called}, which is in {leak.split}"
+            text = (
+                f"{leak.other.called}: "
+                f"is in {leak.other_split} and shows the matte of {leak.one.called}, which is in {leak.split}"
+            )
             verdict.problems.append(f"{text} ({leak.why}); remove it from one of the two")
 
 
 def _called(items: Any, index: int) -> str:
     origin = origin_of(items, index)
-    return named(items.names[index] if origin is None else origin.files[0])
+    return printable(items.names[index] if origin is None else origin.files[0])
 
 
 def _twin(
     contents: dict[tuple[str, bytes], tuple[str, str]], split: str, what: str, name: str, content: bytes
 ) -> str:
-    """Return what is wrong with a picture that is, under whatever name, in two splits; images are compared with foregrounds."""
+    """Return what is wrong with a picture that is, under whatever name, in two splits.
+
+    Images are compared with foregrounds.
+    """
     kind = "background" if what == "backgrounds" else "picture"
     other_split, other = contents.setdefault((kind, content), (split, name))
     if other_split == split:
         return ""
-    return f"{name}: is in {split} and shows the very pixels of {other}, which is in {other_split}; remove it from one of the two"
+    return (
+        f"{name}: is in {split} and shows the very pixels of {other}, "
+        f"which is in {other_split}; remove it from one of the two"
+    )
 
 
 def _read(index: int) -> tuple[str, bytes, Fingerprint | None]:
-    """Return what is wrong with an item ("" if nothing), a sum of its colours and the fingerprint of its matte."""
+    """Return what is wrong with an item, or "", a sum of its colours and the fingerprint of its matte."""
     items, what, composition = shared()
     name = _called(items, index)
     try:
@@ -157,21 +167,28 @@ def _read(index: int) -> tuple[str, bytes, Fingerprint | None]:
 
 
 def _fingerprint(items: Any, index: int, alpha: np.ndarray) -> Fingerprint | None:
-    """Return the fingerprint of a matte that comes from a file; drawn ones are in one split by their making."""
+    """Return the fingerprint of a matte that comes from a file.
+
+    Drawn ones are in one split by their making.
+    """
     origin = origin_of(items, index)
     return None if origin is None else fingerprint(alpha, items.names[index], str(origin.matte))
 
 
 def _trimap_problem(name: str, trimap: np.ndarray, alpha: np.ndarray) -> str:
-    """Tell of a trimap that contradicts its matte so much that one of the two belongs to another picture."""
+    """Return what is wrong where trimap and matte differ so much that they belong to different pictures."""
     share = alpha / np.float32(full_scale(alpha))
     wrong = np.count_nonzero((trimap == 0) & (share > 0.9)) + np.count_nonzero(
         (trimap == 255) & (share < 0.1)
     )
-    known = np.count_nonzero(trimap != 128)
+    known = int(np.count_nonzero(trimap != 128))
     if wrong <= 0.05 * max(known, 1):
         return ""
-    return f"{name}: its trimap contradicts its matte on {100 * wrong / known:.0f} % of the known pixels; they belong to different pictures"
+    return (
+        f"{name}: "
+        f"its trimap contradicts its matte on {100 * wrong / known:.0f} % of the known pixels; "
+        "they belong to different pictures"
+    )
 
 
 def _sum(pixels: np.ndarray) -> bytes:

@@ -4,45 +4,67 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmatte.data.cache.memory import default_folder
-from deepmatte.data.cache.store import Store, checksum
+from deepmatte.data.cache.arrays import ArrayFolder, Arrays, default_folder
 from deepmatte.data.procedural import render
 from deepmatte.data.procedural.names import SPLITS, VERSION, background_name, category, foreground_name
+from deepmatte.data.sources.protocols import Layers
 from deepmatte.errors import InputError
 
 Pixels = NDArray[np.uint8]
 
 
+def checksum(arrays: Iterable[Pixels]) -> bytes:
+    """Return the SHA-256 (32 bytes) of a sample's pixels."""
+    total = hashlib.sha256()
+    for pixels in arrays:
+        total.update(np.ascontiguousarray(pixels).data)
+    return total.digest()
+
+
 class _Rendered:
-    """Samples of one split with ``channels`` planes each, read from the cache or rendered into it."""
+    """Samples of one split, read from the cache or rendered into it; a file holds ``layers`` and their checksum."""
 
-    channels = 0
+    layers: tuple[str, ...] = ()
 
-    def __init__(self, store: Store, seed: int, split: str, size: int, names: list[str]) -> None:
+    def __init__(self, store: ArrayFolder, seed: int, split: str, size: int, names: list[str]) -> None:
         self.store, self.seed, self.split, self.side, self.names = store, seed, split, size, names
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def planes(self, index: int) -> Pixels:
-        """Return the raw planes of a sample; renders it if its file is missing, truncated or altered."""
+    def arrays(self, index: int) -> list[Pixels]:
+        """Return the layers of a sample; renders it if its file is missing, cut off or altered."""
         index = range(len(self))[index]
-        planes = self.store.read(self.names[index], self.side, self.channels)
-        if planes is None:
-            planes = self.render(index)
-            self.store.write(self.names[index], planes)
-        return planes
+        kept = self._kept(index, mapped=False)
+        if kept is not None:
+            pixels = [kept[layer] for layer in self.layers]
+            if checksum(pixels) == kept["sha256"].tobytes():
+                return pixels
+        pixels = list(self.render(index))
+        sha256 = np.frombuffer(checksum(pixels), np.uint8)
+        self.store.write(self.names[index], {"sha256": sha256, **dict(zip(self.layers, pixels, strict=True))})
+        return pixels
+
+    def _kept(self, index: int, mapped: bool = True) -> Arrays | None:
+        """Return what the cache has of a sample, before its checksum is compared."""
+        kept = self.store.read(self.names[index], mapped)
+        return kept if kept is not None and kept.keys() == {"sha256", *self.layers} else None
+
+    def is_kept(self, index: int) -> bool:
+        """Return whether the cache has a file of the sample that is not cut off."""
+        return self._kept(index) is not None
 
     def checksum(self, index: int) -> bytes:
-        """Return the checksum of a sample's pixels."""
-        kept = self.store.read_checksum(self.names[index], self.side, self.channels)
-        return checksum(self.planes(index).tobytes()) if kept is None else kept
+        """Return the checksum of a sample's pixels, which are not read where the cache has it."""
+        kept = self._kept(index)
+        return checksum(self.arrays(index)) if kept is None else kept["sha256"].tobytes()
 
     def size(self, index: int) -> tuple[int, int]:
         """Return the (height, width) of a sample in pixels."""
@@ -55,47 +77,41 @@ class _Rendered:
             total.update(name.encode() + self.checksum(index))
         return total.hexdigest()[:16]
 
-    def render(self, index: int) -> Pixels:
-        """Return the planes of a sample, rendered."""
+    def render(self, index: int) -> tuple[Pixels, ...]:
+        """Return the layers of a sample, rendered."""
         raise NotImplementedError
 
 
 class ForegroundSet(_Rendered):
-    """The foregrounds of one split: exact colours and exact alpha."""
+    """The foregrounds of one split: exact colours, defined even where alpha is 0, and exact alpha."""
 
-    channels = 4
+    layers = ("foreground", "alpha")
 
-    def load(self, index: int) -> tuple[Pixels, Pixels]:
-        """Return colours uint8 (H, W, 3), defined even where alpha is 0, and alpha uint8 (H, W).
-
-        Both are read-only.
-        """
-        planes, num = self.planes(index), self.side**2
-        colour, alpha = planes[: 3 * num], planes[3 * num :]
-        return colour.reshape(self.side, self.side, 3), alpha.reshape(self.side, self.side)
+    def load(self, index: int) -> Layers:
+        """Return foreground and alpha, uint8."""
+        return Layers(*self.arrays(index))
 
     def category(self, index: int) -> str:
         """Return the kind of a foreground, such as hair, fur or glass."""
         return category(range(len(self))[index])
 
-    def render(self, index: int) -> Pixels:
-        """Return the planes of a foreground, rendered."""
-        colour, alpha = render.foreground(self.seed, self.split, index, self.side)
-        return np.concatenate([colour.ravel(), alpha.ravel()])
+    def render(self, index: int) -> tuple[Pixels, ...]:
+        """Return foreground and alpha, rendered."""
+        return render.foreground(self.seed, self.split, index, self.side)
 
 
 class BackgroundSet(_Rendered):
     """The backgrounds of one split, alternating crops of photographs and drawn scenes."""
 
-    channels = 3
+    layers = ("background",)
 
     def load(self, index: int) -> Pixels:
-        """Return a background as uint8 (H, W, 3); read-only."""
-        return self.planes(index).reshape(self.side, self.side, 3)
+        """Return a background as uint8 (H, W, 3)."""
+        return self.arrays(index)[0]
 
-    def render(self, index: int) -> Pixels:
-        """Return the planes of a background, rendered."""
-        return render.background(self.seed, self.split, index, self.side).ravel()
+    def render(self, index: int) -> tuple[Pixels, ...]:
+        """Return a background, rendered."""
+        return (render.background(self.seed, self.split, index, self.side),)
 
 
 class ProceduralData:
@@ -135,7 +151,8 @@ class ProceduralData:
                 raise InputError(f"data.source.num_{split}={num} is invalid; expected at least 1")
         self.seed, self.size = seed, size
         folder = Path(cache_dir).expanduser() if cache_dir else default_folder("procedural")
-        self.store = Store(folder / f"{VERSION}-{seed}-{size}")
+        cure = "make room there, or set source.cache_dir to another folder"
+        self.store = ArrayFolder(folder / f"{VERSION}-{seed}-{size}", cure=cure)
 
     def foregrounds(self, split: str) -> ForegroundSet:
         """Return the foregrounds of ``split`` (train, val or test)."""
@@ -164,8 +181,8 @@ class ProceduralData:
         jobs = [
             (samples, index)
             for samples in self._sets(splits)
-            for index, name in enumerate(samples.names)
-            if samples.store.read_checksum(name, self.size, samples.channels) is None
+            for index in range(len(samples))
+            if not samples.is_kept(index)
         ]
         if not jobs:
             return 0
@@ -173,7 +190,7 @@ class ProceduralData:
         jobs = jobs[start:] + jobs[:start]
         pool = ThreadPoolExecutor(num_workers or min(os.cpu_count() or 1, 8))
         try:
-            futures = [pool.submit(samples.planes, index) for samples, index in jobs]
+            futures = [pool.submit(samples.arrays, index) for samples, index in jobs]
             _wait(futures, progress)
         finally:
             pool.shutdown(cancel_futures=True)

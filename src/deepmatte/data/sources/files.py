@@ -1,4 +1,4 @@
-"""Picture files on disk: finding them, matching them by name, and what can be told without decoding them."""
+"""Picture files on disk: finding them, matching them by name, and what is known without decoding them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from deepmatte.data.cache.decoded import Origin
-from deepmatte.data.sources.images import SUFFIXES, Header, PathLike, check_complete, named, read_header
+from deepmatte.data.sources.decoding import SUFFIXES, Header, check_complete, read_header
 from deepmatte.data.sources.patterns import pictures, split_pattern
+from deepmatte.data.sources.protocols import Origin
 from deepmatte.errors import InputError
+from deepmatte.files import PathLike, printable
 
 Files = Mapping[str, tuple[Path, ...]]
 """The files of each item of a set, by its name."""
@@ -50,45 +51,38 @@ def find_pictures(
     base, parts = (place, ["*"]) if place.is_dir() else split_pattern(place)
     if not parts or not base.is_dir():
         raise InputError(
-            f"{named(base)}: there is no such folder; set {key} to a folder or pattern below the root, or to a full path"
+            f"{printable(base)}: there is no such folder; "
+            f"set {key} to a folder or pattern below the root, or to a full path"
         )
-    outside = (
-        _Outside(base if Path(pattern).expanduser().is_absolute() else Path(root).expanduser())
-        if links == "inside"
-        else None
-    )
+    top = base if Path(pattern).expanduser().is_absolute() else Path(root).expanduser()
+    outside = _Outside(top) if links == "inside" else None
     found: dict[str, Path] = {}
     twice: set[str] = set()
     for name, file in pictures(base, parts):
         if not file.exists():
-            on_error(InputError(f"{named(file)}: is a link that leads nowhere; remove or correct it"))
+            on_error(InputError(f"{printable(file)}: is a link that leads nowhere; remove or correct it"))
         elif outside is not None and outside(file):
-            target = named(file.resolve())
-            on_error(
-                InputError(
-                    f"{named(file)}: is a link out of the data's folder, to {target}; give full paths, or set links: follow"
-                )
-            )
+            target = printable(file.resolve())
+            text = f"is a link out of the data's folder, to {target}"
+            on_error(InputError(f"{printable(file)}: {text}; give full paths, or set links: follow"))
         elif name in found:
-            on_error(
-                InputError(
-                    f"{named(file)}: has the same name as {named(found[name].name)}; keep one of the two"
-                )
-            )
+            text = f"has the same name as {printable(found[name].name)}; keep one of the two"
+            on_error(InputError(f"{printable(file)}: {text}"))
             twice.add(name)
         else:
             found[name] = file
-    for name in twice:  # which of the two belongs to the others of that name can't be told
+    for name in twice:  # which of the two belongs to the others of that name is unknown
         del found[name]
     if not found:
         raise InputError(
-            f"{named(place)}: no pictures there ({', '.join(sorted(SUFFIXES))}); set {key} to a place that holds some"
+            f"{printable(place)}: no pictures there ({', '.join(sorted(SUFFIXES))}); "
+            f"set {key} to a place that holds some"
         )
     return dict(sorted(found.items()))
 
 
 class _Outside:
-    """Tells whether a file lies, links followed, outside a folder; each parent is followed once."""
+    """Whether a file is outside a folder, links followed; each parent is followed once."""
 
     def __init__(self, folder: Path) -> None:
         self._root = folder.resolve()
@@ -114,7 +108,8 @@ def check_names(
             if name not in two:
                 on_error(
                     InputError(
-                        f"{named(file)}: there is no {missing} of the same name; add it or remove this file"
+                        f"{printable(file)}: there is no {missing} of the same name; "
+                        "add it or remove this file"
                     )
                 )
 
@@ -131,9 +126,10 @@ def check_files(files: Iterable[Path]) -> Header:
         other = _checked_header(file)
         if (other.height, other.width) != (header.height, header.width):
             sizes = (
-                f"{other.width}x{other.height} pixels, but {named(first)} has {header.width}x{header.height}"
+                f"{other.width}x{other.height} pixels, "
+                f"but {printable(first)} has {header.width}x{header.height}"
             )
-            raise InputError(f"{named(file)}: has {sizes}; they have to be the same")
+            raise InputError(f"{printable(file)}: has {sizes}; they have to be the same")
     return header
 
 
@@ -144,7 +140,10 @@ def _checked_header(file: Path) -> Header:
 
 
 class FileSet:
-    """Items that consist of one or several files each, in the order of their names; ``reading`` says how, if not as usual."""
+    """Items that consist of one or several files each, in the order of their names.
+
+    ``reading`` says how, if not as usual.
+    """
 
     def __init__(self, files: Files, reading: str = "") -> None:
         self.reading = reading
@@ -160,7 +159,7 @@ class FileSet:
         return Origin(self.files[index], self.reading)
 
     def digest(self) -> str:
-        """Return a SHA-256 over the names, the lengths in bytes of their files and how they are read: no path, no time, no content."""
+        """Return a SHA-256 over the names, lengths and reading of the files; no path, no time."""
         lines = [repr(item) for item in zip(self.names, self._lengths, strict=True)] + [self.reading] * bool(
             self.reading
         )
@@ -171,4 +170,4 @@ def _length(file: Path) -> int:
     try:
         return file.stat().st_size
     except OSError:
-        raise InputError(f"{named(file)}: there is no such file") from None
+        raise InputError(f"{printable(file)}: there is no such file") from None

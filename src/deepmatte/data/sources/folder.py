@@ -1,6 +1,6 @@
-"""The general source: any data set whose pictures lie in folders, described by patterns in a YAML file.
+"""The general source: any data set whose pictures are in folders, described by patterns in a YAML file.
 
-What names, headers and the ends of files can tell is checked when a split is first asked for, long before
+Names, headers and the ends of files are checked when a split is first asked for, long before
 training starts, and with it the mattes and trimaps of validation and test, which are few. The rest is decoded
 when it is first read (with a cache of decoded pictures, before training, too), and by ``deepmatte data
 verify``.
@@ -10,28 +10,25 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
 from deepmatte.data.cache.memory import ArrayCache
-from deepmatte.data.sources.files import Files, Links, check_files
-from deepmatte.data.sources.images import AlphaFrom, PathLike, named
+from deepmatte.data.sources.files import Files, check_files
+from deepmatte.data.sources.folder_options import FolderOptions
 from deepmatte.data.sources.layout import Layout, Place
 from deepmatte.data.sources.protocols import NoSplitError, OwnBackground, Split
 from deepmatte.data.sources.sets import FolderBackgrounds, FolderForegrounds, FolderImages, Reader
 from deepmatte.data.sources.splits import identity_rule, shown_elsewhere, split_of
 from deepmatte.errors import InputError
+from deepmatte.files import printable
 
 _KEYS = {
     "foregrounds": {"foreground", "alpha", "names", "image"},
     "backgrounds": {"background", "background_names"},
 }
-"""The keys by which a split says that its foregrounds, or its backgrounds, lie in a place of their own."""
-
-OWN = "own"
-"""The word for ``background`` by which photographs stay over their own."""
+"""The keys by which a split says that its foregrounds, or its backgrounds, have a place of their own."""
 
 MOST_NAMED = 3
 """Pictures that a message names of those that are in two splits."""
@@ -39,7 +36,7 @@ MOST_NAMED = 3
 _log = logging.getLogger(__name__)
 
 
-class FolderData:
+class FolderData(FolderOptions):
     """Foregrounds, mattes and backgrounds to composite, or finished images with trimaps, in folders.
 
     Patterns are folders or glob patterns below ``root``; files belong together when the wildcards stand for
@@ -47,117 +44,29 @@ class FolderData:
     training split, divided by the hash of the foreground that a name shows: no foreground is in two splits,
     and added files never move the others.
 
-    Args:
-        root: the folder that everything else is relative to.
-        foreground: pattern of the foreground colours.
-        alpha: pattern of the mattes; None takes the alpha channel of the foregrounds themselves.
-        background: pattern of the backgrounds; ``own`` where foregrounds are photographs that stay as they
-            are, uncomposited. Their layers are then not known: samples have ``image``, ``alpha`` and
-            ``trimap``, and losses that want more refuse them.
-        image: pattern of finished images, instead of foreground and background; they can be scored on, not
-            trained on.
-        trimap: pattern of their trimaps; None makes them of the mattes. Of foregrounds: trimaps for
-            ``composition.trimap=given``.
-        train: patterns (`Place`) of the training split alone, laid over those above.
-        val: the same for the validation split.
-        test: the same for the test split.
-        val_fraction: share of the training patterns that is set apart for validation, where that has none of
-            its own.
-        test_fraction: the same for the test split.
-        identity: regular expression from a picture's name to the foreground that it shows (first group), for
-            sets that show one foreground in several pictures; None where each picture is a foreground of its
-            own.
-        alpha_from: which channel is the matte (`deepmatte.data.sources.images.read_alpha`).
-        estimate_foreground: foregrounds are photographs with a background of their own; their own colours are
-            estimated.
-        background_side: JPEG backgrounds are decoded at a half, a quarter or an eighth of their size, the
-            smallest at which both sides have so many pixels; None decodes them as they are. At the largest of
-            ``composition.crop_sizes`` every crop still fits.
-        trimap_kernel: size in pixels of the ellipse that makes trimaps, where they are not given.
-        links: ``inside`` refuses symbolic links that lead out of ``root``, ``follow`` goes wherever they
-            lead.
-        on_error: ``stop`` at the first file that can't be used, or ``skip`` and count them.
-        name: the data set's name in results.
-        version: changes the random choices of validation and test samples; count it up when the data change
-            in substance.
-        cache_mb: decoded pictures that each process keeps in memory, in MB.
+    The arguments are the keys of `deepmatte.data.sources.folder_options.FolderOptions`.
 
     Raises:
-        InputError: a key has no sense. When a split is asked for: a folder is missing or empty, names don't
+        InputError: a value does not fit. When a split is asked for: a folder is missing or empty, names don't
             match, sizes differ, a file is damaged or of the wrong kind, or a foreground is in two splits.
     """
 
-    def __init__(
-        self,
-        root: PathLike | None,
-        foreground: str | None = "fg",
-        alpha: str | None = "alpha",
-        background: str | None = "bg",
-        image: str | None = None,
-        trimap: str | None = None,
-        *,
-        train: Mapping[str, Any] | None = None,
-        val: Mapping[str, Any] | None = None,
-        test: Mapping[str, Any] | None = None,
-        val_fraction: float = 0.1,
-        test_fraction: float = 0.1,
-        identity: str | None = None,
-        alpha_from: AlphaFrom = "auto",
-        estimate_foreground: bool = False,
-        background_side: int | None = None,
-        trimap_kernel: int = 25,
-        links: Links = "inside",
-        on_error: Literal["stop", "skip"] = "stop",
-        name: str = "folder",
-        version: str = "1",
-        cache_mb: int = 256,
-    ) -> None:
-        if min(val_fraction, test_fraction) < 0 or val_fraction + test_fraction >= 1:
-            raise InputError(
-                f"data.source.val_fraction={val_fraction}, test_fraction={test_fraction}: shares that leave some for training"
-            )
-        for key, value, choices in (
-            ("on_error", on_error, ("stop", "skip")),
-            ("source.links", links, ("inside", "follow")),
-        ):
-            if value not in choices:
-                raise InputError(f"data.{key}={value}: is none of {', '.join(choices)}")
-        if background_side is not None and background_side < 1:
-            raise InputError(
-                f"data.source.background_side={background_side}: is a length in pixels, 1 or more; null decodes all of them"
-            )
-        if root is None:
-            raise InputError("data.root: needs the folder that holds the data (data.root=DIR)")
-        if not Path(root).expanduser().is_dir():
-            raise InputError(
-                f"{named(root)}: there is no such folder; set data.root to the one that holds the data"
-            )
-        self.name, self.version, self.on_error = name, str(version), on_error
-        self.val_fraction, self.test_fraction = val_fraction, test_fraction
-        self.problems: list[str] = []
-        self._excluded: dict[tuple[str, str], list[str]] = {}
-        self._background_side = background_side
-        self._uncomposited = background == OWN and image is None
-        if self._uncomposited and alpha is None:
-            raise InputError(
-                "data.background=own: photographs have mattes of their own; set data.source.alpha to where they are"
-            )
-        base = Place(foreground, alpha, background, image, trimap)
-        self._own = {
-            split: dict(keys)
-            for split, keys in (("train", train), ("val", val), ("test", test))
-            if keys is not None
-        }
-        self._shared = base.overlaid(self._own.get("train", {}), "train")
-        self._places = {split: base.overlaid(keys, split) for split, keys in self._own.items()}
-        self._layout = Layout(root, identity_rule(identity), links, self._refuse)
-        self._reader = Reader(alpha_from, estimate_foreground and not self._uncomposited, trimap_kernel)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        assert self.root is not None
+        self._own = self.own_keys()
+        self._shared, self._places = self.places()
+        self._layout = Layout(self.root, identity_rule(self.identity), self.links, self._refuse)
+        estimate = self.estimate_foreground and not self.is_uncomposited
+        self._reader = Reader(self.alpha_from, estimate, self.trimap_kernel)
+        self._cache = ArrayCache(self.cache_mb * 2**20)
         self._found: dict[tuple[str, str], Files] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
-        self._cache = ArrayCache(cache_mb * 2**20)
+        self._excluded: dict[tuple[str, str], list[str]] = {}
+        self.problems: list[str] = []
 
     def prepare(self, splits: Sequence[Split]) -> None:
-        """Check all that can be told of the files of ``splits`` without decoding them."""
+        """Check the files of ``splits`` without decoding them."""
         for split in splits:
             if self.images(split) is None:
                 self.foregrounds(split)
@@ -171,7 +80,8 @@ class FolderData:
         """
         if self._place(split).image is not None:
             raise NoSplitError(
-                f"data={self.name}: has finished images to score, but no foregrounds to train on; choose another data="
+                f"data={self.name}: has finished images to score, "
+                "but no foregrounds to train on; choose another data="
             )
         files = self._files("foregrounds", split, self._layout.foregrounds)
         return FolderForegrounds(files, self._reader, self._sizes, self._cache, self._layout.identity)
@@ -182,10 +92,10 @@ class FolderData:
         Raises:
             InputError: there are none.
         """
-        if self._uncomposited:
+        if self.is_uncomposited:
             return OwnBackground()
         return FolderBackgrounds(
-            self._files("backgrounds", split, self._layout.backgrounds), self._cache, self._background_side
+            self._files("backgrounds", split, self._layout.backgrounds), self._cache, self.background_side
         )
 
     def images(self, split: Split) -> FolderImages | None:
@@ -233,7 +143,8 @@ class FolderData:
             text = f"data.source.val_fraction={val}, test_fraction={test}"
             kind = NoSplitError if split != "train" and not shares.get(split) else InputError
             raise kind(
-                f"{text}: none of the {len(pool)} {what} falls into the {split} split; change the shares or add files"
+                f"{text}: none of the {len(pool)} {what} falls into the {split} split; "
+                "change the shares or add files"
             )
         return part
 
@@ -247,7 +158,10 @@ class FolderData:
     def _take_out(
         self, pool: dict[str, tuple[Path, ...]], find: Callable[[Place], Files], what: str, split: str
     ) -> None:
-        """Remove what another split shows from the pool; where the training split has a place of its own, refuse it instead."""
+        """Remove what another split shows from the pool.
+
+        Where the training split has a place of its own, refuse it instead.
+        """
         own, shared = self._places[split], self._shared
         if own.image is None:
             keys = ("foreground", "alpha") if what == "foregrounds" else ("background",)
@@ -260,19 +174,23 @@ class FolderData:
         taken = shown_elsewhere(pool, others, self._shown(what), one_place)
         for name, (why, other) in taken.items():
             if self._says(what, "train"):
-                text = f"shows what the {split} split shows, too ({named(other)}, {why})"
-                raise InputError(f"{named(pool[name][0])}: {text}; remove it from one of the two")
+                text = f"shows what the {split} split shows, too ({printable(other)}, {why})"
+                raise InputError(f"{printable(pool[name][0])}: {text}; remove it from one of the two")
         self._excluded[what, split] = [
             _reason(pool.pop(name)[0], why, other) for name, (why, other) in taken.items()
         ]
         if not pool:
             cure = "give the two splits pictures of their own (data.source.train, data.source.test)"
             raise InputError(
-                f"data.source.{split}: shows all {len(taken)} {what}, so that none is left to train on; {cure}"
+                f"data.source.{split}: shows all {len(taken)} {what}, "
+                f"so that none is left to train on; {cure}"
             )
 
     def _finished(self, place: Place) -> Files:
-        """Return finished images with their mattes; none where they can't be found, which is said when their split is asked for."""
+        """Return finished images with their mattes.
+
+        None where they can't be found, which is said when their split is asked for.
+        """
         with contextlib.suppress(InputError):
             return self._layout.images(replace(place, trimap=None))
         return {}
@@ -288,12 +206,16 @@ class FolderData:
                 )
                 verb = "is" if len(taken) == 1 else "are"
                 lines.append(
-                    f"data={self.name}: {len(taken)} of the {what} {verb} not trained on, since the {split} split shows the same: {some}"
+                    f"data={self.name}: {len(taken)} of the {what} {verb} not trained on, "
+                    f"since the {split} split shows the same: {some}"
                 )
         return lines
 
     def _checked(self, files: Files, what: str, split: Split) -> Files:
-        """Return the items whose files agree with one another; of what is scored, mattes and trimaps are read."""
+        """Return the items whose files agree with one another.
+
+        Of what is scored, mattes and trimaps are read.
+        """
         good: dict[str, tuple[Path, ...]] = {}
         known: set[Path] = set()
         for name, group in files.items():
@@ -301,7 +223,8 @@ class FolderData:
                 header = check_files(group)
                 if what == "foregrounds" and len(group) == 1 and not header.has_alpha:
                     raise InputError(
-                        f"{named(group[0])}: has no alpha channel; set data.source.alpha to the folder of the mattes"
+                        f"{printable(group[0])}: has no alpha channel; "
+                        "set data.source.alpha to the folder of the mattes"
                     )
                 if not good:
                     # One is decoded now, since a folder of the wrong kind of pictures is wrong in all of
@@ -317,7 +240,8 @@ class FolderData:
                 self._sizes[name] = header.height, header.width
         if not good:
             raise InputError(
-                f"data={self.name}: none of the {len(files)} {what} can be used; `deepmatte data verify` lists why"
+                f"data={self.name}: none of the {len(files)} {what} can be used; "
+                "`deepmatte data verify` lists why"
             )
         return good
 
@@ -330,4 +254,6 @@ class FolderData:
 
 
 def _reason(file: Path, why: str, other: Path) -> str:
-    return f"{named(file)} ({why})" if file == other else f"{named(file)} ({why} as {named(other)})"
+    return (
+        f"{printable(file)} ({why})" if file == other else f"{printable(file)} ({why} as {printable(other)})"
+    )

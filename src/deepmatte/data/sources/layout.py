@@ -1,4 +1,4 @@
-"""How a data set lies on disk: the patterns of its splits, and the files that make one item of a set."""
+"""How a data set is laid out on disk: the patterns of its splits, and the files of each item."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from deepmatte.data.sources.files import Files, Links, OnError, check_names, find_pictures, refuse
-from deepmatte.data.sources.images import PathLike, named
 from deepmatte.data.sources.splits import listed, read_lines
 from deepmatte.errors import InputError
+from deepmatte.files import PathLike, printable
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the pictures of a split lie: folders or glob patterns below the root, and lists of names that choose among them.
+    """Where the pictures of a split are: folders or glob patterns below the root, and lists of names.
 
     Either ``foreground``, ``alpha`` and ``background``, of which composites are made (a ``trimap`` of theirs
     is for recipes that take given ones), or finished pictures: ``image``, ``alpha`` and ``trimap``.
@@ -74,7 +74,10 @@ class Layout:
         )
 
     def foregrounds(self, place: Place) -> Files:
-        """Return the foregrounds: files of colours, matte and, where the place has them, trimap; or one file with an alpha channel."""
+        """Return the foregrounds: files of colours, matte and, where the place has them, trimap.
+
+        Or one file with an alpha channel.
+        """
         colours = self._chosen(self._find(place.foreground, "foreground"), place.names, "names")
         if place.alpha is None:
             return {name: (file,) for name, file in colours.items()}
@@ -105,7 +108,8 @@ class Layout:
         """
         if place.alpha is None:
             raise InputError(
-                "data.source.alpha: finished pictures are scored against their mattes; set it to where these are"
+                "data.source.alpha: finished pictures are scored against their mattes; "
+                "set it to where these are"
             )
         images = self._chosen(self._find(place.image, "image"), place.names, "names")
         groups = {name: [file] for name, file in images.items()}
@@ -122,14 +126,14 @@ class Layout:
         what: str,
         some: bool,
     ) -> None:
-        """Add to each group its partner: the one of the same name, else that of the foreground that the name shows."""
+        """Add to each group its partner of the same name, else that of the foreground that the name shows."""
         found = {name: name if name in partners else self.identity(name) for name in images}
         used = set(found.values())
         for name, file in images.items():
             if found[name] not in partners:
                 self.on_error(
                     InputError(
-                        f"{named(file)}: there is no {what} of the same name; add it or remove this file"
+                        f"{printable(file)}: there is no {what} of the same name; add it or remove this file"
                     )
                 )
                 groups.pop(name, None)
@@ -140,7 +144,8 @@ class Layout:
                 if name not in used:
                     self.on_error(
                         InputError(
-                            f"{named(file)}: there is no image of the same name; add it or remove this file"
+                            f"{printable(file)}: there is no image of the same name; "
+                            "add it or remove this file"
                         )
                     )
 

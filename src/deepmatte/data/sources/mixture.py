@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from deepmatte.data.cache.decoded import Origin
 from deepmatte.data.sources.protocols import (
     BackgroundSet,
     CompositionSource,
@@ -21,6 +20,7 @@ from deepmatte.data.sources.protocols import (
     ImageSource,
     KnowsForegrounds,
     KnowsSizes,
+    Origin,
     OwnBackground,
     Split,
 )
@@ -31,7 +31,7 @@ MOST_ITEMS = 2_000_000
 
 
 def turns(counts: Mapping[str, int], weights: Mapping[str, float]) -> dict[str, int]:
-    """Return how many foregrounds of each part one pass shows: in proportion to the weights, and no fewer than there are.
+    """Return the foregrounds of each part in one pass: in proportion to the weights, each at least once.
 
     >>> turns({"animals": 100, "portraits": 900}, {"animals": 3, "portraits": 1})
     {'animals': 2700, 'portraits': 900}
@@ -41,7 +41,7 @@ def turns(counts: Mapping[str, int], weights: Mapping[str, float]) -> dict[str, 
 
 
 class _Joined:
-    """The items of several sets one after the other, each set as many times round as it takes for its number of turns."""
+    """The items of several sets one after the other, each set repeated to its number of turns."""
 
     def __init__(self, sets: Mapping[str, Any], num: Mapping[str, int]) -> None:
         self._parts, self._sets = list(sets), list(sets.values())
@@ -98,7 +98,7 @@ class MixedForegrounds(_Joined):
         return self._sets[part].category(place)
 
     def size(self, index: int) -> tuple[int, int]:
-        """Return (height, width); a part that can't tell without decoding has to decode."""
+        """Return (height, width); a part that doesn't know has to decode."""
         part, place = self._items[index]
         items = self._sets[part]
         return items.size(place) if isinstance(items, KnowsSizes) else items.load(place)[1].shape
@@ -187,9 +187,13 @@ class Mixture:
         num = turns(counts, self.weights) if split == "train" else counts
         if sum(num.values()) > MOST_ITEMS:
             lightest = min(sets, key=lambda part: self.weights[part] / counts[part])
-            text = f"data.weights.{lightest}={self.weights[lightest]:g}: is too small for its {counts[lightest]} foregrounds"
+            text = (
+                f"data.weights.{lightest}={self.weights[lightest]:g}: "
+                f"is too small for its {counts[lightest]} foregrounds"
+            )
             raise InputError(
-                f"{text}, a pass would take {ceil(sum(num.values()) / 10**6)} million samples; raise it, or make it 0"
+                f"{text}, "
+                f"a pass would take {ceil(sum(num.values()) / 10**6)} million samples; raise it, or make it 0"
             )
         return MixedForegrounds(sets, num)
 
@@ -201,12 +205,16 @@ class Mixture:
         own = [part for part, items in sets.items() if isinstance(items, OwnBackground)]
         if own:
             raise InputError(
-                f"data.parts.{own[0]}.background=own: a mixture is composited; set it to a folder of backgrounds"
+                f"data.parts.{own[0]}.background=own: a mixture is composited; "
+                "set it to a folder of backgrounds"
             )
         return MixedBackgrounds(sets, {part: len(items) for part, items in sets.items()})
 
     def _composed(self, split: Split) -> dict[str, CompositionSource]:
-        """Return the parts that have foregrounds in this split; those that have finished images are scored by themselves."""
+        """Return the parts that have foregrounds in this split.
+
+        Those that have finished images are scored by themselves.
+        """
         parts = {
             part: source
             for part, source in self.sources.items()
@@ -215,6 +223,7 @@ class Mixture:
         }
         if not parts:
             raise InputError(
-                f"data={self.name}: no part has foregrounds for the {split} split; evaluate the parts one by one (data=PART)"
+                f"data={self.name}: no part has foregrounds for the {split} split; "
+                "evaluate the parts one by one (data=PART)"
             )
         return parts

@@ -15,15 +15,19 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from deepmatte.data.sources.images import SUFFIXES, named
+from deepmatte.data.sources.decoding import SUFFIXES
 from deepmatte.errors import InputError
+from deepmatte.files import printable
 
 _WILDCARD = re.compile(r"\*|\?|\[!?\]?[^\]]*\]")
 _SUFFIX = re.compile(r"[A-Za-z*?\[\]]+")
 
 
 def split_pattern(place: Path) -> tuple[Path, list[str]]:
-    """Return the folder before the first wildcard, and the parts after it; brackets in names that exist are no wildcards."""
+    """Return the folder before the first wildcard, and the parts after it.
+
+    Brackets in names that exist are no wildcards.
+    """
     base = Path(place.anchor)
     parts = place.parts[1:] if place.anchor else place.parts
     for i, part in enumerate(parts):
@@ -34,7 +38,7 @@ def split_pattern(place: Path) -> tuple[Path, list[str]]:
 
 
 def pictures(base: Path, parts: list[str]) -> Iterator[tuple[str, Path]]:
-    """Yield (name, file) of the pictures below ``base`` that match the parts of a pattern, also those behind links.
+    """Yield (name, file) of the pictures below ``base`` that match a pattern, also those behind links.
 
     The name is what the wildcards stand for, joined by slashes, without the suffix, as text in one Unicode
     form (NFC). Hidden files, and files that are no pictures by their suffix, are passed over; a link that
@@ -100,7 +104,8 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             )
     except OSError as error:
         raise InputError(
-            f"{named(folder)}: this folder can't be listed ({error.strerror}); change its permissions or remove it"
+            f"{printable(folder)}: this folder can't be listed ({error.strerror}); "
+            "change its permissions or remove it"
         ) from None
 
 

@@ -1,13 +1,14 @@
-"""What a source of data offers: foregrounds and backgrounds to compose, or finished images with their trimaps.
+"""What a source of data offers: foregrounds and backgrounds to compose, or finished images.
 
 A source is any object with a ``name``, a ``version`` and the methods of one or both of the two protocols
 below; nothing is inherited. Its sets read files when `load` is called, never before, and return the same
-arrays whenever they are asked for the same index.
+arrays for the same index every time.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,7 +18,45 @@ Split = Literal["train", "val", "test"]
 
 
 class NoSplitError(InputError):
-    """A source was not made to have a split, such as a set of photographs to score that has nothing to train on."""
+    """A source has no such split by design: a set of photographs to score has nothing to train on."""
+
+
+class Layers(NamedTuple):
+    """A foreground and its matte.
+
+    Attributes:
+        foreground: colours, uint8 RGB (H, W, 3).
+        alpha: uint8 or uint16 (H, W), full scale = 1.
+    """
+
+    foreground: np.ndarray
+    alpha: np.ndarray
+
+
+class Picture(NamedTuple):
+    """A finished image, its trimap and its true matte.
+
+    Attributes:
+        image: colours, uint8 RGB (H, W, 3).
+        trimap: uint8 0 / 128 / 255 (H, W).
+        alpha: uint8 or uint16 (H, W), full scale = 1.
+    """
+
+    image: np.ndarray
+    trimap: np.ndarray
+    alpha: np.ndarray
+
+
+class Origin(NamedTuple):
+    """What an item is decoded from: its files, and how they are read where that differs from the defaults."""
+
+    files: tuple[Path, ...]
+    reading: str = ""
+
+    @property
+    def matte(self) -> Path:
+        """The file that holds the matte of a foreground: the second, or the only one."""
+        return self.files[min(1, len(self.files) - 1)]
 
 
 @runtime_checkable
@@ -30,8 +69,8 @@ class ForegroundSet(Protocol):
 
     def __len__(self) -> int: ...
 
-    def load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return colours, uint8 RGB (H, W, 3), and alpha, uint8 or uint16 (H, W) with full scale = 1."""
+    def load(self, index: int) -> Layers:
+        """Return foreground and alpha; a plain tuple of the two will do."""
 
     def category(self, index: int) -> str:
         """Return the kind of thing that it is (hair, glass, …), or an empty string."""
@@ -48,11 +87,11 @@ class BackgroundSet(Protocol):
     def __len__(self) -> int: ...
 
     def load(self, index: int) -> np.ndarray | None:
-        """Return colours, uint8 RGB (H, W, 3); None where pictures stay over the background that they were taken before."""
+        """Return colours, uint8 RGB (H, W, 3); None where photographs keep their own background."""
 
 
 class OwnBackground:
-    """The backgrounds of photographs that are trained on as they are, not composited: there is nothing to load."""
+    """Backgrounds of photographs that are trained on uncomposited: there is nothing to load."""
 
     names: ClassVar[list[str]] = ["its own background"]
 
@@ -73,13 +112,13 @@ class ImageSet(Protocol):
 
     def __len__(self) -> int: ...
 
-    def load(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return image, uint8 RGB (H, W, 3), trimap, uint8 0 / 128 / 255 (H, W), and alpha, uint8 or uint16 (H, W)."""
+    def load(self, index: int) -> Picture:
+        """Return image, trimap and alpha; a plain tuple of the three will do."""
 
 
 @runtime_checkable
 class KnowsSizes(Protocol):
-    """A set that can tell the size of a picture without decoding it."""
+    """A set that knows the size of a picture without decoding it."""
 
     def size(self, index: int) -> tuple[int, int]:
         """Return (height, width) in pixels."""
@@ -91,6 +130,22 @@ class KnowsEdges(Protocol):
 
     def edges(self, index: int) -> np.ndarray:
         """Return the matte's `deepmatte.data.composing.edges.edge_index`."""
+
+
+@runtime_checkable
+class KnowsOrigin(Protocol):
+    """A set whose items are decoded from files."""
+
+    def origin(self, index: int) -> Origin | None:
+        """Return what an item is decoded from; None if it is not decoded from files."""
+
+
+def origin_of(items: object, index: int) -> Origin | None:
+    """Return what an item of any set is decoded from.
+
+    None if the set does not know, or it comes from no file.
+    """
+    return items.origin(index) if isinstance(items, KnowsOrigin) else None
 
 
 @runtime_checkable
@@ -111,7 +166,7 @@ class HasTrimaps(Protocol):
 
 @runtime_checkable
 class KnowsForegrounds(Protocol):
-    """A set of images that can tell which of them show the same foreground."""
+    """A set of images that knows which of them show the same foreground."""
 
     def foreground(self, index: int) -> str:
         """Return the name of the foreground that an image shows."""

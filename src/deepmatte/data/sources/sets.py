@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from deepmatte.data.cache.memory import ArrayCache
+from deepmatte.data.sources.decoding import read_header
 from deepmatte.data.sources.files import Files, FileSet
 from deepmatte.data.sources.images import (
     AlphaFrom,
     flat_matte,
     read_alpha,
     read_cutout,
-    read_header,
     read_image,
     read_trimap,
 )
+from deepmatte.data.sources.protocols import Layers, Picture
 from deepmatte.errors import InputError
 from deepmatte.ops.trimap import trimap_from_alpha
 from deepmatte.ops.zones import UNKNOWN, full_scale
@@ -40,47 +41,41 @@ class Reader:
                 f"data.source.trimap_kernel={self.trimap_kernel}: is a size in pixels, 1 or more"
             )
 
-    def read(self, what: str, files: tuple[Path, ...]) -> tuple[np.ndarray, ...]:
+    def read(self, what: str, files: tuple[Path, ...]) -> Layers | Picture | np.ndarray:
         """Return the pixels of an item of a set of ``foregrounds``, ``backgrounds`` or ``images``."""
-        return {"foregrounds": self.foreground, "backgrounds": self.background, "images": self.image}[what](
-            *files
-        )
+        if what == "foregrounds":
+            return self.foreground(*files)
+        return self.image(*files) if what == "images" else read_image(files[0])
 
-    def foreground(
-        self, colours: Path, alpha: Path | None = None, trimap: Path | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return colours, uint8 (H, W, 3), and alpha, uint8 or uint16 (H, W), of two files or of one with an alpha channel.
+    def foreground(self, colours: Path, alpha: Path | None = None, trimap: Path | None = None) -> Layers:
+        """Return foreground and alpha of two files, or of one with an alpha channel.
 
-        The trimap is read apart, by who wants it.
+        The trimap is not read here.
         """
         if alpha is None:
             pixels, matte = read_cutout(colours)
         else:
             pixels, matte = read_image(colours), read_alpha(alpha, self.alpha_from)
-        return self._own_colours(pixels, matte), matte
+        return Layers(self._own_colours(pixels, matte), matte)
 
     def alpha(self, colours: Path, alpha: Path | None = None) -> np.ndarray:
         """Return alpha, uint8 or uint16 (H, W), as `foreground` and `image` do."""
         return read_cutout(colours)[1] if alpha is None else read_alpha(alpha, self.alpha_from)
 
-    def background(self, file: Path) -> tuple[np.ndarray]:
-        """Return colours, uint8 (H, W, 3)."""
-        return (read_image(file),)
-
-    def image(
-        self, image: Path, alpha: Path, trimap: Path | None = None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return image, uint8 (H, W, 3), trimap, uint8 0 / 128 / 255 (H, W), and alpha, uint8 or uint16 (H, W)."""
+    def image(self, image: Path, alpha: Path, trimap: Path | None = None) -> Picture:
+        """Return image, trimap and alpha; without a file of the trimap, it is made of the matte."""
         matte = read_alpha(alpha, self.alpha_from)
         if trimap is not None:
-            return read_image(image), read_trimap(trimap), matte
+            return Picture(read_image(image), read_trimap(trimap), matte)
         made = trimap_from_alpha(matte, self.trimap_kernel, self.trimap_kernel)
         if not (made == UNKNOWN).any():
             raise flat_matte(alpha)
-        return read_image(image), made, matte
+        return Picture(read_image(image), made, matte)
 
     def check(self, files: tuple[Path, ...], known: set[Path]) -> None:
-        """Read matte and trimap of an item that is scored, which is done when training is over; ``known`` gathers what was read.
+        """Read matte and trimap of an item that is scored, which is done when training is over.
+
+        ``known`` gathers what was read.
 
         Raises:
             InputError: one of them can't be used.
@@ -119,12 +114,8 @@ class FolderForegrounds(FileSet):
         identity: Callable[[str], str],
     ) -> None:
         super().__init__(files, reader.difference())
-        self._reader, self._sizes, self._cache, self._identity = (
-            reader,
-            {name: sizes[name] for name in files},
-            cache,
-            identity,
-        )
+        self._reader, self._cache, self._identity = reader, cache, identity
+        self._sizes = {name: sizes[name] for name in files}
 
     def size(self, index: int) -> tuple[int, int]:
         """Return (height, width) as the header has them."""
@@ -135,14 +126,13 @@ class FolderForegrounds(FileSet):
         return self._identity(self.names[index])
 
     def category(self, index: int) -> str:
-        """Return an empty string: folders don't tell kinds apart."""
+        """Return an empty string: folders don't know kinds."""
         return ""
 
-    def load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return colours, uint8 (H, W, 3), and alpha, uint8 or uint16 (H, W), read-only and perhaps from memory."""
+    def load(self, index: int) -> Layers:
+        """Return foreground and alpha, read-only and perhaps from memory."""
         files = self.files[index]
-        colours, alpha = self._cache.get(files, lambda: self._reader.foreground(*files))
-        return colours, alpha
+        return Layers(**self._cache.get(files, lambda: self._reader.foreground(*files)._asdict()))
 
     def alpha(self, index: int) -> np.ndarray:
         """Return alpha alone, uint8 or uint16 (H, W)."""
@@ -169,7 +159,8 @@ class FolderBackgrounds(FileSet):
     def load(self, index: int) -> np.ndarray:
         """Return colours, uint8 (H, W, 3), read-only and perhaps from memory."""
         files = self.files[index]
-        return self._cache.get(files, lambda: (read_image(files[0], self._least_side),))[0]
+        kept = self._cache.get(files, lambda: {"background": read_image(files[0], self._least_side)})
+        return kept["background"]
 
 
 class FolderImages(FileSet):
@@ -188,6 +179,6 @@ class FolderImages(FileSet):
         """Return alpha alone, uint8 or uint16 (H, W)."""
         return self._reader.alpha(*self.files[index][:2])
 
-    def load(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return image, uint8 (H, W, 3), trimap, uint8 0 / 128 / 255 (H, W), and alpha, uint8 or uint16 (H, W)."""
+    def load(self, index: int) -> Picture:
+        """Return image, trimap and alpha."""
         return self._reader.image(*self.files[index])

@@ -1,4 +1,4 @@
-"""Who belongs to which split: by the hash of a name or by a given list, so that no foreground is in two of them."""
+"""Which split a foreground belongs to: by the hash of its name or by a list, never to two of them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from deepmatte.data.sources.images import SUFFIXES, named
+from deepmatte.data.sources.decoding import SUFFIXES
 from deepmatte.data.sources.protocols import Split
 from deepmatte.errors import InputError
+from deepmatte.files import printable
 
 Item = TypeVar("Item")
 
 
 def split_of(name: str, val_fraction: float, test_fraction: float) -> Split:
-    """Return the split that a name belongs to, by its hash alone: files that are added or removed never move the others.
+    """Return the split of a name, by its hash alone: files that are added or removed never move others.
 
     >>> [split_of(name, 0.25, 0.25) for name in ("cat", "dog", "fern", "glass")]
     ['val', 'train', 'train', 'test']
@@ -69,7 +70,7 @@ def shown_elsewhere(
 
 
 def _picture_and_matte(files: tuple[Path, ...]) -> tuple[Path, Path]:
-    """Return the two files of an item, which are one for backgrounds and for foregrounds with an alpha channel."""
+    """Return picture and matte of an item, one file for backgrounds and foregrounds with alpha channel."""
     return files[0], files[min(1, len(files) - 1)]
 
 
@@ -120,14 +121,15 @@ def read_lines(path: Path, key: str) -> list[str]:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except OSError:
         raise InputError(
-            f"{named(path)}: there is no such list of names; set {key} to a text file with one name a line"
+            f"{printable(path)}: there is no such list of names; "
+            f"set {key} to a text file with one name a line"
         ) from None
     except UnicodeDecodeError:
         raise InputError(
-            f"{named(path)}: is no text in UTF-8; {key} is a file with one name a line"
+            f"{printable(path)}: is no text in UTF-8; {key} is a file with one name a line"
         ) from None
     if not any(lines):
-        raise InputError(f"{named(path)}: holds no names; {key} is a file with one name a line")
+        raise InputError(f"{printable(path)}: holds no names; {key} is a file with one name a line")
     return [line for line in lines if line]
 
 
@@ -151,7 +153,7 @@ def _without_suffix(name: str) -> str:
 
 
 def listed(items: Mapping[str, Item], lines: Iterable[str], path: Path) -> dict[str, Item]:
-    """Return the items of a list: those that a line names in full or, without their folders, by the last part of the name.
+    """Return the items that the lines of a list name, in full or, without folders, by the last part.
 
     Raises:
         InputError: a line has no item, or two of them.
@@ -171,7 +173,8 @@ def listed(items: Mapping[str, Item], lines: Iterable[str], path: Path) -> dict[
                 "no picture has that name" if not found else f"{found[0]} and {found[1]} both have that name"
             )
             raise InputError(
-                f"{named(path)}: names {named(stem_of(text))}, but {state}; correct the list or the folder"
+                f"{printable(path)}: names {printable(stem_of(text))}, but {state}; "
+                "correct the list or the folder"
             )
         chosen.add(found[0])
     return {name: item for name, item in items.items() if name in chosen}

@@ -1,4 +1,4 @@
-"""Tests beside the comparison: chosen pairs, the best setting against methods, and settings that have learned nothing."""
+"""Planned tests: chosen pairs, the best setting against methods, and settings that failed to train."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from test_studies import write_record
+from study_records import write_record
 
 from deepmatte.compare.comparison import Comparison, compare
+from deepmatte.compare.planned_tests import compare_pairs, compare_with_methods
 from deepmatte.compare.records import Run, read_run
-from deepmatte.reports.beside import beside, chosen, learned_nothing, methods_section, pairs_section, remarks
+from deepmatte.reports.planned_tests_section import failed_settings, methods_section, pairs_section, remarks
 from deepmatte.reports.study_figures import loss_figure
 
 SEEDS = (0.0, 0.3, 0.1)
@@ -30,7 +31,7 @@ def record(folder: Path, sad: float, **more: object) -> Path:
 
 
 def sweep(folder: Path, **scores: float) -> Comparison:
-    """Settings of three seeds each, whose SAD is that of the setting, a seed's share, and a tenth of the picture's number."""
+    """Settings of three seeds; SAD is the setting's, plus a seed's, plus a tenth of the picture's number."""
     for loss, sad in scores.items():
         for seed, share in enumerate(SEEDS):
             record(folder / f"{loss}{seed}", sad + share, overrides=(f"loss={loss}",), seed=seed)
@@ -43,11 +44,11 @@ def method(folder: Path, sad: float, name: str = "kmeans") -> Run:
     return run
 
 
-def test_pairs_are_told_in_the_order_in_which_they_were_asked_for(tmp_path: Path) -> None:
+def test_pairs_come_in_the_order_in_which_they_were_asked_for(tmp_path: Path) -> None:
     comparison = sweep(tmp_path, a=9.0, b=7.0, c=7.0)
     found = {
         (item.first, item.second): item
-        for item in chosen(comparison, {"a": "b", "b": "a", "b ": "none", "c": "b"})
+        for item in compare_pairs(comparison, {"a": "b", "b": "a", "b ": "none", "c": "b"})
     }
     assert list(found) == [("a", "b"), ("b", "a"), ("c", "b")]
     assert found["a", "b"].estimate.mean == pytest.approx(2)
@@ -71,17 +72,17 @@ def test_the_correction_is_over_the_chosen_pairs_alone(tmp_path: Path) -> None:
         for seed in range(3):
             record(tmp_path / f"{loss}{seed}", 9 + rng.normal(), overrides=(f"loss={loss}",), seed=seed)
     comparison = compare([tmp_path])
-    (one,) = chosen(comparison, {"a": "b"})
+    (one,) = compare_pairs(comparison, {"a": "b"})
     assert one.p_adjusted == pytest.approx(one.estimate.p)
-    two = chosen(comparison, {"a": "b", "c": "d"})
+    two = compare_pairs(comparison, {"a": "b", "c": "d"})
     smallest = min(two, key=lambda item: item.estimate.p)
     assert smallest.estimate.p < smallest.p_adjusted <= min(1, 2.1 * smallest.estimate.p)
 
 
 def test_against_a_method_the_seeds_are_the_sample(tmp_path: Path) -> None:
-    """The scores of a seed differ from those of another by the same in all pictures, so Student's test of the seeds is the oracle."""
+    """Seeds differ by the same in all pictures, so Student's test of the seeds is the oracle."""
     comparison = sweep(tmp_path / "runs", dice=7.0)
-    (item,) = beside(comparison, [method(tmp_path / "kmeans", 7.5)], "sad")
+    (item,) = compare_with_methods(comparison, [method(tmp_path / "kmeans", 7.5)], "sad")
     mean = 7.25 + np.mean(SEEDS)
     ratio, error = mean / 7.75, np.std(SEEDS, ddof=1) / math.sqrt(3) / mean
     assert item.second == "kmeans"
@@ -99,7 +100,7 @@ def test_the_best_setting_is_judged_beside_each_method(tmp_path: Path) -> None:
         for name, sad in (("bad", 20.0), ("good", 1.0), ("alike", 7.13))
     ]
     text = "\n".join(methods_section(comparison, homes))
-    assert "The best setting by this table, dice, is in SAD better (" in text
+    assert "The best setting, dice, is in SAD better (" in text
     assert ") than bad; worse (" in text
     assert ") than good; not shown to differ from alike." in text
     assert "- dice minus good: +6.133 (+" in text
@@ -112,21 +113,21 @@ def test_the_best_setting_is_judged_beside_each_method(tmp_path: Path) -> None:
     assert ") than bad; worse (" in text
 
 
-def test_a_method_that_was_scored_on_other_pictures_is_left_out(tmp_path: Path) -> None:
+def test_a_method_that_was_scored_on_other_pictures_is_excluded(tmp_path: Path) -> None:
     comparison, other = sweep(tmp_path / "runs", dice=7.0), method(tmp_path / "other", 7.5)
     table = other.images.assign(image=[f"x{name}" for name in other.images["image"]])
-    assert beside(comparison, [Run(other.path, other.result, table)], "sad") == []
+    assert compare_with_methods(comparison, [Run(other.path, other.result, table)], "sad") == []
 
 
-def test_what_has_learned_nothing_is_named(tmp_path: Path) -> None:
-    """The record of each run says that the trivial matte scores as that run; the first one's, 9.25, counts."""
+def test_settings_that_failed_to_train_are_named(tmp_path: Path) -> None:
+    """Each record says that the trivial matte scores as its run; the first one's, 9.25, counts."""
     comparison = sweep(tmp_path / "a", alpha=9.0, dice=7.0)
-    assert learned_nothing(comparison) == ["On average no better than the trivial matte (9.25): alpha."]
+    assert failed_settings(comparison) == ["On average no better than the trivial matte (9.25): alpha."]
     for seed in (0, 1):
         record(tmp_path / f"a/dead{seed}", 30.0, overrides=("loss=dead",), seed=seed)
-    lines = learned_nothing(compare([tmp_path / "a"]))
+    lines = failed_settings(compare([tmp_path / "a"]))
     assert lines[0].endswith(": alpha and dead.")
-    assert lines[1].endswith("nothing of what they saw is left: dead.")
+    assert lines[1].endswith("as networks that died: dead.")
 
 
 def test_remarks_are_counted() -> None:

@@ -1,5 +1,6 @@
-"""The cache of decoded pictures: same samples with it and without it, and what can go wrong with its folder and with the files."""
+"""The cache of decoded pictures: the same samples with and without it, and faults of its folder and files."""
 
+import mmap
 import multiprocessing
 import os
 import resource
@@ -15,8 +16,9 @@ from PIL import Image
 from small_pictures import photograph
 
 from deepmatte.data import Composition, FolderData, PictureCache
-from deepmatte.data.cache.decoded import DecodedFolder, Origin
-from deepmatte.data.cache.keeping import CachedForegrounds
+from deepmatte.data.cache.arrays import ArrayFolder
+from deepmatte.data.cache.cached_sets import CachedForegrounds, picture_key
+from deepmatte.data.sources.protocols import Origin
 from deepmatte.errors import InputError
 from deepmatte.training.datamodule import MattingData
 
@@ -41,6 +43,10 @@ def same(one: list[dict], two: list[dict]) -> bool:
         for a, b in zip(one, two, strict=True)
         for key in a
     )
+
+
+def whole(file: Path) -> bool:
+    return ArrayFolder(file.parent, "").read(file.name) is not None
 
 
 def test_samples_are_the_same_with_the_cache_without_it_and_with_a_part_of_it(tree, tmp_path):
@@ -68,7 +74,22 @@ def test_pictures_are_decoded_once_and_mapped(tree, tmp_path, monkeypatch):
     assert not colours.flags.writeable
 
 
-def test_a_changed_file_is_decoded_anew_and_its_old_pixels_are_removed(tree, tmp_path):
+def test_cached_pictures_are_npy_files_that_numpy_opens_and_maps(tree, tmp_path):
+    root = tree()
+    data(root, tmp_path / "cache").check(["train"])
+    matte = np.asarray(Image.open(root / "alpha" / "cat.png"))
+    records = [np.load(file, mmap_mode="r") for file in (tmp_path / "cache").glob("*.npy")]
+    mattes = [record["alpha"] for record in records if "alpha" in record.dtype.names]
+    assert len(mattes) == 4
+    assert any(np.array_equal(matte, found) for found in mattes)
+    items = data(root, tmp_path / "cache").train_dataset().foregrounds
+    bases = [items.load(0)[1]]
+    while getattr(bases[-1], "base", None) is not None:
+        bases.append(bases[-1].base)
+    assert isinstance(bases[-1], mmap.mmap)
+
+
+def test_a_changed_file_is_decoded_again_and_its_old_pixels_are_removed(tree, tmp_path):
     root = tree()
     data(root, tmp_path / "cache").check(["train"])
     before = set((tmp_path / "cache").iterdir())
@@ -85,7 +106,8 @@ def test_damaged_cache_files_are_not_believed(tree, tmp_path):
     root = tree()
     data(root, tmp_path / "cache").check(["train"])
     for i, file in enumerate(sorted((tmp_path / "cache").iterdir())):
-        file.write_bytes(b"" if i % 2 else file.read_bytes()[:-100])
+        content = file.read_bytes()
+        file.write_bytes((b"", content[:-100], b"not numpy", content[:60] + bytes(9) + content[69:])[i % 4])
     assert same(stream(data(root, tmp_path / "cache")), stream(data(root)))
 
 
@@ -127,15 +149,12 @@ def test_a_full_disk_is_one_line_that_names_the_file_and_leaves_nothing_half_wri
     try:
         with pytest.raises(
             InputError,
-            match=r"^[^\n]*\.decoded: .*File too large.*data\.cache\.dir or data\.cache\.max_gb=0$",
+            match=r"^[^\n]*\.decoded\.npy: .*File too large.*data\.cache\.dir or data\.cache\.max_gb=0$",
         ):
             made.check(["train"])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert all(
-        DecodedFolder(tmp_path / "cache").read(file.stem) is not None
-        for file in (tmp_path / "cache").iterdir()
-    )
+    assert all(whole(file) for file in (tmp_path / "cache").iterdir())
 
 
 def test_a_disk_without_room_is_refused_before_anything_is_decoded(tree, tmp_path, monkeypatch):
@@ -182,7 +201,7 @@ def test_a_matte_without_an_edge_is_named_before_training_or_skipped(tree, tmp_p
     root = tree()
     Image.fromarray(np.full((96, 128), 255, np.uint8)).save(root / "alpha" / "dog.png")
     for _ in range(2):  # it is not kept, so it is met again
-        with pytest.raises(InputError, match=r"^[^\n]*alpha/dog\.png: this matte is the same everywhere"):
+        with pytest.raises(InputError, match=r"^[^\n]*alpha/dog\.png: this matte is constant"):
             data(root, tmp_path / "cache").check(["train"])
     made = data(root, tmp_path / "cache", on_error="skip")
     made.check(["train"])
@@ -190,13 +209,18 @@ def test_a_matte_without_an_edge_is_named_before_training_or_skipped(tree, tmp_p
     assert made.train_dataset().num_skipped == 4  # two passes in each of two epochs
 
 
-def test_pictures_of_other_data_make_room_the_oldest_first(tmp_path):
+def test_pictures_of_other_data_older_versions_and_killed_writers_make_room_the_oldest_first(tmp_path):
     cache = PictureCache(tmp_path, max_gb=30_000 / 1e9)
-    for i in range(3):
-        cache.folder.write(f"old{i}-0", (np.zeros(4000, np.uint8),))
-        os.utime(cache.folder.path(f"old{i}-0"), (i, i))
-    cache._make_room(["own-0"], 17_000)
-    assert {file.stem for file in tmp_path.iterdir()} == {"old1-0", "old2-0"}
+    for i, name in enumerate(
+        [".a-0.decoded.npy.0.part", "b-0.decoded", "c-0.decoded.npy", "d-0.decoded.npy"]
+    ):
+        (tmp_path / name).write_bytes(bytes(4000))
+        os.utime(tmp_path / name, (i, i))
+    (tmp_path / ".now-0.decoded.npy.0.part").write_bytes(bytes(4000))  # is being written
+    (tmp_path / "notes.npy").write_bytes(bytes(9000))  # a user's own file
+    cache._make_room(["own-0"], 9_000)
+    left = {"c-0.decoded.npy", "d-0.decoded.npy", ".now-0.decoded.npy.0.part", "notes.npy"}
+    assert {file.name for file in tmp_path.iterdir()} == left
 
 
 def test_processes_that_prepare_one_folder_at_once_leave_whole_files_and_nothing_else(tree, tmp_path):
@@ -212,17 +236,17 @@ def test_processes_that_prepare_one_folder_at_once_leave_whole_files_and_nothing
     assert [process.exitcode for process in processes] == [0, 0, 0]
     files = sorted((tmp_path / "cache").iterdir())
     assert len(files) == 4 + 3
-    assert all(DecodedFolder(tmp_path / "cache").read(file.stem) is not None for file in files)
+    assert all(whole(file) for file in files)
     assert same(stream(data(root, tmp_path / "cache")), stream(data(root)))
 
 
 def test_threads_that_write_the_same_picture_at_once_leave_one_whole_file(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
-    folder, seen = DecodedFolder(tmp_path), []
+    folder, seen = ArrayFolder(tmp_path), []
 
     def work():
         for _ in range(10):
-            folder.write("a-b", (pixels, pixels[..., 0]))
+            folder.write("a-b", {"foreground": pixels, "alpha": pixels[..., 0]})
             seen.append(folder.read("a-b"))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -232,22 +256,23 @@ def test_threads_that_write_the_same_picture_at_once_leave_one_whole_file(tmp_pa
         thread.join()
     assert len(seen) == 40
     assert all(
-        np.array_equal(colours, pixels) and np.array_equal(alpha, pixels[..., 0]) for colours, alpha in seen
+        np.array_equal(kept["foreground"], pixels) and np.array_equal(kept["alpha"], pixels[..., 0])
+        for kept in seen
     )
-    assert [file.name for file in tmp_path.iterdir()] == ["a-b.decoded"]
+    assert [file.name for file in tmp_path.iterdir()] == ["a-b.npy"]
 
 
 def test_names_of_cache_files_tell_apart_paths_states_and_ways_of_reading(tmp_path):
-    folder, file = DecodedFolder(tmp_path), tmp_path / "two\nlines é.png"
+    file = tmp_path / "two\nlines é.png"
     file.write_bytes(b"1")
     os.utime(file, ns=(0, 10**9))
-    keys = [folder.key(Origin((file,))), folder.key(Origin((file,), "estimated"))]
+    keys = [picture_key(Origin((file,))), picture_key(Origin((file,), "estimated"))]
     os.utime(file, ns=(0, 10**9 + 1))
-    keys.append(folder.key(Origin((file,))))
+    keys.append(picture_key(Origin((file,))))
     assert len(set(keys)) == 3
     assert keys[0].split("-")[0] == keys[2].split("-")[0] != keys[1].split("-")[0]
     with pytest.raises(InputError, match=r"^'[^\n]*two\\nlines é\.png': there is no such file"):
-        file.unlink() or folder.key(Origin((file,)))
+        file.unlink() or picture_key(Origin((file,)))
 
 
 def test_a_negative_size_is_refused():
@@ -262,7 +287,7 @@ def test_a_negative_size_is_refused():
 def test_jpeg_backgrounds_are_decoded_at_the_smallest_scale_that_keeps_both_sides(
     tree, tmp_path, height, width, scale
 ):
-    """The pixels are those of OpenCV's own reduced decoding; PNG files stay as they are, and so do the samples with a cache."""
+    """The pixels are those of OpenCV's own reduced decoding, also with a cache; PNG files keep their size."""
     root = tree()
     for suffix in ("jpg", "png"):
         Image.fromarray(photograph(height, width, 5)).save(root / "bg" / f"large.{suffix}")

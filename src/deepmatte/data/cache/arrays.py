@@ -1,0 +1,76 @@
+"""Arrays on disk: one ``.npy`` file an item, written atomically and read by mapping it into memory.
+
+The file holds one record whose fields are the item's arrays, so ``numpy.load(file)["alpha"]`` opens it
+anywhere. What is mapped is shared by workers, processes and runs, and only the rows that are used are read.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from deepmatte.files import atomic
+
+Arrays = dict[str, np.ndarray]
+"""The arrays of one item, by name."""
+
+
+def default_folder(name: str) -> Path:
+    """Return ``$XDG_CACHE_HOME/deepmatte/NAME``, or ``~/.cache/deepmatte/NAME``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deepmatte" / name
+
+
+class ArrayFolder:
+    """A folder of such files; several processes may read, write and remove in it at once.
+
+    Args:
+        folder: where the files are; made at the first write.
+        suffix: how their names end.
+        cure: what a message advises where the folder can't be written to.
+    """
+
+    def __init__(self, folder: Path, suffix: str = ".npy", cure: str | None = None) -> None:
+        self.folder, self.suffix, self.cure = folder, suffix, cure
+
+    def path(self, key: str) -> Path:
+        """Return the file of an item."""
+        return self.folder / f"{key}{self.suffix}"
+
+    def size(self, key: str) -> int:
+        """Return the length of the item's file in bytes, 0 if there is none."""
+        try:
+            return self.path(key).stat().st_size
+        except OSError:
+            return 0
+
+    def read(self, key: str, mapped: bool = True) -> Arrays | None:
+        """Return the item's arrays; None if there are none or the file is damaged or cut off.
+
+        They are mapped and read-only, or copied into memory where ``mapped`` is false.
+        """
+        try:
+            record = np.lib.format.open_memmap(self.path(key), mode="r")
+        except Exception:  # numpy answers to damaged headers with exceptions of many kinds
+            return None
+        if record.shape or record.dtype.names is None:
+            return None
+        arrays = {name: np.asarray(record[name]) for name in record.dtype.names}
+        return arrays if mapped else {name: array.copy() for name, array in arrays.items()}
+
+    def write(self, key: str, arrays: Arrays) -> None:
+        """Keep the arrays; a writer that is killed leaves nothing under the item's name.
+
+        Raises:
+            InputError: the folder can't be written to, or the disk is full.
+        """
+        # Wide types first, so that every array is aligned.
+        ordered = dict(sorted(arrays.items(), key=lambda item: -item[1].dtype.itemsize))
+        record = np.dtype([(name, array.dtype, array.shape) for name, array in ordered.items()])
+        header = {"descr": np.lib.format.dtype_to_descr(record), "fortran_order": False, "shape": ()}
+        # Without waiting for the disk: a reader notices by the length what a power failure has cut off.
+        with atomic(self.path(key), sync=False, cure=self.cure) as file:
+            np.lib.format.write_array_header_2_0(file, header)
+            for array in ordered.values():
+                file.write(np.ascontiguousarray(array).data)

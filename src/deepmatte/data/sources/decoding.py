@@ -1,0 +1,172 @@
+"""Decoding picture files: what a file says before it is decoded, and its upright pixels.
+
+Pillow decodes, because it reports truncated files instead of filling them with grey; OpenCV takes over for
+16-bit PNG, of which Pillow keeps only the high bytes of colours. EXIF rotation is always applied.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from deepmatte.errors import InputError
+from deepmatte.files import PathLike, printable
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+"""Lower-case suffixes of the files that count as pictures."""
+_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16", "I;16B", "I;16L"})
+MAX_PIXELS = 170_000_000
+"""Larger pictures are refused before decoding: a file of a few bytes can unpack to more than the memory."""
+_ORIENTATION = 0x0112
+_TAIL = 4096  # bytes; some cameras and editors append data of their own behind the end marker
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says about its picture before any pixel is decoded; sizes are those after EXIF rotation."""
+
+    height: int
+    width: int
+    has_alpha: bool
+
+
+def read_header(path: PathLike, least_side: int | None = None) -> Header:
+    """Return size and kind of a picture without decoding it (about 0.1 ms).
+
+    With ``least_side``, the size that `read_image` gives it.
+
+    Raises:
+        InputError: the file is missing, empty, no picture, or in a colour space that has to be converted
+            first.
+    """
+    with opened(path, least_side=least_side) as picture:
+        # Pillow would decode a whole PNG to look for EXIF data behind the pixels, and gives the rotated size
+        # of a TIFF anyway.
+        if picture.format == "TIFF" or (picture.format == "PNG" and "exif" not in picture.info):
+            turned = False
+        else:
+            turned = picture.getexif().get(_ORIENTATION, 1) >= 5
+        width, height = picture.size[::-1] if turned else picture.size
+        return Header(height, width, picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info)
+
+
+def check_complete(path: PathLike) -> None:
+    """Refuse a PNG or JPEG that was cut off; only files without an end marker are decoded.
+
+    Raises:
+        InputError: the file can't be decoded to its end.
+    """
+    try:
+        with open(path, "rb") as file:
+            marker = {b"\x89P": b"IEND", b"\xff\xd8": b"\xff\xd9"}.get(file.read(2), b"")
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+            whole = marker in file.read()
+    except OSError:
+        whole = False  # decoding says why
+    if not whole:
+        decoded(path)
+
+
+def decoded(path: PathLike, least_side: int | None = None) -> np.ndarray:
+    """Return the upright pixels of a file, uint8 or uint16, (H, W) or (H, W, 2 … 4); 2 is grey and alpha."""
+    with opened(path, least_side=least_side) as picture:
+        deep = any(";16" in str(tile[3]) for tile in picture.tile)
+        if deep and picture.format != "PNG":
+            raise InputError(
+                f"{printable(path)}: 16 bits are read from PNG files only, "
+                f"not from {picture.format}; save it as PNG"
+            )
+        picture.load()
+        pixels = _deep_pixels(path) if deep else np.array(_expanded(picture))
+        return _upright(pixels, picture.getexif().get(_ORIENTATION, 1))
+
+
+@contextmanager
+def opened(
+    path: PathLike, any_mode: bool = False, least_side: int | None = None
+) -> Iterator[ImageFile.ImageFile]:
+    """Yield the picture that Pillow opens.
+
+    Whatever is wrong with the file is an `InputError` that names it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(path)
+        with picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            if picture.mode not in _MODES and not any_mode:
+                raise InputError(
+                    f"{printable(path)}: pixels of type {picture.mode} are not read; "
+                    "convert the file to 8-bit RGB or grey"
+                )
+            if least_side is not None:
+                picture.draft(
+                    picture.mode, (least_side, least_side)
+                )  # does nothing to formats that have no smaller scales
+            yield picture
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{printable(path)}: there is no such file") from None
+    except PermissionError:
+        raise InputError(
+            f"{printable(path)}: you may not read this file; change its permissions or remove it"
+        ) from None
+    except Image.DecompressionBombError:
+        limit = MAX_PIXELS // 10**6
+        raise InputError(
+            f"{printable(path)}: unpacks to too many pixels, more than {limit} million; shrink or remove it"
+        ) from None
+    except UnidentifiedImageError:
+        state = "is empty" if _is_empty(path) else "is no picture that can be read"
+        raise InputError(f"{printable(path)}: the file {state}; replace or remove it") from None
+    except Exception as error:  # decoders answer to damaged files with exceptions of every kind
+        reason = " ".join((str(error) or type(error).__name__).replace(os.fspath(path), "it").split())
+        raise InputError(
+            f"{printable(path)}: can't be read, the file may be damaged ({reason}); replace or remove it"
+        ) from None
+
+
+def _is_empty(path: PathLike) -> bool:
+    try:
+        return Path(path).stat().st_size == 0
+    except OSError:
+        return False
+
+
+def _expanded(picture: Image.Image) -> Image.Image:
+    if picture.mode == "1":
+        return picture.convert("L")
+    if picture.mode in ("P", "PA"):
+        return picture.convert("RGBA" if picture.mode == "PA" or "transparency" in picture.info else "RGB")
+    return picture
+
+
+def _deep_pixels(path: PathLike) -> np.ndarray:
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ValueError("OpenCV can't decode it")
+    if pixels.ndim == 2:
+        return pixels
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Undo the rotation and mirroring that an EXIF orientation (1 to 8) describes."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)

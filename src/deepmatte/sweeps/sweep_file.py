@@ -1,0 +1,133 @@
+"""``sweep.json``: what a sweep is, its jobs, and the estimate of the time that is left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from omegaconf import DictConfig
+
+from deepmatte.errors import InputError
+from deepmatte.files import write_text
+from deepmatte.runs.directory import FINISHED, RunDir
+from deepmatte.runs.identity import label
+
+SWEEP_FILE = "sweep.json"
+
+JOB_FILE = "job.json"
+"""In the launcher's folder of a job: its run, whether it was skipped, and the seconds of its start-up."""
+
+
+def is_grid(hydra: DictConfig) -> bool:
+    """Return whether all jobs are known before the first one starts; a search makes them up on the way."""
+    return str(hydra.sweeper._target_).endswith("BasicSweeper")
+
+
+def read(directory: Path) -> dict[str, Any]:
+    """Return ``sweep.json``, empty where there is none."""
+    try:
+        found = json.loads((directory / SWEEP_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{directory / SWEEP_FILE}: not readable as JSON ({error}); delete it, the runs are kept"
+        ) from error
+    return found if isinstance(found, dict) else {}
+
+
+def write(directory: Path, sweep: Mapping[str, Any]) -> None:
+    """Write ``sweep.json``."""
+    write_text(directory / SWEEP_FILE, json.dumps(sweep, indent=2) + "\n")
+
+
+def name_in(sweep: Path, run: Path) -> str:
+    """Return how ``sweep.json`` names a run: by its folder's name, so that the sweep can be moved."""
+    return run.name if run.parent == sweep else str(run.resolve())
+
+
+def label_in(sweep: Mapping[str, Any], overrides: Sequence[str]) -> str:
+    """Return what distinguishes a job from the others of its sweep.
+
+    >>> label_in({"shared": ["seed=0"]}, ["loss=dice", "seed=0"])
+    'loss=dice'
+    """
+    return label([override for override in overrides if override not in sweep.get("shared", [])])
+
+
+def is_of_this_sweep(sweep: Mapping[str, Any], run: Path) -> bool:
+    """Return whether the result of ``run`` was written since the sweep was last started."""
+    if "started" not in sweep:
+        return False
+    return RunDir(run).written() >= datetime.fromisoformat(sweep["started"]).timestamp() * 1e9
+
+
+def result_or_nothing(run: Path) -> Mapping[str, Any]:
+    """Return ``result.json`` of ``run``, empty where there is none that can be read."""
+    try:
+        return RunDir(run).result() or {}
+    except InputError:
+        return {}
+
+
+def estimate(directory: Path) -> str:
+    """Return how many jobs are left, and how long they will take at the mean time of the finished ones.
+
+    A job takes longer than its run's ``cost`` says, which counts from the start of training: the process
+    starts and imports torch before. The jobs measure that for themselves (`JOB_FILE`).
+    """
+    sweep = read(directory)
+    runs = [directory / job["run"] for job in sweep.get("jobs", [])]
+    costs = {
+        run: result["cost"]["seconds"]
+        for run in runs
+        if (result := result_or_nothing(run)).get("status") == FINISHED
+    }
+    finished = [run for run in costs if not sweep.get("force") or is_of_this_sweep(sweep, run)]
+    left = len(runs) - len(finished)
+    done = f"{len(finished)} of {len(runs)} jobs finished"
+    if not left:
+        return done
+    if not costs:
+        return f"{done}; time left is estimated after the first"
+    parallel = max(1, min(int(sweep.get("parallel", 1)), left))
+    each = fmean(costs.values()) + start_up_seconds(directory)
+    total = duration(-(-left // parallel) * each)
+    return f"{done}; about {total} left ({left} x {each:.0f} s, {parallel} at a time)"
+
+
+def start_up_seconds(directory: Path) -> float:
+    """Return the mean seconds that jobs took beside the cost of their runs; 0 where no job measured it."""
+    notes = [read_note(file.parent) for file in directory.glob(f"jobs/*/{JOB_FILE}")]
+    found = [note["start_up"] for note in notes if isinstance(note.get("start_up"), int | float)]
+    return fmean(found) if found else 0.0
+
+
+def read_note(folder: Path) -> dict[str, Any]:
+    """Return the `JOB_FILE` in a launcher's folder of a job, empty where there is none to read."""
+    try:
+        found = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def remaining(hydra: DictConfig) -> str:
+    """Return the estimate as the end of a line, empty for a search."""
+    directory = Path(hydra.sweep.dir)
+    return f"; {estimate(directory)}" if is_grid(hydra) and (directory / SWEEP_FILE).exists() else ""
+
+
+def duration(seconds: float) -> str:
+    """Return a readable time.
+
+    >>> duration(40), duration(1500), duration(9000)
+    ('40 s', '25 min', '2.5 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,100 @@
+"""How a run that breaks off says why: its status in ``result.json``, and one line for the user."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from deepmatte.errors import InputError, RunError, one_line
+from deepmatte.files import refused
+from deepmatte.runs import interruption
+from deepmatte.runs.directory import RunDir
+from deepmatte.training.tracking import Tracker
+
+OTHER_PROCESS = "another process of the run ended"
+"""How the message of a rank begins that only lost the others; theirs replaces it."""
+
+
+@contextmanager
+def recorded(run: RunDir) -> Iterator[None]:
+    """Write into ``result.json`` how the run inside the block ended, if it does not end well.
+
+    Each rank may; the first message stays.
+    """
+
+    def ended(status: str, error: str) -> None:
+        with suppress(InputError):  # the disk may be full; the run's own error matters more
+            result = run.result() or {}
+            if result.get("status") == "running" or str(result.get("error")).startswith(OTHER_PROCESS):
+                run.update(status=status, error=error)
+        Tracker.fail()
+
+    def interrupted() -> None:
+        _forget_ranks()
+        interruption.arm()
+        ended("interrupted", "interrupted; the same command resumes it from the last checkpoint")
+
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as error:
+        interrupted()
+        raise KeyboardInterrupt from error
+    except Exception as error:
+        if interruption.requested():  # such as the end of a rank or loader process that got the signal, too
+            interrupted()
+            raise KeyboardInterrupt from error
+        known = _disk_error(run, error) or _memory_error(error) or _lost_process(error)
+        if known is None and isinstance(error, InputError | RunError):
+            ended("failed", one_line(error))
+            raise
+        ended("failed", one_line(known) if known else f"{type(error).__name__}: {one_line(error)[:500]}")
+        if known is None:
+            raise
+        raise known from error
+
+
+def _disk_error(run: RunDir, error: Exception) -> InputError | RunError | None:
+    """Return in a line what the file system refused or lost; None where it did neither."""
+    if isinstance(error, OSError | InputError) and not run.is_there():
+        return RunError(
+            f"{run.path}: was removed or moved while the run was writing to it; put it back and repeat the command"
+        )
+    return refused(error)
+
+
+def _lost_process(error: Exception) -> RunError | None:
+    """Return in a line that this rank lost the others; the first of them to end says why."""
+    lost = (
+        rank_zero_only.rank != 0
+        and isinstance(error, RuntimeError)
+        and any(word in str(error) for word in ("by peer", "NCCL"))
+    )
+    return RunError(f"{OTHER_PROCESS} ({one_line(error)[:200]})") if lost else None
+
+
+def _memory_error(error: Exception) -> RunError | None:
+    message = out_of_memory(error)
+    return RunError(message) if message else None
+
+
+def _forget_ranks() -> None:
+    """Keep Lightning's watch over the other ranks, which end now, from ending this one before it has recorded why."""
+    for thread in threading.enumerate():
+        if thread.name == "child-process-observer":
+            getattr(thread, "_child_processes", []).clear()
+
+
+def out_of_memory(error: Exception) -> str | None:
+    """Return in words which memory ran out where ``error`` says so, else None."""
+    text = str(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        return "out of memory on the device; lower data.batch_size or composition.size"
+    if isinstance(error, MemoryError) or "can't allocate memory" in text or "Cannot allocate memory" in text:
+        return "out of memory on the machine; lower data.batch_size, composition.size or data.num_workers"
+    if "DataLoader worker" in text and "signal: Killed" in text:
+        return "out of memory: the system killed a loader process; lower data.num_workers or data.batch_size"
+    return None

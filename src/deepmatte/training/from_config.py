@@ -1,0 +1,127 @@
+"""The parts of a run, built from its configuration; `deepmatte.config.build` says what a ``_target_`` may be."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.accelerators import CPUAccelerator
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from deepmatte.config.build import build, loss_function
+from deepmatte.data.parallel import num_cores
+from deepmatte.errors import InputError, check_arguments
+from deepmatte.losses import LossTable
+from deepmatte.models import MattingModel
+from deepmatte.training.checkpoints import AtomicCheckpointIO
+from deepmatte.training.datamodule import MattingData
+
+SOURCE_NAMES = ("root", "image", "alpha", "trimap", "background", "parts", "weights")
+"""Keys of ``data`` that are short names, to which the keys of ``data.source`` refer."""
+
+_NOT_FOR_USERS = (
+    "in eval mode at the start of training",  # parts that do not learn in this stage
+    "does not have many workers",
+    "exists and is not empty",  # Curves continues the file
+    "smaller than the logging interval",
+    "dataloader is not resumable",  # StreamSampler starts where the checkpoint stopped
+    "`srun` command is available",  # a job of a sweep starts its ranks itself, on a cluster too
+    "isinstance.treespec, LeafSpec",  # Lightning's own calls of torch
+    "broadcast_buffers. is deprecated",
+    "on epoch level in distributed setting",  # what is logged of an epoch has been joined over the processes
+)
+
+
+def seed_process(config: DictConfig) -> None:
+    """Seed all generators of this process, for the random weights of `build_model`, and of its loaders."""
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+
+
+def build_model(config: DictConfig) -> MattingModel:
+    """Return the network of ``config.model``, its random weights drawn from PyTorch's generator."""
+    return build(config.model, "model")
+
+
+def build_data(config: DictConfig) -> MattingData:
+    """Return the data module of ``config.data`` and ``config.composition``."""
+    keys = dict(config.data)
+    source = build(keys.pop("source"), "data.source")
+    for name in SOURCE_NAMES:
+        keys.pop(name, None)
+    composition = build(config.composition, "composition")
+    plain: dict[str, Any] = {
+        str(name): OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        for name, value in keys.items()
+    }
+    check_arguments(MattingData, plain, "data")
+    try:
+        return MattingData(source, composition, seed=config.get("seed", 0), **plain)
+    except TypeError as error:
+        raise InputError(f"data: {error}") from error
+
+
+def build_losses(config: DictConfig, stage: str) -> LossTable:
+    """Return the losses of a stage: ``stages.STAGE.loss`` laid over the base table."""
+    base = OmegaConf.to_container(config.loss, resolve=True)
+    overlay = OmegaConf.to_container(config.stages[stage].get("loss") or OmegaConf.create({}), resolve=True)
+    # Merged outside the configuration's struct: a stage may bring rows of its own, and the table names what
+    # it does not know.
+    table = OmegaConf.to_container(OmegaConf.merge(base, overlay))
+    return LossTable(table, own_terms=loss_function)  # type: ignore[arg-type]
+
+
+def quieten() -> None:
+    """Keep Lightning's advice to developers away from the users of a finished program."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    for message in _NOT_FOR_USERS:
+        warnings.filterwarnings("ignore", f".*{message}.*")
+
+
+def build_trainer(config: DictConfig, **arguments: Any) -> pl.Trainer:
+    """Return a Trainer of ``config.trainer``; ``arguments`` override its keys.
+
+    Raises:
+        InputError: Lightning takes a key or its value for wrong.
+    """
+    keys = OmegaConf.to_container(config.trainer, resolve=True)
+    assert isinstance(keys, dict)
+    if isinstance(keys.get("strategy"), dict):
+        keys["strategy"] = build(keys["strategy"], "trainer.strategy")
+    chosen = keys.pop("plugins", None) or []
+    plugins = [*(chosen if isinstance(chosen, list) else [chosen]), AtomicCheckpointIO()]
+    fixed = {"use_distributed_sampler": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
+    try:
+        trainer = pl.Trainer(**keys, **arguments, **fixed, plugins=plugins)
+    except (TypeError, ValueError, MisconfigurationException, RuntimeError) as error:
+        raise InputError(f"trainer: {str(error).splitlines()[0]}") from error
+    # Its handler of SIGTERM ends a run in the middle of a step, and hangs where not all processes get the
+    # signal; see interruption.
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return trainer
+
+
+def num_processes(config: DictConfig) -> int:
+    """Return on how many processes ``config.trainer`` runs; what its keys mean, Lightning alone can say.
+
+    Raises:
+        InputError: as `build_trainer`.
+    """
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    return build_trainer(config, **quiet).world_size
+
+
+def leave_cores_to_loaders(trainer: pl.Trainer, num_workers: int) -> None:
+    """Let PyTorch use the cores that the loader processes leave, where it computes on the CPU.
+
+    ``OMP_NUM_THREADS`` wins. Threads that wait for one that has to share its core lose more than they gain
+    (``benchmarks/training.py --threads``).
+    """
+    alone = isinstance(trainer.accelerator, CPUAccelerator) and trainer.world_size == 1
+    if alone and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, num_cores() - num_workers))
