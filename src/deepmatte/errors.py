@@ -228,7 +228,9 @@ def _model(target: Any, closed: bool = False) -> type[BaseModel]:
     for number, (name, hint, required) in enumerate(_annotations(target)):
         # Under names of their own: that of an argument may be one that pydantic's models have themselves.
         default = ... if required and closed else None
-        fields[f"argument_{number}"] = (_checked(hint), Field(default, alias=name))
+        # A class that holds itself, as `Matte` its coarse one, is nothing that YAML writes.
+        kind = Any if target in get_args(hint) else _checked(hint)
+        fields[f"argument_{number}"] = (kind, Field(default, alias=name))
     config = ConfigDict(strict=True, extra="forbid" if closed else "ignore", allow_inf_nan=False)
     return create_model(f"Arguments of {target}", __config__=config, **fields)
 

@@ -74,10 +74,7 @@ def test_clips_are_asked_for_only_by_the_temporal_term_and_refused_where_there_a
 def test_ddc_needs_no_alpha():
     batch = example_batch()
     matte = prediction(batch)
-    own = {"term": "loss_own:wish_loss", "weight": 0.0}
-    table = LossTable(
-        {"ddc": {"weight": 1}, "mine": {"term": "loss_own:hope_loss", "weight": 1}, "off": own}, ["loss_own"]
-    )
+    table = LossTable({"ddc": {"weight": 1}, "mine": {"term": "loss_own:hope_loss", "weight": 1}}, OWN)
     table.check(("image", "trimap"))
     del batch["alpha"]
     table(matte, batch).total.backward()

@@ -107,7 +107,7 @@ BAD = {
     ),
     "share of no pixel": (
         {"alpha": {"weight": 1, "hardest": 0.0}},
-        "loss.alpha.hardest=0.0 is not > 0 and <= 1 or is not null",
+        "loss.alpha.hardest=0.0: has to be above 0 and 1 or less",
     ),
     "share of a ratio": (
         {"dice": {"weight": 1, "hardest": 0.5}},

@@ -44,7 +44,7 @@ def ddc_loss(
     Proper: exempt: it never sees the truth, and a constant matte costs hardly more than the true one.
     Use: with `alpha` in the known zones it spreads alpha from there, where the unknown zone has no truth
     (preset `alpha_free`).
-    Cost: about 130x alpha, 300x in the whole image, a tenth and a quarter of a training step of `model=dim`;
+    Cost: about 130x alpha, 300x in the whole image, at most a third of a training step of `model=dim`;
     the search of 121 pixels around each is quadratic in `radius`.
 
     >>> from deepmatte.batch import example_batch
