@@ -15,7 +15,7 @@ NOT_RUN = "not run yet"
 HEAD = """# Experiments
 
 Each file is a sweep with the question that it is to answer. `deepmatte study NAME` (or `make study EXPERIMENT=NAME`) runs it with its
-baselines and writes `NAME.md`; `deepmatte study --index` writes this table anew from the files and pages.
+baselines and writes `NAME.md`; `deepmatte study --index` rewrites this table from the files and pages.
 
 | experiment | question | cost | command | answer |
 |---|---|---|---|---|
