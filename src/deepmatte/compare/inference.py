@@ -1,9 +1,9 @@
 """Contrasts of settings with simultaneous intervals and adjusted p-values that agree with each other, always.
 
 Two statements are possible of every comparison. *On this test set*: other seeds would be drawn, the
-foregrounds stay; only seeds are random. *For new foregrounds*: both are drawn again; the variance is clustered
-two ways (Cameron, Gelbach and Miller 2011), over seeds plus over foregrounds minus what both count. The
-second is the one that verdicts use.
+foregrounds stay; only seeds are random. *For new foregrounds*: both are drawn again; the variance is
+clustered two ways (Cameron, Gelbach and Miller 2011), over seeds plus over foregrounds minus what both count.
+The second is the one that verdicts use.
 """
 
 from __future__ import annotations
