@@ -204,7 +204,7 @@ def test_dark_mode_follows_the_system_and_the_button(open_page: Opener) -> None:
 def test_phone_needs_no_sideways_scrolling(open_page: Opener) -> None:
     page = open_page(viewport={"width": 360, "height": 740}, device_scale_factor=2, is_mobile=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    assert page.locator("#verdict h2").bounding_box()["y"] < 400, "the verdict stands on the first screen"
+    assert page.locator("#verdict h2").bounding_box()["y"] < 400, "the verdict is on the first screen"
     screenshot(page, "phone")
 
 

@@ -87,7 +87,7 @@ def test_image_without_foreground_is_its_own_foreground(tmp_path: Path) -> None:
     (directory / "per_image.csv").write_text("image,foreground,sad\nb,,1\na,lion,2\n")
     record = read_run(directory)
     assert isinstance(record, Run)
-    assert record.images["foreground"].tolist() == ["lion", "b"], "rows stand in the order of the image names"
+    assert record.images["foreground"].tolist() == ["lion", "b"], "rows are in the order of the image names"
     assert record.metrics == ["sad"]
 
 

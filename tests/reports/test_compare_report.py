@@ -115,7 +115,7 @@ def test_page_is_one_file_that_refers_to_nothing_outside(written: Path) -> None:
     assert all((written / run / "result.json").is_file() for run in runs)
     names = [tag for tag, _ in tags.found]
     assert names.count("script") == 2, "the data and the program; nothing that a configuration brought in"
-    assert names.index("section") < names.index("table"), "the verdict stands before everything else"
+    assert names.index("section") < names.index("table"), "the verdict comes first"
 
 
 def test_ids_are_unique_although_many_figures_share_a_page(written: Path) -> None:
@@ -291,9 +291,9 @@ def test_comparison_is_logged_to_a_summary_run_of_the_group(
     log_comparison(comparison, drawings, tmp_path, "deepmatte")
     (record,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     leet = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", str(record)]
-    told = subprocess.run([*leet, "--json"], capture_output=True, text=True, check=True).stdout
-    assert '"job_type":"comparison"' in told
-    assert '"run_group":"loss_combinations"' in told
+    text = subprocess.run([*leet, "--json"], capture_output=True, text=True, check=True).stdout
+    assert '"job_type":"comparison"' in text
+    assert '"run_group":"loss_combinations"' in text
     summary = subprocess.run([*leet, "--summary"], capture_output=True, text=True, check=True).stdout
     for name in (
         "comparison/page",

@@ -1,9 +1,9 @@
 """Contrasts of settings with simultaneous intervals and adjusted p-values that agree with each other, always.
 
 Two statements are possible of every comparison. *On this test set*: other seeds would be drawn, the
-foregrounds stay; only seeds are random. *For new foregrounds*: both are drawn anew; the variance is clustered
-two ways (Cameron, Gelbach and Miller 2011), over seeds plus over foregrounds minus what both count. The
-second is the one that verdicts use.
+foregrounds stay; only seeds are random. *For new foregrounds*: both are drawn again; the variance is
+clustered two ways (Cameron, Gelbach and Miller 2011), over seeds plus over foregrounds minus what both count.
+The second is the one that verdicts use.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def contrast_errors(parts: Variances, matrix: Floats, *, fixed_foregrounds: bool
     seeds_df = _satterthwaite(own.sum(axis=1), spent.sum(axis=1), max(parts.residual_df, 1.0))
     seeds_df = _satterthwaite(seeds, own.sum(axis=1) ** 2 / seeds_df + common**2 / parts.common_df)
     if not fixed_foregrounds and parts.foregrounds_df < 1:
-        seeds = np.where(seeds > 0, seeds, math.nan)  # nothing is random that could tell of other foregrounds
+        seeds = np.where(seeds > 0, seeds, math.nan)  # nothing random here generalises to other foregrounds
     if fixed_foregrounds or parts.foregrounds_df < 1:
         return Errors(seeds, np.zeros_like(seeds), seeds, seeds_df)
     foregrounds = np.square(matrix @ parts.columns).sum(axis=1)

@@ -249,7 +249,7 @@ def design_line(
     where = f"{foregrounds} test foregrounds" + ("" if num_foregrounds else " (assumed)")
     if math.isinf(size):
         return (
-            f"Warning: {what} can't show any difference, since nothing tells seeds and settings apart; {more}"
+            f"Warning: {what} can't show any difference, since it can't separate seeds from settings; {more}"
         )
     if size > 100:
         return (

@@ -194,7 +194,7 @@ def needed(comparison: Comparison, sides: Sides) -> list[str]:
 
 
 def cost(comparison: Comparison, seeds: int) -> str:
-    """Say what training all settings with so many seeds takes, if the runs say what one takes."""
+    """Return the minutes of training all settings with ``seeds`` seeds; empty where runs lack their cost."""
     seconds = [setting.mean_cost("seconds") for setting in comparison.settings if not setting.deterministic]
     total = seeds * sum(seconds) / 60
     return f" ({max(total, 1):.0f} minutes of training in all)" if math.isfinite(total) and total > 0 else ""

@@ -62,7 +62,7 @@ WIDTH, HANDLE = 120, 8
 """Characters that a legend has room for in a line, and what a sample of a line takes of them."""
 
 MOST = len(COLOURS)
-"""Settings that have a colour of their own: all, or the best and the worst half of so many."""
+"""Settings that have a colour of their own: all, or half of them the best and half the worst ones."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def legend(figure: Figure, comparison: Comparison, style: Mapping[str, Any]) -> 
 
 
 def shown_settings(comparison: Comparison, most: int = MOST) -> list[str]:
-    """Return the settings by rank; of more than ``most`` the best and the worst half of so many."""
+    """Return the settings by rank; of more than ``most``, half are the best, half the worst."""
     names = [score.setting for score in comparison.decisive.scores]
     return names if len(names) <= most else names[: most - most // 2] + names[-(most // 2) :]
 
