@@ -65,8 +65,8 @@ def _import_train(wandb: bool) -> Callable[..., object]:
     """
     gc.disable()
     if wandb:
-        # `wandb.init` imports this, and it inspects all loaded modules: before torch's it saves a quarter of the
-        # time (5.6 s against 7.4 s).
+        # `wandb.init` imports this, and it inspects all loaded modules: before torch's it saves a quarter
+        # of the time (5.6 s against 7.4 s).
         with suppress(ImportError):
             importlib.import_module("wandb.sdk.launch")
     from deepmatte.training.run import train
