@@ -66,6 +66,7 @@ test-slurm: setup ## sweeps on a real Slurm of two nodes (root on Debian: instal
 lint: setup ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 bench: setup ## measure speed, in ratios
 	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

@@ -89,8 +89,8 @@ def parser() -> argparse.ArgumentParser:
     add("--bits", type=int, default=8, choices=(8, 16), help="of matte and cut-out (default: 8)")
     tile = (
         "of a run: matte tiles of N pixels, a multiple of 128, and blend them. The network sees nothing "
-        "beyond its tile, so choose N as large as memory allows (default: 0, the whole picture: about 0.25 GB a "
-        "megapixel with dim_small, 1.2 GB with dim)"
+        "beyond its tile, so choose N as large as memory allows (default: 0, the whole picture: about "
+        "0.25 GB a megapixel with dim_small, 1.2 GB with dim)"
     )
     add("--tile", type=_tile, default=0, metavar="N", help=tile)
     return result

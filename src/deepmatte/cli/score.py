@@ -167,7 +167,8 @@ def score_job(job: Job) -> Scored:
         if file is not None and image is not None and image.shape != prediction.shape:
             sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in (image, prediction)]
             raise InputError(
-                f"{printable(file)}: has {sizes[0]} pixels, but {printable(job.prediction)} {sizes[1]}; make them equal"
+                f"{printable(file)}: has {sizes[0]} pixels, but {printable(job.prediction)} {sizes[1]}; "
+                "give pictures of one size"
             )
     scores = {
         protocol: score_image(prediction, alpha, trimap, protocol, job.scores) for protocol in job.protocols

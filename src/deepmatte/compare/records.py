@@ -152,7 +152,7 @@ def read_per_image(file: Path) -> pd.DataFrame:
     """Read ``per_image.csv``: labels as text, scores as finite numbers."""
     if not file.exists():
         raise InputError(
-            f"{file.name} is missing; score the run again with `deepmatte evaluate run={file.parent}`"
+            f"{file.name} is missing; score the run again with `deepmatte evaluate {file.parent}`"
         )
     try:
         table = pd.read_csv(file, dtype=dict.fromkeys(LABELS, str), keep_default_na=True)
