@@ -120,7 +120,7 @@ def _epochs(config: DictConfig) -> dict[str, int]:
         str(name): {key: keys[key] for key in read if key in keys} if isinstance(keys, DictConfig) else None
         for name, keys in config.stages.items()
     }
-    length = OmegaConf.to_container(config.length, resolve=True)
+    length: Any = OmegaConf.to_container(config.length, resolve=True)
     return epochs_of_stages(stages, length if isinstance(length, dict) else {"epochs": length})
 
 

@@ -55,9 +55,8 @@ def config_hash(config: DictConfig | Mapping[str, Any]) -> str:
     """
     root = config if isinstance(config, DictConfig) else OmegaConf.create(dict(config))
     # `hydra` must go before anything is resolved: its run directory is itself made from this hash.
-    visible = OmegaConf.masked_copy(root, [key for key in root if key != "hydra"])
-    plain = OmegaConf.to_container(visible, resolve=True)
-    assert isinstance(plain, dict)
+    visible = OmegaConf.masked_copy(root, [str(key) for key in root if key != "hydra"])
+    plain: Any = OmegaConf.to_container(visible, resolve=True)
     removed = {key: _removed(plain) for key in REMOVED_SINCE}
     for key in NOT_IDENTITY:
         for parent, last in _places(plain, key):
