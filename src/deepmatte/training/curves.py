@@ -19,6 +19,8 @@ from deepmatte.files import write_text
 class Curves(CSVLogger):
     """Lightning's CSV logger, writing ``metrics.csv`` into the run directory; a resumed run continues it."""
 
+    _experiment: Rows | None
+
     def __init__(self, directory: Path) -> None:
         super().__init__(save_dir=directory, name="", version="", flush_logs_every_n_steps=50)
         self.file = directory / "metrics.csv"

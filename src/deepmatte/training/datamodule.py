@@ -80,7 +80,7 @@ class MattingData(pl.LightningDataModule):
         self._kept: list[Any] = []
         self.trained_on: list[Fingerprint] = []
 
-    def check(self, splits: Sequence[str], world_size: int = 1) -> None:
+    def check(self, splits: Sequence[Split], world_size: int = 1) -> None:
         """Find what is wrong with the data before any work is done, and prepare them.
 
         Raises:
@@ -95,7 +95,7 @@ class MattingData(pl.LightningDataModule):
             self.cache.prepare(self._kept, skip=self.on_error == "skip")
             sets: dict[Any, list[Any]] = {
                 split: [self.shown(split), *scored_apart(self.source, split)] for split in splits
-            }  # type: ignore[arg-type]
+            }
             self.trained_on = refuse_leaks(sets, self.source.name, skip=self.on_error == "skip")["train"]
 
     def shown(self, split: str) -> Any:
@@ -187,7 +187,7 @@ class MattingData(pl.LightningDataModule):
             return {"epoch": 0, "batch": 0}
         # Counted when a step is over: the callbacks that may write a checkpoint come before the batch counts
         # as completed.
-        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
         over = done >= self.samples_per_epoch // self.batch_size
         return {"epoch": self.trainer.current_epoch + int(over), "batch": 0 if over else done}
 

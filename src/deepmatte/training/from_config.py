@@ -94,13 +94,12 @@ def build_trainer(config: DictConfig, **arguments: Any) -> pl.Trainer:
     Raises:
         InputError: Lightning takes a key or its value for wrong.
     """
-    keys = OmegaConf.to_container(config.trainer, resolve=True)
-    assert isinstance(keys, dict)
+    keys: Any = OmegaConf.to_container(config.trainer, resolve=True)
     if isinstance(keys.get("strategy"), dict):
         keys["strategy"] = build(keys["strategy"], "trainer.strategy")
     chosen = keys.pop("plugins", None) or []
     plugins = [*(chosen if isinstance(chosen, list) else [chosen]), AtomicCheckpointIO()]
-    fixed = {"use_distributed_sampler": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
+    fixed: Any = {"use_distributed_sampler": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
     try:
         trainer = pl.Trainer(**keys, **arguments, **fixed, plugins=plugins)
     except (TypeError, ValueError, MisconfigurationException, RuntimeError) as error:
@@ -117,7 +116,7 @@ def num_processes(config: DictConfig) -> int:
     Raises:
         InputError: as `build_trainer`.
     """
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    quiet: Any = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     return build_trainer(config, **quiet).world_size
 
 

@@ -138,7 +138,8 @@ def build_optimisation(config: DictConfig, stage: Stage) -> Optimisation:
         raise InputError(f"{place}: has to be a number, or null for the optimiser's own rate")
     keys: Any = OmegaConf.to_container(config.schedule, resolve=True)
     check_arguments(Schedule, keys, "schedule")
-    optimizer = build(OmegaConf.merge(config.optimizer, {} if rate is None else {"lr": rate}), "optimizer")
+    settings: Any = OmegaConf.merge(config.optimizer, {} if rate is None else {"lr": rate})
+    optimizer = build(settings, "optimizer")
     _check_numbers(optimizer)
     return Optimisation(optimizer, keys)
 

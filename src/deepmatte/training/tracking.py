@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from deepmatte.metrics.names import DEFAULT_SCORES, higher_is_better
@@ -22,7 +22,7 @@ class Tracker:
     """The W&B logger of a run, or none where ``wandb.mode`` is ``disabled``. Only rank 0 talks to W&B."""
 
     def __init__(self, config: DictConfig, run: RunDir) -> None:
-        self.loggers: list[Logger] = []
+        self.loggers: list[WandbLogger] = []
         if config.wandb.mode == "disabled":
             return
         import wandb
@@ -71,7 +71,7 @@ class Tracker:
         for key in ("best_epoch", "protocol", "status"):
             run.summary[key] = result[key]
         run.summary.update({f"cost/{key}": value for key, value in result["cost"].items()})
-        columns = list(rows[0])
+        columns: list[Any] = list(rows[0])
         run.log(
             {
                 "test/per_image": wandb.Table(
