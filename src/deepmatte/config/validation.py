@@ -29,6 +29,7 @@ def _objective(name: str) -> str:
 
 
 Mode = Literal["online", "offline", "shared", "disabled", "dryrun", "run"]
+Reuse = Literal["always", "same", "never"]
 Fraction = Annotated[float, Interval(ge=0, le=1)]
 Count = Annotated[int, Ge(0)]
 
@@ -79,6 +80,7 @@ class Run(Section):
 
     seed: Annotated[int, Interval(ge=0, le=2**32 - 1)] = 0
     force: bool = False
+    reuse: Annotated[Reuse, f"give one of {', '.join(get_args(Reuse))}"] = "always"
     ema: Fraction | None = None
     validate_every: Annotated[int, Ge(1)] = 1
     early_stopping: Count | None = None

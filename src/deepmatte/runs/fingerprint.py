@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType
@@ -105,3 +105,22 @@ def differing(record: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str
     for split in known:
         if split in now and known[split] != now[split]:
             yield f"{split} data"
+
+
+def retrains(reuse: str, others: Sequence[str]) -> bool:
+    """Return whether a finished run is retrained under ``reuse``, given in what it differs (`differing`).
+
+    >>> retrains("always", ["code"]), retrains("same", ["code"]), retrains("same", []), retrains("never", [])
+    (False, True, False, True)
+    """
+    return reuse == "never" or (reuse == "same" and bool(others))
+
+
+def made_with(others: Sequence[str]) -> str:
+    """Return a warning in words, empty where nothing differs.
+
+    >>> made_with(["code", "test data"]), made_with([])
+    (' with other code and other test data (reuse=same retrains such runs)', '')
+    """
+    text = " and ".join(f"other {part}" for part in others)
+    return f" with {text} (reuse=same retrains such runs)" if others else ""

@@ -15,6 +15,7 @@ NOT_IDENTITY = (
     "hydra",
     "output_root",
     "force",
+    "reuse",
     "resume",
     "sweep",
     "wandb",

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from deepmatte.errors import InputError, RunError
 from deepmatte.files import write_text
 from deepmatte.runs.context import SweepContext
 from deepmatte.runs.directory import FINISHED, OUTPUT_FILE, RunDir, checked_run_dir
+from deepmatte.runs.fingerprint import code_fingerprint, differing, made_with
 from deepmatte.runs.identity import config_hash, run_dir
 from deepmatte.runs.locks import Lock, acquire, holder
 from deepmatte.runs.parent_watch import end_when_idle_without
@@ -144,7 +145,11 @@ def _is_finished(job: Job, console: Console) -> bool:
         return False
     if job.config.force and not is_of_this_sweep(read(Path(job.hydra.sweep.dir)), job.run.path):
         return False
-    when = "in this sweep" if job.config.force else "before; force=true retrains it"
+    own = code_fingerprint(OmegaConf.to_container(job.config, resolve=True))  # type: ignore[arg-type]
+    others = list(differing(result.get("fingerprint") or {}, {"code": own}))
+    if job.config.reuse != "always" and not is_of_this_sweep(read(Path(job.hydra.sweep.dir)), job.run.path):
+        return False  # the job itself sees whether the data are the same
+    when = "in this sweep" if job.config.force else f"before{made_with(others)}; force=true retrains it"
     console.print(f"finished  {job.label} ({when})", style="dim", markup=False)
     return True
 

@@ -26,6 +26,7 @@ from deepmatte.models import MattingModel
 from deepmatte.runs import interruption
 from deepmatte.runs import summary as report
 from deepmatte.runs.directory import FINISHED, RunDir, checked_run_dir
+from deepmatte.runs.fingerprint import made_with, retrains
 from deepmatte.runs.identity import config_hash
 from deepmatte.runs.locks import locked
 from deepmatte.runs.provenance import provenance
@@ -37,6 +38,7 @@ from deepmatte.training.curves import Curves
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.failures import recorded
 from deepmatte.training.module import MattingModule, check_protocol
+from deepmatte.training.reuse import differences, fingerprint
 from deepmatte.training.score import score
 from deepmatte.training.stages import Stage, build_optimisation, plan_stages
 from deepmatte.training.statistics import is_first_process
@@ -64,14 +66,16 @@ def _train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[st
     from_config.quieten()
     check_own_keys(config)
     run = checked_run_dir(directory, config_hash(config))
-    result = run.result() or {}
-    if result.get("status") == FINISHED and is_first_process() and not config.force:
-        Console().print(report.summary(run.path, result))
-        print(f"{run.path} was finished before; force=true retrains it")
-        return result
-    job = _Job(config, run)
+    result, fresh = run.result() or {}, config.force
+    if result.get("status") == FINISHED and is_first_process() and not fresh:
+        others = differences(config, result)
+        if not (fresh := retrains(config.reuse, others)):
+            Console().print(report.summary(run.path, result))
+            print(f"{run.path} was finished before{made_with(others)}; force=true retrains it")
+            return result
+    job = _Job(config, run, fresh)
     with locked(run.path) if is_first_process() else nullcontext():
-        if is_first_process() and config.force:
+        if is_first_process() and fresh:
             run.clear()
         with recorded(run):
             if is_first_process():
@@ -89,7 +93,7 @@ def _train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[st
 class _Job:
     """One training run. What can be checked is built, and so checked, before the directory changes."""
 
-    def __init__(self, config: DictConfig, run: RunDir) -> None:
+    def __init__(self, config: DictConfig, run: RunDir, fresh: bool) -> None:
         self.config, self.run = config, run
         self.start = time.monotonic()
         from_config.seed_process(config)
@@ -105,11 +109,11 @@ class _Job:
         self.world_size = from_config.num_processes(config)
         self.data.check(splits=("train", "val", "test"), world_size=self.world_size)
         self._check_losses()
-        earlier = {} if config.force else run.result() or {}
+        earlier = {} if fresh else run.result() or {}
         self.stages_done: list[str] = list(earlier.get("stages_done", []))
-        self.earlier_cost: dict[str, float] = {} if config.force else run.progress().get("cost", {})
+        self.earlier_cost: dict[str, float] = {} if fresh else run.progress().get("cost", {})
         self.first_report: tuple[float, float] | None = None
-        self.resumes = run.last_checkpoint.exists() and not config.force
+        self.resumes = run.last_checkpoint.exists() and not fresh
         self.loggers: list[Logger] = []
 
     def _check_losses(self) -> None:
@@ -131,6 +135,7 @@ class _Job:
             metrics_version=METRICS_VERSION,
             stages_done=self.stages_done,
             error=None,
+            fingerprint=fingerprint(self.config, self.data),
             **provenance(),
         )
         record = training_record(self.data.source, self.data.trained_on)
