@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from simulated_runs import write_run
 
 from deepmatte.compare.grouping import find_setting, group_settings
-from deepmatte.compare.records import Excluded, Run, find_run_dirs, read_records, read_run
+from deepmatte.compare.records import Excluded, Run, find_run_dirs, mixture, read_records, read_run
 from deepmatte.errors import InputError
 
 SCORES = np.arange(8.0)
@@ -182,3 +183,23 @@ def test_compare_imports_no_torch(sweep: Callable[..., Path]) -> None:
         [sys.executable, "-c", code, str(directory)], capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout)["metric"] == "sad"
+
+
+@pytest.mark.parametrize(
+    ("fingerprints", "warning"),
+    [
+        ([{"code": "a"}, {"code": "a"}, None], ""),
+        ([{"code": "a"}, {"code": "b"}, None], "the runs are of 2 versions of the code;"),
+        (
+            [{"code": "a", "data": {"train": "x"}}, {"code": "b", "data": {"train": "y"}}],
+            "the runs are of 2 versions of the code and of 2 training sets;",
+        ),
+    ],
+)
+def test_mixtures_of_code_and_data_are_named(
+    fingerprints: list[dict | None], warning: str, tmp_path: Path
+) -> None:
+    table = pd.DataFrame()
+    runs = [Run(tmp_path, {"fingerprint": item} if item else {}, table) for item in fingerprints]
+    assert warning in mixture(runs)
+    assert bool(mixture(runs)) == bool(warning)

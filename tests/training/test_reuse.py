@@ -36,7 +36,10 @@ def test_finished_runs_say_what_changed_and_are_retrained_on_request(
     data = first["fingerprint"]["data"] | {"train": "0" * 16}
     pretend(run, code="0" * 16, data=data)
     assert train_tiny(run)["scores"]["test/sad"] == -1.0
-    assert "was finished before with other code and other train data (reuse=same retrains" in capsys.readouterr().out
+    assert (
+        "was finished before with other code and other train data (reuse=same retrains"
+        in capsys.readouterr().out
+    )
 
     again = train_tiny(run, "reuse=same")
     assert again["fingerprint"] == first["fingerprint"]

@@ -200,6 +200,23 @@ def check_comparable(runs: Sequence[Run]) -> None:
             )
 
 
+def mixture(runs: Sequence[Run]) -> str:
+    """Return a warning if the runs were not all made by the same code and of the same data; else ''.
+
+    What a run does not record, because it is older than fingerprints or was not trained here, is not compared.
+    """
+    versions = {
+        "versions of the code": {lookup(run.result, "fingerprint.code") for run in runs} - {None},
+        "training sets": {lookup(run.result, "fingerprint.data.train") for run in runs} - {None},
+    }
+    mixed = [f"{len(found)} {name}" for name, found in versions.items() if len(found) > 1]
+    return (
+        f"Warning: the runs are of {' and of '.join(mixed)}; reuse=same retrains what differs."
+        if mixed
+        else ""
+    )
+
+
 def lookup(tree: Any, dotted: str) -> Any:
     """Return the value under a dotted key of nested dicts, or None.
 

@@ -15,7 +15,7 @@ from deepmatte.compare.budget import budget_line, plural
 from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.factors import Effect, effects
 from deepmatte.compare.naming import short_keys
-from deepmatte.compare.records import Excluded
+from deepmatte.compare.records import Excluded, mixture
 from deepmatte.compare.verdict import decide
 from deepmatte.compare.words import beside_reference, heading
 
@@ -35,6 +35,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     if found:
         console.print(effects_table(comparison, found[:MOST_EFFECTS], console.width))
     verdict, budget = decide(comparison), budget_line(comparison.settings)
+    if warning := mixture(comparison.runs):
+        console.print(warning, style="yellow", markup=False)
     if budget:
         console.print(escape(budget))
     console.print(f"[bold]{escape(verdict.headline)}[/bold]")

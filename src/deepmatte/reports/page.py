@@ -17,6 +17,7 @@ from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.difference import Difference
 from deepmatte.compare.factors import Effect
 from deepmatte.compare.pareto import COSTS, axes, front
+from deepmatte.compare.records import mixture
 from deepmatte.compare.table import number, trivial_scores
 from deepmatte.compare.verdict import decide
 from deepmatte.compare.words import beside_reference, heading
@@ -111,7 +112,7 @@ def scored_on(comparison: Comparison) -> str:
 
 
 def provenance_line(comparison: Comparison) -> str:
-    """Return the number of runs, their commits and machines, as far as they are recorded."""
+    """Return the number of runs, their commits and machines, and whether they mix versions of code or data."""
     results = [run.result for run in comparison.runs]
     commits = sorted({str(item["git_commit"]) for item in results if item.get("git_commit")})
     machines = sorted({str(item["machine"]) for item in results if item.get("machine")})
@@ -120,7 +121,7 @@ def provenance_line(comparison: Comparison) -> str:
         parts.append(f"commit{'s' * (len(commits) > 1)} {', '.join(commits)}")
     if machines:
         parts.append("; ".join(machines))
-    return f"{', '.join(parts)}."
+    return f"{', '.join(parts)}. {mixture(comparison.runs)}".rstrip()
 
 
 def shown_differences(comparison: Comparison) -> list[Difference]:
