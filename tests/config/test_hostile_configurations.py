@@ -641,8 +641,8 @@ def test_repeating_a_strangers_run_acts_on_nothing_that_is_hydras(
     "words",
     [
         "train resume=RUN",
-        "predict photo.png --trimap photo.png --run RUN --out out",
-        pytest.param("evaluate run=RUN", marks=pytest.mark.slow),
+        "predict RUN photo.png --trimap photo.png --out out",
+        pytest.param("evaluate RUN", marks=pytest.mark.slow),
     ],
 )
 def test_the_command_line_refuses_a_strangers_run_in_one_line(trap: Trap, words: str) -> None:

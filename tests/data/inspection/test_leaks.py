@@ -480,8 +480,8 @@ def test_a_run_says_what_it_was_trained_on_and_its_evaluation_warns(tmp_path, ca
     ]
     for content, words in (
         ("{", "not readable as JSON"),
-        ("[1]", "no record of mattes"),
-        ('{"format": 1}', "no record of mattes"),
+        ("[1]", "not a record of mattes"),
+        ('{"format": 1}', "not a record of mattes"),
     ):
         (run / "trained_on.json").write_text(content)
         with pytest.raises(InputError, match=words):

@@ -119,14 +119,14 @@ def test_each_layout_is_described_verified_and_trained_on(name: str, tmp_path: P
     assert torch.isfinite(data.eval_dataset("test")[0]["image"]).all()
 
 
-SHARES = ("data.source.val_fraction=0.3", "data.source.test_fraction=0.3")
+THREE_SPLITS = ("data.source.val_fraction=0.3", "data.source.test_fraction=0.3")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "command"),
     [
-        ("aisegment", ("data", "verify", "composition.crop_sizes=[24]", "--processes", "2", *SHARES)),
+        ("aisegment", ("data", "verify", "composition.crop_sizes=[24]", "--processes", "2", *THREE_SPLITS)),
         ("alphamatting", ("evaluate", "method=knn", "data.num_workers=2")),
     ],
 )
