@@ -38,7 +38,7 @@ def parse_region(region: Region) -> tuple[str, int]:
 def region_mask(trimap: Tensor, region: Region = "unknown") -> Tensor:
     """Return the pixels of ``region`` as a boolean tensor of the shape of ``trimap`` (N, 1, H, W).
 
-    ``band`` is the unknown zone and the known pixels at most so many rows and columns away from it.
+    ``band`` is the unknown zone and the known pixels at most that many rows and columns away.
 
     >>> region_mask(torch.tensor([0, 128, 255], dtype=torch.uint8), "known")
     tensor([ True, False,  True])

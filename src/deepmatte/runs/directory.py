@@ -33,8 +33,8 @@ def last_line(file: Path) -> str:
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
-        return "no word left"
-    return next((line.strip() for line in reversed(lines) if line.strip()), "no word left")
+        return "no output"
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
 
 
 @dataclass(frozen=True)
