@@ -1,4 +1,6 @@
-"""Clustering mattes against scikit-learn's own calls, on a photograph of 600x800 pixels. Run: python benchmarks/classical.py.
+"""Clustering mattes against scikit-learn's own calls, on a photograph of 600x800 pixels.
+
+Run: python benchmarks/classical.py.
 
 Wanted: K-means at most 1.2 times scikit-learn's call; the mixture fitted to a sample at least 3 times as fast
 as fitted to every pixel, at a SAD within 1 %; the table of many pictures on both cores.
@@ -32,7 +34,7 @@ PICTURES, TURNS, SEEDS = 8, 5, 3
 
 
 def picture() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return image (600, 800, 3), trimap and alpha: the flower before the temple, cut by its colours, with a soft edge."""
+    """Return image (600, 800, 3), trimap and alpha: a flower before a temple, cut out by colour."""
     flower, china = (
         cv2.resize(load_sample_image(name), (800, 600)) / 255 for name in ("flower.jpg", "china.jpg")
     )
@@ -52,7 +54,7 @@ def timed(function: Callable[[], Value]) -> tuple[float, Value]:
 
 
 def fastest(*functions: Callable[[], object]) -> list[float]:
-    """Return the least seconds of each call; they take turns, so a machine whose speed drifts treats them alike."""
+    """Return the least seconds of each call; they take turns, so that a drift in speed affects all alike."""
     return [
         min(column)
         for column in zip(
@@ -97,7 +99,8 @@ def main() -> None:
         lambda: KMeans()(image, trimap),
     )
     print(
-        f"K-means, 600x800, 8 clusters: {ours:.2f} s for the matte, scikit-learn's fit_predict {theirs:.2f} s; ratio {ours / theirs:.2f}"
+        f"K-means, 600x800, 8 clusters: {ours:.2f} s for the matte, "
+        f"scikit-learn's fit_predict {theirs:.2f} s; ratio {ours / theirs:.2f}"
     )
 
     sampled = [timed(lambda seed=seed: GaussianMixture(seed=seed)(image, trimap)) for seed in range(SEEDS)]
@@ -110,7 +113,8 @@ def main() -> None:
         times = [seconds for seconds, _ in runs]
         shown = ", ".join(f"{sad:.4g}" for sad in sads)
         print(
-            f"mixture, 600x800, fitted to {fit}: {sum(times) / SEEDS:.1f} s, SAD of {SEEDS} seeds {shown}; mean {sum(sads) / SEEDS:.4g}"
+            f"mixture, 600x800, fitted to {fit}: {sum(times) / SEEDS:.1f} s, SAD of {SEEDS} seeds {shown}; "
+            f"mean {sum(sads) / SEEDS:.4g}"
         )
     print(f"    {sum(t for t, _ in every) / sum(t for t, _ in sampled):.1f} times as fast")
 
@@ -119,7 +123,8 @@ def main() -> None:
     many, second = timed(lambda: solve_all(dataset, num_cores()))
     same = "equal" if first == second else "different"
     print(
-        f"{PICTURES} pictures: {one:.1f} s in one process, {many:.1f} s in {num_cores()}; ratio {one / many:.2f}; results {same}"
+        f"{PICTURES} pictures: {one:.1f} s in one process, {many:.1f} s in {num_cores()}; "
+        f"ratio {one / many:.2f}; results {same}"
     )
 
 

@@ -23,7 +23,7 @@ SETTINGS, SEEDS, IMAGES, PICTURES, SIDE, EPOCHS = 20, 5, 1000, 16, 320, 200
 
 
 def make_sweep(directory: Path) -> None:
-    """Write the runs; scores are per foreground and image, mattes are noisy versions of a blurred blob with a ragged edge."""
+    """Write the runs: scores by foreground and image; mattes are noisy versions of a ragged blob."""
     rng = np.random.default_rng(0)
     noise = Image.fromarray(rng.integers(0, 256, (SIDE, SIDE), dtype=np.uint8)).filter(
         ImageFilter.GaussianBlur(3)
@@ -57,9 +57,10 @@ def write_pictures(folder: Path, truth: np.ndarray, rng: np.random.Generator) ->
 
 
 def measure(arguments: list[str]) -> tuple[float, float, float]:
-    """Return seconds (of the wall and of the processor) and peak memory in MB of `deepmatte compare` in a fresh process."""
+    """Return wall and processor seconds and peak memory in MB of `deepmatte compare` in a fresh process."""
     code = "import resource, sys\nfrom deepmatte.cli.compare import main\nmain(sys.argv[1:])\n"
-    code += "use = resource.getrusage(resource.RUSAGE_SELF)\nprint(use.ru_utime + use.ru_stime, use.ru_maxrss / 1024, file=sys.stderr)"
+    code += "use = resource.getrusage(resource.RUSAGE_SELF)\n"
+    code += "print(use.ru_utime + use.ru_stime, use.ru_maxrss / 1024, file=sys.stderr)"
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, env=os.environ
@@ -77,7 +78,8 @@ def main() -> None:
             seconds, processor, memory = measure([str(sweep), *options])
             size = f"{SETTINGS * SEEDS} runs x {IMAGES} images"
             print(
-                f"compare {name:<7} {size}: {seconds:5.1f} s ({processor:.1f} s of processor time), {memory:4.0f} MB"
+                f"compare {name:<7} {size}: {seconds:5.1f} s "
+                f"({processor:.1f} s of processor time), {memory:4.0f} MB"
             )
         print(f"page {(out / 'comparison.html').stat().st_size / 1e6:.1f} MB")
 

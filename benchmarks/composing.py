@@ -1,4 +1,7 @@
-"""Offline composition: what of its time is PNG encoding, and what a second process gives. `python benchmarks/composing.py [NUM]`."""
+"""Offline composition: what of its time is PNG encoding, and what a second process gives.
+
+Run: python benchmarks/composing.py [NUM].
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,8 @@ def main() -> None:
         print(f"{len(images)} images of {SIZE[1]}x{SIZE[0]}, milliseconds an image:")
         print(f"resize and blend {1e3 * arithmetic:.0f}, encode and write {1e3 * encoding:.0f}")
         print(
-            f"all, one process {1e3 * seconds[1]:.0f}; two processes {1e3 * seconds[2]:.0f} ({gain:.2f} times as fast)"
+            f"all, one process {1e3 * seconds[1]:.0f}; two processes {1e3 * seconds[2]:.0f} "
+            f"({gain:.2f} times as fast)"
         )
         print(f"a thousand images with two processes: {1000 * seconds[2] / 60:.1f} minutes")
 

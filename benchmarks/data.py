@@ -1,4 +1,4 @@
-"""Samples per second of the loader: against the straightforward one and the bare minimum, by workers, and its memory.
+"""Speed of the loader, against a straightforward one and the bare minimum and by workers, and its memory.
 
 Run: python benchmarks/data.py [DATA] [--samples 10000]. DATA is a folder with cutouts/fg, cutouts/alpha and
 backgrounds (default: the environment variable DEEPMATTE_REAL_DATA); without it, the pictures are the embedded
@@ -31,7 +31,7 @@ JITTER = {"brightness": 0.125, "contrast": 0.125, "saturation": 0.125}
 
 
 class Straightforward:
-    """The loader that training scripts of matting networks share: decode, composite all, morphology on all, then crop."""
+    """The loader that many training scripts of matting share: decode, composite and dilate all, then crop."""
 
     def __init__(self, foregrounds: list[Path], mattes: list[Path], backgrounds: list[Path]) -> None:
         self.files = foregrounds, mattes, backgrounds
@@ -97,7 +97,7 @@ class Straightforward:
 
 
 class BareMinimum:
-    """What no loader of such samples can do without: copy three crops, resize once, composite once, dilate once, all in OpenCV."""
+    """What no loader can do without: three crops, then one resize, composite and dilation by OpenCV."""
 
     def __init__(self, data: MattingData) -> None:
         foregrounds, backgrounds = data.source.foregrounds("train"), data.source.backgrounds("train")
@@ -132,9 +132,10 @@ class BareMinimum:
 
 
 def seconds(turns: int, *makers: tuple[Callable[[], object], int]) -> list[list[float]]:
-    """Return, by maker, the processor time of a sample in each turn; makers come with how many samples they make in one turn.
+    """Return, by maker, the processor time of a sample in each turn.
 
-    They take turns, so that a busy machine slows all of them, and ratios of one turn are fair.
+    Each maker comes with the number of samples that it makes in one turn. They take turns, so that a busy
+    machine slows all of them, and ratios of one turn are fair.
     """
     times: list[list[float]] = [[] for _ in makers]
     for _ in range(turns):
@@ -162,7 +163,7 @@ def batches(data: MattingData) -> Iterator[object]:
 
 
 def wall_seconds(stream: Iterator[object], workers: int, num: int) -> float:
-    """Return the seconds between samples that the training process sees, once what waited for it is used up."""
+    """Return the seconds between samples as training sees them, once the queue is used up."""
     time.sleep(0.5)  # the workers of other streams come to rest
     for _ in range(3 * workers):  # those of this one are two batches ahead each
         next(stream)
@@ -235,7 +236,8 @@ def run(root: Path, cache: Path, samples: int) -> None:
     )
     peers_ms, ours_ms, bare_ms = (1e3 * median(taken) for taken in (peers, ours, bare))
     print(
-        f"one sample, processor time: straightforward {peers_ms:.1f} ms, deepmatte {ours_ms:.2f} ms, bare minimum {bare_ms:.2f} ms"
+        f"one sample, processor time: straightforward {peers_ms:.1f} ms, deepmatte {ours_ms:.2f} ms, "
+        f"bare minimum {bare_ms:.2f} ms"
     )
     print(f"  straightforward / deepmatte {ratio(peers, ours)}, wanted at least 20")
     print(f"  deepmatte / bare minimum {ratio(ours, bare)}, wanted at most 3")
@@ -246,7 +248,8 @@ def run(root: Path, cache: Path, samples: int) -> None:
         two.append(wall_seconds(streams[2], 2, 200))
     speeds = f"1 worker {1 / median(one):.0f} samples/s, 2 workers {1 / median(two):.0f}"
     print(
-        f"through the loader, wall time: {speeds}; 1 worker / 2 workers {ratio(one, two)}, wanted at least 1.8"
+        f"through the loader, wall time: {speeds}; "
+        f"1 worker / 2 workers {ratio(one, two)}, wanted at least 1.8"
     )
     for stream in streams.values():
         stream.close()

@@ -1,8 +1,7 @@
-"""Time of each term beside the best library implementation, and of each preset beside a training step of ``model=dim``.
+"""Time of each term beside the best library's, and of each preset beside a training step of ``model=dim``.
 
-    python benchmarks/losses.py                # MONAI and kornia where they are installed, torch's own
-    operators otherwise python benchmarks/losses.py --presets      # also the presets; runs the full network,
-    about half a minute
+    python benchmarks/losses.py            # MONAI and kornia where installed, else torch's own operators
+    python benchmarks/losses.py --presets  # also the presets; runs the full network, about half a minute
 
 Forward and backward at 8 x 1 x 320 x 320, over the whole image as the libraries do it. Ours and theirs are
 timed in turns, so a busy machine disturbs both; what counts is the ratio ours / theirs.
@@ -36,7 +35,7 @@ except ImportError:
     monai = None
 
 Loss = Callable[[Tensor, Tensor, Batch], Tensor]
-"""A library's loss of the prediction (alpha, or the logit for those that read it), the truth and the batch."""
+"""A library's loss of the prediction (alpha, or the logit where it reads that), the truth and the batch."""
 
 
 def torch_gradient_energy(p: Tensor, t: Tensor, batch: Batch) -> Tensor:

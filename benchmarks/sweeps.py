@@ -1,7 +1,7 @@
-"""What a sweep costs beyond training: launch of a job, two jobs side by side, two processes in one job. Run: python benchmarks/sweeps.py.
+"""What a sweep costs beyond training: launch of a job, two jobs side by side, two processes in one job.
 
-Each figure is a ratio of things timed side by side in this run. It needs two idle cores; on a busy machine it
-says little.
+Run: python benchmarks/sweeps.py. Each figure is a ratio of things timed side by side in this run. It needs
+two idle cores; on a busy machine it says little.
 """
 
 from __future__ import annotations
@@ -56,14 +56,15 @@ def results(home: Path, name: str) -> list[dict]:
 
 
 def launch(home: Path, options: list[str]) -> None:
-    """Launch overhead of a job, beyond the run itself, against one import of Lightning in a fresh interpreter."""
+    """Launch overhead of a job beyond the run itself, against importing Lightning in a fresh interpreter."""
     lightning = min(seconds([sys.executable, "-c", "import pytorch_lightning"], home) for _ in range(2))
     one = seconds([*TRAIN, *options, "-m", "name=one", "seed=0"], home)
     three = seconds([*TRAIN, *options, "-m", "name=three", "seed=0,1,2"], home)
     inside = [record["cost"]["seconds"] for name in ("one", "three") for record in results(home, name)]
     overhead = (three - one) / 2 - sum(inside) / len(inside)
     print(
-        f"launch overhead of a job {overhead:.1f} s, import of Lightning {lightning:.1f} s; ratio {overhead / lightning:.2f} (at most 1.15)"
+        f"launch overhead of a job {overhead:.1f} s, import of Lightning {lightning:.1f} s; "
+        f"ratio {overhead / lightning:.2f} (at most 1.15)"
     )
 
 
@@ -75,11 +76,11 @@ def side_by_side(home: Path, options: list[str]) -> None:
 
 
 def processes(home: Path, options: list[str]) -> None:
-    """Samples per second of two processes with a thread each against one process with one thread, both with batches of 32 in all.
+    """Samples per second of two processes with a thread each against one process with one thread.
 
-    A step takes about a second, as on the machines that such a run is meant for; of shorter ones, more goes
-    to what is not shared out (Adam, Lightning's loop). A short and a long run, whose difference is free of
-    starting up, take turns; the fastest count.
+    Batches have 32 samples in all. A step takes about a second, as on the machines that such a run is meant
+    for; of shorter ones, more goes to what is not shared out (Adam, Lightning's loop). A short and a long
+    run, whose difference is free of starting up, take turns; the fastest count.
     """
     trainers = {"one": ["trainer=cpu"], "two": ["trainer=ddp", "trainer.accelerator=cpu"]}
     size = [

@@ -1,6 +1,7 @@
-"""Training of the small network: layout of activations against layout, and with --threads a core left to the loader or not.
+"""Training of the small network: one layout of activations against the other.
 
-Run: python benchmarks/training.py [--threads]. It needs an idle machine.
+With --threads: a core left to the loader or not. Run: python benchmarks/training.py [--threads]. It needs an
+idle machine.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def samples_per_second(channels_last: bool, size: int = 128, num: int = 4) -> fl
 
 
 def seconds_of_run(samples: int, threads: int | None) -> float:
-    """Return the seconds of a run of the default budget, with so many threads or those that deepmatte chooses."""
+    """Return the seconds of a run of the default budget, with ``threads`` or deepmatte's choice."""
     given = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
     given |= {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     words = [
@@ -54,13 +55,13 @@ def seconds_of_run(samples: int, threads: int | None) -> float:
 
 
 def threads() -> None:
-    """Print the speed of training with a thread for every core against what deepmatte chooses, by the times of two lengths."""
+    """Print the speed of training, from two lengths, with a thread a core and with deepmatte's choice."""
     speeds = {}
     for name, count in (("all", num_cores()), ("chosen", None)):
         speeds[name] = 640 / (seconds_of_run(768, count) - seconds_of_run(128, count))
     print(
-        f"{num_cores()} cores, one loader process: a thread a core {speeds['all']:.1f} samples/s, a core left to the loader "
-        f"{speeds['chosen']:.1f}; ratio {speeds['chosen'] / speeds['all']:.2f}"
+        f"{num_cores()} cores, one loader process: a thread a core {speeds['all']:.1f} samples/s, "
+        f"a core left to the loader {speeds['chosen']:.1f}; ratio {speeds['chosen'] / speeds['all']:.2f}"
     )
 
 
@@ -69,7 +70,8 @@ def layouts() -> None:
     pairs = [(samples_per_second(True), samples_per_second(False)) for _ in range(TURNS)]
     last, first = (sorted(column)[TURNS // 2] for column in zip(*pairs, strict=True))
     print(
-        f"dim_small, 4 crops of 128: channels last {last:.1f} samples/s, channels first {first:.1f}; ratio {last / first:.2f}"
+        f"dim_small, 4 crops of 128: channels last {last:.1f} samples/s, channels first {first:.1f}; "
+        f"ratio {last / first:.2f}"
     )
 
 

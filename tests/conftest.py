@@ -56,7 +56,7 @@ Sweep = Callable[..., Path]
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
-    """Return a maker of sweep directories: ``sweep({"alpha": 10.0, "dice": 12.0}, seeds=5)`` gives the settings' true mean SAD."""
+    """Return a maker of sweep directories: ``sweep({"alpha": 10.0}, seeds=5)`` gives the true mean SAD."""
 
     def make(
         effects: dict[str, float],

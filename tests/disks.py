@@ -1,4 +1,7 @@
-"""Disks that fail: small ones and read-only ones. They are mounted, which takes root; elsewhere the tests that need them are skipped."""
+"""Disks that fail: small ones and read-only ones.
+
+Mounting them takes root; elsewhere the tests that need them are skipped.
+"""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def backgrounds(folder: Path, names: tuple[str, ...] = tuple(f"place {i}" for i 
 
 
 def composition1k(root: Path) -> dict[str, str]:
-    """431 and 50 in the real archive; colours and mattes of the training set are JPEG files, in two folders."""
+    """431 and 50 in the real archive; colours and mattes for training are JPEG files, in two folders."""
     train = root / "Training_set"
     names = []
     for folder, words in (
@@ -186,4 +186,4 @@ TREES: dict[str, Callable[[Path], dict[str, str]]] = {
     "cutouts": cutouts,
     "folder": folder,
 }
-"""By the name of the YAML file; each makes its tree and returns the keys of ``data`` that the file leaves open."""
+"""By the YAML file's name; each makes its tree and returns the ``data`` keys that the file leaves open."""

@@ -22,7 +22,7 @@ EDGES = {
 
 
 def shares(kind: str) -> dict[str, float]:
-    """Return which share of SAD each bin of a kind gets here, by the name of its column: 1 : 2 : 3 and so on."""
+    """Return the share of SAD that each bin of a kind gets here, by column: 1 : 2 : 3 and so on."""
     bins = list(pairwise(EDGES[kind]))
     return {
         f"sad_{kind}_{low}_{high}": 2 * (n + 1) / len(bins) / (len(bins) + 1)

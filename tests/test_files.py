@@ -1,4 +1,4 @@
-"""The atomic write: the old content or the new one, nothing beside it, and in one line what the file system refuses."""
+"""The atomic write: the old content or the new, nothing beside it, and one line where the disk refuses."""
 
 from __future__ import annotations
 
@@ -136,7 +136,8 @@ def test_every_writer_says_in_one_line_that_a_file_system_is_read_only(tmp_path:
 def test_a_kill_leaves_the_old_content(tmp_path: Path) -> None:
     code = (
         "import sys, time, pathlib; from deepmatte.files import atomic\n"
-        "with atomic(sys.argv[1]) as file: file.write(b'new'); file.flush(); pathlib.Path(sys.argv[2]).touch(); time.sleep(60)"
+        "with atomic(sys.argv[1]) as file: file.write(b'new'); file.flush(); "
+        "pathlib.Path(sys.argv[2]).touch(); time.sleep(60)"
     )
     file, begun = tmp_path / "x", tmp_path / "begun"
     file.write_text("old")

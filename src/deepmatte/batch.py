@@ -18,8 +18,8 @@ class Batch(TypedDict, total=False):
     ``composite`` equals ``alpha * foreground + (1 - alpha) * background`` to rounding; ``image`` is what the
     network sees, that is the composite after degradations (noise, JPEG, blur). ``trimap`` is uint8 (N, 1, H,
     W) with 0 = background, 128 = unknown, 255 = foreground. Evaluation data without known layers has
-    ``image``, ``alpha``, ``trimap``, ``name``, ``index``. ``previous`` (N,) is for frames of clips: the row of
-    the frame before in the same batch, -1 where there is none.
+    ``image``, ``alpha``, ``trimap``, ``name``, ``index``. ``previous`` (N,) is for frames of clips: the row
+    of the frame before in the same batch, -1 where there is none.
     """
 
     image: Tensor
@@ -36,11 +36,12 @@ class Batch(TypedDict, total=False):
 
 @dataclass
 class Matte:
-    """A prediction: ``alpha`` (N, 1, H, W) in [0, 1] is the stage's final output, which every loss and metric reads.
+    """A prediction: ``alpha`` (N, 1, H, W) in [0, 1] is the stage's final output.
 
-    ``logit`` is its value before the sigmoid where the model has one, ``coarse`` the matte before refinement,
-    which may be smaller than the image (losses with ``output: coarse`` see it), ``foreground`` (N, 3, H, W)
-    predicted colours and ``error`` (N, 1, H, W) a predicted error map.
+    Every loss and metric reads it. ``logit`` is its value before the sigmoid where the model has one,
+    ``coarse`` the matte before refinement, which may be smaller than the image (losses with
+    ``output: coarse`` see it), ``foreground`` (N, 3, H, W) predicted colours and ``error`` (N, 1, H, W) a
+    predicted error map.
     """
 
     alpha: Tensor
@@ -51,9 +52,10 @@ class Matte:
 
 
 def example_batch(num: int = 2, size: int = 32, seed: int = 0, dtype: torch.dtype = torch.float32) -> Batch:
-    """Return a small complete batch for tests and doctests: soft discs over smooth colours, with their trimaps.
+    """Return a small complete batch for tests and doctests.
 
-    The second sample counts as the frame after the first.
+    It has soft discs over smooth colours, with their trimaps. The second sample counts as the frame after the
+    first.
 
     >>> batch = example_batch(size=8)
     >>> batch["image"].shape, batch["trimap"].unique().tolist()

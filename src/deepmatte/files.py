@@ -17,7 +17,7 @@ from deepmatte.errors import InputError
 PathLike = str | os.PathLike[str]
 
 ASIDE = ".part"
-"""How the names of files end that are being written; what a killed process has left of them may be removed."""
+"""The ending of files while they are written; what a killed process has left of them may be removed."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CURES = {
@@ -46,7 +46,9 @@ def is_full(error: OSError) -> bool:
 
 
 def unwritable(path: PathLike, error: OSError, cure: str | None = None) -> InputError:
-    """Return the error that names a path that can't be written, why, and what to do; ``cure`` is what the caller knows better.
+    """Return the error that names a path that can't be written, why, and what to do.
+
+    ``cure`` replaces the general advice where the caller knows better.
 
     >>> unwritable("a.csv", OSError(errno.ENOSPC, "No space left on device"))
     InputError("a.csv: can't be written (No space left on device); make room and repeat the command")
@@ -58,7 +60,7 @@ def unwritable(path: PathLike, error: OSError, cure: str | None = None) -> Input
 
 
 def refused(error: BaseException) -> InputError | None:
-    """Return the line for what no program is to blame for, a full or read-only disk or a path without permission; None for others."""
+    """Return the error for a full or read-only disk or a path without permission; None for any other."""
     if not isinstance(error, OSError) or error.errno not in _CURES or error.errno == errno.ENOENT:
         return None
     return unwritable(error.filename or "the output", error)
@@ -77,11 +79,11 @@ def writing(path: PathLike, cure: str | None = None) -> Iterator[None]:
 def atomic(
     path: PathLike, *, parents: bool = True, sync: bool = True, cure: str | None = None
 ) -> Iterator[IO[bytes]]:
-    """Yield a file that becomes ``path`` at the end; a reader sees the old content or the new one, never half of it.
+    """Yield a file that becomes ``path`` at the end: an atomic write.
 
-    It lies beside its destination, since a rename between file systems would be a copy. Whatever is raised
-    inside, Ctrl-C included, leaves the old content and nothing else. What is no file, such as
-    ``/dev/stdout``, is written to as it is.
+    A reader sees the old content or the new one, never half of it. The file is made beside its destination,
+    since a rename between file systems would be a copy. Whatever is raised inside, Ctrl-C included, leaves
+    the old content and nothing else. What is no file, such as ``/dev/stdout``, is written to as it is.
 
     Args:
         path: the destination.
@@ -119,7 +121,7 @@ def atomic(
 
 
 def check_folder(folder: Path, cure: str | None = None) -> None:
-    """Make a folder, and raise InputError where nothing can be written to it: before the work, not after it."""
+    """Make a folder, and raise InputError where it can't be written to: before the work, not after."""
     with writing(folder, cure):
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -137,7 +139,7 @@ def write_bytes(path: PathLike, data: bytes | memoryview, *, parents: bool = Tru
 
 
 def own_folder(places: Iterable[Path]) -> Path | None:
-    """Return the first of the places that is, or can be made, a folder of this user that no other user can write to."""
+    """Return the first place that is, or can be made, a folder of this user that no other can write to."""
     for place in places:
         with suppress(OSError):
             place.mkdir(mode=0o700, parents=True, exist_ok=True)

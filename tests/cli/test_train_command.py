@@ -91,7 +91,7 @@ def test_bad_input_ends_in_one_line_and_a_code(
 
 
 def test_a_sweep_survives_a_failing_job_and_repeats_only_that_one(tiny, tmp_path: Path) -> None:
-    """A job with an absurd learning rate fails alone, the exit code says so, and a second call runs only it."""
+    """A job with an absurd learning rate fails alone, the exit code says so; a second call runs only it."""
     common = ["-m", *tiny(), "output_root=runs", "name=sweep", "wandb.mode=disabled"]
     common += ["trainer.gradient_clip_val=null", "schedule.name=constant"]
     done = call([*SCRIPT, *common, "optimizer.lr=1e-3,1e30,1e-4"], tmp_path)

@@ -45,7 +45,7 @@ def test_every_choice_composes_and_fits_the_signatures_that_it_feeds(choice: str
 
 
 def fits_kinds(plain: object) -> None:
-    """What the YAML says itself is of the kinds that the annotations ask for; what it refers to is checked where it stands."""
+    """Values in the YAML are of the annotated kinds; what it refers to is checked in its own place."""
     for place, node in targets(plain):
         module, _, name = node["_target_"].rpartition(".")
         if module.startswith("deepmatte"):

@@ -1,4 +1,7 @@
-"""No configuration executes anything. Each attack below leaves a file, or a secret, where the guard fails; and ends in one line."""
+"""No configuration executes anything.
+
+Each attack below leaves a file, or a secret, where the guard fails, and ends in one line.
+"""
 
 from __future__ import annotations
 
@@ -246,7 +249,7 @@ def one_line(error: BaseException) -> str:
     return text
 
 
-# ---- objects ---------------------------------------------------------------------------------------------------------
+# ---- objects -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -376,11 +379,11 @@ def test_every_target_of_our_own_files_is_allowed_at_its_place(file: Path) -> No
             assert _class(target, key, PLACES[key]).__name__ == target.rpartition(".")[2]
 
 
-# ---- run directories of strangers ------------------------------------------------------------------------------------
+# ---- run directories of strangers --------------------------------------------------------------------------
 
 
 def stranger(trap: Trap, patch: dict[str, Any] | None = None, text: str = "") -> RunDir:
-    """Return a run directory as `deepmatte train` makes it, with ``patch`` at dotted keys, or with ``text`` on top."""
+    """Return a run directory as of `deepmatte train`, with ``patch`` at dotted keys or ``text`` on top."""
     run = RunDir(trap.folder / "run")
     run.write_config(compose("train", [*TINY, "wandb.mode=disabled"]), ["seed=0"])
     run.checkpoints.mkdir()
@@ -611,7 +614,7 @@ def test_a_strangers_run_that_is_repeated_is_not_logged_online(
 def test_repeating_a_strangers_run_acts_on_nothing_that_is_hydras(
     trap: Trap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Callbacks in the file, in a group that it selects, in its header, and in what would shadow Hydra's own configuration."""
+    """Callbacks in the file, in a group that it selects, in its header, and in what shadows Hydra's own."""
     from rich.console import Console
 
     from deepmatte.sweeps.ending import repeat

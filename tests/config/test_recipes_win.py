@@ -1,4 +1,4 @@
-"""A named recipe is what is trained: a budget sets sizes and lengths, and chooses only where nobody else has chosen."""
+"""A named recipe is trained: a budget sets sizes and lengths, and chooses only where nothing else does."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read(group: str, name: str) -> dict[str, Any]:
 
 
 def written(group: str, name: str) -> dict[str, Any]:
-    """Return what ``conf/GROUP/NAME.yaml`` says, laid over the files that its defaults list names, without Hydra."""
+    """Return what ``conf/GROUP/NAME.yaml`` says, laid over the files of its defaults list, without Hydra."""
     own = read(group, name)
     merged: dict[str, Any] = {}
     for entry in own.pop("defaults", ["_self_"]):
@@ -120,7 +120,8 @@ def test_an_experiment_s_own_recipe_and_sizes_win_over_the_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: str
 ) -> None:
     (tmp_path / "experiments").mkdir()
-    text = "# @package _global_\ndefaults: [override /composition: none, override /optimizer: sgd]\ncomposition: {size: 64}\n"
+    text = "# @package _global_\ndefaults: [override /composition: none, override /optimizer: sgd]\n"
+    text += "composition: {size: 64}\n"
     (tmp_path / "experiments" / "mine.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
     config = compose("train", ["experiments=mine", f"budget={budget}"])

@@ -103,7 +103,8 @@ BAD = {
     ),
     "focal with an unbounded gradient": (
         {"focal": {"weight": 1, "gamma": 0.5}},
-        "loss.focal.gamma=0.5: the gradient of form: proper is unbounded for 0 < gamma < 1; set 0, or at least 1",
+        "loss.focal.gamma=0.5: the gradient of form: proper is unbounded for 0 < gamma < 1; "
+        "set 0, or at least 1",
     ),
     "share of no pixel": (
         {"alpha": {"weight": 1, "hardest": 0.0}},

@@ -1,4 +1,4 @@
-"""The reference cases: inputs rebuilt from their formulas, and what published programs gave for them (``values.json``).
+"""The reference cases: inputs rebuilt from formulas, and what published programs gave for them.
 
 ``values.json`` holds figures only; the sources, versions and parameters of each stand in its ``catalogue``.
 Put this folder on ``sys.path`` in a ``conftest.py`` and import ``CASES``.
@@ -19,7 +19,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Case:
-    """One case: its spec, the published values by id, and its arrays (``alpha``, ``pred``, ``trimap``, ``alpha_u8``, ...)."""
+    """One case: its spec, the published values by id, and its arrays (``alpha``, ``pred`` and others)."""
 
     name: str
     spec: dict

@@ -61,7 +61,7 @@ def test_a_killed_holder_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_a_child_that_inherits_the_lock_keeps_it_when_its_parent_has_lost_it(tmp_path: Path) -> None:
-    """What protects a job whose launcher was killed: the job still holds its directory, and its holder is known to be gone."""
+    """A job whose launcher was killed still holds its directory, and the launcher is known to be gone."""
     lock = acquire(tmp_path)
     child = subprocess.Popen(["sleep", "60"], pass_fds=[lock.fileno()])
     lock.file.close()  # as death does: no release, only the descriptor is gone

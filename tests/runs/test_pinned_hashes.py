@@ -1,4 +1,4 @@
-"""A run keeps its identity: hashes as commit 0efe9c1 made them, of configurations that mean what they meant then.
+"""A run keeps its identity: hashes as commit 0efe9c1 made them, of configurations whose meaning is unchanged.
 
 A finished run is found again by its hash, and its directory and its W&B id are named after it. A change that
 moves one of these loses every user's runs of that configuration; where that is right, because a run computes
@@ -73,7 +73,7 @@ WIDTHS: dict[str, str] = {
     "1": "146ee274c23b4480",
     "4": "71b6ef08ccda36fc",
 }
-"""Widths of `experiments/trimap_width.yaml`, with its first loss and seed; 1 computes what null does, but was hashed."""
+"""Widths of `experiments/trimap_width.yaml`, first loss and seed; 1 computes as null, but was hashed."""
 
 
 @pytest.mark.parametrize("overrides", PINNED, ids=" ".join)
@@ -94,7 +94,7 @@ def test_the_widths_of_trimap_width_keep_their_hashes() -> None:
 
 
 def first_job(name: str) -> list[str]:
-    """Return the overrides of the first job of ``experiments/NAME.yaml``: the first value of all that it sweeps."""
+    """Return the overrides of the first job of ``experiments/NAME.yaml``, with each first swept value."""
     words = [f"{key}={value}" for key, value in swept(name).items()]
     parsed = OverridesParser.create().parse_overrides(words)
     return [

@@ -209,7 +209,8 @@ def test_compiled_functions_do_without_a_cache_where_neither_package_nor_user_ha
     code = (
         "import numba.core.caching as caching\n"
         "def refuse(self): raise PermissionError(13, 'Permission denied')\n"
-        "for place in (caching.InTreeCacheLocator, caching.UserWideCacheLocator): place.ensure_cache_path = refuse\n"
+        "for place in (caching.InTreeCacheLocator, caching.UserWideCacheLocator):\n"
+        "    place.ensure_cache_path = refuse\n"
         "import deepmatte.ops.components, deepmatte.data.composing.resize, numba\n"
         "from deepmatte.ops.compiled import njit\n"
         "print(numba.config.CACHE_DIR)\n"

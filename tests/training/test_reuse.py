@@ -1,4 +1,4 @@
-"""A finished run is reused, and retrained where it was asked for; what it was made with is recorded and compared."""
+"""A finished run is reused, or retrained on request; what it was made with is recorded and compared."""
 
 from __future__ import annotations
 

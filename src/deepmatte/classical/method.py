@@ -109,7 +109,8 @@ def warn_if_colours_overlap(name: str, image: np.ndarray, trimap: np.ndarray) ->
     """Warn if known foreground and background have the same colours, as in an image of a single colour."""
     if colour_overlap(image, trimap) > MAX_OVERLAP:
         warn(
-            f"known foreground and background have the same colours, so {name} can't distinguish them by colour; position alone decides"
+            f"known foreground and background have the same colours, so {name} can't distinguish them "
+            f"by colour; position alone decides"
         )
 
 

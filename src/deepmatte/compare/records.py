@@ -203,7 +203,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
 def mixture(runs: Sequence[Run]) -> str:
     """Return a warning if the runs were not all made by the same code and of the same data; else ''.
 
-    What a run does not record, because it is older than fingerprints or was not trained here, is not compared.
+    What a run does not record, being older than fingerprints or not trained here, is not compared.
     """
     versions = {
         "versions of the code": {lookup(run.result, "fingerprint.code") for run in runs} - {None},

@@ -1,4 +1,4 @@
-"""numba's compiler, whose cache on disk needs a folder: that of the package, the user's, or else a temporary one."""
+"""numba's compiler, whose cache on disk needs a folder: the package's, the user's or a temporary one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _source() -> None:
 
 
 def _find_cache() -> None:
-    """Let numba keep what it compiles in a temporary folder where the package's and the user's can't be written.
+    """Let numba cache in a temporary folder where the package's and the user's can't be written.
 
     It would raise while our modules, or pymatting's, are imported. In a shared installation neither may be
     writable.
@@ -42,7 +42,7 @@ def _find_cache() -> None:
 
 
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Return numba's decorator of this name; where nothing at all can be written, it compiles in every process."""
+    """Return numba's decorator of this name; where nothing can be written, every process compiles."""
 
     def compiled(function: Callable[..., Any]) -> Any:
         try:

@@ -112,7 +112,7 @@ def scored_on(comparison: Comparison) -> str:
 
 
 def provenance_line(comparison: Comparison) -> str:
-    """Return the number of runs, their commits and machines, and whether they mix versions of code or data."""
+    """Return the number of runs, their commits and machines, and whether they mix code or data."""
     results = [run.result for run in comparison.runs]
     commits = sorted({str(item["git_commit"]) for item in results if item.get("git_commit")})
     machines = sorted({str(item["machine"]) for item in results if item.get("machine")})

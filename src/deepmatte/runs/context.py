@@ -57,7 +57,8 @@ class SweepContext:
             return _from_plain(json.loads(text))
         except (ValueError, TypeError) as error:
             raise InputError(
-                f"{CONTEXT}: not a context that deepmatte wrote ({' '.join(str(error).split())[:80]}); unset it"
+                f"{CONTEXT}: not a context that deepmatte wrote "
+                f"({' '.join(str(error).split())[:80]}); unset it"
             ) from None
 
     def environment(self) -> dict[str, str]:

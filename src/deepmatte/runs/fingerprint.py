@@ -1,4 +1,7 @@
-"""Which code made a run: a digest of what our modules, and a user's own, compute. Nothing here imports torch."""
+"""Which code made a run: a digest of what our modules, and a user's own, compute.
+
+Nothing here imports torch.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from types import CodeType
 from typing import Any
 
 COMPUTES = ("batch.py", "ops", "losses", "metrics", "models", "classical", "data", "training")
-"""The rooms of the package that decide a run's scores; the others start runs, look at them and compare them."""
+"""The rooms of the package that decide a run's scores; the others start, show and compare runs."""
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -64,7 +67,7 @@ def _program(node: Any) -> str:
 
 
 def _own_packages(config: Mapping[str, Any]) -> list[Path]:
-    """Return the folders of packages, and files of single modules, that ``config`` names and that are not ours."""
+    """Return the folders of packages, and the files of modules, that ``config`` names and are not ours."""
     places = {}
     for name in sorted(
         {word.split(".")[0] for word in _names(config)} - {"deepmatte", "torch", "pytorch_lightning"}
@@ -94,9 +97,12 @@ def _names(node: Any) -> Iterable[str]:
 
 
 def differing(record: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:
-    """Yield which parts of two fingerprints differ, such as ``code`` and ``test data``; what one lacks can't be compared.
+    """Yield which parts of two fingerprints differ, such as ``code`` and ``test data``.
 
-    >>> list(differing({"code": "a", "data": {"train": "x", "test": "y"}}, {"code": "b", "data": {"train": "x", "test": "z"}}))
+    What one of them lacks can't be compared.
+
+    >>> record = {"code": "a", "data": {"train": "x", "test": "y"}}
+    >>> list(differing(record, {"code": "b", "data": {"train": "x", "test": "z"}}))
     ['code', 'test data']
     """
     if record.get("code") and own.get("code") and record["code"] != own["code"]:

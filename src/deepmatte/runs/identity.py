@@ -64,8 +64,8 @@ ADDED_SINCE: dict[str, Any] = {
 """Keys that were added after the first runs, and the value at which they compute what was computed before.
 
 A run that leaves a key at this value keeps the hash that it had without it. A value may be a whole section,
-such as a row of ``conf/loss/table.yaml``; with one option changed it counts, even while its weight is 0, since
-a stage may turn it on.
+such as a row of ``conf/loss/table.yaml``; with one option changed it counts, even while its weight is 0,
+since a stage may turn it on.
 """
 
 REMOVED_SINCE = ("plan",)

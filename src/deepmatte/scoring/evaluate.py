@@ -53,15 +53,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         raise InputError(
             f"give either run=RUN (a run directory) or method=NAME (one of {', '.join(METHODS)})"
         )
-    model: MattingModel
-    method: ClassicalMethod | None = None
-    if config.run is not None:
-        settings = _settings_of_run(config, config.run, "model")
-        model, checkpoint, source = model_of_run(RunDir(Path(config.run)), settings, config.checkpoint)
-    else:
-        method = build(config.method, "method")
-        settings = _settings_of_method(config, method)
-        model, checkpoint, source = ClassicalMatting(method), None, ""
+    method: ClassicalMethod | None = None if config.method is None else build(config.method, "method")
+    settings, model, checkpoint, source = _model(config, method)
     data = from_config.build_data(settings)
     data.check(splits=(config.split,))
     known = (
@@ -71,20 +64,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     )
     if method is not None:
         _prepare(method, data, config)
-    name = config.name or f"{data.source.name}_{config.split}"
-    home = (
-        Path(config.run)
-        if method is None
-        else Path("runs/evaluations") / re.sub(r"[^\w=.-]+", "_", method.label)
-    )
-    output = RunDir(
-        Path(config.output)
-        if config.output is not None
-        else home / ("evaluations" if method is None else "") / name
-    )
-    if _is_rank_zero():  # before the work, not after it
-        check_folder(output.path, "make room, or give output=DIR, a folder that can be written")
-        (output.pictures / config.split).mkdir(parents=True, exist_ok=True)
+    home, output = _output(config, method, config.name or f"{data.source.name}_{config.split}")
     scored = score(
         settings,
         model,
@@ -118,6 +98,35 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     if known:
         print(_warning(known, home, scored.dataset))
     return result
+
+
+def _model(
+    config: DictConfig, method: ClassicalMethod | None
+) -> tuple[DictConfig, MattingModel, dict[str, Any] | None, str]:
+    """Return settings, the model of the run or of the method, its checkpoint if it has one, and its path."""
+    if method is not None:
+        return _settings_of_method(config, method), ClassicalMatting(method), None, ""
+    settings = _settings_of_run(config, config.run, "model")
+    return settings, *model_of_run(RunDir(Path(config.run)), settings, config.checkpoint)
+
+
+def _output(config: DictConfig, method: ClassicalMethod | None, name: str) -> tuple[Path, RunDir]:
+    """Return the folder of the run or the method, and where its scores are written; make the latter.
+
+    Raises:
+        InputError: nothing can be written there; found before the work, not after it.
+    """
+    if method is None:
+        home = Path(config.run)
+        place = home / "evaluations" / name
+    else:
+        home = Path("runs/evaluations") / re.sub(r"[^\w=.-]+", "_", method.label)
+        place = home / name
+    output = RunDir(place if config.output is None else Path(config.output))
+    if _is_rank_zero():
+        check_folder(output.path, "make room, or give output=DIR, a folder that can be written")
+        (output.pictures / config.split).mkdir(parents=True, exist_ok=True)
+    return home, output
 
 
 def _is_rank_zero() -> bool:

@@ -124,7 +124,8 @@ class MattingData(pl.LightningDataModule):
         if "train" not in self._datasets:
             if not isinstance(self.source, CompositionSource):
                 raise InputError(
-                    f"data={self.source.name}: has no foregrounds to train on, only images to score; choose another"
+                    f"data={self.source.name}: has no foregrounds to train on, "
+                    "only images to score; choose another"
                 )
             self._datasets["train"] = CompositionDataset(
                 *self._layers("train"),

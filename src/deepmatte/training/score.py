@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +14,7 @@ from omegaconf import DictConfig, open_dict
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.loggers import Logger
 
+from deepmatte.data.datasets import FixedCompositionDataset, ImageDataset
 from deepmatte.files import write_bytes, write_text
 from deepmatte.metrics.diagnostics import diagnostics_figure, robustness_figure
 from deepmatte.metrics.functional.diagnostics import Table
@@ -117,13 +118,7 @@ def score(
         for name, value in logged.items()
         if name.startswith(("test/", "trivial/"))
     }
-    extra = {row["index"]: row for row in module.diagnostics.per_image()}
-    rows = [
-        dataset.record(int(row["index"])) | {**row, **extra[row["index"]]}
-        for row in module.test_metrics.per_image()
-    ]
-    for row in rows:
-        del row["index"]
+    rows = _rows(module, dataset)
     described = {
         "name": data.source.name,
         "version": data.source.version,
@@ -132,11 +127,25 @@ def score(
         "num_images": len(rows),
         "num_images_without_unknown": module.test_metrics.num_images_without_unknown,
     }
-    curve = [
-        {
-            "radius": float(radius),
-            **{metric: logged[f"widened/{radius}/test/{metric}"] for metric in module.test_metrics.scores},
-        }
-        for radius in radii
-    ]
+    curve = [_widened(logged, radius, module.test_metrics.scores) for radius in radii]
     return Scored(scores, rows, described, module.diagnostics.compute(), curve)
+
+
+def _rows(module: MattingModule, dataset: FixedCompositionDataset | ImageDataset) -> list[dict[str, Any]]:
+    """Return what is known of each image: what it is, its scores and where its error is."""
+    extra = {row["index"]: row for row in module.diagnostics.per_image()}
+    rows = [
+        dataset.record(int(row["index"])) | {**row, **extra[row["index"]]}
+        for row in module.test_metrics.per_image()
+    ]
+    for row in rows:
+        del row["index"]
+    return rows
+
+
+def _widened(logged: Mapping[str, float], radius: int, metrics: Iterable[str]) -> dict[str, float]:
+    """Return the scores with the unknown zone widened by ``radius`` pixels: one row of the curve."""
+    return {
+        "radius": float(radius),
+        **{metric: logged[f"widened/{radius}/test/{metric}"] for metric in metrics},
+    }

@@ -29,7 +29,7 @@ def checksum(arrays: Iterable[Pixels]) -> bytes:
 
 
 class _Rendered:
-    """Samples of one split, read from the cache or rendered into it; a file holds ``layers`` and their checksum."""
+    """Samples of one split, read from the cache or rendered into it; a file has ``layers`` and a checksum."""
 
     layers: tuple[str, ...] = ()
 
