@@ -184,7 +184,8 @@ def compare_terms(rounds: int) -> None:
 def compare_presets(rounds: int) -> None:
     from omegaconf import OmegaConf
 
-    from deepmatte.config.compose import compose, conf_dir
+    from deepmatte.config.compose import compose
+    from deepmatte.config.places import conf_dir
     from deepmatte.models import DeepImageMatting
 
     batch = example_batch(num=1, size=320)

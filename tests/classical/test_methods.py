@@ -26,7 +26,7 @@ from deepmatte.classical import (
     Trivial,
 )
 from deepmatte.classical.method import ClassicalMethod, colour_overlap
-from deepmatte.config.compose import conf_dir
+from deepmatte.config.places import conf_dir
 from deepmatte.data.sources.images import read_alpha, read_image, read_trimap
 from deepmatte.errors import InputError
 from deepmatte.metrics import score_image

@@ -14,7 +14,8 @@ from deepmatte.cli import guidance
 from deepmatte.cli.completion import SCRIPTS, candidates
 from deepmatte.cli.main import run
 from deepmatte.cli.verbs import VERBS
-from deepmatte.config.compose import conf_dir, register_resolvers
+from deepmatte.config.compose import register_resolvers
+from deepmatte.config.places import conf_dir
 
 BIN = Path(sys.executable).parent
 

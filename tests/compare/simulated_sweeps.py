@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from deepmatte.compare.best import chance_to_be_best
-from deepmatte.compare.inference import LEVEL, Result, against, infer
-from deepmatte.compare.variance import Variances, variances
+from deepmatte.compare.inference.best import chance_to_be_best
+from deepmatte.compare.inference.infer import LEVEL, Result, against, infer
+from deepmatte.compare.inference.variance import Variances, variances
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from simulated_runs import write_run
 
-from deepmatte.compare.grouping import find_setting, group_settings
-from deepmatte.compare.records import Excluded, Run, find_run_dirs, mixture, read_records, read_run
+from deepmatte.compare.records.grouping import find_setting, group_settings
+from deepmatte.compare.records.reading import Excluded, Run, find_run_dirs, mixture, read_records, read_run
 from deepmatte.errors import InputError
 
 SCORES = np.arange(8.0)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from simulated_sweeps import Design, compare_with_first, parts_of, rates, simulate
 
-from deepmatte.compare.inference import against, infer
-from deepmatte.compare.planning import (
+from deepmatte.compare.inference.infer import against, infer
+from deepmatte.compare.inference.planning import (
     Components,
     components_of,
     detectable,
@@ -22,7 +22,7 @@ from deepmatte.compare.planning import (
     recorded,
     seeds_for,
 )
-from deepmatte.compare.variance import variances
+from deepmatte.compare.inference.variance import variances
 
 QUICK, MANY = 250, 1200
 

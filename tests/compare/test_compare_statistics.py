@@ -12,11 +12,11 @@ from scipy import stats
 from simulated_sweeps import Design, parts_of, simulate
 from statsmodels.stats.multitest import multipletests
 
-from deepmatte.compare.best import chance_to_be_best, effect_sizes
-from deepmatte.compare.inference import against, difference_matrix, false_discovery, infer
+from deepmatte.compare.inference.best import chance_to_be_best, effect_sizes
+from deepmatte.compare.inference.infer import against, difference_matrix, false_discovery, infer
+from deepmatte.compare.inference.simultaneous import from_score, to_score
+from deepmatte.compare.inference.variance import PRIOR_DF, Variances, variances, worth_of_prior
 from deepmatte.compare.score_table import pairs, wilcoxon
-from deepmatte.compare.simultaneous import from_score, to_score
-from deepmatte.compare.variance import PRIOR_DF, Variances, variances, worth_of_prior
 
 
 def equal(num: int) -> np.ndarray:

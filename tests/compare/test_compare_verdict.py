@@ -16,7 +16,7 @@ from simulated_runs import PER_FOREGROUND, write_run
 
 from deepmatte.cli.compare import main
 from deepmatte.compare.comparison import compare
-from deepmatte.compare.planning import components_of, detectable
+from deepmatte.compare.inference.planning import components_of, detectable
 from deepmatte.compare.table import print_comparison
 from deepmatte.compare.verdict import Verdict, decide
 from deepmatte.errors import InputError

@@ -12,7 +12,7 @@ from scipy import stats
 
 from deepmatte.cli.compare import main
 from deepmatte.compare.comparison import compare_settings
-from deepmatte.compare.csv_scores import read_score_files
+from deepmatte.compare.records.csv_scores import read_score_files
 from deepmatte.errors import InputError
 
 RNG = np.random.default_rng(0)

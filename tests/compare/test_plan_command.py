@@ -10,7 +10,7 @@ import pytest
 
 from deepmatte.cli.plan import main
 from deepmatte.compare.comparison import compare
-from deepmatte.compare.planning import (
+from deepmatte.compare.inference.planning import (
     Components,
     components_of,
     design_line,

@@ -10,7 +10,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from tiny_run import compose
 
 from deepmatte.config.build import build
-from deepmatte.config.compose import check_keys, conf_dir
+from deepmatte.config.places import conf_dir
+from deepmatte.config.unknown_keys import check_keys
 from deepmatte.errors import InputError, check_arguments
 from deepmatte.runs.identity import ADDED_SINCE, NOT_IDENTITY, config_hash
 

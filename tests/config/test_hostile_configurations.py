@@ -19,7 +19,7 @@ import yaml
 from omegaconf import OmegaConf
 from tiny_run import TINY, compose
 
-from deepmatte.config.compose import conf_dir
+from deepmatte.config.places import conf_dir
 from deepmatte.errors import InputError
 from deepmatte.runs.directory import RunDir
 

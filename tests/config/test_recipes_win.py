@@ -11,7 +11,8 @@ import pytest
 from omegaconf import OmegaConf
 from tiny_run import compose
 
-from deepmatte.config.compose import check_keys, conf_dir
+from deepmatte.config.places import conf_dir
+from deepmatte.config.unknown_keys import check_keys
 from deepmatte.data import Composition
 from deepmatte.errors import InputError
 

@@ -14,7 +14,7 @@ from study_records import write_record
 
 from deepmatte.compare.comparison import Comparison, compare
 from deepmatte.compare.planned_tests import compare_pairs, compare_with_methods
-from deepmatte.compare.records import Run, read_run
+from deepmatte.compare.records.reading import Run, read_run
 from deepmatte.reports.planned_tests_section import failed_settings, methods_section, pairs_section, remarks
 from deepmatte.reports.study_figures import loss_figure
 

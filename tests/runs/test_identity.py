@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from simulated_runs import write_run
 
-from deepmatte.compare.grouping import group_settings
-from deepmatte.compare.records import read_records
+from deepmatte.compare.records.grouping import group_settings
+from deepmatte.compare.records.reading import read_records
 from deepmatte.runs.identity import NOT_IDENTITY, config_hash, identifies, label
 
 ELSEWHERE = [

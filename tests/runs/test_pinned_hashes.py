@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import OmegaConf
 from tiny_run import compose
 
-from deepmatte.config.compose import conf_dir
+from deepmatte.config.places import conf_dir
 from deepmatte.runs.identity import config_hash
 
 PINNED: dict[tuple[str, ...], str] = {

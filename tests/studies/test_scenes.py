@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deepmatte.compare.records import Run
+from deepmatte.compare.records.reading import Run
 from deepmatte.data.composing.trimaps import TrimapRecipe
 from deepmatte.errors import InputError
 from deepmatte.metrics.functional.instances import score_scene

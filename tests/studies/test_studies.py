@@ -16,7 +16,7 @@ from study_records import write_record
 
 from deepmatte.cli.study import main
 from deepmatte.compare.comparison import compare
-from deepmatte.compare.naming import setting_name
+from deepmatte.compare.records.naming import setting_name
 from deepmatte.data.procedural.names import CYCLE
 from deepmatte.errors import InputError
 from deepmatte.reports.failures import category_table, failures

@@ -49,8 +49,8 @@ def main(argv: list[str]) -> int:
 def compared(options: argparse.Namespace) -> Comparison:
     """Return the comparison of the runs, or of the tables, that the options name."""
     from deepmatte.compare.comparison import compare, compare_settings
-    from deepmatte.compare.csv_scores import read_score_files
-    from deepmatte.compare.wandb_download import local_paths
+    from deepmatte.compare.records.csv_scores import read_score_files
+    from deepmatte.compare.records.wandb_download import local_paths
 
     ways = {"screening": options.screening, "equal_within": options.equal_within}
     if options.csv:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from deepmatte.config.compose import conf_dir
+from deepmatte.config.places import conf_dir
 
 TRAIN = """\
 usage: deepmatte train [-m] [KEY=VALUE ...]

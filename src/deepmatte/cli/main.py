@@ -118,7 +118,7 @@ def run_hydra(main: Callable[[], object], page: str = "train") -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from deepmatte.config.compose import explained
+    from deepmatte.config.unknown_keys import explained
 
     if "${" in str(Path.cwd()):  # Hydra writes it into the configuration as it is
         report(

@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
         raise InputError(f"--settings {options.settings}: a comparison needs at least 2")
     from rich.console import Console  # imported once the options are valid
 
-    from deepmatte.compare import planning
+    from deepmatte.compare.inference import planning
     from deepmatte.compare.plan_table import components_line, plan_table, read_pilot
 
     pilot = read_pilot(options.pilot, options.metric) if options.pilot is not None else None

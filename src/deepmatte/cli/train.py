@@ -19,7 +19,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from deepmatte.cli.main import report, run_hydra
-from deepmatte.config.compose import check_keys, conf_dir, register_resolvers
+from deepmatte.config.compose import register_resolvers
+from deepmatte.config.places import conf_dir
+from deepmatte.config.unknown_keys import check_keys
 from deepmatte.errors import InputError, RunError
 from deepmatte.runs.directory import RunDir
 from deepmatte.runs.locks import is_inherited

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from deepmatte.compare.comparison import Comparison
-from deepmatte.compare.grouping import Setting
-from deepmatte.compare.records import PART
+from deepmatte.compare.records.grouping import Setting
+from deepmatte.compare.records.reading import PART
 from deepmatte.compare.score_table import Floats, ScoreTable
 from deepmatte.compare.words import axis_title
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 from scipy import special
 
-from deepmatte.compare.best import chance_to_be_best, effect_sizes
-from deepmatte.compare.difference import Difference, Estimate, Score, Statement
-from deepmatte.compare.grouping import Setting, find_setting, group_settings
-from deepmatte.compare.inference import LEVEL, Result, contrast_errors, difference_matrix, infer
-from deepmatte.compare.planning import components_of, detectable
-from deepmatte.compare.records import Excluded, Run, read_records
+from deepmatte.compare.inference.best import chance_to_be_best, effect_sizes
+from deepmatte.compare.inference.difference import Difference, Estimate, Score, Statement
+from deepmatte.compare.inference.infer import LEVEL, Result, contrast_errors, difference_matrix, infer
+from deepmatte.compare.inference.planning import components_of, detectable
+from deepmatte.compare.inference.variance import Variances, variances
+from deepmatte.compare.records.grouping import Setting, find_setting, group_settings
+from deepmatte.compare.records.reading import Excluded, Run, read_records
 from deepmatte.compare.score_table import (
     Floats,
     ScoreTable,
@@ -24,7 +25,6 @@ from deepmatte.compare.score_table import (
     shared_metrics,
     wilcoxon,
 )
-from deepmatte.compare.variance import Variances, variances
 from deepmatte.errors import InputError
 
 

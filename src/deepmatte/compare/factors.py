@@ -14,10 +14,10 @@ from itertools import combinations
 import numpy as np
 
 from deepmatte.compare.comparison import variances_of
-from deepmatte.compare.difference import Estimate
-from deepmatte.compare.inference import infer
+from deepmatte.compare.inference.difference import Estimate
+from deepmatte.compare.inference.infer import infer
+from deepmatte.compare.inference.variance import Floats, Variances
 from deepmatte.compare.score_table import ScoreTable
-from deepmatte.compare.variance import Floats, Variances
 
 MOST_EFFECTS = 200
 """A sweep with more effects than this is described by its main effects only."""

@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from deepmatte.compare.comparison import compare
-from deepmatte.compare.planning import Components, Option, components_of
+from deepmatte.compare.inference.planning import Components, Option, components_of
 from deepmatte.errors import InputError
 
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from deepmatte.compare.comparison import Comparison, differences_of, variances_of
-from deepmatte.compare.difference import Difference
-from deepmatte.compare.grouping import Setting, find_setting
-from deepmatte.compare.records import Run
+from deepmatte.compare.inference.difference import Difference
+from deepmatte.compare.records.grouping import Setting, find_setting
+from deepmatte.compare.records.reading import Run
 from deepmatte.compare.score_table import make_score_table
 from deepmatte.compare.table import trivial_scores
 

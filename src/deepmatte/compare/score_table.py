@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from deepmatte.compare.grouping import Setting
-from deepmatte.compare.records import Run
+from deepmatte.compare.records.grouping import Setting
+from deepmatte.compare.records.reading import Run
 from deepmatte.errors import InputError
 from deepmatte.metrics.names import higher_is_better
 

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from deepmatte.compare.budget import budget_line, plural
 from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.factors import Effect, effects
-from deepmatte.compare.naming import short_keys
-from deepmatte.compare.records import Excluded, mixture
+from deepmatte.compare.records.budget import budget_line, plural
+from deepmatte.compare.records.naming import short_keys
+from deepmatte.compare.records.reading import Excluded, mixture
 from deepmatte.compare.verdict import decide
 from deepmatte.compare.words import beside_reference, heading
 

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 from deepmatte.compare.comparison import Comparison, Metric
-from deepmatte.compare.difference import Difference
-from deepmatte.compare.inference import LEVEL
-from deepmatte.compare.planning import components_of, foregrounds_for, seeds_for
+from deepmatte.compare.inference.difference import Difference
+from deepmatte.compare.inference.infer import LEVEL
+from deepmatte.compare.inference.planning import components_of, foregrounds_for, seeds_for
 from deepmatte.compare.words import OPEN, distance, evidence, listing, listing_percent, p_words, percent
 
 LINES = 4

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from deepmatte.compare.difference import Difference
-from deepmatte.compare.inference import LEVEL
+from deepmatte.compare.inference.difference import Difference
+from deepmatte.compare.inference.infer import LEVEL
 from deepmatte.metrics.names import higher_is_better, titled
 
 EVIDENCE = ((0.001, "very strong"), (0.01, "strong"), (LEVEL, "moderate"))

@@ -10,9 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 from torch.utils.data import Dataset, default_collate
 
 from deepmatte.batch import Batch
-from deepmatte.data.sources.protocols import (
-    Split,
-)
+from deepmatte.data.sources.protocols import Split
 from deepmatte.errors import InputError
 
 Sample = dict[str, Any]

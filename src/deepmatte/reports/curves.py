@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from deepmatte.compare.grouping import Setting
-from deepmatte.compare.records import Run
+from deepmatte.compare.records.grouping import Setting
+from deepmatte.compare.records.reading import Run
 
 MOST_POINTS = 200
 """Points of a drawn curve at most; longer ones are thinned evenly, their last point kept."""

@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from deepmatte.compare.comparison import Comparison
-from deepmatte.compare.naming import last_words
+from deepmatte.compare.records.naming import last_words
 
 INK = "#010203"
 """The colour of text and axes while drawing; in SVG it becomes the page's own text colour."""

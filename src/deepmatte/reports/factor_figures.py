@@ -12,18 +12,10 @@ from matplotlib.figure import Figure
 
 from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.factors import Effect, factor_levels
-from deepmatte.compare.inference import LEVEL
+from deepmatte.compare.inference.infer import LEVEL
 from deepmatte.compare.score_table import ScoreTable
 from deepmatte.compare.words import axis_title, heading
-from deepmatte.reports.drawing import (
-    COLOURS,
-    INK,
-    Drawing,
-    interval_rows,
-    label_rows,
-    rows_figure,
-    shortened,
-)
+from deepmatte.reports.drawing import COLOURS, INK, Drawing, interval_rows, label_rows, rows_figure, shortened
 
 MOST_EFFECTS = 27
 MOST_PAIRS = 6

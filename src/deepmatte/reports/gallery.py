@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from deepmatte.compare.comparison import Comparison
-from deepmatte.compare.records import Run
+from deepmatte.compare.records.reading import Run
 from deepmatte.reports.pictures import picture_names, read_picture
 
 MOST_MATTES = 300

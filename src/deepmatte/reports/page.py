@@ -12,12 +12,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from deepmatte import __version__
-from deepmatte.compare.budget import budget_line, plural
 from deepmatte.compare.comparison import Comparison
-from deepmatte.compare.difference import Difference
 from deepmatte.compare.factors import Effect
+from deepmatte.compare.inference.difference import Difference
 from deepmatte.compare.pareto import COSTS, axes, front
-from deepmatte.compare.records import mixture
+from deepmatte.compare.records.budget import budget_line, plural
+from deepmatte.compare.records.reading import mixture
 from deepmatte.compare.table import number, trivial_scores
 from deepmatte.compare.verdict import decide
 from deepmatte.compare.words import beside_reference, heading

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deepmatte.compare.comparison import Comparison, Metric
-from deepmatte.compare.difference import Difference
+from deepmatte.compare.inference.difference import Difference
 from deepmatte.compare.planned_tests import (
     compare_pairs,
     compare_with_methods,
     not_better_than_trivial,
     unaffected_by_seeds,
 )
-from deepmatte.compare.records import Run, read_run
+from deepmatte.compare.records.reading import Run, read_run
 from deepmatte.compare.table import number, trivial_scores
 from deepmatte.compare.words import evidence, listing, sentence
 from deepmatte.reports.page import cell

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from deepmatte.compare.comparison import Comparison
-from deepmatte.compare.difference import Difference
+from deepmatte.compare.inference.difference import Difference
 from deepmatte.compare.table import number, trivial_scores
 from deepmatte.compare.words import axis_title
 from deepmatte.reports.drawing import (

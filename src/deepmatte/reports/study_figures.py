@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from deepmatte.compare.comparison import Comparison
-from deepmatte.compare.grouping import read_config
-from deepmatte.compare.naming import last_words
-from deepmatte.compare.records import Run
+from deepmatte.compare.records.grouping import read_config
+from deepmatte.compare.records.naming import last_words
+from deepmatte.compare.records.reading import Run
 from deepmatte.reports.drawing import GREY, LINES, STYLE, colours, legend, shown_settings
 from deepmatte.reports.pictures import picture_names, read_picture
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from deepmatte.compare.comparison import Comparison, compare
 from deepmatte.compare.factors import effects
-from deepmatte.compare.records import Run
+from deepmatte.compare.records.reading import Run
 from deepmatte.compare.table import number
 from deepmatte.compare.words import heading
 from deepmatte.files import write_bytes, write_text

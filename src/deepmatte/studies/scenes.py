@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from deepmatte.classical import MattingWarning
-from deepmatte.compare.grouping import group_settings
-from deepmatte.compare.records import Run
+from deepmatte.compare.records.grouping import group_settings
+from deepmatte.compare.records.reading import Run
 from deepmatte.config.build import build
 from deepmatte.config.compose import compose
 from deepmatte.data import CompositionSource, write_png

@@ -20,8 +20,10 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from deepmatte.compare.records import Run, find_run_dirs, lookup, read_run
-from deepmatte.config.compose import compose, conf_dir, explained, quoted
+from deepmatte.compare.records.reading import Run, find_run_dirs, lookup, read_run
+from deepmatte.config.compose import compose, quoted
+from deepmatte.config.places import conf_dir
+from deepmatte.config.unknown_keys import explained
 from deepmatte.errors import InputError
 from deepmatte.files import write_text
 from deepmatte.runs.context import SweepContext

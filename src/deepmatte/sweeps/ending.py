@@ -242,7 +242,7 @@ def repeat(run: RunDir, console: Console, *stops: Stopper) -> dict[str, Any]:
 
 
 def _design(config: DictConfig, jobs: Sequence[preflight.ComposedJob]) -> str:
-    from deepmatte.compare.planning import design_of_jobs
+    from deepmatte.compare.inference.planning import design_of_jobs
 
     foregrounds = OmegaConf.select(config, "data.source.num_test")
     return design_of_jobs([job.overrides for job in jobs], foregrounds)

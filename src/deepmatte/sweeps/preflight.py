@@ -20,7 +20,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deepmatte.config.compose import check_keys, explained
+from deepmatte.config.unknown_keys import check_keys, explained
 from deepmatte.config.validation import check_own_keys
 from deepmatte.errors import InputError
 from deepmatte.runs.identity import config_hash, run_dir

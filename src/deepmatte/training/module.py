@@ -20,12 +20,7 @@ from deepmatte.metrics.functional.robustness import widen_unknown
 from deepmatte.models import MattingModel
 from deepmatte.ops.zones import impose_trimap, trivial_matte
 from deepmatte.training.stages import Optimisation, Stage, schedule
-from deepmatte.training.statistics import (
-    EpochMean,
-    average_statistics,
-    restore_statistics,
-    save_statistics,
-)
+from deepmatte.training.statistics import EpochMean, average_statistics, restore_statistics, save_statistics
 
 
 class MattingModule(pl.LightningModule):

@@ -9,7 +9,7 @@ import torch
 from layout_trees import TREES
 from omegaconf import OmegaConf
 
-from deepmatte.config.compose import conf_dir
+from deepmatte.config.places import conf_dir
 from deepmatte.data import Mixture, PictureCache
 from deepmatte.data.inspection.describe import describe
 from deepmatte.data.inspection.sheet import contact_sheet

@@ -25,7 +25,8 @@ def composed_config(overrides: Sequence[str]) -> DictConfig:
     Raises:
         InputError: one of them is not an override, or names an unknown key.
     """
-    from deepmatte.config.compose import check_keys, compose
+    from deepmatte.config.compose import compose
+    from deepmatte.config.unknown_keys import check_keys
 
     config = compose("train", overrides)
     check_keys(config, "train")

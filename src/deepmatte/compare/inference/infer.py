@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from deepmatte.compare.simultaneous import (
+from deepmatte.compare.inference.simultaneous import (
     DRAWS,
     MOST_NUMBERS,
     Family,
@@ -23,7 +23,7 @@ from deepmatte.compare.simultaneous import (
     normals,
     to_score,
 )
-from deepmatte.compare.variance import Floats, Variances
+from deepmatte.compare.inference.variance import Floats, Variances
 
 LEVEL = 0.05
 """Error rate of a family of comparisons; intervals are of simultaneous confidence ``1 - LEVEL``."""

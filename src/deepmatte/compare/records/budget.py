@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from deepmatte.compare.grouping import Setting
+from deepmatte.compare.records.grouping import Setting
 
 
 def budget_line(settings: Sequence[Setting]) -> str:

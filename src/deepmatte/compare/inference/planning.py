@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from scipy import special
 
-from deepmatte.compare.inference import LEVEL, LUCK, contrast_errors, null_family, total
-from deepmatte.compare.simultaneous import chi_squares, from_score, normals
-from deepmatte.compare.variance import PRIOR_DF, Floats, Variances, worth_of_prior
+from deepmatte.compare.inference.infer import LEVEL, LUCK, contrast_errors, null_family, total
+from deepmatte.compare.inference.simultaneous import chi_squares, from_score, normals
+from deepmatte.compare.inference.variance import PRIOR_DF, Floats, Variances, worth_of_prior
 
 POWER = 0.8
 """The share of repetitions of a sweep that find the minimum detectable difference."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deepmatte.compare.inference import LEVEL
+from deepmatte.compare.inference.infer import LEVEL
 
 
 @dataclass(frozen=True)

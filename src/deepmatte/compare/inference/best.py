@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from deepmatte.compare.inference import LEVEL, against, contrast_errors
-from deepmatte.compare.simultaneous import chi_squares, normals
-from deepmatte.compare.variance import Floats, Variances
+from deepmatte.compare.inference.infer import LEVEL, against, contrast_errors
+from deepmatte.compare.inference.simultaneous import chi_squares, normals
+from deepmatte.compare.inference.variance import Floats, Variances
 
 DRAWS = 4000
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from deepmatte.compare.naming import setting_name, setting_names
-from deepmatte.compare.records import Run, lookup, one_line
+from deepmatte.compare.records.naming import setting_name, setting_names
+from deepmatte.compare.records.reading import Run, lookup, one_line
 from deepmatte.errors import InputError
 from deepmatte.runs.identity import identifies
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from deepmatte.compare.grouping import Setting
-from deepmatte.compare.records import LABELS, Run, checked_images, one_line
+from deepmatte.compare.records.grouping import Setting
+from deepmatte.compare.records.reading import LABELS, Run, checked_images, one_line
 from deepmatte.errors import InputError
 
 SEED = re.compile(r"(?P<name>.+)\.seed(?P<seed>\d+)")

@@ -1,0 +1,1 @@
+"""How sure a difference is: variances, simultaneous intervals, planning."""

@@ -1,0 +1,1 @@
+"""What runs, tables and W&B say of themselves, grouped into settings."""
