@@ -62,6 +62,7 @@ class MattingModule(pl.LightningModule):
         self.robustness = nn.ModuleDict({str(radius): MattingMetrics(protocol=protocol) for radius in radii})
         self.val_loss = MeanMetric()
         self.epoch_loss = EpochMean()
+        self.exact: dict[str, float] = {}
 
     # ---- what all phases share -----------------------------------------------------------------------
 
@@ -167,7 +168,9 @@ class MattingModule(pl.LightningModule):
             self._log_scores(f"widened/{radius}/test", metrics.compute())
 
     def _log_scores(self, prefix: str, scores: Mapping[str, Any]) -> None:
+        """Log scores, and keep them in ``exact``: what Lightning logs has the digits of float32."""
         for name, value in scores.items():
+            self.exact[f"{prefix}/{name}"] = float(value)
             self.log(
                 f"{prefix}/{name}",
                 float(value),
@@ -198,7 +201,7 @@ class MattingModule(pl.LightningModule):
         """Add as plain data what was trained, how far, and with which scores."""
         progress = self.trainer.fit_loop.epoch_loop.batch_progress
         scores = {
-            name: float(value)
+            name: self.exact.get(name, float(value))
             for name, value in self.trainer.callback_metrics.items()
             if name.startswith("val/")
         }

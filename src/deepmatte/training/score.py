@@ -112,10 +112,10 @@ def score(
     with interruption.at_once_afterwards():
         trainer.test(module, loader, verbose=False)
     dataset = data.eval_dataset(split)
-    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    exact = module.exact  # float64, where Lightning's own record of them is float32
     scores = {
         name.replace("test/", f"{split}/"): value
-        for name, value in logged.items()
+        for name, value in exact.items()
         if name.startswith(("test/", "trivial/"))
     }
     rows = _rows(module, dataset)
@@ -127,7 +127,7 @@ def score(
         "num_images": len(rows),
         "num_images_without_unknown": module.test_metrics.num_images_without_unknown,
     }
-    curve = [_widened(logged, radius, module.test_metrics.scores) for radius in radii]
+    curve = [_widened(exact, radius, module.test_metrics.scores) for radius in radii]
     return Scored(scores, rows, described, module.diagnostics.compute(), curve)
 
 
