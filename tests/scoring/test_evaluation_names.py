@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
+from tiny_run import compose
+
+from deepmatte.scoring.evaluate import evaluate
 
 
 def result(directory: Path) -> dict:
@@ -24,3 +29,55 @@ def test_scores_are_means_in_double_precision(trained: Path) -> None:
     assert scores["val/sad"] == kept["val/sad"]
     for name in ("val/sad", "test/sad", "trivial/test/sad"):
         assert scores[name] != float(np.float32(scores[name])), name
+
+
+def photographs(root: Path, wider: int = 0) -> Path:
+    """Write two triples as alphamatting.com has them, the loose trimap all unknown."""
+    pixels = np.random.default_rng(3).integers(0, 255, (40, 48 + wider, 3), dtype=np.uint8)
+    alpha = np.zeros((40, 48 + wider), np.uint8)
+    alpha[10:30, 12:36] = 255
+    tight = np.where(alpha > 0, np.uint8(255), np.uint8(0))
+    tight[8:14] = 128
+    loose = np.full_like(alpha, 128)
+    for name in ("GT01", "GT02"):
+        layers = {"image": pixels, "alpha": alpha, "trimap_tight": tight, "trimap_loose": loose}
+        for folder, layer in layers.items():
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(layer).save(root / folder / f"{name}.png")
+    return root
+
+
+def evaluated(run: Path, *more: str) -> dict:
+    words = [f"run={run}", "num_pictures=0", "data.num_workers=0", *more]
+    return evaluate(compose("evaluate", words))
+
+
+def test_evaluations_under_other_trimaps_stand_side_by_side(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    set_a, set_b = photographs(tmp_path / "a"), photographs(tmp_path / "b", wider=8)
+    data = ("data=alphamatting", f"data.root={set_a}")
+    tight = evaluated(run, *data)
+    loose = evaluated(run, *data, "data.trimap=trimap_loose")
+    raw = evaluated(run, *data, "impose_trimap=false")
+    last = evaluated(run, *data, "checkpoint=last")
+    other = evaluated(run, "data=alphamatting", f"data.root={set_b}")
+    evaluated(run, *data)  # again: in its place
+    names = {folder.name for folder in (run / "evaluations").iterdir()}
+    digest = other["dataset"]["digest"][:8]
+    assert names == {
+        "alphamatting_test",
+        "alphamatting_test_trimap_loose",
+        "alphamatting_test_impose_trimap=false",
+        "alphamatting_test_checkpoint=last",
+        f"alphamatting_test_{digest}",
+    }
+    assert result(run / "evaluations" / "alphamatting_test")["scores"] == tight["scores"]
+    assert loose["scores"]["trivial/test/sad"] > tight["scores"]["trivial/test/sad"]
+    assert tight["trimap"]["given"] == "trimap_tight"
+    assert loose["trimap"]["given"] == "trimap_loose"
+    assert (tight["impose_trimap"], raw["impose_trimap"]) == (True, False)
+    assert (tight["data_root"], other["data_root"]) == (str(set_a), str(set_b))
+    assert last["method"] == "run, last"
+    assert result(trained)["trimap"] == {"given": None, "composites": "kernels"}
+    assert result(trained)["impose_trimap"] is True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,13 @@ from deepmatte.metrics import METRICS_VERSION
 from deepmatte.metrics.functional.robustness import RADII
 from deepmatte.models import MattingModel
 from deepmatte.runs import summary as report
-from deepmatte.runs.directory import FINISHED, TRAINED_ON_FILE, RunDir
+from deepmatte.runs.directory import FINISHED, PER_IMAGE_FILE, TRAINED_ON_FILE, RunDir
 from deepmatte.runs.provenance import provenance
 from deepmatte.scoring.baselines import ClassicalMatting, SolvedDataset
+from deepmatte.scoring.names import evaluation_name, free_name
 from deepmatte.training import from_config
 from deepmatte.training.datamodule import MattingData
-from deepmatte.training.score import model_of_run, score
+from deepmatte.training.score import conditions, model_of_run, score
 
 MOST_PAIRS = 3
 """How many images a warning names of those that the run was trained on."""
@@ -38,33 +40,112 @@ MOST_NOTES = 5
 """How many of a method's warnings are printed; all are recorded."""
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation that is ready to be made, or made: see `prepare` and `carry_out`.
+
+    ``home`` is the directory of the run, or of the method.
+    """
+
+    config: DictConfig
+    settings: DictConfig
+    method: ClassicalMethod | None
+    data: MattingData
+    home: Path
+    output: RunDir
+
+    def reusable(self) -> dict[str, Any] | None:
+        """Return the earlier result if the same images were scored in the same way; None otherwise."""
+        before = self.output.result()
+        wanted = {
+            **conditions(self.settings, self.config.split),
+            "status": FINISHED,
+            "protocol": self.settings.protocol,
+            "metrics_version": METRICS_VERSION,
+            **_who(self.config, self.settings, self.method),
+        }
+        compared = [key for key in wanted if key not in ("data_root", "run", "overrides")]
+        if before is None or any(before.get(key) != wanted[key] for key in compared):
+            return None
+        if (before.get("dataset") or {}).get("digest") != self.data.eval_dataset(self.config.split).digest():
+            return None
+        curve = (self.output.path / "robustness.csv").is_file()
+        complete = (self.output.path / PER_IMAGE_FILE).is_file() and (curve or not self.config.robustness)
+        return before if complete else None
+
+
 def evaluate(config: DictConfig) -> dict[str, Any]:
     """Score ``config.run`` or ``config.method``; write ``result.json`` and ``per_image.csv``.
 
-    Returns the result.
+    Returns the result, and prints it.
 
     Raises:
         InputError: neither or both are given, the run has no checkpoint, or the data can't be used.
     """
+    evaluation = prepare(config)
+    result, known = carry_out(evaluation)
+    if result:
+        _print(evaluation.output, result)
+        if known:
+            print(warning(known, evaluation.home, result["dataset"]))
+    return result
+
+
+def prepare(config: DictConfig) -> Evaluation:
+    """Check what is to be evaluated on what, and decide where the results go.
+
+    Raises:
+        InputError: neither run nor method is given, or both, or the data can't be used.
+    """
     from_config.quieten()
     check_own_keys(config)
-    start = time.monotonic()
     if (config.run is None) == (config.method is None):
         raise InputError(
             f"give either run=RUN (a run directory) or method=NAME (one of {', '.join(METHODS)})"
         )
-    method: ClassicalMethod | None = None if config.method is None else build(config.method, "method")
-    settings, model, checkpoint, source = _model(config, method)
+    method: ClassicalMethod | None = None
+    if config.run is not None:
+        settings, home = _settings_of_run(config, config.run, "model"), Path(config.run)
+        usual = RunDir(home).config()
+    else:
+        method = build(config.method, "method")
+        settings = _settings_of_method(config, method)
+        home = Path("runs/evaluations") / re.sub(r"[^\w=.-]+", "_", method.label)
+        own = {"impose_trimap": method.sees_trimap}
+        usual = OmegaConf.create(own if config.like is not None else own | {"protocol": "adobe"})
     data = from_config.build_data(settings)
     data.check(splits=(config.split,))
-    known = (
-        _trained_on(RunDir(Path(config.run)), data, config.split)
-        if method is None and _is_rank_zero()
-        else {}
-    )
+    if config.output is not None:
+        return Evaluation(config, settings, method, data, home, RunDir(Path(config.output)))
+    above = home / "evaluations" if method is None else home
+    name = config.name
+    if name is None:
+        name = evaluation_name(config, settings, usual, data.source.name)
+        name = free_name(above, name, data.eval_dataset(config.split).digest())
+    return Evaluation(config, settings, method, data, home, RunDir(above / name))
+
+
+def carry_out(evaluation: Evaluation) -> tuple[dict[str, Any], dict[str, str] | None]:
+    """Score and write the records; return the result and what `_trained_on` found.
+
+    The result is empty on other ranks than the first.
+    """
+    config, settings, method = evaluation.config, evaluation.settings, evaluation.method
+    data, output = evaluation.data, evaluation.output
+    start = time.monotonic()
+    model: MattingModel
+    if method is None:
+        model, checkpoint, source = model_of_run(RunDir(evaluation.home), settings, config.checkpoint)
+    else:
+        model, checkpoint, source = ClassicalMatting(method), None, ""
+    known: dict[str, str] | None = {}
+    if method is None and _is_rank_zero():
+        known = _trained_on(RunDir(evaluation.home), data, config.split)
     if method is not None:
         _prepare(method, data, config)
-    home, output = _output(config, method, config.name or f"{data.source.name}_{config.split}")
+    if _is_rank_zero():  # before the work, not after it
+        check_folder(output.path, "make room, or give output=DIR, a folder that can be written")
+        (output.pictures / config.split).mkdir(parents=True, exist_ok=True)
     scored = score(
         settings,
         model,
@@ -76,17 +157,17 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         radii=RADII if config.robustness else (),
     )
     if not _is_rank_zero():
-        return {}
+        return {}, known
     output.write_config(settings, [])
     output.write_per_image(scored.rows)
-    scored.draw(output.pictures, home.name)
+    scored.draw(output.pictures, evaluation.home.name)
     result = output.update(
         status=FINISHED,
         **_who(config, settings, method),
         notes=model.notes if isinstance(model, ClassicalMatting) else {},
         protocol=settings.protocol,
         metrics_version=METRICS_VERSION,
-        impose_trimap=settings.impose_trimap,
+        **conditions(settings, config.split),
         dataset=scored.dataset,
         trained_on=None if known is None else list(known),
         scores=scored.scores,
@@ -94,39 +175,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         error=None,
         **provenance(),
     )
-    _print(output, result)
-    if known:
-        print(_warning(known, home, scored.dataset))
-    return result
-
-
-def _model(
-    config: DictConfig, method: ClassicalMethod | None
-) -> tuple[DictConfig, MattingModel, dict[str, Any] | None, str]:
-    """Return settings, the model of the run or of the method, its checkpoint if it has one, and its path."""
-    if method is not None:
-        return _settings_of_method(config, method), ClassicalMatting(method), None, ""
-    settings = _settings_of_run(config, config.run, "model")
-    return settings, *model_of_run(RunDir(Path(config.run)), settings, config.checkpoint)
-
-
-def _output(config: DictConfig, method: ClassicalMethod | None, name: str) -> tuple[Path, RunDir]:
-    """Return the folder of the run or the method, and where its scores are written; make the latter.
-
-    Raises:
-        InputError: nothing can be written there; found before the work, not after it.
-    """
-    if method is None:
-        home = Path(config.run)
-        place = home / "evaluations" / name
-    else:
-        home = Path("runs/evaluations") / re.sub(r"[^\w=.-]+", "_", method.label)
-        place = home / name
-    output = RunDir(place if config.output is None else Path(config.output))
-    if _is_rank_zero():
-        check_folder(output.path, "make room, or give output=DIR, a folder that can be written")
-        (output.pictures / config.split).mkdir(parents=True, exist_ok=True)
-    return home, output
+    return result, known
 
 
 def _is_rank_zero() -> bool:
@@ -154,7 +203,8 @@ def _trained_on(run: RunDir, data: MattingData, split: Split) -> dict[str, str] 
         ) from None
 
 
-def _warning(known: dict[str, str], run: Path, dataset: dict[str, Any]) -> str:
+def warning(known: dict[str, str], run: Path, dataset: dict[str, Any]) -> str:
+    """Return the warning that a run was trained on images that it is scored on."""
     pairs = [
         printable(name) if name == trained else f"{printable(name)} (as {printable(trained)})"
         for name, trained in known.items()

@@ -39,7 +39,7 @@ from deepmatte.training.datamodule import MattingData
 from deepmatte.training.failures import recorded
 from deepmatte.training.module import MattingModule, check_protocol
 from deepmatte.training.reuse import differences, fingerprint
-from deepmatte.training.score import score
+from deepmatte.training.score import conditions, score
 from deepmatte.training.stages import Stage, build_optimisation, plan_stages
 from deepmatte.training.statistics import is_first_process
 from deepmatte.training.tracking import Tracker
@@ -271,6 +271,7 @@ class _Job:
             stage=best["deepmatte"]["stage"],
             best_epoch=int(best["epoch"]),
             dataset=scored.dataset,
+            **conditions(self.config),
             scores=best["deepmatte"]["scores"] | scored.scores,
             cost=cost,
         )

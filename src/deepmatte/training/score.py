@@ -74,6 +74,26 @@ def model_of_run(
     return from_config.build_model(settings), weights, str(path)
 
 
+def conditions(config: DictConfig, split: str = "test") -> dict[str, Any]:
+    """Return what scores depend on beside the model and the data set's name, as ``result.json`` records it.
+
+    ``trimap`` has the pattern of the data set's own trimaps (``given``; None where it has none) and how
+    those of composites are made (``composites``). ``data_root`` is the folder of the data; None for data
+    without one.
+    """
+    source = config.data.get("source") or {}
+    given = (source.get(split) or {}).get("trimap", source.get("trimap"))
+    root = source.get("root")
+    return {
+        "impose_trimap": bool(config.impose_trimap),
+        "trimap": {
+            "given": None if given is None else str(given),
+            "composites": str((config.get("composition") or {}).get("trimap", "kernels")),
+        },
+        "data_root": None if root is None else str(root),
+    }
+
+
 def score(
     config: DictConfig,
     model: MattingModel,
