@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
+from simulated_pictures import photographs
 from tiny_run import compose
 
 from deepmatte.scoring.evaluate import evaluate
@@ -29,22 +29,6 @@ def test_scores_are_means_in_double_precision(trained: Path) -> None:
     assert scores["val/sad"] == kept["val/sad"]
     for name in ("val/sad", "test/sad", "trivial/test/sad"):
         assert scores[name] != float(np.float32(scores[name])), name
-
-
-def photographs(root: Path, wider: int = 0) -> Path:
-    """Write two triples as alphamatting.com has them, the loose trimap all unknown."""
-    pixels = np.random.default_rng(3).integers(0, 255, (40, 48 + wider, 3), dtype=np.uint8)
-    alpha = np.zeros((40, 48 + wider), np.uint8)
-    alpha[10:30, 12:36] = 255
-    tight = np.where(alpha > 0, np.uint8(255), np.uint8(0))
-    tight[8:14] = 128
-    loose = np.full_like(alpha, 128)
-    for name in ("GT01", "GT02"):
-        layers = {"image": pixels, "alpha": alpha, "trimap_tight": tight, "trimap_loose": loose}
-        for folder, layer in layers.items():
-            (root / folder).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(layer).save(root / folder / f"{name}.png")
-    return root
 
 
 def evaluated(run: Path, *more: str) -> dict:

@@ -1,8 +1,12 @@
-"""Score a run (run=RUN) or a classical method (method=trivial data=...); takes Hydra overrides."""
+"""Score a run or all runs of a sweep (run=RUN), or a classical method (method=trivial data=...).
+
+Takes Hydra overrides.
+"""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
@@ -18,15 +22,23 @@ register_resolvers()
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="evaluate")
 def main(config: DictConfig) -> None:
-    """Evaluate and print the table."""
+    """Evaluate and print the table; exit code 1 if runs of a sweep could not be evaluated."""
+    failed = False
     try:
         check_keys(config, "evaluate")
         from deepmatte.scoring.evaluate import evaluate
+        from deepmatte.scoring.sweep import evaluate_sweep, runs_below
 
-        evaluate(config)
+        runs = [] if config.run is None or config.method is not None else runs_below(Path(config.run))
+        if runs:
+            failed = any(outcome.failed for outcome in evaluate_sweep(config, runs))
+        else:
+            evaluate(config)
     except (InputError, RunError) as error:
         report(error)
         sys.exit(2)
+    if failed:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -45,21 +45,24 @@ started the run does the same; `deepmatte sweep repeat RUN` is for a job of a sw
 """
 
 EVALUATE = """\
-usage: deepmatte evaluate RUN [KEY=VALUE ...]
+usage: deepmatte evaluate RUN|SWEEP [KEY=VALUE ...]
        deepmatte evaluate method=NAME [KEY=VALUE ...]
 
-Score a run, or a classical method, on a data set.
+Score a run, every finished run of a sweep, or a classical method, on a data set.
 
   deepmatte evaluate runs/train/1a2b3c4d                         the test split of the run's own data
   deepmatte evaluate runs/train/1a2b3c4d checkpoint=last split=val
   deepmatte evaluate runs/train/1a2b3c4d data=alphamatting data.root=DIR robustness=true
                                                                  photographs, and wider and wider trimaps
+  deepmatte evaluate runs/my_sweep data=alphamatting data.root=DIR
+                                                                 every finished run; a repetition resumes
   deepmatte evaluate method=closed_form data=alphamatting data.root=DIR
   deepmatte evaluate method=kmeans method.clusters=auto like=runs/train/1a2b3c4d
                                                                  on the data of a run, for one table
 
 Scores go to RUN/evaluations/NAME (a method's to runs/evaluations): result.json, per_image.csv,
-pictures and figures.
+pictures and figures. NAME is DATA_SPLIT and what differs from the usual, as in
+alphamatting_test_trimap_loose; `deepmatte compare SWEEP --on NAME` compares such evaluations.
 
 options:
   --cfg job       print the configuration, every key with its value, and score nothing
