@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deepmatte.compare.comparison import Comparison
+    from deepmatte.compare.evaluations import SeveralSets
 
 
 def main(argv: list[str]) -> int:
@@ -23,39 +24,57 @@ def main(argv: list[str]) -> int:
         arguments.error("--wandb logs what --out writes: give --out DIR, too")
     if bool(options.runs) == bool(options.csv):
         arguments.error("give either runs or --csv with tables of scores")
+    if options.on and options.csv:
+        arguments.error("--on names evaluations of runs; --csv has no runs")
     from rich.console import Console  # imports wait until the options are known to be right
 
+    from deepmatte.compare.evaluations import SeveralSets, print_several, several_records
     from deepmatte.compare.record import as_record
     from deepmatte.compare.table import print_comparison
 
-    comparison = compared(options)
+    found = compared(options)
+    comparison = found.over_all if isinstance(found, SeveralSets) else found
     if options.json:
-        print(json.dumps(as_record(comparison), indent=2, allow_nan=False))
+        record = several_records(found) if isinstance(found, SeveralSets) else as_record(found)
+        print(json.dumps(record, indent=2, allow_nan=False))
+    elif isinstance(found, SeveralSets):
+        print_several(found, Console())
     else:
-        print_comparison(comparison, Console())
+        print_comparison(found, Console())
     if options.out is not None:
-        from deepmatte.reports.report import PAGE, write_report
-
-        drawings = write_report(comparison, options.out)
-        print(f"page: {options.out / PAGE}", file=sys.stderr)
-        if options.wandb is not None:
-            from deepmatte.reports.online import log_comparison
-
-            run = log_comparison(comparison, drawings, options.out, options.wandb)
-            print(f"W&B run: {run}", file=sys.stderr)
+        for name, each in found.sets.items() if isinstance(found, SeveralSets) else ():
+            report(each, options.out / name)
+        report(comparison, options.out, options.wandb)
     return 0 if len(comparison.settings) > 1 else 1
 
 
-def compared(options: argparse.Namespace) -> Comparison:
-    """Return the comparison of the runs, or of the tables, that the options name."""
+def report(comparison: Comparison, folder: Path, project: str | None = None) -> None:
+    """Write the page and its files to ``folder``, log them to a W&B project if one is given, and say where."""
+    from deepmatte.reports.report import PAGE, write_report
+
+    drawings = write_report(comparison, folder)
+    print(f"page: {folder / PAGE}", file=sys.stderr)
+    if project is not None:
+        from deepmatte.reports.online import log_comparison
+
+        run = log_comparison(comparison, drawings, folder, project)
+        print(f"W&B run: {run}", file=sys.stderr)
+
+
+def compared(options: argparse.Namespace) -> Comparison | SeveralSets:
+    """Return the comparison of the runs, of their evaluations, or of the tables, that the options name."""
     from deepmatte.compare.comparison import compare, compare_settings
     from deepmatte.compare.records.csv_scores import read_score_files
+    from deepmatte.compare.evaluations import compare_evaluations
     from deepmatte.compare.records.wandb_download import local_paths
 
     ways = {"screening": options.screening, "equal_within": options.equal_within}
     if options.csv:
         return compare_settings(read_score_files(options.csv), options.metric, options.baseline, **ways)
-    return compare(local_paths(options.runs), options.metric, options.baseline, **ways)
+    paths = local_paths(options.runs)
+    if options.on:
+        return compare_evaluations(paths, options.on, options.metric, options.baseline, **ways)
+    return compare(paths, options.metric, options.baseline, **ways)
 
 
 def percentage(text: str) -> float:
@@ -82,6 +101,11 @@ def parser() -> argparse.ArgumentParser:
         "image and metrics, as per_image.csv or what `deepmatte score --csv` or `--json` writes"
     )
     result.add_argument("--csv", nargs="+", type=Path, default=[], metavar="FILE", help=tables)
+    evaluations = (
+        "compare the runs by their evaluations of this name (RUN/evaluations/NAME, as `deepmatte evaluate "
+        "SWEEP data=…` writes them); given several times: a verdict for each, and one over all"
+    )
+    result.add_argument("--on", action="append", default=[], metavar="NAME", help=evaluations)
     result.add_argument(
         "--metric", default="sad", help="the primary metric, which alone decides (default: sad)"
     )

@@ -64,7 +64,7 @@ def failures(comparison: Comparison, kinds: Mapping[str, str]) -> Figure | None:
     where no such picture is kept.
     """
     names = shown_settings(comparison)
-    runs = {name: comparison.setting(name).runs[0].path for name in names}
+    runs = {name: comparison.setting(name).runs[0].scored for name in names}
     chosen = hardest_pictures(comparison, kinds, picture_names(list(runs.values())))
     if not chosen:
         return None

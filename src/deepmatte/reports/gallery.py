@@ -37,7 +37,7 @@ def make_gallery(comparison: Comparison) -> dict[str, Any] | None:
         for score in comparison.decisive.scores
         for run in comparison.setting(score.setting).runs
     ]
-    names = picture_names([run.path for _, run in runs])
+    names = picture_names([run.scored for _, run in runs])
     if not names:
         return None
     hard, apart = difficulty(comparison, names)
@@ -88,7 +88,7 @@ def ranked(values: dict[str, float]) -> list[str]:
 
 def encoded(run: Run, name: str, part: str) -> str:
     """Return one part of a test picture as a data URI, at most `SIDE` pixels wide and high."""
-    picture = read_picture(run.path, name, part)
+    picture = read_picture(run.scored, name, part)
     scale = SIDE / max(picture.shape[:2])
     if scale < 1:
         smaller = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

@@ -98,7 +98,7 @@ def sheet(comparison: Comparison, baselines: Mapping[str, Path], count: int) -> 
     """
     others = list(baselines.items())[: MOST_COLUMNS // 2]
     names = shown_settings(comparison, MOST_COLUMNS - len(others))
-    columns = [*((name, comparison.setting(name).runs[0].path) for name in names), *others]
+    columns = [*((name, comparison.setting(name).runs[0].scored) for name in names), *others]
     names = picture_names([path for _, path in columns])
     names = [names[i * len(names) // count] for i in range(count)] if len(names) > count else names
     if not names:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from deepmatte.config.compose import conf_dir
+from deepmatte.config.places import conf_dir
 from deepmatte.runs.directory import FINISHED, RunDir
 
 MOST_KEYS = 2

@@ -36,11 +36,20 @@ SAME_IN_ALL = (
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its directory, its ``result.json`` and its table of test images (one row an image)."""
+    """A finished run: its directory, its ``result.json`` and its table of test images (one row an image).
+
+    ``evaluation`` is the directory of the evaluation that the scores come from; None for the run's own test.
+    """
 
     path: Path
     result: dict[str, Any]
     images: pd.DataFrame
+    evaluation: Path | None = None
+
+    @property
+    def scored(self) -> Path:
+        """The directory that holds the pictures to the scores."""
+        return self.evaluation or self.path
 
     @property
     def seed(self) -> int:
