@@ -34,7 +34,7 @@ def evaluation_name(config: DictConfig, settings: DictConfig, usual: DictConfig,
     trimap = config.data.get("trimap") if "source" in config.data else None
     if trimap is not None and str(trimap) not in _usual_trimaps():
         parts.append(str(trimap))
-    if config.get("composition") is not None and "composition" in usual:
+    if config.get("composition") is not None and usual.get("composition") is not None:
         parts += _changes(settings.composition, usual.composition)
     for key in ("protocol", "impose_trimap"):
         if key in usual and settings[key] != usual[key]:
