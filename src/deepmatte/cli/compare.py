@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
 
 
 def report(comparison: Comparison, folder: Path, project: str | None = None) -> None:
-    """Write the page and its files to ``folder``, log them to a W&B project if one is given, and say where."""
+    """Write the page and its files to ``folder``, log them to a W&B project if given, and say where."""
     from deepmatte.reports.report import PAGE, write_report
 
     drawings = write_report(comparison, folder)
@@ -64,8 +64,8 @@ def report(comparison: Comparison, folder: Path, project: str | None = None) -> 
 def compared(options: argparse.Namespace) -> Comparison | SeveralSets:
     """Return the comparison of the runs, of their evaluations, or of the tables, that the options name."""
     from deepmatte.compare.comparison import compare, compare_settings
-    from deepmatte.compare.records.csv_scores import read_score_files
     from deepmatte.compare.evaluations import compare_evaluations
+    from deepmatte.compare.records.csv_scores import read_score_files
     from deepmatte.compare.records.wandb_download import local_paths
 
     ways = {"screening": options.screening, "equal_within": options.equal_within}

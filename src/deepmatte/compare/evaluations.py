@@ -15,8 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from deepmatte.compare.comparison import Comparison, compare_settings
-from deepmatte.compare.records.grouping import Setting, group_settings
 from deepmatte.compare.record import as_record
+from deepmatte.compare.records.grouping import Setting, group_settings
 from deepmatte.compare.records.reading import (
     Excluded,
     Records,
@@ -48,7 +48,7 @@ class SeveralSets:
 def compare_evaluations(
     paths: Sequence[Path | str], names: Sequence[str], metric: str, baseline: str | None, **ways: Any
 ) -> Comparison | SeveralSets:
-    """Compare the evaluations ``names`` of the runs under ``paths``, with an overall verdict if there are several.
+    """Compare the evaluations ``names`` of the runs under ``paths``, with a verdict over all if several.
 
     ``ways`` are those of `compare_settings`.
 
@@ -87,7 +87,7 @@ def read_evaluations(paths: Sequence[Path | str], name: str) -> Records:
 
 
 def read_evaluation(path: Path, name: str) -> Run | Excluded | None:
-    """Return a run with the scores of its evaluation ``name``; None for a method's evaluation of another name."""
+    """Return a run with the scores of its evaluation ``name``; None for a method's of another name."""
     run = read_run(path)
     if isinstance(run, Excluded):
         return run
@@ -108,8 +108,8 @@ def pool(records: dict[str, Records], metric: str) -> list[Setting]:
 
     A setting's mean is then the geometric mean of its means on the sets, so that two settings are compared by
     the mean of their log ratios; and its relative deviations are the means of those on the sets, which is
-    the delta method for that mean. Only runs that have all evaluations take part, and only metrics whose means
-    are above 0 everywhere.
+    the delta method for that mean. Only runs that have all evaluations take part, and only metrics whose
+    means are above 0 everywhere.
 
     Raises:
         InputError: no run has all evaluations, or a mean of ``metric`` is not above 0.
@@ -135,8 +135,8 @@ def pool(records: dict[str, Records], metric: str) -> list[Setting]:
         if metric in means and not (means[metric] > 0).all():
             lowest = list(records)[int(means[metric].argmin())]
             raise InputError(
-                f"{setting.name}: mean {metric} {means[metric].min():.4g} on {lowest}, but a verdict over all "
-                "sets compares ratios, which need scores above 0; compare each set alone"
+                f"{setting.name}: mean {metric} {means[metric].min():.4g} on {lowest}, but a verdict over "
+                "all sets compares ratios, which need scores above 0; compare each set alone"
             )
         scales = _scales({name: found for name, found in means.items() if (found > 0).all()}, tables)
         runs = [

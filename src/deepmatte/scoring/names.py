@@ -1,4 +1,4 @@
-"""Names of evaluations: what was scored, and how it differs from the usual, so that none overwrites another."""
+"""Names of evaluations: what was scored, and how it differs from the usual, so that none is overwritten."""
 
 from __future__ import annotations
 
