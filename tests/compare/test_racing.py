@@ -67,8 +67,8 @@ def test_the_levels_of_all_rounds_add_up_to_five_per_cent() -> None:
         levels = [plan.level(number) for number in range(1, plan.rounds + 1)]
         assert sum(levels) == pytest.approx(0.05)
         assert min(levels) > 0
-    # Lan and DeMets (1983): half of the information spends 0.05 ln(1 + (e - 1) / 2) = 0.031.
-    assert Plan(first=6, step=6).level(1) == pytest.approx(0.0310, abs=5e-5)
+    # Kim and DeMets (1987), power 3/2: half of the information spends 0.05 / sqrt(8) = 0.0177.
+    assert Plan(first=6, step=6).level(1) == pytest.approx(0.0177, abs=5e-5)
 
 
 def test_null_races_drop_a_setting_in_five_per_cent_at_most() -> None:
@@ -101,6 +101,15 @@ def test_settings_that_hardly_differ_are_equal_and_end_the_race() -> None:
     assert decision.equal
     loud = Design(seeds=4, settings=3)
     assert not decide(scores_of(simulate(np.random.default_rng(0), loud), [0, 1, 2], 4), Plan(), 2).equal
+
+
+def test_settings_that_differ_by_more_than_the_margin_are_not_called_equal() -> None:
+    quiet = Design(seeds=6, settings=3, common=0.02, own=0.008, liking=0.01, cell=0.02, effect=0.031)
+    rng, wrong = np.random.default_rng(1), 0
+    for _ in range(100):
+        last = race(simulate(rng, quiet), Plan(most=6))[0][-1]
+        wrong += last.equal and "2" in last.survivors
+    assert wrong / 100 <= most(100)
 
 
 def test_a_setting_that_lacks_a_seed_takes_part() -> None:

@@ -41,10 +41,10 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="deepmatte race",
         description="Run an experiment's settings in rounds of seeds. After each round, settings that are "
-        "shown not to be the best are dropped; the chance that any of the best is dropped is 5 %% at most "
+        "shown not to be the best are dropped; the chance that any of the best is dropped is 5 % at most "
         "over all rounds. The race ends when one setting is left, when the others are shown to be equal, or "
         "at --hours or --detect. The same command resumes it.",
-        epilog="example: deepmatte race loss_combinations --hours 8 --detect 5%% budget=laptop",
+        epilog="example: deepmatte race loss_combinations --hours 8 --detect 5% budget=laptop",
     )
     result.add_argument("name", metavar="EXPERIMENT", help="the experiment of experiments/EXPERIMENT.yaml")
     result.add_argument(

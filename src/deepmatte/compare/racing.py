@@ -2,7 +2,7 @@
 
 The test of a round is that of `deepmatte compare`: all pairs of the settings still in the race, simultaneous
 over the family, for new seeds and new foregrounds. Looking several times costs: the 5 % of error are spent
-over the planned rounds by Lan and DeMets' Pocock-type function of the share of the seeds (1983), and each
+over the planned rounds as the power `SPENDING` of the share of the seeds (Kim and DeMets 1987), and each
 round is tested at what it adds. The levels add up to 5 % at most, so that by Bonferroni's inequality one
 error rate holds over the whole race, whatever the correlation of its rounds. All pairs, not the many with the
 current best: the best is chosen by the same scores, and of several equal best settings none may be dropped.
@@ -21,6 +21,14 @@ from deepmatte.compare.planning import components_of, detectable, seeds_for
 from deepmatte.compare.score_table import pairs
 from deepmatte.compare.simultaneous import DRAWS
 from deepmatte.compare.variance import Floats, Variances, variances
+
+SPENDING = 1.5
+"""Between Pocock's even spending (1) and 2 to 3, which are near O'Brien and Fleming's.
+
+With 12 simulated seeds, 10 % are found in 85 % of races, in 81 % with Lan and DeMets' Pocock-type function,
+in 86 % with 2, and in 92 % without a race. Less is spent early with 2, so that a race that runs out of hours
+finds less.
+"""
 
 
 @dataclass(frozen=True)
@@ -56,14 +64,14 @@ class Plan:
         """Return the error rate that round ``number`` may spend; those of all rounds add up to `LEVEL`.
 
         >>> [round(Plan(most=6).level(number), 4) for number in (1, 2, 3)]
-        [0.0226, 0.0155, 0.0119]
+        [0.0096, 0.0176, 0.0228]
         """
         return spent(self.seeds(number) / self.most) - spent(self.seeds(number - 1) / self.most)
 
 
 def spent(share: float) -> float:
-    """Return the error that is spent once this share of the seeds has run (Lan and DeMets, Pocock-type)."""
-    return LEVEL * math.log1p((math.e - 1) * share)
+    """Return the error that is spent once this share of the seeds has run."""
+    return LEVEL * share**SPENDING
 
 
 @dataclass(frozen=True)
