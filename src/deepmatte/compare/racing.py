@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepmatte.compare.inference import LEVEL, Result, difference_matrix, infer
-from deepmatte.compare.planning import components_of, detectable, seeds_for
+from deepmatte.compare.inference.infer import LEVEL, Result, difference_matrix, infer
+from deepmatte.compare.inference.planning import components_of, detectable, seeds_for
+from deepmatte.compare.inference.simultaneous import DRAWS
+from deepmatte.compare.inference.variance import Floats, Variances, variances
 from deepmatte.compare.score_table import pairs
-from deepmatte.compare.simultaneous import DRAWS
-from deepmatte.compare.variance import Floats, Variances, variances
 
 SPENDING = 1.5
 """Between Pocock's even spending (1) and 2 to 3, which are near O'Brien and Fleming's.

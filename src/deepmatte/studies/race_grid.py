@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from deepmatte.compare.naming import setting_names
+from deepmatte.compare.records.naming import setting_names
 from deepmatte.config.compose import explained
 from deepmatte.errors import InputError
 from deepmatte.studies.study import Study

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from deepmatte.compare.grouping import Setting
 from deepmatte.compare.racing import Decision, Drop, Plan, Scores
 from deepmatte.compare.record import plain
-from deepmatte.compare.records import Run, check_comparable, read_run
+from deepmatte.compare.records.grouping import Setting
+from deepmatte.compare.records.reading import Run, check_comparable, read_run
 from deepmatte.compare.score_table import make_score_table
 from deepmatte.errors import InputError
 from deepmatte.files import write_text
