@@ -31,6 +31,7 @@ VERBS = {
     "compare": Verb("deepmatte.cli.compare", "Compare the settings of a sweep, with statistics and a page"),
     "plan": Verb("deepmatte.cli.plan", "Say how many seeds and foregrounds detect a difference"),
     "study": Verb("deepmatte.cli.study", "Run an experiment with its baselines and write its page"),
+    "race": Verb("deepmatte.cli.race", "Run an experiment in rounds that drop what cannot be the best"),
     "data": Verb(
         "deepmatte.cli.data",
         "Describe and verify data sets, preview samples, compose benchmark images",

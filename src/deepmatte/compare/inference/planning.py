@@ -88,6 +88,7 @@ def detectable(
     settings: int,
     comparisons: int | None = None,
     power: float = POWER,
+    level: float = LEVEL,
 ) -> float:
     """Return the difference in per cent that a design finds with this power; infinite with one seed.
 
@@ -96,19 +97,25 @@ def detectable(
     """
     if seeds < 2 or settings < 2:
         return math.inf
-    needed = _needed(found, seeds, foregrounds, settings, comparisons or settings - 1, power)
+    needed = _needed(found, seeds, foregrounds, settings, comparisons or settings - 1, power, level)
     return 100 * math.expm1(needed) if needed < 50 else math.inf
 
 
 @lru_cache(maxsize=512)
 def _needed(
-    found: Components, seeds: int, foregrounds: int, settings: int, comparisons: int, power: float
+    found: Components,
+    seeds: int,
+    foregrounds: int,
+    settings: int,
+    comparisons: int,
+    power: float,
+    level: float,
 ) -> float:
     """Return the logarithm of the ratio that is found with a probability of ``power``."""
     parts = _expected(found, seeds, foregrounds, settings)
     matrix = _family(settings, comparisons)
     errors = contrast_errors(parts, matrix)
-    score = null_family(parts, matrix, errors, DRAWS).critical(LEVEL)
+    score = null_family(parts, matrix, errors, DRAWS).critical(level)
     cells = float(parts.cells[0]) if foregrounds > 1 else 0.0
     seeds_part, seeds_df = _repeated(float(parts.own[0]), cells, seeds, settings)
     df = max(foregrounds - 1, 1)
@@ -117,7 +124,7 @@ def _needed(
     both = np.asarray(2 * cells)
     variance = total(seeds_part, over, both)
     freedom = np.maximum(total(upper, over, both) ** 2 / (upper**2 / seeds_df + over**2 / df), 1.0)
-    critical = special.stdtrit(freedom, 1 - LEVEL / 2) if comparisons == 1 else from_score(score, freedom)
+    critical = special.stdtrit(freedom, 1 - level / 2) if comparisons == 1 else from_score(score, freedom)
     true = float(errors.variance[0])
     return float(
         np.quantile(critical * np.sqrt(variance) - normals(DRAWS, 1, 24)[:, 0] * math.sqrt(true), power)
@@ -183,14 +190,15 @@ def seeds_for(
     settings: int,
     comparisons: int | None = None,
     fewest: int = 2,
+    level: float = LEVEL,
 ) -> int | None:
     """Return the fewest seeds that detect ``percent``; None where `MOST_SEEDS` do not."""
     low, high = max(fewest, 2), MOST_SEEDS
-    if detectable(found, high, foregrounds, settings, comparisons) > percent:
+    if detectable(found, high, foregrounds, settings, comparisons, level=level) > percent:
         return None
     while low < high:
         middle = (low + high) // 2
-        if detectable(found, middle, foregrounds, settings, comparisons) <= percent:
+        if detectable(found, middle, foregrounds, settings, comparisons, level=level) <= percent:
             high = middle
         else:
             low = middle + 1

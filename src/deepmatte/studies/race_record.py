@@ -1,0 +1,149 @@
+"""``race.json``: the plan of a race, what ran in each of its rounds, and what each round decided."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from deepmatte.compare.racing import Decision, Drop, Plan, Scores
+from deepmatte.compare.record import plain
+from deepmatte.compare.records.grouping import Setting
+from deepmatte.compare.records.reading import Run, check_comparable, read_run
+from deepmatte.compare.score_table import make_score_table
+from deepmatte.errors import InputError
+from deepmatte.files import write_text
+from deepmatte.sweeps import sweep_file
+
+RACE_FILE = "race.json"
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round that has ended.
+
+    Attributes:
+        seeds: those that it added.
+        runs: setting -> seed -> the run's folder, as `sweep_file.name_in` writes it.
+        failed: settings that have fewer than two finished runs, and leave the race.
+        decision: what the round shows.
+    """
+
+    seeds: list[int]
+    runs: dict[str, dict[int, str]]
+    failed: list[str]
+    decision: Decision
+
+
+@dataclass
+class Race:
+    """A race in the directory of its sweep; ``about`` is what has to be the same to resume it."""
+
+    sweep: Path
+    plan: Plan
+    about: dict[str, object]
+    settings: list[str]
+    rounds: list[Round] = field(default_factory=list)
+    ended: str = ""
+
+    @property
+    def survivors(self) -> list[str]:
+        """The settings that are in the race, from best to worst after the first round."""
+        return self.rounds[-1].decision.survivors if self.rounds else self.settings
+
+    @property
+    def number(self) -> int:
+        """The number of rounds that have ended."""
+        return len(self.rounds)
+
+    def runs(self, more: dict[str, dict[int, str]] | None = None) -> dict[str, dict[int, Path]]:
+        """Return the runs of each setting by seed, those of the round that has just run included."""
+        found: dict[str, dict[int, Path]] = {name: {} for name in self.settings}
+        for runs in [*(item.runs for item in self.rounds), *([more] if more else [])]:
+            for name, seeds in runs.items():
+                found[name] |= {seed: self.sweep / folder for seed, folder in seeds.items()}
+        return found
+
+    def write(self) -> None:
+        """Write ``race.json``."""
+        record = {
+            "about": self.about,
+            "plan": asdict(self.plan),
+            "settings": self.settings,
+            "rounds": [asdict(item) | {"survivors": item.decision.survivors} for item in self.rounds],
+            "ended": self.ended,
+        }
+        write_text(self.sweep / RACE_FILE, json.dumps(plain(record), indent=2) + "\n")
+
+
+def open_race(sweep: Path, plan: Plan, about: dict[str, object], settings: Sequence[str]) -> Race:
+    """Return the race in ``sweep``, or a new one.
+
+    Raises:
+        InputError: ``race.json`` is damaged, or of another race.
+    """
+    file, race = sweep / RACE_FILE, Race(sweep, plan, about, list(settings))
+    if not file.is_file():
+        return race
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        before = record["about"] | record["plan"] | {"settings": record["settings"]}
+        race.rounds = [read_round(item) for item in record["rounds"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{file}: not readable as a race ({error}); move it away, the runs are kept"
+        ) from error
+    now = about | asdict(plan) | {"settings": list(settings)}
+    for key, value in now.items():
+        if before.get(key) != value:
+            raise InputError(
+                f"{file}: is of a race with other {key} ({before.get(key)}, now {value}); "
+                "repeat its command, or move the file away to start a new race, the runs are kept"
+            )
+    return race
+
+
+def read_round(record: dict) -> Round:
+    """Return a round of ``race.json``; KeyError or TypeError where it is damaged."""
+    found = record["decision"]
+    drops = [Drop(**item) for item in found["dropped"]]
+    decision = Decision(found["level"], found["ranking"], drops, found["equal"])
+    runs = {name: {int(seed): run for seed, run in seeds.items()} for name, seeds in record["runs"].items()}
+    return Round(record["seeds"], runs, record["failed"], decision)
+
+
+def read_scores(
+    runs: dict[str, dict[int, Path]], names: Sequence[str], metric: str
+) -> tuple[Scores | None, list[str]]:
+    """Return the scores of the settings that have two finished runs, and the names of the others.
+
+    Raises:
+        InputError: the runs can't be compared, or lack the metric.
+    """
+    settings, failed = [], []
+    for name in names:
+        records = [read_run(path) for _, path in sorted(runs[name].items())]
+        finished = [record for record in records if isinstance(record, Run)]
+        if len(finished) < 2:
+            failed.append(name)
+        else:
+            settings.append(Setting(name, {}, finished))
+    if not settings:
+        return None, failed
+    check_comparable([run for setting in settings for run in setting.runs])
+    table = make_score_table(settings, metric)
+    cells = [table.cells(number) for number in range(len(settings))]
+    return Scores(table.names, cells, [item.seeds for item in settings], table.weights, table.sign), failed
+
+
+def seconds(sweep: Path, runs: dict[str, dict[int, Path]]) -> dict[str, float]:
+    """Return the seconds that the runs of each setting took, with the start of their processes."""
+    start_up = sweep_file.start_up_seconds(sweep)
+    return {
+        name: sum(
+            float((sweep_file.result_or_nothing(path).get("cost") or {}).get("seconds") or 0.0) + start_up
+            for path in found.values()
+        )
+        for name, found in runs.items()
+    }
