@@ -93,7 +93,7 @@ def _train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[st
 class _Job:
     """One training run. What can be checked is built, and so checked, before the directory changes."""
 
-    def __init__(self, config: DictConfig, run: RunDir, fresh: bool) -> None:
+    def __init__(self, config: DictConfig, run: RunDir, fresh: bool = False) -> None:
         self.config, self.run = config, run
         self.start = time.monotonic()
         from_config.seed_process(config)
