@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from simulated_runs import write_run
+from simulated_runs import PER_FOREGROUND, write_run
 
 from deepmatte.cli.compare import main
 from deepmatte.compare.evaluations import SeveralSets, compare_evaluations, read_evaluations
@@ -95,6 +95,16 @@ def test_methods_without_seeds_give_the_delta_method_over_all_foregrounds(tmp_pa
     error = deviations.std(ddof=1) / math.sqrt(len(deviations))
     assert math.log(1 + item.percent / 100) == pytest.approx(ratio)
     assert item.p_adjusted == pytest.approx(2 * stats.t.sf(ratio / error, 2 * count - 1))
+
+
+def test_one_data_set_under_two_trimaps_has_its_foregrounds_once(tmp_path: Path) -> None:
+    for method in ("knn", "closed_form"):
+        for name in ("a_test", "a_test_loose"):
+            who = {"method": method, "run": None, "dataset": {"name": "a", "digest": name}}
+            write_run(tmp_path / method / name, [f"method={method}"], 0, RNG.gamma(9, 1, 24), who)
+    paths = [tmp_path / "knn", tmp_path / "closed_form"]
+    found = compare_evaluations(paths, ["a_test", "a_test_loose"], "sad", None)
+    assert found.over_all.decisive.table.num_foregrounds == 24 / PER_FOREGROUND
 
 
 def test_runs_without_the_evaluation_are_excluded_and_a_wrong_name_is_refused(tmp_path: Path) -> None:

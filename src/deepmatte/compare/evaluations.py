@@ -23,6 +23,7 @@ from deepmatte.compare.records.reading import (
     Run,
     check_comparable,
     find_run_dirs,
+    lookup,
     read_run,
 )
 from deepmatte.compare.table import number, print_comparison
@@ -140,8 +141,8 @@ def pool(records: dict[str, Records], metric: str) -> list[Setting]:
             )
         scales = _scales({name: found for name, found in means.items() if (found > 0).all()}, tables)
         runs = [
-            _pooled(run, [rows[number] for rows in tables], scales, list(records))
-            for number, run in enumerate(setting.runs)
+            _pooled(run, [found[_home(run)] for found in homes], scales, list(records))
+            for run in setting.runs
         ]
         settings.append(Setting(setting.name, setting.levels, runs))
     return settings
@@ -159,11 +160,16 @@ def _scales(means: dict[str, np.ndarray], tables: list[list[pd.DataFrame]]) -> d
     return {name: weights * np.exp(np.log(found).mean()) / found for name, found in means.items()}
 
 
-def _pooled(run: Run, tables: list[pd.DataFrame], scales: dict[str, np.ndarray], names: list[str]) -> Run:
-    """Return ``run`` with the scaled scores of all sets, images and foregrounds named after their set."""
+def _pooled(run: Run, scored: list[Run], scales: dict[str, np.ndarray], names: list[str]) -> Run:
+    """Return ``run`` with the scaled scores of all sets, images and foregrounds named after their set.
+
+    Evaluations of one data set under several trimaps share their foregrounds, which then count once.
+    """
     parts = []
-    for place, (name, table) in enumerate(zip(names, tables, strict=True)):
-        labels = {label: name + "/" + table[label] for label in ("image", "foreground", "background")}
+    for place, (name, found) in enumerate(zip(names, scored, strict=True)):
+        table, data = found.images, str(lookup(found.result, "dataset.name") or name)
+        labels = {label: data + "/" + table[label] for label in ("foreground", "background")}
+        labels["image"] = name + "/" + table["image"]
         scaled = {metric: table[metric] * scale[place] for metric, scale in scales.items()}
         parts.append(pd.DataFrame(labels | {"category": table["category"]} | scaled))
     images = pd.concat(parts, ignore_index=True)
