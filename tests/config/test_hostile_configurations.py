@@ -644,7 +644,7 @@ def test_repeating_a_strangers_run_acts_on_nothing_that_is_hydras(
     "words",
     [
         "train resume=RUN",
-        "predict RUN photo.png --trimap photo.png --out out",
+        pytest.param("predict RUN photo.png --trimap photo.png --out out", marks=pytest.mark.slow),
         pytest.param("evaluate RUN", marks=pytest.mark.slow),
     ],
 )
