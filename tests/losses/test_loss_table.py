@@ -83,7 +83,7 @@ BAD = {
     "unknown term": ({"dize": {"weight": 1}}, "loss.dize: unknown loss; choose among alpha, composition,"),
     "unknown option": (
         {"alpha": {"weight": 1, "gamma": 2}},
-        "loss.alpha.gamma: this term has no such option; choose among weight, term, region",
+        "loss.alpha.gamma: this term has no such option; choose among weight, term, output, region",
     ),
     "option of the wrong kind": (
         {"alpha": {"weight": 1, "eps": "small"}},
@@ -203,7 +203,7 @@ BAD = {
     ),
     "own option unknown": (
         {"mine": {"term": "loss_own:cubic", "weight": 1, "pwr": 2}},
-        "loss.mine.pwr: this term has no such option; choose among weight, term, power",
+        "loss.mine.pwr: this term has no such option; choose among weight, term, output, power",
     ),
     "no function": ({"mine": {"term": "loss_own:not_a_function", "weight": 1}}, "expected a function"),
 }

@@ -225,3 +225,17 @@ def test_compiled_functions_do_without_a_cache_where_neither_package_nor_user_ha
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(tmp_path / f"deepmatte-numba-{os.geteuid()}"), "2"]
+
+
+@pytest.mark.parametrize("missing", ["state_dict", "global_step", "epoch", "loops"])
+def test_a_checkpoint_that_lacks_what_resuming_reads_is_named_in_one_line(
+    trained: Path, tmp_path: Path, missing: str
+) -> None:
+    """As a stranger's may: its weights can be evaluated, but no run can resume from it."""
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    content = torch.load(trained / "checkpoints" / "last.ckpt", weights_only=True)
+    del content[missing]
+    torch.save(content, folder / "last.ckpt")
+    with pytest.raises(InputError, match=rf"^[^\n]*last\.ckpt: has no {missing}, so no run can resume"):
+        newest_checkpoint(folder, mend=False)

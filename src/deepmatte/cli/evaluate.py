@@ -1,4 +1,4 @@
-"""Score a run or all runs of a sweep (run=RUN), or a classical method (method=trivial data=...).
+"""Score a run, all runs of a sweep, or a classical method (method=trivial data=...).
 
 Takes Hydra overrides.
 """

@@ -45,7 +45,7 @@ def check_options(key: str, function: Callable[..., Any], options: Mapping[str, 
     known = defaults_of(function)
     for name in options:
         if name not in known:
-            valid = ", ".join(("weight", "term", *known))
+            valid = ", ".join(dict.fromkeys(("weight", "term", "output", *known)))
             raise InputError(f"{key}.{name}: this term has no such option; choose among {valid}")
     for name, default in known.items():
         if default is REQUIRED and name not in options:

@@ -101,7 +101,7 @@ def prepare(config: DictConfig) -> Evaluation:
     check_own_keys(config)
     if (config.run is None) == (config.method is None):
         raise InputError(
-            f"give either run=RUN (a run directory) or method=NAME (one of {', '.join(METHODS)})"
+            f"give either a run (deepmatte evaluate RUN) or method=NAME (one of {', '.join(METHODS)})"
         )
     method: ClassicalMethod | None = None
     if config.run is not None:

@@ -17,7 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from deepmatte.config.unknown_keys import check_keys, explained
@@ -72,7 +72,6 @@ def compose_jobs(config: DictConfig) -> list[ComposedJob]:
             raise InputError(f"resume={job.resume}: a sweep always resumes its runs; leave resume= out")
         check_keys(job, "train")
         check_own_keys(job)
-        _check_settings(job)
         _check_tasks(job, hydra)
         _, ids, count = demand(job, hydra)
         parallel = min(parallel_jobs(hydra), len(ids) // count) if count else parallel_jobs(hydra)
@@ -123,19 +122,6 @@ def _values(override: Override, grid: bool) -> list[str]:
     if values == [""]:
         raise InputError(f"{key}=: no values; the grid is empty")
     return [f"{key}={value}" for value in values]
-
-
-def _check_settings(job: DictConfig) -> None:
-    """Refuse values of ``sweep`` that would fail in the middle of the sweep."""
-    limit, trials, objectives = job.sweep.time_limit, job.sweep.trials, job.sweep.objectives
-    if limit is not None and not (isinstance(limit, int | float) and limit > 0):
-        raise InputError(f"sweep.time_limit={limit}: give minutes above 0, or null")
-    if not (isinstance(trials, int) and trials > 0):
-        raise InputError(f"sweep.trials={trials}: give a whole number above 0")
-    if objectives is not None and not (isinstance(objectives, ListConfig) and len(objectives) > 0):
-        raise InputError(
-            f"sweep.objectives={objectives}: give a list such as [val/sad,cost/seconds], or null"
-        )
 
 
 def _check_tasks(job: DictConfig, hydra: DictConfig) -> None:

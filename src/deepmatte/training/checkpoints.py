@@ -16,6 +16,10 @@ from deepmatte.files import write_bytes
 LAST, BEST = "last.ckpt", "best.ckpt"
 
 
+STATE = ("state_dict", "epoch", "global_step", "loops", "callbacks", "optimizer_states", "lr_schedulers")
+"""What Lightning's checkpoints have and a run needs to resume; for evaluation the weights are enough."""
+
+
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint atomically: the earlier one stays until the new one is on the disk.
 
@@ -69,11 +73,11 @@ def newest_checkpoint(folder: Path, *, mend: bool) -> tuple[dict[str, Any], bool
         InputError: neither of the two can be read.
     """
     try:
-        return read_checkpoint(folder / LAST), False
+        return _resumable(folder / LAST), False
     except InputError as error:
         damaged = error
     try:
-        earlier = read_checkpoint(folder / BEST)
+        earlier = _resumable(folder / BEST)
     except InputError:
         raise InputError(f"{damaged}, and there is no earlier one; force=true retrains the run") from damaged
     if mend:
@@ -82,6 +86,15 @@ def newest_checkpoint(folder: Path, *, mend: bool) -> tuple[dict[str, Any], bool
         place = f"{BEST} ({done['stage']}, {done['epochs_done']} epochs done)"
         print(f"deepmatte: {damaged}; resuming from {place}", file=sys.stderr)
     return earlier, True
+
+
+def _resumable(path: Path) -> dict[str, Any]:
+    """Return a checkpoint that has the state of training, too, beside the weights."""
+    checkpoint = read_checkpoint(path)
+    missing = [key for key in STATE if key not in checkpoint]
+    if missing:
+        raise InputError(f"{path}: has no {', '.join(missing)}, so no run can resume from it")
+    return checkpoint
 
 
 def hand_over_best(folder: Path, stage: str) -> None:
