@@ -58,11 +58,9 @@ class Instant:
                 os.kill(os.getpid(), number)
 
 
-@contextmanager
-def hooked(instants: list[Instant] | None = None) -> Iterator[Counter[str]]:
-    """Count the calls of every hook inside the block, and send the signals that are due."""
+def named_hooks() -> list[tuple[type, tuple[str, ...]]]:
+    """Return the methods at whose calls signals are sent, beside the hooks that Lightning's trainer calls."""
     import pytorch_lightning.callbacks as lightning
-    from pytorch_lightning.trainer import call
 
     from deepmatte.runs.directory import RunDir
     from deepmatte.training import callbacks
@@ -70,6 +68,31 @@ def hooked(instants: list[Instant] | None = None) -> Iterator[Counter[str]]:
     from deepmatte.training.curves import Curves
     from deepmatte.training.module import MattingModule
     from deepmatte.training.run import _Job
+
+    return [
+        (MattingModule, ("training_step", "validation_step", "test_step", "backward")),
+        (callbacks.PictureGrids, ("on_validation_batch_end",)),
+        (callbacks.TestPictures, ("on_test_batch_end",)),
+        (
+            checkpoints.LastCheckpoint,
+            ("on_train_start", "on_train_batch_start", "on_validation_start", "on_validation_end"),
+        ),
+        (lightning.ModelCheckpoint, ("_save_checkpoint",)),
+        (
+            lightning.EMAWeightAveraging,
+            ("on_train_batch_end", "on_validation_epoch_start", "on_validation_epoch_end"),
+        ),
+        (lightning.LearningRateMonitor, ("on_train_batch_start",)),
+        (Curves, ("log_metrics", "save", "keep_until")),
+        (RunDir, ("update", "write_per_image", "write_config")),
+        (_Job, ("begin", "fit", "_fit_stage", "finish")),
+    ]
+
+
+@contextmanager
+def hooked(instants: list[Instant] | None = None) -> Iterator[Counter[str]]:
+    """Count the calls of every hook inside the block, and send the signals that are due."""
+    from pytorch_lightning.trainer import call
 
     calls: Counter[str] = Counter()
     due = {(instant.hook, instant.call, instant.when): instant for instant in instants or []}
@@ -92,28 +115,10 @@ def hooked(instants: list[Instant] | None = None) -> Iterator[Counter[str]]:
             f"{kind}.{name}", lambda: original(trainer, name, *args, **kwargs)
         )
 
-    named = [
-        (MattingModule, ("training_step", "validation_step", "test_step", "backward")),
-        (callbacks.PictureGrids, ("on_validation_batch_end",)),
-        (callbacks.TestPictures, ("on_test_batch_end",)),
-        (
-            checkpoints.LastCheckpoint,
-            ("on_train_start", "on_train_batch_start", "on_validation_start", "on_validation_end"),
-        ),
-        (lightning.ModelCheckpoint, ("_save_checkpoint",)),
-        (
-            lightning.EMAWeightAveraging,
-            ("on_train_batch_end", "on_validation_epoch_start", "on_validation_epoch_end"),
-        ),
-        (lightning.LearningRateMonitor, ("on_train_batch_start",)),
-        (Curves, ("log_metrics", "save", "keep_until")),
-        (RunDir, ("update", "write_per_image", "write_config")),
-        (_Job, ("begin", "fit", "_fit_stage", "finish")),
-    ]
     with ExitStack() as stack:
         for name, kind in (("_call_callback_hooks", "callbacks"), ("_call_lightning_module_hook", "module")):
             stack.enter_context(mock.patch.object(call, name, of_trainer(getattr(call, name), kind)))
-        for owner, names in named:
+        for owner, names in named_hooks():
             for name in names:
                 place = f"{owner.__name__}.{name}"
                 original = getattr(owner, name)

@@ -49,11 +49,22 @@ def write_run(
         yaml.safe_dump({"seed": seed, "optimizer": {"lr": 0.001}, "output": str(directory)})
     )
     (directory / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump([*overrides, f"seed={seed}"]))
-    result = {
+    result = _result(directory, [*overrides, f"seed={seed}"], seed, scores)
+    if scores is not None:
+        table = _table(scores, parts)
+        result["scores"] = {f"test/{name}": float(np.mean(table[name])) for name in METRICS}
+        result["scores"] |= {f"trivial/test/{name}": 99.0 for name in METRICS}
+        _write_per_image(directory / "per_image.csv", table)
+    (directory / "result.json").write_text(json.dumps(result | (changes or {})))
+    return directory
+
+
+def _result(directory: Path, overrides: list[str], seed: int, scores: np.ndarray | None) -> dict[str, Any]:
+    return {
         "status": "finished",
         "config_hash": directory.name,
         "experiment": "loss_combinations",
-        "overrides": [*overrides, f"seed={seed}"],
+        "overrides": overrides,
         "seed": seed,
         "stage": "joint",
         "best_epoch": 3,
@@ -69,33 +80,32 @@ def write_run(
             "num_images": 0 if scores is None else len(scores),
         },
         "scores": {},
-        "cost": {"seconds": 60.0 + seed, "steps": 300, "peak_memory_mb": 900.0 + 100 * len(overrides)},
+        "cost": {"seconds": 60.0 + seed, "steps": 300, "peak_memory_mb": 800.0 + 100 * len(overrides)},
         "error": None,
-        "command": "deepmatte train " + " ".join([*overrides, f"seed={seed}"]),
+        "command": "deepmatte train " + " ".join(overrides),
     }
-    if scores is not None:
-        table = {
-            "sad": scores,
-            "mse": scores * 2 + 1,
-            "grad": 5 - scores / 10,
-            "conn": scores**2,
-            "miou": 1 / (1 + abs(scores)),
-        }
-        result["scores"] = {f"test/{name}": float(np.mean(values)) for name, values in table.items()}
-        result["scores"] |= {f"trivial/test/{name}": 99.0 for name in METRICS}
-        if parts:
-            table |= {column: scores * share for kind in EDGES for column, share in shares(kind).items()}
-        with open(directory / "per_image.csv", "w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["image", "foreground", "background", "category", *table])
-            for number in range(len(scores)):
-                foreground = number // PER_FOREGROUND
-                row = [
-                    f"{number:04d}",
-                    f"fg{foreground}",
-                    f"bg{number % PER_FOREGROUND}",
-                    ("hair", "glass")[foreground % 2],
-                ]
-                writer.writerow([*row, *(float(values[number]) for values in table.values())])
-    (directory / "result.json").write_text(json.dumps(result | (changes or {})))
-    return directory
+
+
+def _table(scores: np.ndarray, parts: bool) -> dict[str, np.ndarray]:
+    """Return the columns of ``per_image.csv``: SAD, scores made of it, and its parts by bin."""
+    table = {
+        "sad": scores,
+        "mse": scores * 2 + 1,
+        "grad": 5 - scores / 10,
+        "conn": scores**2,
+        "miou": 1 / (1 + abs(scores)),
+    }
+    if parts:
+        table |= {column: scores * share for kind in EDGES for column, share in shares(kind).items()}
+    return table
+
+
+def _write_per_image(path: Path, table: dict[str, np.ndarray]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "foreground", "background", "category", *table])
+        for number in range(len(table["sad"])):
+            foreground = number // PER_FOREGROUND
+            labels = (f"{number:04d}", f"fg{foreground}", f"bg{number % PER_FOREGROUND}")
+            category = ("hair", "glass")[foreground % 2]
+            writer.writerow([*labels, category, *(float(values[number]) for values in table.values())])

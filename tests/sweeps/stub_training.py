@@ -16,7 +16,7 @@ def train(config, directory, overrides):
     import signal
     import time
 
-    from deepmatte.errors import InputError, RunError
+    from deepmatte.errors import InputError
     from deepmatte.files import write_text
     from deepmatte.runs.directory import FINISHED, checked_run_dir
     from deepmatte.runs.identity import config_hash
@@ -46,27 +46,7 @@ def train(config, directory, overrides):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         steps = int(os.environ.get("STUB_STEPS", "5"))
         try:
-            while state["step"] < steps:
-                if state["step"] == 3 and config.optimizer.lr == 1e30:
-                    run.update(status="failed", error="RuntimeError: the stub fails here")
-                    raise RunError("the stub fails here")
-                if state["step"] == 3 and config.optimizer.lr == 1e20:
-                    time.sleep(1e6)
-                if state["step"] == 3 and config.optimizer.lr == 1e10:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                time.sleep(float(os.environ.get("STUB_PAUSE", "0.05")))
-                step = state["step"] + 1
-                state = {
-                    "step": step,
-                    "weights": (state["weights"] * 1103515245 + 12345 * step + int(1e6 * config.optimizer.lr))
-                    % 2**61,
-                }
-                write_text(run.last_checkpoint, json.dumps(state))
-                with (run.path / "steps.log").open("a") as log:
-                    log.write(f"{step} {os.getpid()}\n")
-                run.write_progress(
-                    fraction=step / steps, seconds_left=0.05 * (steps - step), cost={"seconds": 0.05 * step}
-                )
+            _steps(run, state, steps, config.optimizer.lr)
         except SystemExit:
             run.update(
                 status="interrupted", error="interrupted; the same command resumes from the last checkpoint"
@@ -79,6 +59,37 @@ def train(config, directory, overrides):
         )
 
 
+def _steps(run, state, steps, lr):
+    """Make the steps that are missing, and what the learning rate asks for after three of them."""
+    import json
+    import signal
+    import time
+
+    from deepmatte.errors import RunError
+    from deepmatte.files import write_text
+
+    while state["step"] < steps:
+        if state["step"] == 3 and lr == 1e30:
+            run.update(status="failed", error="RuntimeError: the stub fails here")
+            raise RunError("the stub fails here")
+        if state["step"] == 3 and lr == 1e20:
+            time.sleep(1e6)
+        if state["step"] == 3 and lr == 1e10:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(float(os.environ.get("STUB_PAUSE", "0.05")))
+        step = state["step"] + 1
+        state = {"step": step, "weights": _after_step(state["weights"], step, lr)}
+        write_text(run.last_checkpoint, json.dumps(state))
+        with (run.path / "steps.log").open("a") as log:
+            log.write(f"{step} {os.getpid()}\n")
+        cost = {"seconds": 0.05 * step}
+        run.write_progress(fraction=step / steps, seconds_left=0.05 * (steps - step), cost=cost)
+
+
+def _after_step(weights, step, lr):
+    return (weights * 1103515245 + 12345 * step + int(1e6 * lr)) % 2**61
+
+
 def install():
     """Make ``deepmatte.training.run`` the stub in this process."""
     fake = types.ModuleType("deepmatte.training.run")
@@ -87,8 +98,8 @@ def install():
 
 
 def weights_after(steps, seed, lr):
-    """Return the weights of so many steps in their order."""
+    """Return the weights after this number of steps, in their order."""
     weights = seed
     for step in range(1, steps + 1):
-        weights = (weights * 1103515245 + 12345 * step + int(1e6 * lr)) % 2**61
+        weights = _after_step(weights, step, lr)
     return weights

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from deepmatte.compare.records.grouping import Setting
-from deepmatte.compare.records.reading import LABELS, Run, checked_images, one_line
+from deepmatte.compare.records.reading import LABELS, Run, checked_images, first_line
 from deepmatte.errors import InputError
 
 SEED = re.compile(r"(?P<name>.+)\.seed(?P<seed>\d+)")
@@ -66,7 +66,7 @@ def read_table(file: Path) -> tuple[pd.DataFrame, str | None]:
     except KeyError as error:
         raise InputError(f"{file}: has no list 'images'; give what `deepmatte score --json` wrote") from error
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        reason = getattr(error, "strerror", None) or one_line(error)
+        reason = getattr(error, "strerror", None) or first_line(error)
         raise InputError(f"{file}: not readable as a table of scores ({reason})") from error
     protocols = set(table.pop("protocol").dropna()) if "protocol" in table else set()
     if len(protocols) > 1:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from deepmatte.compare.records.naming import setting_name, setting_names
-from deepmatte.compare.records.reading import Run, lookup, one_line
+from deepmatte.compare.records.reading import Run, first_line, lookup
 from deepmatte.errors import InputError
 from deepmatte.runs.identity import identifies
 
@@ -95,7 +95,7 @@ def overrides_of(run: Run) -> dict[str, str]:
     """
     pairs: dict[str, str] = {}
     for text in run.result.get("overrides") or []:
-        key, _, value = one_line(text).partition("=")
+        key, _, value = first_line(text).partition("=")
         removed = key.startswith("~")
         key = re.sub(r"^[+~]+", "", key)
         if key != "seed" and identifies(key, given=True):

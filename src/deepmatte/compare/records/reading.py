@@ -146,7 +146,7 @@ def read_run(path: Path) -> Run | Excluded:
         return Excluded(
             path,
             status,
-            one_line(result.get("error"))
+            first_line(result.get("error"))
             or {"running": "still running, or killed"}.get(status, "no error recorded"),
         )
     if not isinstance(result.get("seed"), int) or not isinstance(result.get("scores"), dict):
@@ -166,7 +166,7 @@ def read_per_image(file: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(file, dtype=dict.fromkeys(LABELS, str), keep_default_na=True)
     except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise InputError(f"{file.name} is not readable as CSV ({one_line(error)})") from error
+        raise InputError(f"{file.name} is not readable as CSV ({first_line(error)})") from error
     return checked_images(table, file.name)
 
 
@@ -239,7 +239,7 @@ def lookup(tree: Any, dotted: str) -> Any:
     return tree
 
 
-def one_line(text: object) -> str:
+def first_line(text: object) -> str:
     """Return the first line of a text that is not blank, '' for None."""
     lines = [line.strip() for line in str(text or "").splitlines() if line.strip()]
     return lines[0] if lines else ""
