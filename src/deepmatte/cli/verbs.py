@@ -22,7 +22,9 @@ class Verb:
 VERBS = {
     "train": Verb("deepmatte.cli.train", "Train a network, or sweep over several settings", hydra=True),
     "resume": Verb("deepmatte.cli.train", "Resume an interrupted run", hydra=True),
-    "evaluate": Verb("deepmatte.cli.evaluate", "Score a run, a sweep or a classical method on a data set", hydra=True),
+    "evaluate": Verb(
+        "deepmatte.cli.evaluate", "Score a run, a sweep or a classical method on a data set", hydra=True
+    ),
     "predict": Verb("deepmatte.cli.predict", "Matte photographs: matte, cut-out, new composite"),
     "score": Verb("deepmatte.cli.score", "Score mattes on disk, whoever made them"),
     "sweep": Verb(
