@@ -244,7 +244,9 @@ def missing(comparison: Comparison) -> list[str]:
         )
     differences = comparison.decisive.differences
     if differences and differences[0].detectable > 100:
-        parts.append("this design detects only differences that exceed the score itself; it needs more seeds")
+        parts.append(
+            "this design detects only differences that exceed the score itself; it needs more seeds or test foregrounds"
+        )
     if count:
         parts.append(
             f"{count} of {count + len(comparison.runs)} runs excluded (failed, unfinished or damaged)"
