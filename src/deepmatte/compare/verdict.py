@@ -245,7 +245,8 @@ def missing(comparison: Comparison) -> list[str]:
     differences = comparison.decisive.differences
     if differences and differences[0].detectable > 100:
         parts.append(
-            "this design detects only differences that exceed the score itself; it needs more seeds or test foregrounds"
+            "this design detects only differences that exceed the score itself;"
+            " it needs more seeds or test foregrounds"
         )
     if count:
         parts.append(
