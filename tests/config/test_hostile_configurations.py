@@ -611,6 +611,7 @@ def test_a_strangers_run_that_is_repeated_is_not_logged_online(
     assert seen == ["offline"]
 
 
+@pytest.mark.slow
 def test_repeating_a_strangers_run_acts_on_nothing_that_is_hydras(
     trap: Trap, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,7 +105,7 @@ def check(rank: int, world: int, store: str) -> None:
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize("world", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_value_and_gradient_equal_one_process_on_the_joined_batch(world, tmp_path):
     multiprocessing.set_forkserver_preload(
         ["deepmatte.losses", "pytest"]

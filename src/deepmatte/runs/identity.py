@@ -29,6 +29,7 @@ NOT_IDENTITY = (
     "data.num_workers",
     "data.cache",
     "data.source.cache_dir",
+    "composition.backend",
     "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",
