@@ -6,7 +6,6 @@ the same bits.
 
 from __future__ import annotations
 
-import importlib
 import random
 from dataclasses import astuple, fields
 from functools import cached_property
@@ -28,8 +27,12 @@ from deepmatte.data.composing.options import (
 
 
 def photometric(keys: Jitter | Blur | Gamma | Noise | Jpeg, backend: Backend) -> Transform:
-    """Return the transform of ``keys``; the backend is imported now, not with this module."""
-    return importlib.import_module(f"deepmatte.data.composing.{backend}_backend").transform(keys)
+    """Return the transform of ``keys``; only its backend is imported, and only now."""
+    if backend == "opencv":
+        from deepmatte.data.composing.opencv_backend import transform
+    else:
+        from deepmatte.data.composing.albumentations_backend import transform
+    return transform(keys)
 
 
 def _seed(rng: np.random.Generator) -> int:

@@ -101,7 +101,9 @@ def _noise(keys: Noise, draw: random.Random, seed: int, colours: np.ndarray) -> 
 def _jpeg(keys: Jpeg, draw: random.Random, seed: int, colours: np.ndarray) -> np.ndarray:
     low, high = (int(value) for value in keys.quality)
     _, file = cv2.imencode(".jpg", colours, (cv2.IMWRITE_JPEG_QUALITY, draw.randint(low, high)))
-    return cv2.imdecode(file, cv2.IMREAD_UNCHANGED)
+    decoded = cv2.imdecode(file, cv2.IMREAD_UNCHANGED)
+    assert decoded is not None  # of a file that OpenCV has just written
+    return decoded
 
 
 def _bytes(levels: np.ndarray) -> np.ndarray:
