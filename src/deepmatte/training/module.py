@@ -256,23 +256,3 @@ def check_protocol(protocol: str) -> None:
     """Refuse a name that is no protocol's."""
     if protocol not in PROTOCOLS:
         raise InputError(f"protocol={protocol}: choose one of {', '.join(PROTOCOLS)}")
-
-
-def load_weights(model: nn.Module, checkpoint: Mapping[str, Any], source: str) -> None:
-    """Load the weights of ``model`` from a checkpoint of this module.
-
-    Raises:
-        InputError: it is of another model; the message names ``source``.
-    """
-    state = {
-        key.removeprefix("model."): value
-        for key, value in checkpoint["state_dict"].items()
-        if key.startswith("model.")
-    }
-    own = model.state_dict()
-    wrong = sorted(set(own) ^ set(state)) or [key for key in own if own[key].shape != state[key].shape]
-    if wrong:
-        raise InputError(
-            f"{source}: holds weights of another model (first difference: {wrong[0]}); give its own model"
-        )
-    model.load_state_dict(state)
