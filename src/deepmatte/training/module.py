@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from deepmatte.batch import Batch, Matte
@@ -19,17 +20,18 @@ from deepmatte.metrics import PROTOCOLS, MattingDiagnostics, MattingMetrics
 from deepmatte.metrics.functional.robustness import widen_unknown
 from deepmatte.models import MattingModel
 from deepmatte.ops.zones import impose_trimap, trivial_matte
-from deepmatte.training.stages import Optimisation, Stage, schedule
+from deepmatte.training.optimisation import Optimisation, clip, schedule
+from deepmatte.training.stages import Stage
 from deepmatte.training.statistics import EpochMean, average_statistics, restore_statistics, save_statistics
 
 
 class MattingModule(pl.LightningModule):
     """Trains ``model`` with ``losses`` in ``stage``; validates and tests with the matting metrics.
 
-    Validation and test impose the trimap's known zones on the matte first where ``impose`` is true. Their
-    steps communicate nothing, so processes may see different numbers of images; the metrics are joined once
-    at the end. ``radii`` are the widths in pixels by which a test also widens the unknown zone, to see how
-    the error grows with it.
+    Validation and test impose the trimap's known zones on the matte first where ``impose`` is true and the
+    model reads a trimap; else the trimap only says what is scored. Their steps communicate nothing, so
+    processes may see different numbers of images; the metrics are joined once at the end. ``radii`` are the
+    widths in pixels by which a test also widens the unknown zone, to see how the error grows with it.
     """
 
     val_metrics: MattingMetrics
@@ -52,7 +54,7 @@ class MattingModule(pl.LightningModule):
         self.losses = losses
         self.stage = stage or Stage()
         self.optimisation = optimisation or Optimisation()
-        self.impose = impose
+        self.impose = impose and "trimap" in model.reads
         self.identity = dict(identity or {})
         check_protocol(protocol)
         self.val_metrics = MattingMetrics(protocol=protocol)
@@ -90,7 +92,7 @@ class MattingModule(pl.LightningModule):
         assert self.losses is not None
         matte = self.model(batch, refine=self.stage.refine)
         with torch.autocast(self.device.type, enabled=False):
-            result = self.losses(matte, batch, progress=self._progress())
+            result = self.losses(matte, self._judged(batch), progress=self._progress())
         if not torch.isfinite(result.total):
             values = ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in result.terms.items())
             place = f"epoch {self.current_epoch}, step {self.global_step}"
@@ -104,8 +106,13 @@ class MattingModule(pl.LightningModule):
         if self.losses.balance != "none":
             parts |= {f"train/loss_factor/{name}": value for name, value in result.factors.items()}
         parts |= {f"train/cosine/{name}": value for name, value in result.cosines.items()}
+        parts |= {f"train/{name}": value for name, value in result.quantities.items()}
         self.log_dict(parts, batch_size=size)
         return result.total
+
+    def _judged(self, batch: Batch) -> Batch:
+        """Return the batch with the critics that the model has, for losses that read them."""
+        return cast(Batch, {**batch, **{name: getattr(self.model, name) for name in self.model.critics}})
 
     def _progress(self) -> float:
         done = self.current_epoch + self.trainer.fit_loop.batch_idx / max(
@@ -120,7 +127,7 @@ class MattingModule(pl.LightningModule):
         average_statistics(self.model, self.trainer)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch, without communication."""
+        """Score one batch, without communication; losses that a critic has part in are left out."""
         matte = self.model(batch, refine=self.stage.refine)
         if self.losses is not None and self.losses.fits(batch):
             self.val_loss.update(self.losses(matte, batch, progress=1.0).total, weight=len(batch["alpha"]))
@@ -182,8 +189,7 @@ class MattingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimise the parameters that learn, with the schedule of the stage counted in optimiser steps."""
-        assert self.optimisation.optimizer is not None
-        optimizer = self.optimisation.optimizer([p for p in self.model.parameters() if p.requires_grad])
+        optimizer = self.optimisation.build(self.model)
         # Lightning counts from the first epoch of the run; the schedule belongs to the stage alone.
         share = self.stage.epochs / max(self.stage.last_epoch, 1)
         steps = max(1, round(self.trainer.estimated_stepping_batches * share))
@@ -194,6 +200,18 @@ class MattingModule(pl.LightningModule):
                 "interval": "step",
             },
         }
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradients of what predicts the matte together, and those of each critic alone."""
+        if self.model.critics and gradient_clip_val:
+            clip(self.model.players(), gradient_clip_val, gradient_clip_algorithm == "value")
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     # ---- checkpoints ---------------------------------------------------------------------------------
 
@@ -238,23 +256,3 @@ def check_protocol(protocol: str) -> None:
     """Refuse a name that is no protocol's."""
     if protocol not in PROTOCOLS:
         raise InputError(f"protocol={protocol}: choose one of {', '.join(PROTOCOLS)}")
-
-
-def load_weights(model: nn.Module, checkpoint: Mapping[str, Any], source: str) -> None:
-    """Load the weights of ``model`` from a checkpoint of this module.
-
-    Raises:
-        InputError: it is of another model; the message names ``source``.
-    """
-    state = {
-        key.removeprefix("model."): value
-        for key, value in checkpoint["state_dict"].items()
-        if key.startswith("model.")
-    }
-    own = model.state_dict()
-    wrong = sorted(set(own) ^ set(state)) or [key for key in own if own[key].shape != state[key].shape]
-    if wrong:
-        raise InputError(
-            f"{source}: holds weights of another model (first difference: {wrong[0]}); give its own model"
-        )
-    model.load_state_dict(state)
