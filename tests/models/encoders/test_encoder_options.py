@@ -80,5 +80,5 @@ def test_aspp_trains_with_one_sample() -> None:
 
 
 def test_an_unknown_norm_is_refused_in_one_line() -> None:
-    with pytest.raises(InputError, match="norm=instance is invalid; expected batch, group, none"):
+    with pytest.raises(InputError, match="norm=instance is invalid; expected batch, frozen, group, none"):
         ResNet(50, width=THIN, norm="instance")  # type: ignore[arg-type]

@@ -5,7 +5,8 @@ of all levels. Parameters are named as in the published weights.
 """
 
 from deepmatte.models.encoders.aspp import ASPP
+from deepmatte.models.encoders.lite0 import EfficientNetLite0
 from deepmatte.models.encoders.mobilenet import MobileNetV2
 from deepmatte.models.encoders.resnet import ResNet
 
-__all__ = ["ASPP", "MobileNetV2", "ResNet"]
+__all__ = ["ASPP", "EfficientNetLite0", "MobileNetV2", "ResNet"]

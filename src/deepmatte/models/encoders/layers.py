@@ -10,16 +10,19 @@ from torch import Tensor, nn
 
 from deepmatte.errors import InputError
 
-EncoderNorm = Literal["batch", "group", "none"]
+EncoderNorm = Literal["batch", "frozen", "group", "none"]
 
 
 class Normalisation:
     """Makes the normalisation that follows a convolution; ``bias`` is whether that convolution has a bias.
 
     Args:
-        kind: ``batch``; ``group``, which does not depend on the batch: 32 groups, as in Group Normalization
-            (Wu and He 2018), and groups of four channels or more where 32 does not divide the channels of a
-            thin network; or ``none``.
+        kind: ``batch``; ``frozen``, batch normalisation whose statistics stay those that were loaded, while
+            scale and shift learn; ``group``, which does not depend on the batch either: 32 groups, as in
+            Group Normalization (Wu and He 2018), and groups of four channels or more where 32 does not divide
+            the channels of a thin network; or ``none``.
+        eps: of all normalisations.
+        momentum: of the running statistics.
 
     >>> normalise = Normalisation("group")
     >>> [normalise(channels).num_groups for channels in (256, 32, 24, 10)]
@@ -36,8 +39,9 @@ class Normalisation:
 
     def __call__(self, channels: int) -> nn.Module:
         """Return the normalisation of that many channels."""
-        if self.kind == "batch":
-            return BatchNorm(channels, eps=self.eps, momentum=self.momentum)
+        if self.kind in ("batch", "frozen"):
+            kind = BatchNorm if self.kind == "batch" else FrozenBatchNorm
+            return kind(channels, eps=self.eps, momentum=self.momentum)
         if self.kind == "group":
             return nn.GroupNorm(_groups(channels), channels, eps=self.eps)
         return nn.Identity()
@@ -61,6 +65,18 @@ class BatchNorm(nn.BatchNorm2d):
         if self.training and x.numel() == x.shape[1]:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return super().forward(x)
+
+
+class FrozenBatchNorm(BatchNorm):
+    """Batch normalisation by its running statistics, also in training.
+
+    So neither the samples nor the processes of a batch depend on one another.
+    """
+
+    def train(self, mode: bool = True) -> FrozenBatchNorm:
+        """Stay in evaluation mode."""
+        super().train(False)
+        return self
 
 
 def convolution(

@@ -59,7 +59,7 @@ class MobileNetV2(nn.Module):
     Args:
         inputs: channels of the input.
         width: factor on all channel counts.
-        norm: what follows each convolution: ``batch``, ``group`` or ``none``.
+        norm: what follows each convolution: ``batch``, ``frozen``, ``group`` or ``none``.
         dilated: ``features.14`` has stride 1 and the blocks behind it dilation 2, as in Background Matting
             V2.
         last: keep the 1x1 convolution to 1280 channels, whose features are then those of the last level.

@@ -54,7 +54,7 @@ class ResNet(nn.Module):
         depth: 50 or 101.
         inputs: channels of the input.
         width: factor on all channel counts.
-        norm: what follows each convolution: ``batch``, ``group`` or ``none``.
+        norm: what follows each convolution: ``batch``, ``frozen``, ``group`` or ``none``.
         strides: of the first block of each stage.
         dilations: of each stage.
         dilated: which blocks have the dilation of their stage: all ``but the first``, which has that of the
