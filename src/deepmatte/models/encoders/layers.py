@@ -23,18 +23,22 @@ class Normalisation:
             the channels of a thin network; or ``none``.
         eps: of all normalisations.
         momentum: of the running statistics.
+        smallest: the number of channels below which no group goes.
 
     >>> normalise = Normalisation("group")
     >>> [normalise(channels).num_groups for channels in (256, 32, 24, 10)]
     [32, 32, 6, 2]
     """
 
-    def __init__(self, kind: EncoderNorm, eps: float = 1e-5, momentum: float = 0.1) -> None:
+    def __init__(
+        self, kind: EncoderNorm, eps: float = 1e-5, momentum: float = 0.1, smallest: int = 1
+    ) -> None:
         if kind not in get_args(EncoderNorm):
             raise InputError(f"model: norm={kind} is invalid; expected {', '.join(get_args(EncoderNorm))}")
         self.kind = kind
         self.eps = eps
         self.momentum = momentum
+        self.smallest = smallest
         self.bias = kind == "none"
 
     def __call__(self, channels: int) -> nn.Module:
@@ -43,12 +47,12 @@ class Normalisation:
             kind = BatchNorm if self.kind == "batch" else FrozenBatchNorm
             return kind(channels, eps=self.eps, momentum=self.momentum)
         if self.kind == "group":
-            return nn.GroupNorm(_groups(channels), channels, eps=self.eps)
+            return nn.GroupNorm(_groups(channels, self.smallest), channels, eps=self.eps)
         return nn.Identity()
 
 
-def _groups(channels: int) -> int:
-    if channels % 32 == 0:
+def _groups(channels: int, smallest: int) -> int:
+    if channels % 32 == 0 and channels // 32 >= smallest:
         return 32
     return max(groups for groups in range(1, max(2, channels // 4 + 1)) if channels % groups == 0)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deepmatte.models.base import SIGNED
+from deepmatte.models.encoders.encoder import Encoder
 from deepmatte.models.encoders.layers import EncoderNorm, Normalisation, kaiming, scaled
 
 STAGES = (
@@ -71,11 +73,12 @@ class Block(nn.Module):
         return x + hidden if self.residual else hidden
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite0(Encoder):
     """The stem and 16 blocks; the classifier and its 1x1 convolution are left out.
 
-    Levels: 16 channels at 1/2, 24 at 1/4, 40 at 1/8, 112 at 1/16, 320 at 1/32. ImageNet weights expect
-    colours as (value - 127) / 128 of 0 to 255, which ``mean`` and ``std`` state for [0, 1].
+    Levels: 16 channels at 1/2, 24 at 1/4, 40 at 1/8, 112 at 1/16, 320 at 1/32. The ImageNet
+    weights expect colours as (x - 127) / 128: three photographs of scikit-image are classified right and
+    surer so than with ImageNet's mean and deviation, which the package's README names.
 
     Args:
         inputs: channels of the input.
@@ -86,8 +89,7 @@ class EfficientNetLite0(nn.Module):
     2958848
     """
 
-    mean = (127 / 255,) * 3
-    std = (128 / 255,) * 3
+    colours = SIGNED
 
     def __init__(self, inputs: int = 3, width: float = 1.0, norm: EncoderNorm = "batch") -> None:
         super().__init__()
@@ -109,7 +111,7 @@ class EfficientNetLite0(nn.Module):
         ends[len(blocks) - 1] = (channels, stride)
         self.blocks = nn.ModuleList(blocks)
         self.ends = tuple(ends)
-        self.channels, self.strides = zip(*ends.values(), strict=True)
+        self.channels, self.strides = map(tuple, zip(*ends.values(), strict=True))
         kaiming(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:

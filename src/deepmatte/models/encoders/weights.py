@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,8 +20,10 @@ DOWNLOADS = {
     "resnet50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
     "resnet101": "https://download.pytorch.org/models/resnet101-63fe2227.pth",
     "mobilenetv2": "https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
+    "S": "https://dl.fbaipublicfiles.com/dino/dino_deitsmall16_pretrain/dino_deitsmall16_pretrain.pth",
+    "B": "https://dl.fbaipublicfiles.com/mae/pretrain/mae_pretrain_vit_base.pth",
 }
-"""The files of torchvision's weights ``IMAGENET1K_V1``, by encoder."""
+"""Torchvision's weights ``IMAGENET1K_V1``, and those that ViTMatte's transformers start from, by encoder."""
 
 CLASSIFIERS = {
     "lite0": ("conv_head.", "bn1.", "fc."),
@@ -59,11 +62,37 @@ def load_imagenet(network: nn.Module, name: str, source: str) -> None:
     network.load_state_dict(loaded)
 
 
+def load_transformer(network: nn.Module, name: str, source: str) -> None:
+    """Load the weights of a vision transformer with a class token, as DINO and MAE publish them.
+
+    The relative positions and bottlenecks, which it hasn't, stay as they are.
+
+    Args:
+        network: the transformer.
+        name: its size: S or B.
+        source: see `imagenet_weights`.
+
+    Raises:
+        InputError: the weights aren't there, can't be read, or are of another network.
+    """
+    own = network.state_dict()
+    state = imagenet_weights(name, source)
+    found = {key: value for key, value in state.items() if key in own}
+    if (first := found.get("patch_embed.proj.weight")) is not None and first.dim() == 4:
+        found["patch_embed.proj.weight"] = widened(first, own["patch_embed.proj.weight"].shape[1])
+    missing = [key for key in own if key not in found and not re.search(r"\.(rel_pos_|residual\.)", key)]
+    wrong = missing or [key for key in found if own[key].shape != found[key].shape]
+    if wrong:
+        cure = f"give weights of a ViT-{name} with patches of 16, such as DINO's or MAE's"
+        raise InputError(f"model.pretrained={source}: weights of another network (at {wrong[0]}); {cure}")
+    network.load_state_dict(found, strict=False)
+
+
 def imagenet_weights(name: str, source: str) -> State:
     """Return the published state dict of an encoder.
 
     Args:
-        name: lite0, resnet50, resnet101 or mobilenetv2.
+        name: lite0, resnet50, resnet101 or mobilenetv2; or S or B, a transformer's size.
         source: ``imagenet`` (lite0: of the package of the extra ``pretrained``; else downloaded once by
             `torch.hub`), or the path of a copy.
 
@@ -76,8 +105,11 @@ def imagenet_weights(name: str, source: str) -> State:
         return {key.lstrip("_").replace("._", "."): value for key, value in state.items()}
     if source != "imagenet":
         return read_state(source)
+    if name not in DOWNLOADS:
+        raise InputError(f"model.pretrained=imagenet: there are no such weights for {name}; give null")
     try:
-        return torch.hub.load_state_dict_from_url(DOWNLOADS[name], map_location="cpu", weights_only=True)
+        state = torch.hub.load_state_dict_from_url(DOWNLOADS[name], map_location="cpu", weights_only=True)
+        return state.get("model", state)
     except OSError as error:
         reason = f"downloading {DOWNLOADS[name]} failed ({error})"
         raise InputError(f"model.pretrained=imagenet: {reason}; pass the path of a copy") from error
@@ -102,10 +134,7 @@ def read_state(source: str) -> State:
     Raises:
         InputError: there is no such file, or it is no state dict.
     """
-    if not Path(source).is_file():
-        raise InputError(
-            f"model.pretrained={source}: no such file; give imagenet, null, or the path of weights"
-        )
+    check_file(source)
     try:
         state = torch.load(source, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -116,6 +145,14 @@ def read_state(source: str) -> State:
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"model.pretrained={source}: holds no state dict, but {type(state).__name__}")
     return state
+
+
+def check_file(source: str) -> None:
+    """Refuse weights that are no file."""
+    if not Path(source).is_file():
+        raise InputError(
+            f"model.pretrained={source}: no such file; give imagenet, null, or the path of weights"
+        )
 
 
 def widened(weight: Tensor, inputs: int) -> Tensor:
