@@ -14,12 +14,16 @@ from deepmatte.models.encoders.layers import EncoderNorm
 
 
 class EncoderDecoderMatting(MattingModel):
-    """An encoder of colours and trimap whose features are fused with finer ones up to full size.
+    """Any encoder of colours and trimap, and a decoder that fuses its features with ever finer ones.
 
-    The decoder is ViTMatte's detail capture, which sees colours and trimap at full size too, so that no hair
-    has to pass through the encoder. Its normalisation does not depend on the batch: a batch of one works, and
-    processes don't depend on one another. Where weights were pretrained, statistics of the encoder's batch
-    normalisation stay as they were; the trimap has no influence on the encoder at the start, and learns it.
+    Source: the decoder is ViTMatte's detail capture, for features of several sizes; the encoders are those of
+    He et al. 2016 (ResNet) and Sandler et al. 2018 (MobileNetV2), and Google's EfficientNet-Lite0.
+
+    Differences: no published network is this one. The decoder also sees colours and trimap at full size, so
+    no hair has to pass through the encoder. Its normalisation does not depend on the batch: a batch of one
+    works, and processes don't depend on one another. Of a pretrained encoder the statistics of batch
+    normalisation stay as they were. The trimap has no influence on the encoder at the start, and gets it by
+    learning.
 
     Args:
         encoder: lite0, resnet50, resnet101, mobilenetv2, or any network of timm (extra ``timm``).

@@ -31,11 +31,15 @@ SIZES = {"S": Size(384, 6, 12), "B": Size(768, 12, 12), "tiny": Size(96, 3, 6, d
 
 
 class ViTMatte(MattingModel):
-    """ViTMatte-S has 25.8 M parameters, ViTMatte-B 96.7 M.
+    """A plain vision transformer, and a decoder that fuses its features with details of the picture.
 
-    State dicts have the published layout (hustvl/ViTMatte). Differences: sides are padded to multiples of 16
-    by reflection (there by zeros to multiples of 32, trimap included, and by 32 where one side fits and the
-    other doesn't); the decoder's normalisation can be chosen; attention is PyTorch's fused one.
+    Source: Yao, Wang, Yang, Wang, "ViTMatte: Boosting image matting with pre-trained plain vision
+    transformers", Information Fusion 2024; hustvl/ViTMatte, whose layout the state dicts have.
+
+    Differences: sides are padded by reflection to multiples of 16 (there with zeros to multiples of 32, which
+    adds background to the trimap, and 32 pixels to a side that needs none where the other does); attention is
+    PyTorch's fused one, which needs less memory; the decoder's normalisation can be chosen, since batch
+    statistics make small batches and several processes depend on one another.
 
     Args:
         size: ``S``, ``B`` or ``tiny``.
