@@ -265,13 +265,8 @@ class ImageDataset(MattingDataset[int]):
     def make(self, key: int) -> Sample:
         """Return image ``key``."""
         picture = load_picture(self.images, key)
-        layers = {
-            "image": to_tensor(picture.image),
-            "trimap": torch.from_numpy(picture.trimap.copy())[None],
-            "alpha": to_tensor(picture.alpha),
-        }
-        for name in self.offers:
-            layers[name] = to_tensor(getattr(picture, name))
+        layers = {name: to_tensor(getattr(picture, name)) for name in ("image", "alpha", *self.offers)}
+        layers["trimap"] = torch.from_numpy(picture.trimap.copy())[None]
         return {**layers, "name": self.images.names[key], "index": key}
 
     def record(self, index: int) -> dict[str, str]:
