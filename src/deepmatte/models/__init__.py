@@ -6,6 +6,8 @@ stage can train or freeze, and ``forward(batch, refine=False)`` stops at the coa
 
 from deepmatte.models.base import MattingModel
 from deepmatte.models.dim import DeepImageMatting
+from deepmatte.models.encoder_decoder import EncoderDecoderMatting
 from deepmatte.models.vgg_segnet import VggSegNet
+from deepmatte.models.vitmatte import ViTMatte
 
-__all__ = ["DeepImageMatting", "MattingModel", "VggSegNet"]
+__all__ = ["DeepImageMatting", "EncoderDecoderMatting", "MattingModel", "VggSegNet", "ViTMatte"]
