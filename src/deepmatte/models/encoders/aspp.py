@@ -17,7 +17,7 @@ class Pooled(nn.Sequential):
         super().__init__(
             nn.AdaptiveAvgPool2d(1),
             convolution(inputs, outputs, 1, norm),
-            norm(outputs),
+            norm(outputs, pooled=True),
             nn.ReLU(inplace=True),
         )
 

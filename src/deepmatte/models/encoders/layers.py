@@ -34,19 +34,35 @@ class Normalisation:
         self.momentum = momentum
         self.bias = kind == "none"
 
-    def __call__(self, channels: int) -> nn.Module:
-        """Return the normalisation of that many channels."""
+    def __call__(self, channels: int, pooled: bool = False) -> nn.Module:
+        """Return the normalisation of that many channels.
+
+        Where a picture is ``pooled`` to one value for each channel, a group is of eight channels or more:
+        one of a single channel would have no deviation. 256 channels have 32 groups either way.
+        """
         if self.kind == "batch":
             return BatchNorm(channels, eps=self.eps, momentum=self.momentum)
         if self.kind == "group":
-            return nn.GroupNorm(_groups(channels), channels, eps=self.eps)
+            return GroupNorm(_groups(channels, at_least=8 if pooled else 1), channels, eps=self.eps)
         return nn.Identity()
 
 
-def _groups(channels: int) -> int:
-    if channels % 32 == 0:
+def _groups(channels: int, at_least: int = 1) -> int:
+    if channels % 32 == 0 and channels // 32 >= at_least:
         return 32
-    return max(groups for groups in range(1, max(2, channels // 4 + 1)) if channels % groups == 0)
+    most = max(1, channels // max(4, at_least))
+    return max(groups for groups in range(1, most + 1) if channels % groups == 0)
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group normalisation that also takes groups of a single value, where PyTorch's raises.
+
+    Such a value becomes the bias. Groups of one channel meet it in pictures of a few pixels.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (N, C, H, W)."""
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
 
 class BatchNorm(nn.BatchNorm2d):
