@@ -4,8 +4,9 @@ The interface: ``reads`` names the batch keys that a model needs, ``parts`` the 
 stage can train or freeze, and ``forward(batch, refine=False)`` stops at the coarse matte.
 """
 
+from deepmatte.models.alphagan import AlphaGAN
 from deepmatte.models.base import MattingModel
 from deepmatte.models.dim import DeepImageMatting
 from deepmatte.models.vgg_segnet import VggSegNet
 
-__all__ = ["DeepImageMatting", "MattingModel", "VggSegNet"]
+__all__ = ["AlphaGAN", "DeepImageMatting", "MattingModel", "VggSegNet"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,7 @@ from deepmatte.config.build import build
 from deepmatte.config.length import own_stages
 from deepmatte.config.validation import Schedule
 from deepmatte.errors import InputError, check_arguments
+from deepmatte.losses import LossTable
 from deepmatte.models import MattingModel
 
 
@@ -90,6 +92,24 @@ def plan_stages(config: DictConfig, model: MattingModel) -> list[Stage]:
             if stages[-1].start not in ("last", "best"):
                 raise InputError(f"stages.{name}.start={keys.start}: give last or best")
     return stages
+
+
+def without_idle_critics(
+    stages: Sequence[Stage], model: MattingModel, losses: Mapping[str, LossTable]
+) -> list[Stage]:
+    """Return the stages with the critics only where a loss of the stage teaches them.
+
+    Any loss then trains any model: one without an adversarial term, its generator alone.
+    """
+    return [
+        dataclasses.replace(
+            stage,
+            learn=tuple(
+                part for part in stage.learn if part not in model.critics or losses[stage.name].teaches(part)
+            ),
+        )
+        for stage in stages
+    ]
 
 
 def _parts(learn: Any, model: MattingModel, key: str) -> tuple[str, ...]:

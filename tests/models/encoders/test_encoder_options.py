@@ -87,7 +87,9 @@ def test_the_pooled_branch_of_a_thin_aspp_has_a_deviation_to_normalise_by() -> N
     x = torch.rand(2, 8, 6, 6)
     assert not torch.allclose(pooled(x)[:1], pooled(x)[1:])
     values = pooled[1](x.mean((2, 3), keepdim=True)).reshape(2, 4, 8)
-    wanted = (values - values.mean(2, keepdim=True)) / (values.var(2, keepdim=True, unbiased=False) + 1e-5).sqrt()
+    wanted = (values - values.mean(2, keepdim=True)) / (
+        values.var(2, keepdim=True, unbiased=False) + 1e-5
+    ).sqrt()
     torch.testing.assert_close(pooled(x)[..., 0, 0], wanted.relu().flatten(1))
 
 

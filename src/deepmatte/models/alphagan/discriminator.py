@@ -1,4 +1,4 @@
-"""PatchGAN (Isola et al. 2017): a convolutional discriminator that judges overlapping patches, not pictures."""
+"""PatchGAN (Isola et al. 2017): a convolutional discriminator that judges patches, not pictures."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from deepmatte.errors import InputError
-from deepmatte.models.base import IMAGENET_MEAN, IMAGENET_STD
+from deepmatte.models.base import IMAGENET
 from deepmatte.models.encoders.layers import EncoderNorm, Normalisation, scaled
 
 Field = Literal[34, 70]
 """Side of a patch in pixels."""
 
 NUM_STRIDED = {34: 2, 70: 3}
-"""Convolutions of stride 2 before the two of stride 1: the number of layers, in the words of CycleGAN's code."""
+"""Convolutions of stride 2 before the two of stride 1: what CycleGAN's code calls the number of layers."""
 
 SLOPE = 0.2
 """Of the leaky ReLU below zero."""
@@ -25,7 +25,8 @@ class PatchDiscriminator(nn.Module):
     """Maps a composite and its trimap to a logit for each patch: high where the patch looks real.
 
     AlphaGAN's 4x4 convolutions: some of stride 2, which double the channels from 64 on, then one of stride 1,
-    and one to a single channel; a leaky ReLU behind each but the last, whose output no sigmoid follows.
+    and one to a single channel; a leaky ReLU behind each but the last, whose output no sigmoid follows. It
+    starts at 0, so that an untrained discriminator pulls at no matte.
 
     Args:
         field: side of the patch that a logit sees: 70, as published, or 34 (a well-known implementation).
@@ -57,15 +58,17 @@ class PatchDiscriminator(nn.Module):
                 normalise(channels),
                 nn.LeakyReLU(SLOPE, inplace=True),
             ]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(channels, 1, 4, 1, 1))
+        last = nn.Conv2d(channels, 1, 4, 1, 1)
+        self.layers = nn.Sequential(*layers, last)
         self.smallest = 3 * 2**num_strided
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).reshape(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).reshape(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(IMAGENET.mean).reshape(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET.std).reshape(3, 1, 1), persistent=False)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=SLOPE)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        nn.init.zeros_(last.weight)  # what has learned nothing says nothing
 
     def forward(self, colours: Tensor, trimap: Tensor) -> Tensor:
         """Return the logits (N, 1, h, w) of colours (N, 3, H, W) in [0, 1] and a trimap of 0, 128, 255.

@@ -1,0 +1,1 @@
+"""Checkpoints of other programs, in the layout of the networks here."""
