@@ -105,7 +105,7 @@ def check(rank: int, world: int, store: str) -> None:
                 part / world, gradient, **close, msg=lambda text, at=(share, config): f"{at}: {text}"
             )
         assert {k: float(v) for k, v in shared.quantities.items()} == pytest.approx(
-            {k: float(v) for k, v in result.quantities.items()}, rel=1e-9
+            {k: float(v) for k, v in result.quantities.items()}, rel=1e-5
         )
         assert shared.factors == pytest.approx(result.factors, rel=1e-5)
         assert {k: float(v) for k, v in shared.cosines.items()} == pytest.approx(

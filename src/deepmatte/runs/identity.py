@@ -57,6 +57,7 @@ ADDED_SINCE: dict[str, Any] = {
     "composition.widen": None,  # not 1: experiments/trimap_width.yaml has hashed its 1 from the start
     **{f"loss.{term}.output": "final" for term in _FIRST_LOSSES},
     **{f"loss.{term}.hardest": None for term in _WITH_HARDEST},
+    "stages.*.layer_decay": None,
     "loss.ddc": {**_OFF, "radius": 5, "neighbours": 11},
     "loss.temporal": {**_OFF, "hardest": None, "distance": "l2", "eps": 1e-6},
     "loss.ssim": {**_OFF, "hardest": None, "sigma": 1.5, "border": "replicate"},
