@@ -1,1 +1,0 @@
-"""Checkpoints of other programs, in the layout of the networks here."""
