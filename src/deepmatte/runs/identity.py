@@ -66,6 +66,8 @@ ADDED_SINCE: dict[str, Any] = {
     "loss.ddc": {**_OFF, "radius": 5, "neighbours": 11},
     "loss.temporal": {**_OFF, "hardest": None, "distance": "l2", "eps": 1e-6},
     "loss.ssim": {**_OFF, "hardest": None, "sigma": 1.5, "border": "replicate"},
+    "loss.adversarial": {"weight": 0, "output": "final", "objective": "least_squares"},
+    "loss.discriminator": {"weight": 0, "output": "final", "objective": "least_squares"},
 }
 """Keys that were added after the first runs, and the value at which they compute what was computed before.
 

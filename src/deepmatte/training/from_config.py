@@ -33,6 +33,7 @@ _NOT_FOR_USERS = (
     "`srun` command is available",  # a job of a sweep starts its ranks itself, on a cluster too
     "isinstance.treespec, LeafSpec",  # Lightning's own calls of torch
     "broadcast_buffers. is deprecated",
+    "was called before the ``update`` method",  # val/loss, where a term has no part in validation
     "on epoch level in distributed setting",  # what is logged of an epoch has been joined over the processes
 )
 

@@ -43,7 +43,7 @@ from deepmatte.training.optimisation import build_optimisation
 from deepmatte.training.requirements import check_inputs, check_losses
 from deepmatte.training.reuse import differences, fingerprint
 from deepmatte.training.score import conditions, score
-from deepmatte.training.stages import Stage, plan_stages
+from deepmatte.training.stages import Stage, plan_stages, without_idle_critics
 from deepmatte.training.statistics import is_first_process
 from deepmatte.training.tracking import Tracker
 
@@ -105,6 +105,7 @@ class _Job:
         self.losses: dict[str, LossTable] = {
             stage.name: from_config.build_losses(config, stage.name) for stage in self.stages
         }
+        self.stages = without_idle_critics(self.stages, self.model, self.losses)
         self.data: MattingData = from_config.build_data(config)
         for stage in self.stages:
             build_optimisation(config, stage).check(self.model, f"stages.{stage.name}")
