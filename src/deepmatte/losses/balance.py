@@ -49,10 +49,10 @@ def _partial(value: Tensor, root: Tensor) -> Tensor:
     return torch.zeros_like(root) if gradient is None else gradient
 
 
-def cosines(names: list[str], products: Tensor) -> dict[str, Tensor]:
+def cosines_of(names: list[str], products: Tensor) -> dict[str, Tensor]:
     """Return the cosine between the gradients of each pair of terms: 1 agree, 0 unrelated, -1 oppose.
 
-    >>> cosines(["alpha", "dice"], torch.tensor([[4.0, 1.0], [1.0, 1.0]]))
+    >>> cosines_of(["alpha", "dice"], torch.tensor([[4.0, 1.0], [1.0, 1.0]]))
     {'alpha_vs_dice': tensor(0.5000)}
     """
     lengths = products.diagonal().sqrt()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
-from deepmatte.losses.terms import LOSSES, Term
+from deepmatte.losses.terms import LOSSES, Term, measured
 
 PARTS = ("Formula", "Source", "Optimises", "Proper", "Use", "Cost")
 """The parts of each docstring, in this order, after its first line."""
@@ -129,7 +129,7 @@ def two_pixels(*alpha: float) -> Tensor:
 def cost(name: str, predicted: Tensor, true: Tensor, **options: object) -> float:
     """Return the value of a term, every pixel unknown."""
     batch = Batch(alpha=true, trimap=torch.full(true.shape, 128, dtype=torch.uint8))
-    return float(LOSSES[name].function(Matte(predicted), batch, **options))
+    return float(measured(LOSSES[name].function(Matte(predicted), batch, **options)).value)
 
 
 def forms() -> str:

@@ -10,14 +10,14 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from deepmatte.batch import Batch, Matte
+from deepmatte.batch import CRITICS, Batch, Matte
 from deepmatte.errors import InputError
-from deepmatte.losses.balance import cosines, gradient_products
-from deepmatte.losses.inputs import Output, enlarged, prepare
+from deepmatte.losses.balance import cosines_of, gradient_products
+from deepmatte.losses.inputs import Output, enlarged, outputs_of, prepare, reduced
 from deepmatte.losses.options import check_options
 from deepmatte.losses.regression import alpha_loss
 from deepmatte.losses.schedule import Schedule, first_gap, parse_weight
-from deepmatte.losses.terms import LOSSES, OWN_READS, Kind, Loss, Term
+from deepmatte.losses.terms import FITS, LOSSES, OWN_READS, Kind, Loss, Measured, Term, measured
 
 OwnTerms = Callable[[str, str], Loss]
 """Returns a user's own function from the key that names it and its ``module:function``, or refuses it."""
@@ -32,7 +32,7 @@ SHARED: dict[str, Any] = {"balance": "none", "balance_steps": 50, "log_cosines":
 class Row:
     """One line of a configured table: a term with its options and weight, under a name.
 
-    ``output`` says which matte of the prediction it sees, the final or the coarse one.
+    ``output`` says which matte of the prediction it sees (`Output`).
     """
 
     name: str
@@ -42,27 +42,35 @@ class Row:
     weight: Schedule
     output: Output = "final"
 
-    def __call__(self, matte: Matte, batch: Batch) -> Tensor:
-        """Return the term's value, a scalar; InputError names a key that the batch lacks."""
-        if self.output == "coarse":
-            matte = self._coarse(matte, batch)
+    def __call__(self, matte: Matte, batch: Batch) -> Measured:
+        """Return the term's value and its quantities; InputError names a key that the batch lacks."""
+        if self.output != "final":
+            matte = self._coarse(matte)
+            matte, batch = (
+                (enlarged(matte, batch), batch) if self.output == "coarse" else (matte, reduced(batch, matte))
+            )
         try:
-            return self.function(matte, batch)
+            found = self.function(matte, batch)
         except KeyError as error:
             key = error.args[0] if error.args else None
             if not isinstance(key, str) or key in batch:
                 raise
             raise InputError(self.lacks([key], "this batch")) from error
+        return measured(found)
 
-    def _coarse(self, matte: Matte, batch: Batch) -> Matte:
-        """Return the coarse matte at the size of the batch; InputError where the model gives none."""
+    def _coarse(self, matte: Matte) -> Matte:
+        """Return the coarse matte; InputError where the model gives none."""
         if matte.coarse is None:
             key = f"loss.{self.name}.output"
-            raise InputError(f"{key}=coarse: this model gives no coarse matte; set {key}=final")
-        return enlarged(matte.coarse, batch)
+            raise InputError(f"{key}={self.output}: this model gives no coarse matte; set {key}=final")
+        return matte.coarse
 
     def lacks(self, keys: Sequence[str], place: str) -> str:
         """Return the message that ``place`` does not have ``keys``, which the term reads."""
+        critics = [key for key in keys if key in CRITICS]
+        if critics:
+            cure = f"set loss.{self.name}.weight=0, or choose a model that has one, such as model=alphagan"
+            return f"loss.{self.name} reads a {critics[0]}, which this model does not have: {cure}"
         return (
             f"loss.{self.name} reads {', '.join(keys)}, which {place} does not have: "
             f"set loss.{self.name}.weight=0, or choose data that has {'it' if len(keys) == 1 else 'them'}"
@@ -80,6 +88,7 @@ class LossResult:
         factors: their scales under ``balance: gradient``, else 1.
         cosines: ``alpha_vs_dice`` and so on under ``log_cosines: true``; empty otherwise, and without
             gradients.
+        quantities: what terms measured beside their values, by ``term/name``.
     """
 
     total: Tensor
@@ -87,6 +96,7 @@ class LossResult:
     weights: dict[str, float]
     factors: dict[str, float] = field(default_factory=dict)
     cosines: dict[str, Tensor] = field(default_factory=dict)
+    quantities: dict[str, Tensor] = field(default_factory=dict)
 
 
 class LossTable(nn.Module):
@@ -131,13 +141,17 @@ class LossTable(nn.Module):
         weights = self.weights_at(progress)
         with torch.autocast(matte.alpha.device.type, enabled=False):
             full, batch = prepare(matte, batch)
-            terms = {row.name: row(full, batch) for row in self.rows if row.name in weights}
+            rows = {row.name: row(full, batch) for row in self.rows if row.name in weights}
+            terms = {name: value for name, (value, _) in rows.items()}
+            beside = {f"{name}/{key}": number for name, row in rows.items() for key, number in row[1].items()}
             learns = torch.is_grad_enabled() and full.alpha.requires_grad
-            found = self._compare(terms, full, batch) if learns else {}
+            cosines = self._compare(terms, full, batch) if learns else {}
             factors = {name: self._factor(name) for name in terms}
             weighted = (weights[name] * factors[name] * value for name, value in terms.items())
-            total = sum(weighted, 0 * full.alpha.sum())
-        return LossResult(total, terms, weights, factors, found)
+            # Every output takes part, so that under DDP no parameter is without a gradient.
+            alpha, *others = (0 * output.sum() for output in outputs_of(full))
+            total = sum((*others, *weighted), alpha)
+        return LossResult(total, terms, weights, factors, cosines, beside)
 
     def check(self, served: Collection[str], place: str = "the training data") -> None:
         """Refuse data that a term can't be computed on, before any training.
@@ -153,6 +167,21 @@ class LossTable(nn.Module):
             missing = [key for key in row.reads if key not in served]
             if missing:
                 raise InputError(row.lacks(missing, place))
+
+    def reads(self, key: str) -> bool:
+        """Return whether a term reads that key of the batch."""
+        return any(key in row.reads for row in self.rows)
+
+    def refuse_critics(self, place: str) -> None:
+        """Refuse terms that a critic has part in where values have to mean the same all along.
+
+        Raises:
+            InputError: it names the first such term.
+        """
+        for row in self.rows:
+            if set(row.reads) & set(CRITICS):
+                cure = "choose another, such as val/sad"
+                raise InputError(f"{place}: loss.{row.name} is what a network that learns says; {cure}")
 
     def fits(self, batch: Batch) -> bool:
         """Return whether the batch has every key that a term reads."""
@@ -194,7 +223,7 @@ class LossTable(nn.Module):
             if name in uncalibrated:
                 step = torch.stack([torch.ones_like(norms[-1]), norms[-1], norms[position]])
                 self.calibration[lines[name]] += step
-        return cosines(list(terms), products) if self.log_cosines else {}
+        return cosines_of(list(terms), products) if self.log_cosines else {}
 
 
 def _read(config: Mapping[str, Any], own_terms: OwnTerms | None) -> tuple[dict[str, Any], list[Row]]:
@@ -254,12 +283,11 @@ def _require_fit(rows: list[Row]) -> None:
     """Refuse a table in which, at some point of the run, no term but regularisers is on."""
     if not rows:
         raise InputError("all loss weights are 0: set one, such as loss.alpha.weight=1")
-    fits = [row for row in rows if row.kind != "regulariser"]
+    fits = [row for row in rows if row.kind in FITS]
     if not fits:
         names = ", ".join(f"loss.{row.name}" for row in rows)
-        raise InputError(
-            f"{names}: regularisers alone don't learn the true matte; add loss.alpha.weight=1, say"
-        )
+        kinds = "regularisers" if all(row.kind == "regulariser" for row in rows) else "such terms"
+        raise InputError(f"{names}: {kinds} alone don't learn the true matte; add loss.alpha.weight=1, say")
     gap = first_gap([row.weight for row in fits])
     if gap:
         span = f"from {gap[0]:g} to {gap[1]:g} of the run"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
@@ -18,13 +18,32 @@ from deepmatte.losses.overlap import dice_loss, jaccard_loss, tversky_loss
 from deepmatte.losses.regression import alpha_loss, composition_loss, gradient_loss, laplacian_loss
 from deepmatte.losses.regularisers import gradient_penalty_loss, smoothness_loss
 
-Loss = Callable[..., Tensor]
-Kind = Literal["regression", "regulariser", "classification", "overlap", "surrogate"]
+
+class Measured(NamedTuple):
+    """A term's value, and scalars without gradient beside it that are logged as ``train/TERM/NAME``."""
+
+    value: Tensor
+    quantities: dict[str, Tensor]
+
+
+def measured(found: Tensor | Measured) -> Measured:
+    """Return what a term has found, with its quantities, if any."""
+    return found if isinstance(found, Measured) else Measured(found, {})
+
+
+Loss = Callable[..., Tensor | Measured]
+Kind = Literal["regression", "regulariser", "classification", "overlap", "surrogate", "adversarial"]
+FITS = ("regression", "classification", "overlap", "surrogate")
+"""The kinds of terms that can train alone: they compare the matte with the truth."""
 
 
 @dataclass(frozen=True)
 class Term:
     """A loss function ``(matte, batch, **options) -> scalar``, its kind, and the batch keys that it reads.
+
+    Among them may be a critic of the model (`deepmatte.batch.CRITICS`). A term that teaches the matte freezes
+    the critic (`deepmatte.ops.freezing.frozen`), one that teaches the critic detaches the matte: so their sum
+    is one loss that gives each of the two its own gradient.
 
     ``complaint`` returns what is wrong with options that are valid one by one, starting with the option's
     name, or None.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -110,7 +108,7 @@ class DeepImageMatting(RefinedMatting):
     26276802
     """
 
-    multiple: ClassVar[int] = 32
+    multiple = 32
 
     def __init__(
         self,

@@ -5,8 +5,6 @@ It has one level less than Deep Image Matting, and no conv6.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -78,7 +76,7 @@ class VggSegNet(RefinedMatting):
     25936880
     """
 
-    multiple: ClassVar[int] = 16
+    multiple = 16
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -26,10 +26,10 @@ from deepmatte.training.statistics import EpochMean, average_statistics, restore
 class MattingModule(pl.LightningModule):
     """Trains ``model`` with ``losses`` in ``stage``; validates and tests with the matting metrics.
 
-    Validation and test impose the trimap's known zones on the matte first where ``impose`` is true. Their
-    steps communicate nothing, so processes may see different numbers of images; the metrics are joined once
-    at the end. ``radii`` are the widths in pixels by which a test also widens the unknown zone, to see how
-    the error grows with it.
+    Validation and test impose the trimap's known zones on the matte first where ``impose`` is true and the
+    model reads a trimap; else the trimap only says what is scored. Their steps communicate nothing, so
+    processes may see different numbers of images; the metrics are joined once at the end. ``radii`` are the
+    widths in pixels by which a test also widens the unknown zone, to see how the error grows with it.
     """
 
     val_metrics: MattingMetrics
@@ -52,7 +52,7 @@ class MattingModule(pl.LightningModule):
         self.losses = losses
         self.stage = stage or Stage()
         self.optimisation = optimisation or Optimisation()
-        self.impose = impose
+        self.impose = impose and "trimap" in model.reads
         self.identity = dict(identity or {})
         check_protocol(protocol)
         self.val_metrics = MattingMetrics(protocol=protocol)
@@ -90,7 +90,7 @@ class MattingModule(pl.LightningModule):
         assert self.losses is not None
         matte = self.model(batch, refine=self.stage.refine)
         with torch.autocast(self.device.type, enabled=False):
-            result = self.losses(matte, batch, progress=self._progress())
+            result = self.losses(matte, self._judged(batch), progress=self._progress())
         if not torch.isfinite(result.total):
             values = ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in result.terms.items())
             place = f"epoch {self.current_epoch}, step {self.global_step}"
@@ -104,8 +104,13 @@ class MattingModule(pl.LightningModule):
         if self.losses.balance != "none":
             parts |= {f"train/loss_factor/{name}": value for name, value in result.factors.items()}
         parts |= {f"train/cosine/{name}": value for name, value in result.cosines.items()}
+        parts |= {f"train/{name}": value for name, value in result.quantities.items()}
         self.log_dict(parts, batch_size=size)
         return result.total
+
+    def _judged(self, batch: Batch) -> Batch:
+        """Return the batch with the critics that the model has, for losses that read them."""
+        return cast(Batch, {**batch, **{name: getattr(self.model, name) for name in self.model.critics}})
 
     def _progress(self) -> float:
         done = self.current_epoch + self.trainer.fit_loop.batch_idx / max(
@@ -120,7 +125,7 @@ class MattingModule(pl.LightningModule):
         average_statistics(self.model, self.trainer)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch, without communication."""
+        """Score one batch, without communication; losses that a critic has part in are left out."""
         matte = self.model(batch, refine=self.stage.refine)
         if self.losses is not None and self.losses.fits(batch):
             self.val_loss.update(self.losses(matte, batch, progress=1.0).total, weight=len(batch["alpha"]))

@@ -38,6 +38,7 @@ from deepmatte.training.curves import Curves
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.failures import recorded
 from deepmatte.training.module import MattingModule, check_protocol
+from deepmatte.training.requirements import check_inputs, check_losses
 from deepmatte.training.reuse import differences, fingerprint
 from deepmatte.training.score import conditions, score
 from deepmatte.training.stages import Stage, build_optimisation, plan_stages
@@ -108,20 +109,14 @@ class _Job:
         check_protocol(config.protocol)
         self.world_size = from_config.num_processes(config)
         self.data.check(splits=("train", "val", "test"), world_size=self.world_size)
-        self._check_losses()
+        check_inputs(self.model, self.data, ("train", "val", "test"))
+        check_losses(self.losses, self.stages, self.model, self.data, config.objective)
         earlier = {} if fresh else run.result() or {}
         self.stages_done: list[str] = list(earlier.get("stages_done", []))
         self.earlier_cost: dict[str, float] = {} if fresh else run.progress().get("cost", {})
         self.first_report: tuple[float, float] | None = None
         self.resumes = run.last_checkpoint.exists() and not fresh
         self.loggers: list[Logger] = []
-
-    def _check_losses(self) -> None:
-        """Refuse losses that the data can't serve; on validation data they matter only as the objective."""
-        for losses in self.losses.values():
-            losses.check(self.data.serves("train"))
-            if self.config.objective == "val/loss":
-                losses.check(self.data.serves("val"), "the validation data")
 
     def begin(self, overrides: list[str]) -> None:
         """Record in ``result.json`` that the run has started."""

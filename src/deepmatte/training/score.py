@@ -26,6 +26,7 @@ from deepmatte.training.callbacks import TestPictures
 from deepmatte.training.checkpoints import read_checkpoint
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.module import MattingModule, load_weights
+from deepmatte.training.requirements import check_inputs
 from deepmatte.training.stages import Stage
 
 
@@ -109,7 +110,11 @@ def score(
 
     ``pictures`` is where input, truth and matte of a few images are saved. The scores are named after
     ``split``.
+
+    Raises:
+        InputError: the model reads what the data does not have, or the checkpoint is of another model.
     """
+    check_inputs(model, data, [split])
     refine = True
     if checkpoint is not None:
         load_weights(model, checkpoint, source)
