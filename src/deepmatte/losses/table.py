@@ -22,7 +22,7 @@ from deepmatte.losses.terms import FITS, LOSSES, OWN_READS, Kind, Loss, Measured
 OwnTerms = Callable[[str, str], Loss]
 """Returns a user's own function from the key that names it and its ``module:function``, or refuses it."""
 
-ADDED = ("ddc", "temporal", "ssim")
+ADDED = ("ddc", "temporal", "foreground", "error", "ssim")
 """Terms that are younger than the first checkpoints of `balance: gradient`."""
 SHARED: dict[str, Any] = {"balance": "none", "balance_steps": 50, "log_cosines": False}
 """Keys of the section that belong to no single term."""
@@ -41,6 +41,7 @@ class Row:
     reads: tuple[str, ...]
     weight: Schedule
     output: Output = "final"
+    predicted: tuple[str, ...] = ()
 
     def __call__(self, matte: Matte, batch: Batch) -> Measured:
         """Return the term's value and its quantities; InputError names a key that the batch lacks."""
@@ -168,6 +169,20 @@ class LossTable(nn.Module):
             if missing:
                 raise InputError(row.lacks(missing, place))
 
+    def check_outputs(self, gives: Collection[str]) -> None:
+        """Refuse a model without the outputs that terms read beside alpha, which are ``gives``.
+
+        Raises:
+            InputError: it names the first such term.
+        """
+        for row in self.rows:
+            for output in row.predicted:
+                if output not in gives:
+                    raise InputError(
+                        f"loss.{row.name} reads the predicted {output}, which this model does not have: "
+                        f"set loss.{row.name}.weight=0, or choose a model that has it, such as model=bgmv2"
+                    )
+
     def reads(self, key: str) -> bool:
         """Return whether a term reads that key of the batch."""
         return any(key in row.reads for row in self.rows)
@@ -260,7 +275,8 @@ def _row(name: str, section: Any, own_terms: OwnTerms | None) -> Row:
     complaint = term.complaint(checked) if term.complaint else None
     if complaint:
         raise InputError(f"{key}.{complaint}")
-    return Row(name, partial(term.function, **checked), term.kind, term.reads, weight, output)
+    function = partial(term.function, **checked)
+    return Row(name, function, term.kind, term.reads, weight, output, term.predicted)
 
 
 def _term(key: str, name: Any, own_terms: OwnTerms | None) -> Term:

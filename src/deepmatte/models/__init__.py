@@ -5,7 +5,8 @@ stage can train or freeze, and ``forward(batch, refine=False)`` stops at the coa
 """
 
 from deepmatte.models.base import MattingModel
+from deepmatte.models.bgmv2 import BackgroundMattingV2
 from deepmatte.models.dim import DeepImageMatting
 from deepmatte.models.vgg_segnet import VggSegNet
 
-__all__ = ["DeepImageMatting", "MattingModel", "VggSegNet"]
+__all__ = ["BackgroundMattingV2", "DeepImageMatting", "MattingModel", "VggSegNet"]

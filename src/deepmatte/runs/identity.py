@@ -77,6 +77,22 @@ ADDED_SINCE: dict[str, Any] = {
     **{f"loss.{term}.hardest": None for term in _WITH_HARDEST},
     "loss.ddc": {**_OFF, "radius": 5, "neighbours": 11},
     "loss.temporal": {**_OFF, "hardest": None, "distance": "l2", "eps": 1e-6},
+    "loss.foreground": {
+        **_OFF,
+        "region": "whole",
+        "per": "image",
+        "hardest": None,
+        "distance": "l1",
+        "eps": 1e-6,
+    },
+    "loss.error": {
+        **_OFF,
+        "region": "whole",
+        "hardest": None,
+        "distance": "l2",
+        "eps": 1e-6,
+        "detach": False,
+    },
     "loss.ssim": {**_OFF, "hardest": None, "sigma": 1.5, "border": "replicate"},
 }
 """Keys that were added after the first runs, and the value at which they compute what was computed before.
