@@ -96,3 +96,13 @@ def test_a_term_without_its_critic_is_refused_before_training_and_named():
 def test_adversarial_terms_alone_are_no_loss():
     with pytest.raises(InputError, match=r"such terms alone don't learn the true matte"):
         table("fool", "judge")
+
+
+def test_the_norms_of_the_gradients_at_the_matte_tell_how_much_each_player_asks_for():
+    rows = {name: CONFIG[name] for name in CONFIG} | {"log_cosines": True}
+    _, _, result = step(LossTable(rows, own_terms=lambda key, name: TERMS[name.partition(":")[2]]))
+    for name in ("alpha", "fool"):
+        alone = {**CONFIG["alpha"], "weight": 1e-30} if name == "fool" else CONFIG["alpha"]
+        wanted, _, _ = step(table(name) if name == "alpha" else table("alpha", "fool", alpha=alone["weight"]))
+        assert float(result.quantities[f"gradient/{name}"]) == pytest.approx(float(wanted.norm()), rel=1e-5)
+    assert result.quantities["gradient/judge"] == 0

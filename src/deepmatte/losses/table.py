@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, get_args
@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from deepmatte.batch import CRITICS, Batch, Matte
 from deepmatte.errors import InputError
 from deepmatte.losses.balance import cosines_of, gradient_products
-from deepmatte.losses.inputs import Output, enlarged, outputs_of, prepare, reduced
+from deepmatte.losses.inputs import Output, outputs_of, prepare
 from deepmatte.losses.options import check_options
 from deepmatte.losses.regression import alpha_loss
-from deepmatte.losses.schedule import Schedule, first_gap, parse_weight
-from deepmatte.losses.terms import FITS, LOSSES, OWN_READS, Kind, Loss, Measured, Term, measured
+from deepmatte.losses.row import Row
+from deepmatte.losses.schedule import first_gap, parse_weight
+from deepmatte.losses.terms import FITS, LOSSES, OWN_READS, Kind, Loss, Term
 
 OwnTerms = Callable[[str, str], Loss]
 """Returns a user's own function from the key that names it and its ``module:function``, or refuses it."""
@@ -26,56 +27,6 @@ ADDED = ("ddc", "temporal", "foreground", "error", "ssim")
 """Terms that are younger than the first checkpoints of `balance: gradient`."""
 SHARED: dict[str, Any] = {"balance": "none", "balance_steps": 50, "log_cosines": False}
 """Keys of the section that belong to no single term."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a configured table: a term with its options and weight, under a name.
-
-    ``output`` says which matte of the prediction it sees (`Output`).
-    """
-
-    name: str
-    function: Loss
-    kind: Kind
-    reads: tuple[str, ...]
-    weight: Schedule
-    output: Output = "final"
-    predicted: tuple[str, ...] = ()
-
-    def __call__(self, matte: Matte, batch: Batch) -> Measured:
-        """Return the term's value and its quantities; InputError names a key that the batch lacks."""
-        if self.output != "final":
-            matte = self._coarse(matte)
-            matte, batch = (
-                (enlarged(matte, batch), batch) if self.output == "coarse" else (matte, reduced(batch, matte))
-            )
-        try:
-            found = self.function(matte, batch)
-        except KeyError as error:
-            key = error.args[0] if error.args else None
-            if not isinstance(key, str) or key in batch:
-                raise
-            raise InputError(self.lacks([key], "this batch")) from error
-        return measured(found)
-
-    def _coarse(self, matte: Matte) -> Matte:
-        """Return the coarse matte; InputError where the model gives none."""
-        if matte.coarse is None:
-            key = f"loss.{self.name}.output"
-            raise InputError(f"{key}={self.output}: this model gives no coarse matte; set {key}=final")
-        return matte.coarse
-
-    def lacks(self, keys: Sequence[str], place: str) -> str:
-        """Return the message that ``place`` does not have ``keys``, which the term reads."""
-        critics = [key for key in keys if key in CRITICS]
-        if critics:
-            cure = f"set loss.{self.name}.weight=0, or choose a model that has one, such as model=alphagan"
-            return f"loss.{self.name} reads a {critics[0]}, which this model does not have: {cure}"
-        return (
-            f"loss.{self.name} reads {', '.join(keys)}, which {place} does not have: "
-            f"set loss.{self.name}.weight=0, or choose data that has {'it' if len(keys) == 1 else 'them'}"
-        )
 
 
 @dataclass
@@ -89,7 +40,8 @@ class LossResult:
         factors: their scales under ``balance: gradient``, else 1.
         cosines: ``alpha_vs_dice`` and so on under ``log_cosines: true``; empty otherwise, and without
             gradients.
-        quantities: what terms measured beside their values, by ``term/name``.
+        quantities: what terms measured beside their values, by ``term/name``; under ``log_cosines: true``
+            also the norms of their weighted gradients at the prediction, by ``gradient/term``.
     """
 
     total: Tensor
@@ -146,8 +98,9 @@ class LossTable(nn.Module):
             terms = {name: value for name, (value, _) in rows.items()}
             beside = {f"{name}/{key}": number for name, row in rows.items() for key, number in row[1].items()}
             learns = torch.is_grad_enabled() and full.alpha.requires_grad
-            cosines = self._compare(terms, full, batch) if learns else {}
+            cosines, norms = self._compare(terms, full, batch) if learns else ({}, {})
             factors = {name: self._factor(name) for name in terms}
+            beside |= {f"gradient/{name}": weights[name] * factors[name] * norms[name] for name in norms}
             weighted = (weights[name] * factors[name] * value for name, value in terms.items())
             # Every output takes part, so that under DDP no parameter is without a gradient.
             alpha, *others = (0 * output.sum() for output in outputs_of(full))
@@ -223,14 +176,16 @@ class LossTable(nn.Module):
         _, unit, norm = self.calibration[self.names.index(name)].tolist()
         return unit / norm if norm > 0 and unit > 0 else 1.0
 
-    def _compare(self, terms: dict[str, Tensor], matte: Matte, batch: Batch) -> dict[str, Tensor]:
-        """Calibrate terms in their first steps, and return the cosines where they are logged."""
+    def _compare(
+        self, terms: dict[str, Tensor], matte: Matte, batch: Batch
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Calibrate terms in their first steps; return cosines and norms of gradients that are logged."""
         lines = {name: self.names.index(name) for name in terms} if self.balance == "gradient" else {}
         uncalibrated = [
             name for name, line in lines.items() if self.calibration[line, 0] < self.balance_steps
         ]
         if not uncalibrated and not self.log_cosines:
-            return {}
+            return {}, {}
         unit = [alpha_loss(matte, batch, distance="l1")] if uncalibrated else []
         products = gradient_products([*terms.values(), *unit], matte)
         norms = products.diagonal().sqrt()
@@ -238,7 +193,11 @@ class LossTable(nn.Module):
             if name in uncalibrated:
                 step = torch.stack([torch.ones_like(norms[-1]), norms[-1], norms[position]])
                 self.calibration[lines[name]] += step
-        return cosines_of(list(terms), products) if self.log_cosines else {}
+        if not self.log_cosines:
+            return {}, {}
+        return cosines_of(list(terms), products), dict(
+            zip(terms, norms, strict=False)
+        )  # the unit has no name
 
 
 def _read(config: Mapping[str, Any], own_terms: OwnTerms | None) -> tuple[dict[str, Any], list[Row]]:

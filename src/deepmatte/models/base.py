@@ -97,6 +97,12 @@ class MattingModel(nn.Module):
         """
         raise NotImplementedError
 
+    def players(self) -> list[list[nn.Parameter]]:
+        """Return the parameters of what predicts the matte, and those of each critic."""
+        named = list(self.named_parameters())
+        judges = [[weight for name, weight in named if name.startswith(f"{part}.")] for part in self.critics]
+        return [[weight for name, weight in named if name.partition(".")[0] not in self.critics], *judges]
+
     def layers_above(self, parameter: str) -> int:
         """Return how many layers lie between the parameter of that name and the end of its stack of layers.
 

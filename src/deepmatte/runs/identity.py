@@ -75,6 +75,7 @@ ADDED_SINCE: dict[str, Any] = {
     "composition.captured": _NO_PLATE,
     **{f"loss.{term}.output": "final" for term in _FIRST_LOSSES},
     **{f"loss.{term}.hardest": None for term in _WITH_HARDEST},
+    "stages.*.layer_decay": None,
     "loss.ddc": {**_OFF, "radius": 5, "neighbours": 11},
     "loss.temporal": {**_OFF, "hardest": None, "distance": "l2", "eps": 1e-6},
     "loss.foreground": {

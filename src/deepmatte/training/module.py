@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from deepmatte.batch import Batch, Matte
@@ -19,7 +20,8 @@ from deepmatte.metrics import PROTOCOLS, MattingDiagnostics, MattingMetrics
 from deepmatte.metrics.functional.robustness import widen_unknown
 from deepmatte.models import MattingModel
 from deepmatte.ops.zones import impose_trimap, trivial_matte
-from deepmatte.training.stages import Optimisation, Stage, schedule
+from deepmatte.training.optimisation import Optimisation, clip, schedule
+from deepmatte.training.stages import Stage
 from deepmatte.training.statistics import EpochMean, average_statistics, restore_statistics, save_statistics
 
 
@@ -187,8 +189,7 @@ class MattingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimise the parameters that learn, with the schedule of the stage counted in optimiser steps."""
-        assert self.optimisation.optimizer is not None
-        optimizer = self.optimisation.optimizer([p for p in self.model.parameters() if p.requires_grad])
+        optimizer = self.optimisation.build(self.model)
         # Lightning counts from the first epoch of the run; the schedule belongs to the stage alone.
         share = self.stage.epochs / max(self.stage.last_epoch, 1)
         steps = max(1, round(self.trainer.estimated_stepping_batches * share))
@@ -199,6 +200,18 @@ class MattingModule(pl.LightningModule):
                 "interval": "step",
             },
         }
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradients of what predicts the matte together, and those of each critic alone."""
+        if self.model.critics and gradient_clip_val:
+            clip(self.model.players(), gradient_clip_val, gradient_clip_algorithm == "value")
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     # ---- checkpoints ---------------------------------------------------------------------------------
 

@@ -38,10 +38,11 @@ from deepmatte.training.curves import Curves
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.failures import recorded
 from deepmatte.training.module import MattingModule, check_protocol
+from deepmatte.training.optimisation import build_optimisation
 from deepmatte.training.requirements import check_inputs, check_losses
 from deepmatte.training.reuse import differences, fingerprint
 from deepmatte.training.score import conditions, score
-from deepmatte.training.stages import Stage, build_optimisation, plan_stages
+from deepmatte.training.stages import Stage, plan_stages
 from deepmatte.training.statistics import is_first_process
 from deepmatte.training.tracking import Tracker
 
