@@ -47,7 +47,7 @@ def test_captured_backgrounds_have_the_ranges_of_the_file_and_runs_without_them_
 
 def test_the_file_of_folders_lists_every_option_but_those_of_finished_pictures():
     listed = OmegaConf.load(CONF / "data/folder.yaml").source.keys() - {"_target_"}
-    assert keys_of(FolderData) - listed == {"image", "trimap"}
+    assert keys_of(FolderData) - listed == {"image", "trimap", "captured_background"}
 
 
 @pytest.mark.parametrize(
