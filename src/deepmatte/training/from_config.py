@@ -21,7 +21,16 @@ from deepmatte.models import MattingModel
 from deepmatte.training.checkpoints import AtomicCheckpointIO
 from deepmatte.training.datamodule import MattingData
 
-SOURCE_NAMES = ("root", "image", "alpha", "trimap", "background", "parts", "weights")
+SOURCE_NAMES = (
+    "root",
+    "image",
+    "alpha",
+    "trimap",
+    "background",
+    "captured_background",
+    "parts",
+    "weights",
+)
 """Keys of ``data`` that are short names, to which the keys of ``data.source`` refer."""
 
 _NOT_FOR_USERS = (

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from deepmatte.models.convert.alphagan import converted
 from model_cases import assert_as_published, formula_pictures, formula_trimap, formula_weights, model_cases
 from torch import nn
 
 from deepmatte.batch import Batch, example_batch
 from deepmatte.errors import InputError
 from deepmatte.models import AlphaGAN
-from deepmatte.models.convert.alphagan import converted
 
 CASES = model_cases()
 THIN = 1 / 16

@@ -32,9 +32,9 @@ def chance(default: float = 0.0) -> Any:
     return option(default, _is_share, "a probability lies between 0 and 1")
 
 
-def strength(limit: float) -> Any:
-    """Return a field that is 0 by default and at most ``limit``."""
-    return option(0.0, lambda value: 0 <= value <= limit, f"a strength lies between 0 and {limit:g}")
+def strength(limit: float, default: float = 0.0) -> Any:
+    """Return a field that is at least 0 and at most ``limit``."""
+    return option(default, lambda value: 0 <= value <= limit, f"a strength lies between 0 and {limit:g}")
 
 
 def span(default: tuple[float, float], limit: float) -> Any:
@@ -197,6 +197,9 @@ class CompositionOptions:
         augment: probability that a sample is mirrored and warped at all; ``flip`` and ``affine.probability``
             are of those.
         backend: what computes jitter and degradations, ``albumentations`` or ``opencv``: the same samples.
+        captured: whether samples have a ``captured_background``, and how it differs from the background of
+            the image (`deepmatte.data.composing.captured.Captured`). Its randomness has a generator of its
+            own: all else is the same with it and without.
 
     Raises:
         InputError: a value is out of range.
@@ -224,6 +227,7 @@ class CompositionOptions:
     fixed_size: int | None = None
     augment: float = 1.0
     backend: Backend = "albumentations"
+    captured: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
         self.crop_sizes = tuple(sorted(int(side) for side in self.crop_sizes))
