@@ -1,7 +1,7 @@
-"""Files that are nearly right, to every reader: each is read, or refused in one line, in bounded memory and time.
+"""Files that are nearly right, to every reader: each is read, or refused in one line, in bounded memory.
 
-Hypothesis draws the inputs; where atheris is installed, ``--engine atheris`` lets libFuzzer look for new paths
-through the readers. What shows a fault is kept, and ``--repeat FILE --reader NAME`` reads it again.
+Hypothesis draws the inputs; where atheris is installed, ``--engine atheris`` lets libFuzzer look for new
+paths through the readers. What shows a fault is kept, and ``--repeat FILE --reader NAME`` reads it again.
 """
 
 from __future__ import annotations
@@ -155,7 +155,11 @@ def guided(options: argparse.Namespace) -> int:
         options.keep.mkdir(parents=True, exist_ok=True)
         kept = f"-artifact_prefix={options.keep}/atheris.{options.reader[0]}."
         limits = [f"-timeout={SECONDS:.0f}", f"-rss_limit_mb={MORE_MB + 2048}", "-max_len=65536"]
-        length = f"-runs={options.count}" if options.minutes is None else f"-max_total_time={60 * options.minutes:.0f}"
+        length = (
+            f"-runs={options.count}"
+            if options.minutes is None
+            else f"-max_total_time={60 * options.minutes:.0f}"
+        )
         atheris.Setup([sys.argv[0], length, f"-seed={options.seed + 1}", kept, *limits, str(corpus)], attack)
         atheris.Fuzz()
     return 0
@@ -174,7 +178,9 @@ def repeated(options: argparse.Namespace) -> int:
 def main(argv: list[str]) -> int:
     """Run the campaign; return 1 where there was a fault."""
     options_of = parser("fuzz", str(__doc__), 20_000, "inputs")
-    options_of.add_argument("--reader", action="append", metavar="NAME", help="this reader alone (repeatable)")
+    options_of.add_argument(
+        "--reader", action="append", metavar="NAME", help="this reader alone (repeatable)"
+    )
     options_of.add_argument("--engine", choices=("hypothesis", "atheris"), default="hypothesis")
     options_of.add_argument("--repeat", type=Path, metavar="FILE", help="read a kept input again")
     options = options_of.parse_args(argv)

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 WORDS = (
     *("", "0", "-1", "nan", "inf", "1e309", "null", "~", "true", "2026-11-29", "9" * 400, "${oc.env:HOME}"),
-    *("../../etc/passwd", "/etc/passwd", "a\x00b", "a\nb", "\x1b[2J", "\ud800", "é猫", "=1+1", "<b>", "!!python/name:os"),
+    *(
+        "../../etc/passwd",
+        "/etc/passwd",
+        "a\x00b",
+        "a\nb",
+        "\x1b[2J",
+        "\ud800",
+        "é猫",
+        "=1+1",
+        "<b>",
+        "!!python/name:os",
+    ),
     *("&a [*a]", "%s%n", "{}", "[", '"', "#", "a: b: c", "*x", "<<: 1", "\ufeff", "\u202e", "image", "seed"),
 )
 """Texts that parsers, files, terminals, pages and formulas treat in ways of their own."""

@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+Attacked = Callable[[Callable[[], None]], Any]
+"""A function of ``beat``, which it calls whenever it gets on."""
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -45,9 +48,7 @@ class Ended:
         return f"ended by {signal.Signals(-self.code).name}" if self.code < 0 else f"exit status {self.code}"
 
 
-def isolated(
-    function: Callable[[Callable[[], None]], Any], seconds: float, more_mb: int | None = None
-) -> Ended:
+def isolated(function: Attacked, seconds: float, more_mb: int | None = None) -> Ended:
     """Call ``function(beat)`` in a forked process and return how it ended.
 
     Args:
@@ -70,7 +71,7 @@ def isolated(
     return Ended(code, result, time.monotonic() - start, usage.ru_maxrss / 1024)
 
 
-def _child(function: Callable[[Callable[[], None]], Any], beats: mmap.mmap, pipe: int, more: int | None) -> None:
+def _child(function: Attacked, beats: mmap.mmap, pipe: int, more: int | None) -> None:
     """Call the function and end this process without the ends of the parent."""
     code = 1
     try:

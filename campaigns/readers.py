@@ -50,11 +50,17 @@ class Reader:
 
 
 def _spoilt(
-    file: str, seeds: list[bytes], *reads: Read, share: float = 1.0, wrap: Callable[[bytes], bytes] | None = None
+    file: str,
+    seeds: list[bytes],
+    *reads: Read,
+    share: float = 1.0,
+    wrap: Callable[[bytes], bytes] | None = None,
 ) -> Reader:
     """Return a reader of files whose bytes are spoilt."""
     options = {} if wrap is None else {"wrap": wrap}
-    return Reader(file, tuple(seeds), reads, st.one_of(edited(seeds), edited(seeds), st.binary()), share, **options)
+    return Reader(
+        file, tuple(seeds), reads, st.one_of(edited(seeds), edited(seeds), st.binary()), share, **options
+    )
 
 
 def _strange(
@@ -169,7 +175,10 @@ def _of_runs(folder: Path) -> dict[str, Reader]:
         _printed(view(read_sweep(run.parent)))
 
     config = yaml.safe_load((folder / ".hydra/config.yaml").read_text())
-    config |= {"model": {"_target_": "deepmatte.models.DeepImageMatting", "width": 0.1}, "wandb": {"mode": "offline"}}
+    config |= {
+        "model": {"_target_": "deepmatte.models.DeepImageMatting", "width": 0.1},
+        "wandb": {"mode": "offline"},
+    }
     source = ProceduralData(num_train=2, num_val=1, num_test=1, size=96, cache_dir=str(folder / "drawn"))
     record = {"format": 1, "mattes": [["a", 9, 9, "ab", "00" * 144]], "drawn": [["a", "1", "ab"]]}
 
@@ -187,11 +196,19 @@ def _of_runs(folder: Path) -> dict[str, Reader]:
             written=_as_yaml,
         ),
         "run.overrides": _strange(
-            ".hydra/overrides.yaml", ["loss=alpha", "seed=0"], lambda run: RunDir(run).overrides(), compared, written=_as_yaml
+            ".hydra/overrides.yaml",
+            ["loss=alpha", "seed=0"],
+            lambda run: RunDir(run).overrides(),
+            compared,
+            written=_as_yaml,
         ),
-        "run.result": _strange("result.json", json.loads((folder / "result.json").read_text()), compared, shown, share=3),
+        "run.result": _strange(
+            "result.json", json.loads((folder / "result.json").read_text()), compared, shown, share=3
+        ),
         "run.progress": _strange(
-            "progress.json", {"fraction": 0.5, "seconds_left": 3.0, "cost": {"seconds": 1.0}}, lambda run: RunDir(run).progress()
+            "progress.json",
+            {"fraction": 0.5, "seconds_left": 3.0, "cost": {"seconds": 1.0}},
+            lambda run: RunDir(run).progress(),
         ),
         "run.trained_on": _strange("trained_on.json", record, known),
         "run.lock": _strange(".lock", {"host": "a", "pid": 1}, holder, share=0.5),
@@ -201,7 +218,9 @@ def _of_runs(folder: Path) -> dict[str, Reader]:
             lambda run: Curves(run).keep_until(2),
             lambda run: _curves(run),
         ),
-        "run.per_image": _spoilt("per_image.csv", [(folder / "per_image.csv").read_bytes()[:4000]], compared, share=2),
+        "run.per_image": _spoilt(
+            "per_image.csv", [(folder / "per_image.csv").read_bytes()[:4000]], compared, share=2
+        ),
     }
 
 
@@ -248,7 +267,14 @@ def _of_sweeps() -> dict[str, Reader]:
         "objective": ["val/sad"],
         "cost": {},
     }
-    image = {"image": "a.png", "foreground": "a", "background": "b", "sha256": "ab", "bytes": 9, "inputs_sha256": "a"}
+    image = {
+        "image": "a.png",
+        "foreground": "a",
+        "background": "b",
+        "sha256": "ab",
+        "bytes": 9,
+        "inputs_sha256": "a",
+    }
     manifest = {"format": 1, "made": "", "versions": {}, "num_images": 1, "sha256": "ab", "images": [image]}
     decision = {"level": 0.5, "ranking": ["a"], "dropped": [], "equal": False}
     race = {
@@ -264,7 +290,9 @@ def _of_sweeps() -> dict[str, Reader]:
     return {
         "sweep": _strange("sweep.json", sweep, shown, share=2),
         "manifest": _strange("manifest.json", manifest, checked, share=2),
-        "race": _strange("race.json", race, lambda run: open_race(run, plan, {"metric": "sad"}, ["a"]).runs()),
+        "race": _strange(
+            "race.json", race, lambda run: open_race(run, plan, {"metric": "sad"}, ["a"]).runs()
+        ),
     }
 
 
@@ -275,7 +303,11 @@ def _tables(folder: Path) -> dict[str, Reader]:
     from deepmatte.compare.records.csv_scores import read_score_files
     from deepmatte.data.sources.splits import read_lines, read_names
 
-    table = {"protocol": "adobe", "mean": {"sad": 1.0}, "images": [{"image": "a", "sad": 1.0}, {"image": "b", "sad": 2}]}
+    table = {
+        "protocol": "adobe",
+        "mean": {"sad": 1.0},
+        "images": [{"image": "a", "sad": 1.0}, {"image": "b", "sad": 2}],
+    }
     return {
         "scores.json": _strange("scores.json", table, lambda run: read_score_files([run / "scores.json"])),
         "scores.csv": _spoilt(
@@ -317,8 +349,15 @@ def _binaries() -> dict[str, Reader]:
             np.asarray(array).tobytes()
 
     state = {f"model.{name}": value for name, value in own.state_dict().items()}
-    about = {"stage": "joint", "epochs_done": 1, "refine": True, "scores": {"val/sad": 1.0}}
-    content = {"deepmatte": about, "state_dict": state, "epoch": 1, "global_step": 2, "loops": {}, "callbacks": {}}
+    about = {"stage": "joint", "first_epoch": 0, "epochs_done": 1, "refine": True, "scores": {"val/sad": 1.0}}
+    content = {
+        "deepmatte": about,
+        "state_dict": state,
+        "epoch": 1,
+        "global_step": 2,
+        "loops": {},
+        "callbacks": {},
+    }
     content |= {"optimizer_states": [], "lr_schedulers": []}
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -327,7 +366,11 @@ def _binaries() -> dict[str, Reader]:
     return {
         "checkpoint": _spoilt("checkpoints/last.ckpt", [buffer.getvalue()], *reads, share=2),
         "checkpoint.pickle": _spoilt(
-            "checkpoints/last.ckpt", [pickled], *reads, share=2, wrap=lambda spoilt: _repacked(buffer.getvalue(), spoilt)
+            "checkpoints/last.ckpt",
+            [pickled],
+            *reads,
+            share=2,
+            wrap=lambda spoilt: _repacked(buffer.getvalue(), spoilt),
         ),
         "weights": _spoilt("vgg.pth", [buffer.getvalue()], lambda run: read_vgg16(str(run / "vgg.pth"))),
         "cache": _spoilt("cached.npy", [_cached()], cached, share=2),
@@ -368,13 +411,20 @@ def _words() -> dict[str, Reader]:
     context = {"parent": 3, "run": "/a", "launcher": {"host": "a", "pid": 1, "stop_file": "b"}, "gpus": ["0"]}
     override = st.builds(
         lambda key, value: f"{key}={value}".encode(errors="surrogatepass"),
-        st.sampled_from(["loss", "seed", "loss.alpha.weight", "data", "+new", "~seed", "stages", "trainer.devices"]),
+        st.sampled_from(
+            ["loss", "seed", "loss.alpha.weight", "data", "+new", "~seed", "stages", "trainer.devices"]
+        ),
         st.one_of(st.sampled_from(WORDS), st.text(max_size=12)),
     )
     return {
-        "context": _strange("word.json", context, lambda folder: SweepContext.read({CONTEXT: text(folder)}), share=0.5),
+        "context": _strange(
+            "word.json", context, lambda folder: SweepContext.read({CONTEXT: text(folder)}), share=0.5
+        ),
         "override": Reader(
-            "word.txt", (b"loss=alpha",), (lambda folder: compose("train", [text(folder)]),), override, share=0.02
+            "word.txt",
+            (b"loss=alpha",),
+            (lambda folder: compose("train", [text(folder)]),),
+            override,
+            share=0.02,
         ),
     }
-

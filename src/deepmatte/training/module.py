@@ -244,15 +244,17 @@ def load_weights(model: nn.Module, checkpoint: Mapping[str, Any], source: str) -
     """Load the weights of ``model`` from a checkpoint of this module.
 
     Raises:
-        InputError: it is of another model; the message names ``source``.
+        InputError: it has no weights, or those of another model; the message names ``source``.
     """
-    state = {
-        key.removeprefix("model."): value
-        for key, value in checkpoint["state_dict"].items()
-        if key.startswith("model.")
-    }
+    found = checkpoint.get("state_dict")
+    weights = found.items() if isinstance(found, Mapping) else ()
+    if not weights or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in weights):
+        raise InputError(f"{source}: holds no weights; give a checkpoint from a run's checkpoints/ folder")
+    state = {key.removeprefix("model."): value for key, value in weights if key.startswith("model.")}
     own = model.state_dict()
-    wrong = sorted(set(own) ^ set(state)) or [key for key in own if own[key].shape != state[key].shape]
+    wrong = sorted(set(own) ^ set(state)) or [
+        key for key in own if own[key].shape != state[key].shape or state[key].layout != torch.strided
+    ]
     if wrong:
         raise InputError(
             f"{source}: holds weights of another model (first difference: {wrong[0]}); give its own model"
