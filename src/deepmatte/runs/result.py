@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Label = str | int | float | bool | None
-Numbers = Mapping[str, float | None]
+Numbers = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Result:
     dataset: Mapping[str, Label] | None = None
     trained_on: Sequence[str] | None = None
     fingerprint: Fingerprint | None = None
-    scores: Numbers | None = None
+    scores: Mapping[str, float | None] | None = None
     cost: Numbers | None = None
     notes: Mapping[str, str] | None = None
     error: str | None = None

@@ -34,7 +34,7 @@ class Entry:
     """A job in ``sweep.json``: its run's folder, its hash and its overrides."""
 
     run: str
-    overrides: Sequence[str]
+    overrides: Sequence[str] = ()
     config_hash: str | None = None
 
 
@@ -80,6 +80,8 @@ def read(directory: Path) -> dict[str, Any]:
         datetime.fromisoformat(found.get("started", "2000-01-01"))
     except ValueError as error:
         raise InputError(f"{file}: {error}; {_DELETE}") from error
+    for job in found.get("jobs", []):
+        job.setdefault("overrides", [])
     return found
 
 
