@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from deepmatte.errors import InputError, check_arguments, visible
-from deepmatte.files import ASIDE, write_text
+from deepmatte.files import ASIDE, printable, write_text
 from deepmatte.plain import check_yaml, read_json
 from deepmatte.runs.locks import LOCK_FILE
 from deepmatte.runs.result import Numbers, Result
@@ -194,6 +195,28 @@ class RunDir:
             raise InputError(f"{file}: {key}={line}: holds a reference; write the value in its place")
         return OmegaConf.create(config)
 
+    def check_links(self) -> None:
+        """Refuse links that lead out of the directory, which a stranger may have made, before anything is written.
+
+        Only the files in ``checkpoints/`` may be links: those are read, or replaced as they are.
+
+        Raises:
+            InputError: it names the link.
+        """
+        top = self.path.resolve()
+        for folder, folders, files in os.walk(self.path):
+            linked = [Path(folder, name) for name in (*folders, *files) if Path(folder, name).is_symlink()]
+            for place in linked:
+                if place.parent == self.checkpoints and place.is_file():
+                    continue
+                try:
+                    outside = not place.resolve().is_relative_to(top)
+                except (OSError, RuntimeError):  # it leads to itself
+                    outside = True
+                if outside:
+                    cure = "put what it leads to in its place, or remove it"
+                    raise InputError(f"{printable(place)}: is a link out of the run directory; {cure}")
+
     def resumed(self, mode: str, *sections: str) -> DictConfig:
         """Return `config` for a run that is resumed here: it is logged where ``mode`` says.
 
@@ -202,7 +225,11 @@ class RunDir:
         Args:
             mode: of Weights & Biases, from the command line or the environment.
             sections: keys that must have keys with values.
+
+        Raises:
+            InputError: as `config`, and as `check_links`.
         """
+        self.check_links()
         config = self.config("wandb", *sections)
         if not (mode == "offline" and config.wandb.get("mode") == "disabled"):
             config.wandb.mode = mode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: there is no such checkpoint; train the run first, or give checkpoint=PATH")
     try:
+        _check_unpacked(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can raise anything, also without a message
         reason = visible(error)[:120] or "the file is empty or cut off"
@@ -79,6 +81,19 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not a checkpoint of deepmatte; give one from a run's checkpoints/ folder")
     check_arguments(About, checkpoint["deepmatte"], f"{path}: deepmatte")
     return checkpoint
+
+
+def _check_unpacked(path: Path) -> None:
+    """Refuse an archive that unpacks to more than it holds, before it fills the memory: torch packs nothing.
+
+    Raises:
+        ValueError: it does.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > path.stat().st_size:
+            raise ValueError(f"it would unpack to {unpacked / 1e6:.0f} MB; torch.save packs nothing")
 
 
 def newest_checkpoint(folder: Path, *, mend: bool) -> tuple[dict[str, Any], bool]:
