@@ -175,18 +175,20 @@ class RunDir:
             raise InputError(f"{file}: {key}={line}: holds a reference; write the value in its place")
         return OmegaConf.create(config)
 
-    def resumed(self, mode: str, *sections: str) -> DictConfig:
-        """Return `config` for a run that is resumed here: it is logged where ``mode`` says.
+    def resumed(self, mode: str, *sections: str, tracking_uri: str | None = None) -> DictConfig:
+        """Return `config` for a run that is resumed here: it is logged where the arguments say.
 
         Whoever wrote the directory can't send a run online; a run that was never logged stays so offline.
 
         Args:
             mode: of Weights & Biases, from the command line or the environment.
             sections: keys that must have keys with values.
+            tracking_uri: of MLflow, likewise.
         """
         config = self.config("wandb", *sections)
         if not (mode == "offline" and config.wandb.get("mode") == "disabled"):
             config.wandb.mode = mode
+        config.mlflow = {"tracking_uri": tracking_uri}
         return config
 
     def overrides(self) -> list[str]:
