@@ -332,7 +332,7 @@ def _binaries() -> dict[str, Reader]:
     from deepmatte.data.cache.arrays import ArrayFolder
     from deepmatte.models.vgg import read_vgg16
     from deepmatte.training.checkpoints import newest_checkpoint, read_checkpoint
-    from deepmatte.training.module import load_weights
+    from deepmatte.models.weights import load_weights
 
     own = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
 

@@ -136,6 +136,7 @@ EXACTLY = {
         "RandomWalk",
         "Trivial",
     },
+    "logger.*": {"RunLogger", "WandbRun", "TensorBoardRun", "MlflowRun"},
 }
 
 
@@ -173,7 +174,7 @@ YAMLS = sorted(
 
 @pytest.mark.parametrize("file", YAMLS, ids=[f"{file.parent.name}/{file.stem}" for file in YAMLS])
 def test_every_target_of_our_own_files_is_allowed_at_its_place(file: Path) -> None:
-    from deepmatte.config.build import PLACES, _check_name, _class
+    from deepmatte.config.build import _check_name, _class, place_of
 
     group = file.parent.relative_to(conf_dir()).as_posix() if file.is_relative_to(conf_dir()) else "."
     for key, target in named_targets(
@@ -182,8 +183,8 @@ def test_every_target_of_our_own_files_is_allowed_at_its_place(file: Path) -> No
         if key.startswith("hydra."):
             assert (key, target) == ("hydra.callbacks.sweep_guard", "deepmatte.sweeps.ending.SweepGuard")
         else:
-            _check_name(target, key, PLACES[key])
-            assert _class(target, key, PLACES[key]).__name__ == target.rpartition(".")[2]
+            _check_name(target, key, place_of(key))
+            assert _class(target, key, place_of(key)).__name__ == target.rpartition(".")[2]
 
 
 # ---- run directories of strangers --------------------------------------------------------------------------

@@ -136,8 +136,8 @@ def test_an_experiment_s_own_recipe_and_sizes_win_over_the_budget(
     ("page", "key", "meant"),
     [
         ("train", "experiment", "did you mean `experiments=`?"),
-        ("train", "logger", "conf/train.yaml lists the keys"),
-        ("train", "callbacks", "conf/train.yaml lists the keys"),
+        ("train", "tqdm", "conf/train.yaml lists the keys"),
+        ("train", "callback", "did you mean `callbacks=`?"),
         ("evaluate", "runs", "did you mean `run=`?"),
     ],
 )

@@ -196,7 +196,7 @@ class RunDir:
         return OmegaConf.create(config)
 
     def check_links(self) -> None:
-        """Refuse links that lead out of the directory, which a stranger may have made, before anything is written.
+        """Refuse links that lead out of the directory, which a stranger may have made.
 
         Only the files in ``checkpoints/`` may be links: those are read, or replaced as they are.
 
@@ -217,14 +217,15 @@ class RunDir:
                     cure = "put what it leads to in its place, or remove it"
                     raise InputError(f"{printable(place)}: is a link out of the run directory; {cure}")
 
-    def resumed(self, mode: str, *sections: str) -> DictConfig:
-        """Return `config` for a run that is resumed here: it is logged where ``mode`` says.
+    def resumed(self, mode: str, *sections: str, tracking_uri: str | None = None) -> DictConfig:
+        """Return `config` for a run that is resumed here: it is logged where the arguments say.
 
         Whoever wrote the directory can't send a run online; a run that was never logged stays so offline.
 
         Args:
             mode: of Weights & Biases, from the command line or the environment.
             sections: keys that must have keys with values.
+            tracking_uri: of MLflow, likewise.
 
         Raises:
             InputError: as `config`, and as `check_links`.
@@ -233,6 +234,7 @@ class RunDir:
         config = self.config("wandb", *sections)
         if not (mode == "offline" and config.wandb.get("mode") == "disabled"):
             config.wandb.mode = mode
+        config.mlflow = {"tracking_uri": tracking_uri}
         return config
 
     def overrides(self) -> list[str]:

@@ -20,6 +20,10 @@ NOT_IDENTITY = (
     "init",  # hashed as the digest of its content
     "sweep",
     "wandb",
+    "mlflow",
+    "logger",
+    "callbacks.pictures",
+    "callbacks.learning_rate",
     "seeds",
     "laptop",
     "length",  # hashed as what it makes of stages.STAGE.epochs, and laptop as what length makes of it
@@ -73,6 +77,7 @@ _NO_PLATE = {
 }
 
 ADDED_SINCE: dict[str, Any] = {
+    "callbacks": {},  # those above leave it empty
     "composition.widen": None,  # not 1: experiments/trimap_width.yaml has hashed its 1 from the start
     "composition.captured": _NO_PLATE,
     **{f"loss.{term}.output": "final" for term in _FIRST_LOSSES},
@@ -124,8 +129,8 @@ def config_hash(config: DictConfig | Mapping[str, Any]) -> str:
     True
     """
     root = config if isinstance(config, DictConfig) else OmegaConf.create(dict(config))
-    # `hydra` must go before anything is resolved: its run directory is itself made from this hash.
-    visible = OmegaConf.masked_copy(root, [str(key) for key in root if key != "hydra"])
+    # These must go before anything is resolved: the directory to which they refer is made from this hash.
+    visible = OmegaConf.masked_copy(root, [str(key) for key in root if key not in ("hydra", "logger")])
     plain: Any = OmegaConf.to_container(visible, resolve=True)
     assert isinstance(plain, dict)
     removed = {key: _removed(plain) for key in REMOVED_SINCE}
