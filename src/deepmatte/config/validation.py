@@ -60,6 +60,7 @@ class Sweep(Section):
         Literal["auto"] | Sequence[int | str] | None,
         "give auto, null or a list of ids such as [0,1]",
     ] = "auto"
+    fork: bool = True
     trials: Annotated[int, Ge(1), "give a whole number above 0"] = 30
     objectives: Annotated[
         Annotated[Sequence[str], MinLen(1)] | None,
