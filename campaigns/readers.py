@@ -157,6 +157,8 @@ def with_png_checksums(content: bytes) -> bytes:
 
 
 def _of_runs(folder: Path) -> dict[str, Reader]:
+    from deepmatte.training.curves import Curves
+
     from deepmatte.compare.records.grouping import group_settings
     from deepmatte.compare.records.reading import Run, read_run
     from deepmatte.data.procedural import ProceduralData
@@ -164,7 +166,6 @@ def _of_runs(folder: Path) -> dict[str, Reader]:
     from deepmatte.runs.locks import holder
     from deepmatte.scoring.evaluate import _trained_on
     from deepmatte.sweeps.status import read_sweep, view
-    from deepmatte.training.curves import Curves
 
     def compared(run: Path) -> None:
         found = read_run(run)
@@ -331,8 +332,8 @@ def _tables(folder: Path) -> dict[str, Reader]:
 def _binaries() -> dict[str, Reader]:
     from deepmatte.data.cache.arrays import ArrayFolder
     from deepmatte.models.vgg import read_vgg16
-    from deepmatte.training.checkpoints import newest_checkpoint, read_checkpoint
     from deepmatte.models.weights import load_weights
+    from deepmatte.training.checkpoints import newest_checkpoint, read_checkpoint
 
     own = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
 

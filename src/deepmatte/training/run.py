@@ -9,8 +9,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.distributed as dist
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from rich.console import Console
@@ -36,6 +34,7 @@ from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, re
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.failures import recorded
 from deepmatte.training.initial import start_from
+from deepmatte.training.memory import over_processes, peak_memory_mb
 from deepmatte.training.module import MattingModule, check_protocol
 from deepmatte.training.optimisation import build_optimisation
 from deepmatte.training.requirements import check_inputs, check_losses
@@ -239,7 +238,7 @@ class _Job:
         then, first = self.first_report = self.first_report or (now, fraction)
         left = round((1 - fraction) * (now - then) / (fraction - first), 1) if fraction > first else None
         self.run.write_progress(
-            fraction=round(fraction, 4), seconds_left=left, cost=self._cost(_peak_memory_mb())
+            fraction=round(fraction, 4), seconds_left=left, cost=self._cost(peak_memory_mb())
         )
 
     def _cost(self, peak_memory_mb: float) -> dict[str, float]:
@@ -257,7 +256,7 @@ class _Job:
         assert self.tracker is not None
         loggers, pictures = self.tracker.loggers, self.run.pictures / "test"
         scored = score(self.config, self.model, self.data, "test", best, pictures, loggers=loggers)
-        cost = self._cost(_over_ranks(_peak_memory_mb())) | {
+        cost = self._cost(over_processes(peak_memory_mb())) | {
             "steps": int(read_checkpoint(self.run.last_checkpoint)["global_step"])
         }
         if not is_first_process():
@@ -280,23 +279,3 @@ class _Job:
         """Tell the loggers, if there are any yet, that the run broke off."""
         if self.tracker is not None:
             self.tracker.fail()
-
-
-def _over_ranks(megabytes: float) -> float:
-    """Return the peak memory of the GPU that used most, else of all processes together, in MB."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return megabytes
-    gpu = torch.cuda.is_available()
-    total = torch.tensor(megabytes, device="cuda" if dist.get_backend() == "nccl" else "cpu")
-    dist.all_reduce(total, dist.ReduceOp.MAX if gpu else dist.ReduceOp.SUM)
-    return round(float(total), 1)
-
-
-def _peak_memory_mb() -> float:
-    """Return the peak memory of the GPU where there is one, else the process's peak resident size, in MB."""
-    if torch.cuda.is_available():
-        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
