@@ -159,10 +159,10 @@ def score(
 
 def _rows(module: MattingModule, dataset: FixedCompositionDataset | ImageDataset) -> list[dict[str, Any]]:
     """Return what is known of each image: what it is, its scores and where its error is."""
-    more = [module.diagnostics.per_image(), module.colours.per_image() if module.colours else []]
-    extra: dict[float, dict[str, Any]] = {}
-    for row in (row for rows in more for row in rows):
-        extra[row["index"]] = extra.get(row["index"], {}) | row
+    kinds = [module.diagnostics.per_image(), module.colours.per_image() if module.colours else []]
+    extra: dict[Any, dict[str, Any]] = {}
+    for found in (found for rows in kinds for found in rows):
+        extra[found["index"]] = extra.get(found["index"], {}) | found
     rows = [
         dataset.record(int(row["index"])) | {**row, **extra[row["index"]]}
         for row in module.test_metrics.per_image()
