@@ -23,6 +23,7 @@ from deepmatte.models.weights import load_weights
 from deepmatte.runs import interruption
 from deepmatte.runs.directory import RunDir
 from deepmatte.training import from_config
+from deepmatte.training.acceleration import accelerate
 from deepmatte.training.callbacks import TestPictures
 from deepmatte.training.checkpoints import read_checkpoint
 from deepmatte.training.datamodule import MattingData
@@ -134,6 +135,7 @@ def score(
         enable_checkpointing=False,
     )
     from_config.leave_cores_to_loaders(trainer, config.data.num_workers)
+    accelerate(model, config)
     loader = data.eval_loader(split, trainer.global_rank, trainer.world_size)
     with interruption.at_once_afterwards():
         trainer.test(module, loader, verbose=False)
