@@ -48,6 +48,7 @@ class MattingModel(nn.Module):
         critics: those of the parts that judge mattes instead of predicting them (`deepmatte.batch.CRITICS`).
             Loss terms read them by their names in the batch; their gradients are clipped apart, and averaged
             weights leave them out.
+        gives: outputs of its matte beside alpha that losses can learn from: ``foreground``, ``error``.
         stages: the file of ``conf/stages/`` that trains it as published.
         multiple: the sides of its inputs are padded to a multiple of this; an instance may set its own.
     """
@@ -55,6 +56,7 @@ class MattingModel(nn.Module):
     reads: ClassVar[tuple[str, ...]] = ("image", "trimap")
     parts: ClassVar[tuple[str, ...]] = ()
     critics: ClassVar[tuple[str, ...]] = ()
+    gives: ClassVar[tuple[str, ...]] = ()
     stages: ClassVar[str] = "joint"
     multiple: int = 1
 

@@ -17,6 +17,7 @@ NOT_IDENTITY = (
     "force",
     "reuse",
     "resume",
+    "init",  # hashed as the digest of its content
     "sweep",
     "wandb",
     "seeds",
@@ -40,7 +41,7 @@ NOT_IDENTITY = (
 The hash, the label and the factors of a comparison leave them out (`identifies`).
 """
 
-FOR_OTHERS = ("laptop", "length", "stages", "study")
+FOR_OTHERS = ("init", "laptop", "length", "stages", "study")
 """Where those of `NOT_IDENTITY` are to which other keys refer: an override changes what is computed."""
 
 CHOICES = ("trainer",)
@@ -57,6 +58,9 @@ ADDED_SINCE: dict[str, Any] = {
     "composition.widen": None,  # not 1: experiments/trimap_width.yaml has hashed its 1 from the start
     **{f"loss.{term}.output": "final" for term in _FIRST_LOSSES},
     **{f"loss.{term}.hardest": None for term in _WITH_HARDEST},
+    "init_digest": None,
+    "init_ignore": [],
+    "model.conv6": 1,
     "stages.*.layer_decay": None,
     "loss.ddc": {**_OFF, "radius": 5, "neighbours": 11},
     "loss.temporal": {**_OFF, "hardest": None, "distance": "l2", "eps": 1e-6},

@@ -37,6 +37,7 @@ from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, re
 from deepmatte.training.curves import Curves
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.failures import recorded
+from deepmatte.training.initial import start_from
 from deepmatte.training.module import MattingModule, check_protocol
 from deepmatte.training.optimisation import build_optimisation
 from deepmatte.training.requirements import check_inputs, check_losses
@@ -118,6 +119,7 @@ class _Job:
         self.earlier_cost: dict[str, float] = {} if fresh else run.progress().get("cost", {})
         self.first_report: tuple[float, float] | None = None
         self.resumes = run.last_checkpoint.exists() and not fresh
+        self.initial = None if self.resumes else start_from(self.model, config)
         self.loggers: list[Logger] = []
 
     def begin(self, overrides: list[str]) -> None:
@@ -136,6 +138,9 @@ class _Job:
             **provenance(),
         )
         record = training_record(self.data.source, self.data.trained_on)
+        if self.initial is not None:
+            self.run.update(init={"file": self.config.init, **dataclasses.asdict(self.initial)})
+            print("\n".join(self.initial.lines(self.config.init)))
         self.run.write_trained_on(joined_records(self.run.trained_on(), record) if self.resumes else record)
         for line in getattr(self.data.source, "excluded", []):
             print(line)

@@ -19,13 +19,14 @@ from deepmatte.files import write_bytes, write_text
 from deepmatte.metrics.diagnostics import diagnostics_figure, robustness_figure
 from deepmatte.metrics.functional.diagnostics import Table
 from deepmatte.models import MattingModel
+from deepmatte.models.weights import load_weights
 from deepmatte.runs import interruption
 from deepmatte.runs.directory import RunDir
 from deepmatte.training import from_config
 from deepmatte.training.callbacks import TestPictures
 from deepmatte.training.checkpoints import read_checkpoint
 from deepmatte.training.datamodule import MattingData
-from deepmatte.training.module import MattingModule, load_weights
+from deepmatte.training.module import MattingModule
 from deepmatte.training.requirements import check_inputs
 from deepmatte.training.stages import Stage
 
@@ -119,9 +120,9 @@ def score(
     if checkpoint is not None:
         load_weights(model, checkpoint, source)
         refine = bool(checkpoint["deepmatte"]["refine"])
-    module = MattingModule(
-        model, stage=Stage(refine=refine), protocol=config.protocol, impose=config.impose_trimap, radii=radii
-    )
+    how: dict[str, Any] = {"protocol": config.protocol, "impose": config.impose_trimap, "radii": radii}
+    colours = "foreground" in model.gives and "foreground" in data.serves(split)
+    module = MattingModule(model, stage=Stage(refine=refine), **how, colours=colours)
     callbacks: list[Callback] = [TestPictures(pictures, config.num_pictures)]
     if sys.stdout.isatty():
         callbacks.append(RichProgressBar(leave=False))
@@ -158,7 +159,10 @@ def score(
 
 def _rows(module: MattingModule, dataset: FixedCompositionDataset | ImageDataset) -> list[dict[str, Any]]:
     """Return what is known of each image: what it is, its scores and where its error is."""
-    extra = {row["index"]: row for row in module.diagnostics.per_image()}
+    more = [module.diagnostics.per_image(), module.colours.per_image() if module.colours else []]
+    extra: dict[float, dict[str, Any]] = {}
+    for row in (row for rows in more for row in rows):
+        extra[row["index"]] = extra.get(row["index"], {}) | row
     rows = [
         dataset.record(int(row["index"])) | {**row, **extra[row["index"]]}
         for row in module.test_metrics.per_image()
