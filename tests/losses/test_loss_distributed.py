@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +15,9 @@ from torch import Tensor, nn
 from deepmatte.batch import Batch, Matte, example_batch
 from deepmatte.losses import LOSSES, LossTable
 from deepmatte.losses.terms import WITHOUT_CRITIC
+
+sys.path.insert(0, str(Path(__file__).parent))
+from whole_mattes import whole_matte
 
 CASES = [
     *((name, {}) for name in LOSSES),
@@ -60,7 +65,7 @@ class Discriminator(nn.Module):
 def predict(scale: Tensor, batch: Batch) -> Matte:
     """Stand in for a network: two shared parameters, and a logit that differs from the truth's everywhere."""
     logit = scale[0] * torch.logit(0.9 * batch["alpha"] + 0.04) + scale[1]
-    return Matte(torch.sigmoid(logit), logit=logit, coarse=Matte(torch.sigmoid(0.5 * logit[..., ::2, ::2])))
+    return whole_matte(torch.sigmoid(logit), logit, Matte(torch.sigmoid(0.5 * logit[..., ::2, ::2])))
 
 
 def run(config: dict, scale: Tensor, batch: Batch):
@@ -118,7 +123,7 @@ def check(rank: int, world: int, store: str) -> None:
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize("world", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_value_and_gradient_equal_one_process_on_the_joined_batch(world, tmp_path):
     multiprocessing.set_forkserver_preload(
         ["deepmatte.losses", "pytest"]

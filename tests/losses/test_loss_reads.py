@@ -10,17 +10,19 @@ import pytest
 import torch
 from torch import nn
 
-from deepmatte.batch import Matte, example_batch
+from deepmatte.batch import example_batch
 from deepmatte.config.build import loss_function
 from deepmatte.errors import InputError
 from deepmatte.losses import LOSSES, LossTable
 
 sys.path.insert(0, str(Path(__file__).parent))
+from whole_mattes import whole_matte
+
 OWN = partial(loss_function, packages=["loss_own"])
 
 
 def prediction(batch):
-    return Matte((0.1 + 0.7 * batch["alpha"]).requires_grad_())
+    return whole_matte((0.1 + 0.7 * batch["alpha"]).requires_grad_())
 
 
 class FirstChannel(nn.Module):

@@ -27,6 +27,7 @@ class Row:
     weight: Schedule
     output: Output = "final"
     teaches: tuple[str, ...] = ()
+    predicted: tuple[str, ...] = ()
 
     def __call__(self, matte: Matte, batch: Batch) -> Measured:
         """Return the term's value and its quantities; InputError names a key that the batch lacks."""

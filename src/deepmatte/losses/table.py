@@ -23,7 +23,7 @@ from deepmatte.losses.terms import FITS, LOSSES, OWN_READS, Kind, Loss, Term
 OwnTerms = Callable[[str, str], Loss]
 """Returns a user's own function from the key that names it and its ``module:function``, or refuses it."""
 
-ADDED = ("ddc", "temporal", "ssim", "adversarial", "discriminator")
+ADDED = ("ddc", "temporal", "ssim", "adversarial", "discriminator", "foreground", "error")
 """Terms that are younger than the first checkpoints of `balance: gradient`."""
 SHARED: dict[str, Any] = {"balance": "none", "balance_steps": 50, "log_cosines": False}
 """Keys of the section that belong to no single term."""
@@ -129,6 +129,20 @@ class LossTable(nn.Module):
         """Return whether a critic of the model learns from a term."""
         return any(critic in row.teaches for row in self.rows)
 
+    def check_outputs(self, gives: Collection[str]) -> None:
+        """Refuse a model without the outputs that terms read beside alpha, which are ``gives``.
+
+        Raises:
+            InputError: it names the first such term.
+        """
+        for row in self.rows:
+            for output in row.predicted:
+                if output not in gives:
+                    raise InputError(
+                        f"loss.{row.name} reads the predicted {output}, which this model does not have: "
+                        f"set loss.{row.name}.weight=0, or choose a model that has it, such as model=bgmv2"
+                    )
+
     def refuse_critics(self, place: str) -> None:
         """Refuse terms that a critic has part in where values have to mean the same all along.
 
@@ -224,7 +238,7 @@ def _row(name: str, section: Any, own_terms: OwnTerms | None) -> Row:
     if complaint:
         raise InputError(f"{key}.{complaint}")
     function = partial(term.function, **checked)
-    return Row(name, function, term.kind, term.reads, weight, output, term.teaches)
+    return Row(name, function, term.kind, term.reads, weight, output, term.teaches, term.predicted)
 
 
 def _term(key: str, name: Any, own_terms: OwnTerms | None) -> Term:

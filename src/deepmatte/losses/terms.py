@@ -17,6 +17,7 @@ from deepmatte.losses.measured import Measured
 from deepmatte.losses.metric_losses import grad_metric_loss, ssim_loss
 from deepmatte.losses.options import defaults_of
 from deepmatte.losses.overlap import dice_loss, jaccard_loss, tversky_loss
+from deepmatte.losses.predictions import error_loss, foreground_loss
 from deepmatte.losses.regression import alpha_loss, composition_loss, gradient_loss, laplacian_loss
 from deepmatte.losses.regularisers import gradient_penalty_loss, smoothness_loss
 
@@ -34,8 +35,9 @@ class Term:
     the critic (`deepmatte.ops.freezing.frozen`), one that teaches the critic detaches the matte: so their sum
     is one loss that gives each of the two its own gradient. ``teaches`` names the critics that learn from it.
 
-    ``complaint`` returns what is wrong with options that are valid one by one, starting with the option's
-    name, or None.
+    ``predicted`` are the outputs that it reads beside alpha, of `deepmatte.batch.Matte`, which few models
+    have. ``complaint`` returns what is wrong with options that are valid one by one, starting with the
+    option's name, or None.
     """
 
     function: Loss
@@ -43,6 +45,7 @@ class Term:
     reads: tuple[str, ...] = ("alpha", "trimap")
     teaches: tuple[str, ...] = ()
     complaint: Callable[[Mapping[str, Any]], str | None] | None = None
+    predicted: tuple[str, ...] = ()
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -59,6 +62,10 @@ LOSSES: dict[str, Term] = {
     "gradient_penalty": Term(gradient_penalty_loss, "regulariser"),
     "ddc": Term(ddc_loss, "regulariser", reads=("image", "trimap")),
     "temporal": Term(temporal_loss, "regulariser", reads=("alpha", "trimap", "previous")),
+    "foreground": Term(
+        foreground_loss, "regulariser", reads=("alpha", "foreground"), predicted=("foreground",)
+    ),
+    "error": Term(error_loss, "regulariser", reads=("alpha",), predicted=("error",)),
     "bce": Term(bce_loss, "classification"),
     "focal": Term(focal_loss, "classification", complaint=focal_complaint),
     "dice": Term(dice_loss, "overlap"),

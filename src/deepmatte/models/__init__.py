@@ -6,7 +6,18 @@ stage can train or freeze, and ``forward(batch, refine=False)`` stops at the coa
 
 from deepmatte.models.alphagan import AlphaGAN
 from deepmatte.models.base import MattingModel
+from deepmatte.models.bgmv2 import BackgroundMattingV2
 from deepmatte.models.dim import DeepImageMatting
+from deepmatte.models.encoder_decoder import EncoderDecoderMatting
 from deepmatte.models.vgg_segnet import VggSegNet
+from deepmatte.models.vitmatte import ViTMatte
 
-__all__ = ["AlphaGAN", "DeepImageMatting", "MattingModel", "VggSegNet"]
+__all__ = [
+    "AlphaGAN",
+    "BackgroundMattingV2",
+    "DeepImageMatting",
+    "EncoderDecoderMatting",
+    "MattingModel",
+    "VggSegNet",
+    "ViTMatte",
+]

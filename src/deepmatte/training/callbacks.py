@@ -13,7 +13,6 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
 from deepmatte.batch import Batch
@@ -76,11 +75,16 @@ def grid(batch: Batch, alpha: Tensor, width: int = 224) -> np.ndarray:
 
 
 class PictureGrids(Callback):
-    """Draws the same fixed validation samples after every epoch: image, trimap, truth, prediction, error."""
+    """Draws the same fixed validation samples after every epoch: image, trimap, truth, prediction, error.
 
-    def __init__(self, directory: Path, num_samples: int = 4) -> None:
-        self.directory = directory
+    Args:
+        num_samples: how many.
+        directory: the folder for the pictures; None: ``pictures`` below the trainer's ``default_root_dir``.
+    """
+
+    def __init__(self, num_samples: int = 4, directory: Path | None = None) -> None:
         self.num_samples = num_samples
+        self.directory = directory
 
     def on_validation_batch_end(
         self,
@@ -103,15 +107,12 @@ class PictureGrids(Callback):
         height = max(row.shape[0] for row in rows)
         rows = [np.pad(row, ((0, height - row.shape[0]), (0, 0), (0, 0))) for row in rows]
         picture = np.concatenate(rows, 0)
-        write_png(self.directory / f"epoch_{trainer.current_epoch:04d}.png", picture, parents=False)
+        folder = self.directory or Path(trainer.default_root_dir) / "pictures"
+        write_png(folder / f"epoch_{trainer.current_epoch:04d}.png", picture, parents=self.directory is None)
+        caption = ["image, trimap, truth, prediction, error x 2"]
         for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_image(
-                    "val/pictures",
-                    [picture],
-                    step=trainer.global_step,
-                    caption=["image, trimap, truth, prediction, error x 2"],
-                )
+            if hasattr(logger, "log_image"):
+                logger.log_image("val/pictures", [picture], step=trainer.global_step, caption=caption)
 
 
 class TestPictures(Callback):

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, Model
 
 from deepmatte.errors import InputError
 from deepmatte.runs import interruption
-from deepmatte.training.curves import Curves
+from deepmatte.training.tracking.curves import Curves
 
 NORMALISATION = ("running_mean", "running_var", "num_batches_tracked")
 """Ends of the names of the buffers that are averaged along with the weights."""
@@ -186,5 +186,5 @@ class AveragedWeights(EMAWeightAveraging):
                 own[name].copy_(buffer)
         critics: tuple[str, ...] = getattr(getattr(pl_module, "model", None), "critics", ())
         for critic in critics:
-            kept = self._average_model.module.model.get_submodule(critic)
-            kept.load_state_dict(pl_module.model.get_submodule(critic).state_dict())
+            kept = self._average_model.module.get_submodule(f"model.{critic}")
+            kept.load_state_dict(pl_module.get_submodule(f"model.{critic}").state_dict())

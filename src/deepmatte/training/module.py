@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -33,6 +35,10 @@ class MattingModule(pl.LightningModule):
     processes may see different numbers of images; the metrics are joined once at the end. ``radii`` are the
     widths in pixels by which a test also widens the unknown zone, to see how the error grows with it. With
     ``colours`` it also scores the predicted colours of the foreground, which model and data must have.
+
+    Any trainer and any loader of batches with ``image``, ``alpha`` and ``trimap`` will do.
+    Without ``stage`` all parts learn for as long as the trainer says; without ``optimisation`` they do by
+    Adam at a constant 1e-3.
     """
 
     val_metrics: MattingMetrics
@@ -54,8 +60,9 @@ class MattingModule(pl.LightningModule):
         super().__init__()
         self.model = model
         self.losses = losses
-        self.stage = stage or Stage()
-        self.optimisation = optimisation or Optimisation()
+        self.stage = stage or Stage(learn=tuple(model.parts))
+        self.staged = stage is not None
+        self.optimisation = optimisation or Optimisation(partial(torch.optim.Adam, lr=1e-3))
         self.impose = impose and "trimap" in model.reads
         self.identity = dict(identity or {})
         check_protocol(protocol)
@@ -80,6 +87,12 @@ class MattingModule(pl.LightningModule):
 
     # ---- training ------------------------------------------------------------------------------------
 
+    def on_fit_start(self) -> None:
+        """Take the length of a training without stages from the trainer, for schedules of loss weights."""
+        if not self.staged:
+            epochs = max(self.trainer.max_epochs or 1, 1)
+            self.stage = dataclasses.replace(self.stage, epochs=epochs, run_epochs=epochs)
+
     def on_train_start(self) -> None:
         """Put the parts that do not learn in evaluation mode, so that their statistics stay as they are."""
         for part in self.model.parts:
@@ -100,7 +113,7 @@ class MattingModule(pl.LightningModule):
             values = ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in result.terms.items())
             place = f"epoch {self.current_epoch}, step {self.global_step}"
             raise RunError(
-                f"the loss is not finite in {place} ({values}); samples: {', '.join(batch['name'])}"
+                f"the loss is not finite in {place} ({values}); samples: {', '.join(batch.get('name', '?'))}"
             )
         size, total = len(batch["alpha"]), result.total.detach()
         self.epoch_loss.add(total, size)
@@ -135,7 +148,7 @@ class MattingModule(pl.LightningModule):
         if self.losses is not None and self.losses.fits(batch):
             self.val_loss.update(self.losses(matte, batch, progress=1.0).total, weight=len(batch["alpha"]))
         alpha = impose_trimap(matte.alpha, batch["trimap"]) if self.impose else matte.alpha
-        self.val_metrics.update(alpha, batch["alpha"], batch["trimap"], batch["index"])
+        self.val_metrics.update(alpha, batch["alpha"], batch["trimap"], batch.get("index"))
 
     def on_validation_epoch_end(self) -> None:
         """Log ``val/*`` of the joined images, and the epoch's training loss.
@@ -157,11 +170,11 @@ class MattingModule(pl.LightningModule):
         """Score one batch and the trivial matte on it; return the alpha, which callbacks draw."""
         matte = self(batch)
         alpha = matte.alpha
-        truth = batch["alpha"], batch["trimap"], batch["index"]
+        truth = batch["alpha"], batch["trimap"], batch.get("index")
         if self.colours is not None:
             predicted = matte.foreground.clamp(0, 1)
             self.colours.update(
-                predicted, batch["foreground"], batch["alpha"], batch["index"], batch["trimap"]
+                predicted, batch["foreground"], batch["alpha"], batch.get("index"), batch["trimap"]
             )
         self.test_metrics.update(alpha, *truth)
         self.diagnostics.update(alpha, *truth)
@@ -173,7 +186,7 @@ class MattingModule(pl.LightningModule):
                 [torch.from_numpy(widen_unknown(trimap[0], int(radius))[None]) for trimap in trimaps]
             )
             wide = Batch(**{**batch, "trimap": widened.to(batch["trimap"].device)})
-            metrics.update(self(wide).alpha, wide["alpha"], wide["trimap"], wide["index"])
+            metrics.update(self(wide).alpha, wide["alpha"], wide["trimap"], wide.get("index"))
         return alpha
 
     def on_test_epoch_end(self) -> None:

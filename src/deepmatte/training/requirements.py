@@ -51,6 +51,7 @@ def check_losses(
     for stage in stages:
         table = losses[stage.name]
         table.check((*data.serves("train"), *model.critics))
+        table.check_outputs(model.gives)
         if objective == "val/loss":
             table.refuse_critics("objective=val/loss")
             table.check(data.serves("val"), "the validation data")

@@ -67,6 +67,6 @@ class Decoder(nn.Module):
         """
         x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=True)
         x = self.at_quarter(torch.cat([x, self.skip_quarter(quarter)], 1))
-        x = F.max_unpool2d(x, indices, 2)
+        x = F.max_unpool2d(x, indices, [2, 2])
         x = self.at_half(torch.cat([x, self.skip_half(half)], 1))
         return self.alpha(self.at_full(torch.cat([x, image], 1)))
