@@ -176,7 +176,7 @@ class MattingModule(pl.LightningModule):
         if self.colours is not None:
             predicted = matte.foreground.clamp(0, 1)
             self.colours.update(
-                predicted, batch["foreground"], batch["alpha"], batch["index"], batch["trimap"]
+                predicted, batch["foreground"], batch["alpha"], batch.get("index"), batch["trimap"]
             )
         self.test_metrics.update(alpha, *truth)
         self.diagnostics.update(alpha, *truth)

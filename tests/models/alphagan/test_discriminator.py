@@ -5,12 +5,21 @@ from __future__ import annotations
 import pytest
 import torch
 from model_cases import assert_as_published, formula_pictures, formula_trimap, formula_weights, model_cases
+from torch import nn
 
 from deepmatte.errors import InputError
 from deepmatte.models.alphagan import PatchDiscriminator
 
 CASES = model_cases()
 THIN = 1 / 16
+
+
+def awake(*arguments, **options) -> PatchDiscriminator:
+    """A discriminator in double precision whose last layer does not start at 0."""
+    torch.manual_seed(0)
+    network = PatchDiscriminator(*arguments, **options).double().train()
+    nn.init.normal_(network.layers[-1].weight)
+    return network
 
 
 @pytest.mark.parametrize(("field", "case"), [(70, "patchgan_n_layers_3"), (34, "patchgan_n_layers_2")])
@@ -35,8 +44,7 @@ def test_logits_are_those_of_the_published_network() -> None:
 @pytest.mark.parametrize("field", [70, 34])
 def test_one_logit_sees_exactly_its_patch(field: int) -> None:
     """The support of its gradient, in training; a leaky ReLU lets every path through."""
-    torch.manual_seed(0)
-    network = PatchDiscriminator(field, width=THIN).double().train()
+    network = awake(field, width=THIN)
     picture = torch.rand(1, 3, 160, 160, dtype=torch.float64, requires_grad=True)
     logits = network(picture, torch.full((1, 1, 160, 160), 128))
     rows, columns = logits.shape[-2:]
@@ -48,15 +56,23 @@ def test_one_logit_sees_exactly_its_patch(field: int) -> None:
     assert bool(seen[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1].all())
 
 
+def test_an_untrained_discriminator_says_0_and_pulls_at_nothing() -> None:
+    picture = torch.rand(2, 3, 48, 48, requires_grad=True)
+    logits = PatchDiscriminator(34, THIN)(picture, torch.full((2, 1, 48, 48), 128))
+    assert not logits.any()
+    (logits - 1).square().mean().backward()
+    assert not picture.grad.any()
+
+
 @pytest.mark.parametrize("norm", ["none", "group"])
 def test_a_verdict_depends_on_no_other_sample(norm: str) -> None:
     """Nor on being one of a batch of real or of predicted composites; with batch normalisation it does."""
     torch.manual_seed(0)
     colours, trimap = torch.rand(3, 3, 48, 48, dtype=torch.float64), torch.full((3, 1, 48, 48), 128)
-    network = PatchDiscriminator(34, THIN, norm).double().train()
+    network = awake(34, THIN, norm)
     together, alone = network(colours, trimap), network(colours[:1], trimap[:1])
     torch.testing.assert_close(together[:1], alone)
-    with_statistics = PatchDiscriminator(34, THIN, "batch").double().train()
+    with_statistics = awake(34, THIN, "batch")
     together, alone = with_statistics(colours, trimap), with_statistics(colours[:1], trimap[:1])
     assert not torch.allclose(together[:1], alone)
 
