@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
+import traceback
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,9 @@ class About:
 STATE = ("state_dict", "epoch", "global_step", "loops", "callbacks", "optimizer_states", "lr_schedulers")
 """What Lightning's checkpoints have and a run needs to resume; for evaluation the weights are enough."""
 
+
+_RESTORES = "checkpoint_connector"
+"""Lightning's module that restores a checkpoint."""
 
 RESUMED = ("first_epoch", "epochs_done")
 
@@ -131,6 +136,28 @@ def _resumable(path: Path) -> dict[str, Any]:
     if missing:
         raise InputError(f"{path}: has no {', '.join(missing)}, so no run can resume from it")
     return checkpoint
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """Turn what Lightning raises while it restores the state of a checkpoint into one line that names it.
+
+    Its parts are of kinds of their own, as the trainer, callbacks and optimiser wrote them; a stranger's may
+    be anything.
+
+    Raises:
+        InputError: a part of it is not what the trainer wrote.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        if not any(Path(frame.filename).stem == _RESTORES for frame in frames):
+            raise
+        reason = f"{type(error).__name__}: {visible(error)[:120]}"
+        raise InputError(f"{path}: can't be resumed from ({reason}); force=true retrains the run") from error
 
 
 def hand_over_best(folder: Path, stage: str) -> None:
