@@ -2,8 +2,8 @@
 
 A try is a run (or a sweep) that is killed up to three times and then let go to its end. Ctrl-C, SIGTERM and
 SIGKILL come at a random call of a random hook, or up to 50 ms after it: in a forward or backward pass, an
-optimiser step, validation, the writing of a checkpoint, the scoring of the test split, while the embedded data
-are drawn, in the start of W&B. Weights, buffers, optimiser, ``metrics.csv``, ``per_image.csv``,
+optimiser step, validation, the writing of a checkpoint, the scoring of the test split, the drawing of the
+embedded data, the start of W&B. Weights, buffers, optimiser, ``metrics.csv``, ``per_image.csv``,
 ``result.json`` and the files that are there have to be equal; no process, lock or half-written file may stay.
 
 ``single`` runs in a forked process, ``ddp`` as two processes that talk through gloo, ``sweep`` and ``joblib``
@@ -40,6 +40,7 @@ from interrupting import (
 from tiny_run import TINY, compose
 
 from campaigns.campaign import Tally, parser, rounds
+from deepmatte.errors import InputError, RunError
 from deepmatte.files import ASIDE
 from deepmatte.runs.locks import LOCK_FILE, holder
 
@@ -53,12 +54,13 @@ SINGLE = {
     "wandb": ("wandb.mode=offline",),
 }
 DDP = ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "ema=0.9")
+LAUNCHERS = {"sweep": (), "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")}
 SIGNALS = ("SIGKILL", "SIGKILL", "SIGTERM", "SIGINT")
 MOST_KILLS = 3
 PAUSE = 0.05
 
 
-class Fault(Exception):
+class FaultError(Exception):
     """What a try has shown."""
 
 
@@ -77,13 +79,15 @@ class Singles:
         quiet = () if variant == "wandb" else ("wandb.mode=disabled",)
         return (*TINY, *LENGTH, *SINGLE[variant], *quiet, f"data.source.cache_dir={cache}")
 
-    def start(self, directory: Path, variant: str, cache: Path, *instants: Instant) -> int:
+    def start(
+        self, directory: Path, variant: str, cache: Path, *instants: Instant, log: Path | None = None
+    ) -> int:
         """Carry a run out in a forked process; return its exit status, negative for a signal.
 
         Raises:
-            Fault: the process ended in another way, or did not end, or has left others.
+            FaultError: the process ended in another way, or did not end, or has left others.
         """
-        log = directory.parent / "log.txt"
+        log = log or directory.parent / "log.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
         pid = os.fork()
         if pid == 0:
@@ -94,9 +98,9 @@ class Singles:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         if left:
-            raise Fault(f"processes outlive the run: {left}")
-        if code not in (0, 130, -signal.SIGKILL):
-            raise Fault(f"exit status {code}: {log.read_text(errors='replace')[-3000:]}")
+            raise FaultError(f"processes outlive the run: {left}")
+        if code not in (0, 2, 130, -signal.SIGKILL):
+            raise FaultError(f"exit status {code}: {log.read_text(errors='replace')[-3000:]}")
         return code
 
     def _child(
@@ -111,7 +115,7 @@ class Singles:
                 os.dup2(file.fileno(), 2)
             from deepmatte.training.run import train
 
-            calls_file = directory.parent / "calls.txt"
+            calls_file = log.with_name("calls.txt")
             with (
                 hooked(list(instants)) as calls,
                 every_step_logged(),
@@ -123,6 +127,9 @@ class Singles:
             code = 0
         except KeyboardInterrupt:
             code = 130
+        except (InputError, RunError) as error:
+            print(f"deepmatte: {error}")
+            code = 2
         except BaseException:
             import traceback
 
@@ -138,7 +145,7 @@ class Singles:
             home = self.home / "whole" / variant
             code = self.start(home / "run", variant, home / "cache")
             if code != 0:
-                raise Fault(f"the uninterrupted run ends with {code}")
+                raise FaultError(f"the uninterrupted run ends with {code}")
             lines = (home / "calls.txt").read_text().splitlines()
             calls = {hook: int(count) for count, hook in (line.split(" ", 1) for line in lines)}
             self.whole[variant] = home / "run", calls
@@ -155,13 +162,15 @@ class Singles:
         cache = (home if draws else whole.parent) / "cache"
         for instant in instants:
             code = self.start(home / "run", variant, cache, instant)
+            if code == 2:
+                raise FaultError(f"{instant}: an error: {(home / 'log.txt').read_text()[-500:]}")
             if code == 0:
                 break
             tally.tried[f"single {variant}"] += 1
             tally.ended[instant.signal] += 1
         if self.start(home / "run", variant, cache) != 0:
-            raise Fault("the run does not end")
-        _check(whole, home / "run", cache)
+            raise FaultError("the run does not end")
+        check_equal(whole, home / "run", cache)
 
 
 def drawing(calls: dict[str, int], instants: Sequence[Instant]) -> ExitStack:
@@ -204,26 +213,27 @@ def _awaited(pid: int, seconds: float = 600.0) -> int:
         time.sleep(0.02)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    raise Fault(f"the run hangs for {seconds:.0f} s")
+    raise FaultError(f"the run hangs for {seconds:.0f} s")
 
 
-def _check(whole: Path, run: Path, cache: Path | None = None) -> None:
+def check_equal(whole: Path, run: Path, cache: Path | None = None) -> None:
     """Raise where a run differs from the uninterrupted one, or has left something behind."""
     found = [line for line in differences(whole, run) if not line.startswith("wandb/")]
     if found:
-        raise Fault(f"{len(found)} differences: " + "; ".join(found[:5]))
-    _check_clean(run, cache)
+        raise FaultError(f"{len(found)} differences: " + "; ".join(found[:5]))
+    check_clean(run, cache)
 
 
-def _check_clean(*folders: Path | None) -> None:
+def check_clean(*folders: Path | None) -> None:
+    """Raise where a folder has a half-written file or a lock that is held."""
     for folder in folders:
         if folder is None:
             continue
         if litter := [file.name for file in folder.rglob(f"*{ASIDE}")]:
-            raise Fault(f"litter: {litter}")
+            raise FaultError(f"litter: {litter}")
         held = [file.parent for file in folder.rglob(LOCK_FILE) if holder(file.parent) is not None]
         if held:
-            raise Fault(f"stale locks in {held}")
+            raise FaultError(f"stale locks in {held}")
 
 
 # ---- two processes -----------------------------------------------------------------------------------------
@@ -259,7 +269,7 @@ class Pairs:
         """Kill a run of two processes, either of them or both, and compare what it ends in."""
         whole = self.home / "whole/run"
         if not (whole / "result.json").exists() and self.commands.run(whole)[0] != 0:
-            raise Fault("the uninterrupted run does not end")
+            raise FaultError("the uninterrupted run does not end")
         home = self.home / "try"
         shutil.rmtree(home, ignore_errors=True)
         for _ in range(rng.randint(1, most)):
@@ -275,14 +285,14 @@ class Pairs:
             try:
                 code, _ = self.commands.run(home / "run", instant)
             except AssertionError as error:
-                raise Fault(f"{asdict(instant)}: {error}") from error
+                raise FaultError(f"{asdict(instant)}: {error}") from error
             if code == 0:
                 break
             tally.tried["ddp"] += 1
             tally.ended[instant.signal] += 1
         if self.commands.run(home / "run")[0] != 0:
-            raise Fault("the run does not end")
-        _check(whole, home / "run", self.home / "cache")
+            raise FaultError("the run does not end")
+        check_equal(whole, home / "run", self.home / "cache")
 
 
 # ---- sweeps ------------------------------------------------------------------------------------------------
@@ -291,11 +301,6 @@ class Pairs:
 class SweepsOfStubs:
     """Sweeps of three jobs whose processes are real and whose training is a stub."""
 
-    LAUNCHERS: dict[str, tuple[str, ...]] = {
-        "sweep": (),
-        "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
-    }
-
     def __init__(self, home: Path, mode: str) -> None:
         from sweeping import sweeps_in, with_stub
 
@@ -303,7 +308,7 @@ class SweepsOfStubs:
         home.mkdir(parents=True)
         self.box = with_stub(sweeps_in(home))
         self.box.environment |= {"STUB_STEPS": "6", "STUB_PAUSE": "0.15"}
-        self.words = ("seed=0,1,2", "optimizer.lr=1e-3", *self.LAUNCHERS[mode])
+        self.words = ("seed=0,1,2", "optimizer.lr=1e-3", *LAUNCHERS[mode])
 
     def attack(self, rng: random.Random, tally: Tally, most: int) -> None:
         """Kill the launcher, a job or all of them at random times; each step has to be made once."""
@@ -327,17 +332,17 @@ class SweepsOfStubs:
         code, output = self.box.run(*self.words, timeout=1200)
         self.usual = time.monotonic() - begun
         if code != 0:
-            raise Fault(f"the sweep ends with {code}: {output[-2000:]}")
+            raise FaultError(f"the sweep ends with {code}: {output[-2000:]}")
         weights = self.box.weights()
         expected = sorted(weights_after(6, seed, 1e-3) for seed in (0, 1, 2))
         if sorted(weights.values()) != expected:
-            raise Fault(f"other weights: {weights}")
+            raise FaultError(f"other weights: {weights}")
         if twice := [step for step, count in self.box.steps().items() if count > 1]:
-            raise Fault(f"steps were made twice: {twice}")
+            raise FaultError(f"steps were made twice: {twice}")
         states = {record["status"] for record in self.box.records().values()}
         if states != {"finished"}:
-            raise Fault(f"states {states}")
-        _check_clean(self.box.home / "runs")
+            raise FaultError(f"states {states}")
+        check_clean(self.box.home / "runs")
 
     def _usual(self) -> float:
         """Return how long an undisturbed sweep takes, from the one before."""
@@ -353,12 +358,12 @@ class SweepsOfStubs:
         try:
             process.communicate(timeout=1200)
         except subprocess.TimeoutExpired:
-            raise Fault("the sweep hangs") from None
+            raise FaultError("the sweep hangs") from None
         end = time.monotonic() + 60
         while (left := self.box.pids()) and time.monotonic() < end:
             time.sleep(0.2)
         if left:
-            raise Fault(f"processes outlive the sweep: {left}")
+            raise FaultError(f"processes outlive the sweep: {left}")
 
 
 # ---- the campaign ------------------------------------------------------------------------------------------
@@ -400,7 +405,7 @@ def _try(
     before = tally.tried.total()
     try:
         attacker.attack(rng, tally, MOST_KILLS)
-    except Fault as fault:
+    except FaultError as fault:
         again = f"python -m campaigns.kills --mode {mode} --seed {tally.seed}  # try {number}"
         tally.fault(f"{mode}: {str(fault)[:60]}", f"{fault}\n{again}", attacker.home)
     else:
