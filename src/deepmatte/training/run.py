@@ -31,7 +31,7 @@ from deepmatte.training import from_config
 from deepmatte.training.acceleration import accelerate
 from deepmatte.training.callbacks import EpochLines, Progress
 from deepmatte.training.checkpoint_callbacks import AveragedWeights, EarlyStoppingForGood, LastCheckpoint
-from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, read_checkpoint
+from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, read_checkpoint, restoring
 from deepmatte.training.cost import over_ranks, peak_memory_mb
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.failures import recorded
@@ -202,7 +202,7 @@ class _Job:
         from_config.leave_cores_to_loaders(trainer, self.config.data.num_workers)
         accelerate(self.model, self.config, training=True)
         checkpoint = self.run.last_checkpoint if resume else None
-        with interruption.at_once_afterwards():
+        with interruption.at_once_afterwards(), restoring(self.run.last_checkpoint):
             trainer.fit(self._module(stage), self.data, ckpt_path=checkpoint, weights_only=True)
         if not self.run.last_checkpoint.exists():
             cure = "validate_every must not exceed the stage's epochs"
