@@ -13,6 +13,7 @@ from PIL import Image
 
 from deepmatte.compare.comparison import Comparison, compare
 from deepmatte.compare.factors import effects
+from deepmatte.compare.race_view import race_of
 from deepmatte.compare.records.reading import Run
 from deepmatte.compare.table import number
 from deepmatte.compare.words import heading
@@ -31,7 +32,7 @@ from deepmatte.studies.study import Study, header
 MOST_LEVELS = 3
 """Methods whose score is a line in the figure of scores."""
 
-DRAWINGS = ("scores", "effects", "interactions", "curves")
+DRAWINGS = ("race", "scores", "effects", "interactions", "curves")
 """Figures of the comparison that the page shows."""
 
 FAILURES = (
@@ -108,12 +109,13 @@ def _table(
     ways = {"screening": options["screening"], "equal_within": options["equal_within"]}
     comparison = compare([run.path for run in runs], options["metric"], options["reference"], **ways)
     records = {path: RunDir(path).result() or {} for path in methods}
-    found = effects(comparison.decisive.table)
+    found, race = effects(comparison.decisive.table), race_of(comparison)
     levels = _levels(comparison, list(records.values()))
-    drawings = [drawing for drawing in draw_all(comparison, found, [], levels) if drawing.name in DRAWINGS]
+    drawn = draw_all(comparison, found, [], levels, race)
+    drawings = [drawing for drawing in drawn if drawing.name in DRAWINGS]
     for drawing in drawings:
         write_bytes(folder / study.name / f"{prefix}{drawing.name}.png", to_png(drawing))
-    text = render_markdown(comparison, found, drawings, study.name)
+    text = render_markdown(comparison, found, drawings, study.name, race)
     parts = [
         text.replace(f"]({study.name}/", f"]({study.name}/{prefix}"),
         "\n".join(f"- {line}" for line in failed_settings(comparison)),

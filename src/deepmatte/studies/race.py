@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from deepmatte.compare.racing import Outlook, Plan, Scores, decide, outlook
+from deepmatte.compare.records.races import Race, Round, open_race, read_scores
 from deepmatte.errors import InputError
 from deepmatte.runs.locks import acquire, holder
 from deepmatte.studies.race_grid import Grid, grid_of
-from deepmatte.studies.race_record import Race, Round, open_race, read_scores, seconds
 from deepmatte.studies.study import Study, run_sweep
 from deepmatte.sweeps import sweep_file
 from deepmatte.sweeps.sweep_file import duration
@@ -163,6 +164,18 @@ def cost_of_next(race: Race) -> float:
     totals, number = seconds(race.sweep, runs), race.number + 1
     each = sum(totals[name] / max(len(runs[name]), 1) for name in race.survivors)
     return each * (race.plan.seeds(number) - race.plan.seeds(number - 1)) / parallel(race)
+
+
+def seconds(sweep: Path, runs: dict[str, dict[int, Path]]) -> dict[str, float]:
+    """Return the seconds that the runs of each setting took, with the start of their processes."""
+    start_up = sweep_file.start_up_seconds(sweep)
+    return {
+        name: sum(
+            float((sweep_file.result_or_nothing(path).get("cost") or {}).get("seconds") or 0.0) + start_up
+            for path in found.values()
+        )
+        for name, found in runs.items()
+    }
 
 
 def parallel(race: Race) -> int:
