@@ -53,6 +53,8 @@ class Sweep:
 
 
 def pairs_of(study: Study) -> list[tuple[str, str]]:
-    """Return the keys and lists of values of a restricted sweep."""
+    """Return the keys and lists of values of a sweep: those of its file, and those that it was given."""
+    own = {key: str(values).replace(" ", "") for key, values in study.hydra.sweeper.params.items()}
     words = [word.partition("=") for word in study.overrides]
-    return [(key, values) for key, _, values in words if key != "output_root"]
+    both = own | {key: values for key, _, values in words}
+    return [(key, values) for key, values in both.items() if key not in ("output_root", "name", "study.tune")]

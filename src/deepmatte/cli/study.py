@@ -29,6 +29,10 @@ def main(argv: list[str]) -> int:
     from deepmatte.studies.study import find_study, run_sweep, unfinished
 
     study = find_study(options.name, options.override)
+    if study.options["tune"] and not options.page:
+        raise InputError(
+            f"{study.name}: tunes its settings first, as races do: deepmatte race {study.name} …"
+        )
     with study.active():
         code = 0 if options.page else run_sweep(study)
     if code not in (0, 1):

@@ -28,6 +28,7 @@ from deepmatte.reports.study_figures import MOST_COLUMNS, loss_figure, loss_tabl
 from deepmatte.runs.directory import RunDir
 from deepmatte.studies.scene_page import picture, section
 from deepmatte.studies.study import Study, header
+from deepmatte.studies.tuning import rates
 
 MOST_LEVELS = 3
 """Methods whose score is a line in the figure of scores."""
@@ -70,7 +71,7 @@ def write_page(
     options = study.options
     parts = [f"# {study.name}", *([f"**{warning}.**"] if warning else []), *_paragraphs(header(study.file))]
     parts += [text for text in (str(options["text"]).strip(), str(options["published"]).strip()) if text]
-    parts.append(_costs(study, tables))
+    parts += [_costs(study, tables), rates(study, [run for runs, _ in tables for run in runs])]
     for index, (runs, methods) in enumerate(tables):
         if len(tables) > 1:
             everywhere = [run for others, _ in tables for run in others]

@@ -18,6 +18,7 @@ from deepmatte.errors import InputError
 from deepmatte.runs.locks import acquire, holder
 from deepmatte.studies.race_grid import Grid, grid_of
 from deepmatte.studies.study import Study, run_sweep
+from deepmatte.studies.tuning import tune_of, tuned
 from deepmatte.sweeps import sweep_file
 from deepmatte.sweeps.sweep_file import duration
 
@@ -50,7 +51,7 @@ def run_race(study: Study, plan: Plan, limits: Limits, metric: str = "sad", run:
         InputError: the experiment has no settings to compare, ``race.json`` is of another race, or fewer than
             two settings have finished runs.
     """
-    grid = grid_of(study)
+    grid, tune = grid_of(study), tune_of(study, range(plan.most))
     # A race may be resumed on another launcher.
     given = [word for word in study.overrides if not word.startswith("hydra")]
     about: dict[str, object] = {"experiment": study.name, "overrides": given, "metric": metric}
@@ -59,6 +60,11 @@ def run_race(study: Study, plan: Plan, limits: Limits, metric: str = "sad", run:
         who = holder(study.sweep, LOCK) or "another process"
         raise InputError(f"{study.sweep}: {who} is running this race; wait until it ends, or stop it")
     with lock:
+        if tune is not None:
+            code, grid = tuned(study, grid, tune, run)
+            if code:
+                return code
+            about["tuned"] = {name: point[-1] for name, point in grid.settings.items()}
         race = open_race(study.sweep, plan, about, list(grid.settings))
         view = Outlook()
         if race.rounds:

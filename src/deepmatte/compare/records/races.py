@@ -87,10 +87,11 @@ def open_race(sweep: Path, plan: Plan, about: dict[str, object], settings: Seque
         return new
     race = read_race(sweep)
     before = race.about | asdict(race.plan) | {"settings": race.settings}
-    for key, value in (about | asdict(plan) | {"settings": list(settings)}).items():
-        if before.get(key) != value:
+    now = about | asdict(plan) | {"settings": list(settings)}
+    for key in now | before:
+        if before.get(key) != now.get(key):
             raise InputError(
-                f"{file}: is of a race with other {key} ({before.get(key)}, now {value}); "
+                f"{file}: is of a race with other {key} ({before.get(key)}, now {now.get(key)}); "
                 "repeat its command, or move the file away to start a new race, the runs are kept"
             )
     new.rounds = race.rounds
