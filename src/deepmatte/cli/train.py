@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 
 import hydra
@@ -85,6 +86,10 @@ def _import_for_jobs() -> None:
     """Import what every job of a sweep needs; the jobs are forks of this process."""
     _import_train(wandb=True)
     Plugins.instance()
+    if "matplotlib" in sys.modules:
+        from matplotlib.figure import Figure
+
+        Figure().text(0, 0, "loads the fonts").figure.savefig(BytesIO())
     remember_code()
     gc.freeze()
 

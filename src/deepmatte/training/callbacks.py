@@ -81,6 +81,7 @@ class PictureGrids(Callback):
     def __init__(self, directory: Path, num_samples: int = 4) -> None:
         self.directory = directory
         self.num_samples = num_samples
+        self.rows: dict[int, np.ndarray] = {}
 
     def on_validation_batch_end(
         self,
@@ -91,15 +92,27 @@ class PictureGrids(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw once an epoch, while averaged weights (if any) are in place; rank 0 predicts all samples."""
-        if batch_idx > 0 or trainer.sanity_checking or not trainer.is_global_zero:
+        """Draw a row if the sample is one of the fixed ones; ``outputs`` is the alpha that was scored."""
+        if trainer.sanity_checking or not trainer.is_global_zero:
             return
-        assert trainer.val_dataloaders is not None
-        dataset = trainer.val_dataloaders.dataset
-        rows = []
-        for index in evenly(len(dataset), self.num_samples):
-            sample = pl_module.transfer_batch_to_device(collate([dataset[index]]), pl_module.device, 0)
-            rows.append(grid(sample, pl_module(sample).alpha))
+        (index,) = batch["index"].tolist()  # validation samples come one by one
+        if index in self._chosen(trainer):
+            self.rows[index] = grid(batch, outputs)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw once an epoch, while averaged weights (if any) are in place.
+
+        Rank 0 predicts what others, or none, have scored.
+        """
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        for index in self._chosen(trainer):
+            if index not in self.rows:
+                sample = self._dataset(trainer)[index]
+                batch = pl_module.transfer_batch_to_device(collate([sample]), pl_module.device, 0)
+                self.rows[index] = grid(batch, pl_module(batch).alpha)
+        rows = [row for _, row in sorted(self.rows.items())]
+        self.rows = {}
         height = max(row.shape[0] for row in rows)
         rows = [np.pad(row, ((0, height - row.shape[0]), (0, 0), (0, 0))) for row in rows]
         picture = np.concatenate(rows, 0)
@@ -112,6 +125,13 @@ class PictureGrids(Callback):
                     step=trainer.global_step,
                     caption=["image, trimap, truth, prediction, error x 2"],
                 )
+
+    def _dataset(self, trainer: pl.Trainer) -> Any:
+        assert trainer.val_dataloaders is not None
+        return trainer.val_dataloaders.dataset
+
+    def _chosen(self, trainer: pl.Trainer) -> list[int]:
+        return evenly(len(self._dataset(trainer)), self.num_samples)
 
 
 class TestPictures(Callback):

@@ -119,13 +119,14 @@ class MattingModule(pl.LightningModule):
         """Give all processes the same running statistics."""
         average_statistics(self.model, self.trainer)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch, without communication."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Score one batch, without communication; return the alpha, which callbacks draw."""
         matte = self.model(batch, refine=self.stage.refine)
         if self.losses is not None and self.losses.fits(batch):
             self.val_loss.update(self.losses(matte, batch, progress=1.0).total, weight=len(batch["alpha"]))
         alpha = impose_trimap(matte.alpha, batch["trimap"]) if self.impose else matte.alpha
         self.val_metrics.update(alpha, batch["alpha"], batch["trimap"], batch["index"])
+        return alpha
 
     def on_validation_epoch_end(self) -> None:
         """Log ``val/*`` of the joined images, and the epoch's training loss.
