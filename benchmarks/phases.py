@@ -33,7 +33,7 @@ PHASES = {
     "weights, losses, data": [f"{RUN}:_Job.__init__"],
     "checks and caches of data": ["deepmatte.training.datamodule:MattingData.check"],
     "records, fingerprint": [f"{RUN}:_Job.begin"],
-    "W&B": [f"{RUN}:Tracker", "deepmatte.training.tracking:Tracker.finish"],
+    "curves, W&B": [f"{RUN}:Tracker.__init__", f"{RUN}:Tracker.finish"],
     "fit: loop, loading": ["pytorch_lightning:Trainer.fit"],
     "fit: forward, losses": ["deepmatte.training.module:MattingModule.training_step"],
     "fit: backward": ["pytorch_lightning.strategies:Strategy.backward"],
@@ -130,7 +130,9 @@ def _measure(run: Any) -> None:
         for place in places:
             module, _, names = place.partition(":")
             *owners, name = names.split(".")
-            owner = functools.reduce(getattr, owners, importlib.import_module(module))
+            owner: Any = importlib.import_module(module)
+            for part in owners:
+                owner = getattr(owner, part, None)
             if hasattr(owner, name):
                 setattr(owner, name, clock.wrap(getattr(owner, name), phase))
     train = run.train

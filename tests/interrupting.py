@@ -65,9 +65,9 @@ def named_hooks() -> list[tuple[type, tuple[str, ...]]]:
     from deepmatte.runs.directory import RunDir
     from deepmatte.training import callbacks
     from deepmatte.training import checkpoint_callbacks as checkpoints
-    from deepmatte.training.curves import Curves
     from deepmatte.training.module import MattingModule
     from deepmatte.training.run import _Job
+    from deepmatte.training.tracking.curves import Curves
 
     return [
         (MattingModule, ("training_step", "validation_step", "test_step", "backward")),

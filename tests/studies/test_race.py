@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,7 @@ def test_what_is_far_behind_is_dropped_and_gets_no_more_seeds(study: Study, caps
     assert "all 6 seeds of the plan have run: " in out
     assert f"{len(sweep.trained)} runs instead of 18" in out
     assert len(sweep.trained) < 18
+    assert sorted(re.search("^left      loss=(.+)$", out, re.M)[1].split(",")) == ["alpha", "dice"]
 
 
 def test_one_survivor_ends_the_race(study: Study, capsys) -> None:

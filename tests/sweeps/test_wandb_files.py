@@ -7,12 +7,17 @@ import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from omegaconf import DictConfig
 from tiny_run import compose
 
 from deepmatte.runs.directory import RunDir
 from deepmatte.runs.identity import config_hash
+
+if TYPE_CHECKING:
+    from deepmatte.training.tracking.tracker import Tracker
 
 pytestmark = pytest.mark.slow
 
@@ -79,17 +84,23 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple]:
         wandb.finish()
 
 
-def test_a_run_has_group_name_tags_sortable_columns_a_summary_of_the_best_epoch_and_minima(run) -> None:
-    from deepmatte.training.tracking import Tracker
+def logging_to(config: DictConfig, directory: RunDir) -> Tracker:
+    """Return the loggers of a run: its curves, and W&B."""
+    from deepmatte.training import from_config
+    from deepmatte.training.tracking.tracker import Tracker
 
+    return Tracker(from_config.build_loggers(config), config, directory)
+
+
+def test_a_run_has_group_name_tags_sortable_columns_a_summary_of_the_best_epoch_and_minima(run) -> None:
     config, directory = run
-    tracker = Tracker(config, directory)
+    tracker = logging_to(config, directory)
     for step, sad in enumerate((5.0, 3.0, 4.0)):
-        tracker.loggers[0].log_metrics({"val/sad": sad}, step)
+        tracker.loggers[1].log_metrics({"val/sad": sad}, step)
     rows = [{"image": "a", "sad": 4.5}]
     for name in ("result.json", "per_image.csv", "metrics.csv"):
         (directory.path / name).touch()
-    tracker.finish(directory.path, RESULT, rows, directory.path / "pictures")
+    tracker.finish(RESULT, rows)
     (records,) = read(directory.path)
     started = records["run"][0]
     assert (started.run_id, started.run_group, started.job_type) == (config_hash(config), "study", "train")
@@ -120,20 +131,17 @@ def test_a_run_has_group_name_tags_sortable_columns_a_summary_of_the_best_epoch_
 def test_a_resumed_job_continues_its_run_and_another_rank_never_makes_one(
     run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pytorch_lightning.utilities.rank_zero import rank_zero_only
-
-    from deepmatte.training.tracking import Tracker
-
     config, directory = run
-    Tracker(config, directory).loggers[0].log_metrics({"val/sad": 5.0}, 1)
-    Tracker.fail()
-    monkeypatch.setattr(rank_zero_only, "rank", 1)
-    other = Tracker(config, directory)
-    other.loggers[0].log_metrics({"val/sad": 1.0}, 2)
-    monkeypatch.setattr(rank_zero_only, "rank", 0)
+    tracker = logging_to(config, directory)
+    tracker.loggers[1].log_metrics({"val/sad": 5.0}, 1)
+    tracker.fail()
+    with monkeypatch.context() as patch:
+        patch.setattr("deepmatte.training.tracking.tracker.is_first_process", lambda: False)
+        assert len(logging_to(config, directory).loggers) == 1
     assert len(read(directory.path)) == 1
-    Tracker(config, directory).loggers[0].log_metrics({"val/sad": 4.0}, 2)
-    Tracker.fail()
+    tracker = logging_to(config, directory)
+    tracker.loggers[1].log_metrics({"val/sad": 4.0}, 2)
+    tracker.fail()
     first, second = read(directory.path)
     assert first["run"][0].run_id == second["run"][0].run_id
     assert first["exit"][0].exit_code == 1

@@ -18,7 +18,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from deepmatte.cli.main import report, run_hydra
 from deepmatte.config.compose import register_resolvers
@@ -55,13 +55,17 @@ def main(config: DictConfig) -> float | tuple[float, ...] | None:
 
             return run_job(config)
         config, directory, overrides = _what_to_train(config)
-        _import_train(wandb=config.wandb.mode != "disabled")(config, directory, overrides)
+        _import_train(wandb=_uses_wandb(config))(config, directory, overrides)
     except (InputError, RunError) as error:
         with suppress(OSError):  # Hydra made it; a run that is refused leaves nothing behind
             Path(HydraConfig.get().runtime.output_dir).rmdir()
         report(error)
         sys.exit(2)
     return None
+
+
+def _uses_wandb(config: DictConfig) -> bool:
+    return config.wandb.mode != "disabled" and bool(OmegaConf.select(config, "logger.wandb", default=True))
 
 
 def _import_train(wandb: bool) -> Callable[..., object]:
@@ -83,13 +87,18 @@ def _import_train(wandb: bool) -> Callable[..., object]:
 
 
 def _import_for_jobs() -> None:
-    """Import what every job of a sweep needs; the jobs are forks of this process."""
-    _import_train(wandb=True)
+    """Import what the jobs of a sweep need, which are forks of this process."""
+    wandb = os.environ.get("WANDB_MODE") != "disabled"
+    _import_train(wandb)
     Plugins.instance()
+    if wandb:
+        importlib.import_module("deepmatte.training.tracking.wandb_run")
     if "matplotlib" in sys.modules:
         from matplotlib.figure import Figure
 
-        Figure().text(0, 0, "loads the fonts").figure.savefig(BytesIO())
+        figure = Figure()
+        figure.text(0, 0, "loads the fonts")
+        figure.savefig(BytesIO())
     remember_code()
     gc.freeze()
 
@@ -106,7 +115,8 @@ def _what_to_train(config: DictConfig) -> tuple[DictConfig, Path, list[str]]:
             f"resume={config.resume}: has no checkpoints/last.ckpt; train it with its own command instead"
         )
     if config.get("resume"):
-        return run.resumed(config.wandb.mode, *SECTIONS), run.path, run.overrides()
+        uri = config.mlflow.tracking_uri
+        return run.resumed(config.wandb.mode, *SECTIONS, tracking_uri=uri), run.path, run.overrides()
     if is_inherited(run.path):  # a job's configuration was checked with its sweep
         return run.config(*SECTIONS), run.path, run.overrides()
     check_keys(config, "train", hydra)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal, get_args
 
 from annotated_types import Ge, Gt, Interval, MinLen
 from omegaconf import DictConfig, OmegaConf
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from deepmatte.config.initial import check_initial
 from deepmatte.config.length import check_length
-from deepmatte.errors import check_arguments
+from deepmatte.errors import InputError, check_arguments
 from deepmatte.metrics.names import DEFAULT_SCORES, higher_is_better
 
 CHOSEN_BY = tuple(f"val/{name}" for name in DEFAULT_SCORES if not higher_is_better(name))
@@ -72,6 +74,17 @@ class Wandb(Section):
     mode: Annotated[Mode, f"give one of {', '.join(get_args(Mode))}"] = "offline"
     project: str = "deepmatte"
     tags: Sequence[str] = ()
+    artifacts: bool = False
+
+
+class Mlflow(Section):
+    """``mlflow``: the server or database of the loggers of that name."""
+
+    tracking_uri: str | None = None
+
+
+EXTRAS = ("tensorboard", "mlflow")
+"""Loggers whose package is an extra of ours; all three have one name."""
 
 
 class Run(Section):
@@ -82,6 +95,8 @@ class Run(Section):
     seed: Annotated[int, Interval(ge=0, le=2**32 - 1)] = 0
     force: bool = False
     reuse: Annotated[Reuse, f"give one of {', '.join(get_args(Reuse))}"] = "always"
+    init: str | None = None
+    init_ignore: Sequence[str] = ()
     ema: Fraction | None = None
     validate_every: Annotated[int, Ge(1)] = 1
     early_stopping: Count | None = None
@@ -92,6 +107,7 @@ class Run(Section):
     schedule: Schedule = Schedule()
     sweep: Sweep = Sweep()
     wandb: Wandb = Wandb()
+    mlflow: Mlflow = Mlflow()
 
 
 def check_own_keys(config: DictConfig) -> None:
@@ -100,9 +116,13 @@ def check_own_keys(config: DictConfig) -> None:
     Keys that are not there are not missed.
 
     Raises:
-        InputError: it names the key, its value and what fits.
+        InputError: it names the key, its value and what fits, or the extra that a logger needs.
     """
     check_length(config)
+    check_initial(config)
+    for name in EXTRAS:
+        if OmegaConf.select(config, f"logger.{name}") is not None and find_spec(name) is None:
+            raise InputError(f"logger={name}: needs an extra; pip install 'deepmatte[{name}]'")
     visible = OmegaConf.masked_copy(config, [key for key in config if key in Run.model_fields])
     plain: Any = OmegaConf.to_container(visible, resolve=True)
     check_arguments(Run, plain)

@@ -18,13 +18,13 @@ from deepmatte.data.sources.images import read_image, read_trimap, write_png
 from deepmatte.errors import InputError, RunError
 from deepmatte.files import printable
 from deepmatte.models import MattingModel
+from deepmatte.models.weights import load_weights
 from deepmatte.ops.compositing import composite
 from deepmatte.ops.foreground import estimate_foreground
 from deepmatte.ops.tiling import tiled
 from deepmatte.ops.zones import UNKNOWN, impose_trimap, trivial_matte
 from deepmatte.runs.directory import RunDir
 from deepmatte.training import from_config
-from deepmatte.training.module import load_weights
 from deepmatte.training.score import model_of_run
 
 Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]

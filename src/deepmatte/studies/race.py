@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deepmatte.compare.racing import Outlook, Plan, Scores, decide, outlook
 from deepmatte.errors import InputError
@@ -71,8 +71,16 @@ def run_race(study: Study, plan: Plan, limits: Limits, metric: str = "sad", run:
             print("\n".join(lines_of(race, limits, view)), flush=True)
         race.ended = reason
         race.write()
-        print("\n".join([*table_of(race), reason]), flush=True)
+        print("\n".join([*table_of(race), reason, *left_over(study, grid, race)]), flush=True)
     return 0
+
+
+def left_over(study: Study, grid: Grid, race: Race) -> list[str]:
+    """Return lines with the overrides of the settings that are left, for the next experiment with them."""
+    if len(race.survivors) < 2:
+        return []
+    sweeps = grid.sweeps(replace(study, overrides=()), race.survivors, [0])
+    return [f"left      {' '.join(sweep.overrides[:-1])}" for sweep in sweeps]
 
 
 def run_round(study: Study, grid: Grid, race: Race, metric: str, run: Runner) -> int:

@@ -12,8 +12,9 @@ from deepmatte.compare.record import plain
 from deepmatte.compare.records.grouping import Setting
 from deepmatte.compare.records.reading import Run, check_comparable, read_run
 from deepmatte.compare.score_table import make_score_table
-from deepmatte.errors import InputError
+from deepmatte.errors import InputError, visible
 from deepmatte.files import write_text
+from deepmatte.plain import read_json
 from deepmatte.sweeps import sweep_file
 
 RACE_FILE = "race.json"
@@ -87,12 +88,12 @@ def open_race(sweep: Path, plan: Plan, about: dict[str, object], settings: Seque
     if not file.is_file():
         return race
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = read_json(file)
         before = record["about"] | record["plan"] | {"settings": record["settings"]}
         race.rounds = [read_round(item) for item in record["rounds"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{file}: not readable as a race ({error}); move it away, the runs are kept"
+            f"{file}: not readable as a race ({visible(error)[:200]}); move it away, the runs are kept"
         ) from error
     now = about | asdict(plan) | {"settings": list(settings)}
     for key, value in now.items():

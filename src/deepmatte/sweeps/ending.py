@@ -219,7 +219,8 @@ def repeat(run: RunDir, console: Console, *stops: Stopper) -> dict[str, Any]:
     Raises:
         InputError: it is not a run directory, or another process is working on it.
     """
-    config = run.resumed(os.environ.get("WANDB_MODE", "offline"))
+    mode, uri = os.environ.get("WANDB_MODE", "offline"), os.environ.get("MLFLOW_TRACKING_URI")
+    config = run.resumed(mode, tracking_uri=uri)
     lock = acquire(run.path)
     if lock is None:
         raise InputError(

@@ -15,7 +15,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from deepmatte.errors import InputError
+from deepmatte.errors import InputError, visible
 from deepmatte.runs.directory import FINISHED, OUTPUT_FILE, RESULT_FILE, RunDir, last_line
 from deepmatte.runs.locks import LOCK_FILE, Holder, holder
 from deepmatte.sweeps import search, sweep_file
@@ -214,7 +214,8 @@ def view(state: SweepState, height: int | None = None) -> Group:
         )
     for job in jobs:
         if job.has_failed:
-            reason = job.error if str(job.error).startswith(job.state) else f"{job.state}: {job.error}"
+            said = visible(job.error)
+            reason = said if said.startswith(job.state) else f"{job.state}: {said}"
             lines += [f"{Path(job.run).name}  {reason}", f"    deepmatte sweep repeat {job.run}"]
     if state.is_over and not state.is_complete and "command" in state.sweep:
         lines += [

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, Model
 
 from deepmatte.errors import InputError
 from deepmatte.runs import interruption
-from deepmatte.training.curves import Curves
+from deepmatte.training.tracking.curves import Curves
 
 NORMALISATION = ("running_mean", "running_var", "num_batches_tracked")
 """Ends of the names of the buffers that are averaged along with the weights."""
@@ -168,7 +168,8 @@ class EarlyStoppingForGood(EarlyStopping):
 class AveragedWeights(EMAWeightAveraging):
     """Moving averages of weights and of batch normalisation; other buffers stay as they are.
 
-    The average of a constant, such as the mean colour, differs from it in the last digit.
+    The average of a constant, such as the mean colour, differs from it in the last digit. Parts that only
+    judge mattes stay as they are, too: an average has never been trained against the matte.
     """
 
     state_key = "EMAWeightAveraging"
@@ -176,10 +177,14 @@ class AveragedWeights(EMAWeightAveraging):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Average, and take the other buffers over."""
+        """Average, and take over what is not averaged."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         assert self._average_model is not None
         own = dict(self._average_model.module.named_buffers())
         for name, buffer in pl_module.named_buffers():
             if not name.endswith(NORMALISATION):
                 own[name].copy_(buffer)
+        critics: tuple[str, ...] = getattr(getattr(pl_module, "model", None), "critics", ())
+        for critic in critics:
+            kept = self._average_model.module.get_submodule(f"model.{critic}")
+            kept.load_state_dict(pl_module.get_submodule(f"model.{critic}").state_dict())

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from deepmatte.batch import Batch, Matte
@@ -19,17 +22,22 @@ from deepmatte.metrics import PROTOCOLS, MattingDiagnostics, MattingMetrics
 from deepmatte.metrics.functional.robustness import widen_unknown
 from deepmatte.models import MattingModel
 from deepmatte.ops.zones import impose_trimap, trivial_matte
-from deepmatte.training.stages import Optimisation, Stage, schedule
+from deepmatte.training.optimisation import Optimisation, clip, schedule
+from deepmatte.training.stages import Stage
 from deepmatte.training.statistics import EpochMean, average_statistics, restore_statistics, save_statistics
 
 
 class MattingModule(pl.LightningModule):
     """Trains ``model`` with ``losses`` in ``stage``; validates and tests with the matting metrics.
 
-    Validation and test impose the trimap's known zones on the matte first where ``impose`` is true. Their
-    steps communicate nothing, so processes may see different numbers of images; the metrics are joined once
-    at the end. ``radii`` are the widths in pixels by which a test also widens the unknown zone, to see how
-    the error grows with it.
+    Validation and test impose the trimap's known zones on the matte first where ``impose`` is true and the
+    model reads a trimap; else the trimap only says what is scored. Their steps communicate nothing, so
+    processes may see different numbers of images; the metrics are joined once at the end. ``radii`` are the
+    widths in pixels by which a test also widens the unknown zone, to see how the error grows with it.
+
+    Any trainer and any loader of batches with ``image``, ``alpha`` and ``trimap`` will do.
+    Without ``stage`` all parts learn for as long as the trainer says; without ``optimisation`` they do by
+    Adam at a constant 1e-3.
     """
 
     val_metrics: MattingMetrics
@@ -50,9 +58,10 @@ class MattingModule(pl.LightningModule):
         super().__init__()
         self.model = model
         self.losses = losses
-        self.stage = stage or Stage()
-        self.optimisation = optimisation or Optimisation()
-        self.impose = impose
+        self.stage = stage or Stage(learn=tuple(model.parts))
+        self.staged = stage is not None
+        self.optimisation = optimisation or Optimisation(partial(torch.optim.Adam, lr=1e-3))
+        self.impose = impose and "trimap" in model.reads
         self.identity = dict(identity or {})
         check_protocol(protocol)
         self.val_metrics = MattingMetrics(protocol=protocol)
@@ -75,6 +84,12 @@ class MattingModule(pl.LightningModule):
 
     # ---- training ------------------------------------------------------------------------------------
 
+    def on_fit_start(self) -> None:
+        """Take the length of a training without stages from the trainer, for schedules of loss weights."""
+        if not self.staged:
+            epochs = max(self.trainer.max_epochs or 1, 1)
+            self.stage = dataclasses.replace(self.stage, epochs=epochs, run_epochs=epochs)
+
     def on_train_start(self) -> None:
         """Put the parts that do not learn in evaluation mode, so that their statistics stay as they are."""
         for part in self.model.parts:
@@ -90,12 +105,12 @@ class MattingModule(pl.LightningModule):
         assert self.losses is not None
         matte = self.model(batch, refine=self.stage.refine)
         with torch.autocast(self.device.type, enabled=False):
-            result = self.losses(matte, batch, progress=self._progress())
+            result = self.losses(matte, self._judged(batch), progress=self._progress())
         if not torch.isfinite(result.total):
             values = ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in result.terms.items())
             place = f"epoch {self.current_epoch}, step {self.global_step}"
             raise RunError(
-                f"the loss is not finite in {place} ({values}); samples: {', '.join(batch['name'])}"
+                f"the loss is not finite in {place} ({values}); samples: {', '.join(batch.get('name', '?'))}"
             )
         size, total = len(batch["alpha"]), result.total.detach()
         self.epoch_loss.add(total, size)
@@ -104,8 +119,13 @@ class MattingModule(pl.LightningModule):
         if self.losses.balance != "none":
             parts |= {f"train/loss_factor/{name}": value for name, value in result.factors.items()}
         parts |= {f"train/cosine/{name}": value for name, value in result.cosines.items()}
+        parts |= {f"train/{name}": value for name, value in result.quantities.items()}
         self.log_dict(parts, batch_size=size)
         return result.total
+
+    def _judged(self, batch: Batch) -> Batch:
+        """Return the batch with the critics that the model has, for losses that read them."""
+        return cast(Batch, {**batch, **{name: getattr(self.model, name) for name in self.model.critics}})
 
     def _progress(self) -> float:
         done = self.current_epoch + self.trainer.fit_loop.batch_idx / max(
@@ -120,12 +140,15 @@ class MattingModule(pl.LightningModule):
         average_statistics(self.model, self.trainer)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Score one batch, without communication; return the alpha, which callbacks draw."""
+        """Score one batch, without communication, and return its alpha, which callbacks draw.
+
+        Losses that a critic has part in are left out.
+        """
         matte = self.model(batch, refine=self.stage.refine)
         if self.losses is not None and self.losses.fits(batch):
             self.val_loss.update(self.losses(matte, batch, progress=1.0).total, weight=len(batch["alpha"]))
         alpha = impose_trimap(matte.alpha, batch["trimap"]) if self.impose else matte.alpha
-        self.val_metrics.update(alpha, batch["alpha"], batch["trimap"], batch["index"])
+        self.val_metrics.update(alpha, batch["alpha"], batch["trimap"], batch.get("index"))
         return alpha
 
     def on_validation_epoch_end(self) -> None:
@@ -147,7 +170,7 @@ class MattingModule(pl.LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Score one batch and the trivial matte on it; return the alpha, which callbacks draw."""
         alpha = self(batch).alpha
-        truth = batch["alpha"], batch["trimap"], batch["index"]
+        truth = batch["alpha"], batch["trimap"], batch.get("index")
         self.test_metrics.update(alpha, *truth)
         self.diagnostics.update(alpha, *truth)
         trivial = trivial_matte(batch["trimap"]).to(alpha.dtype)
@@ -158,7 +181,7 @@ class MattingModule(pl.LightningModule):
                 [torch.from_numpy(widen_unknown(trimap[0], int(radius))[None]) for trimap in trimaps]
             )
             wide = Batch(**{**batch, "trimap": widened.to(batch["trimap"].device)})
-            metrics.update(self(wide).alpha, wide["alpha"], wide["trimap"], wide["index"])
+            metrics.update(self(wide).alpha, wide["alpha"], wide["trimap"], wide.get("index"))
         return alpha
 
     def on_test_epoch_end(self) -> None:
@@ -183,8 +206,7 @@ class MattingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimise the parameters that learn, with the schedule of the stage counted in optimiser steps."""
-        assert self.optimisation.optimizer is not None
-        optimizer = self.optimisation.optimizer([p for p in self.model.parameters() if p.requires_grad])
+        optimizer = self.optimisation.build(self.model)
         # Lightning counts from the first epoch of the run; the schedule belongs to the stage alone.
         share = self.stage.epochs / max(self.stage.last_epoch, 1)
         steps = max(1, round(self.trainer.estimated_stepping_batches * share))
@@ -195,6 +217,18 @@ class MattingModule(pl.LightningModule):
                 "interval": "step",
             },
         }
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradients of what predicts the matte together, and those of each critic alone."""
+        if self.model.critics and gradient_clip_val:
+            clip(self.model.players(), gradient_clip_val, gradient_clip_algorithm == "value")
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     # ---- checkpoints ---------------------------------------------------------------------------------
 
@@ -239,23 +273,3 @@ def check_protocol(protocol: str) -> None:
     """Refuse a name that is no protocol's."""
     if protocol not in PROTOCOLS:
         raise InputError(f"protocol={protocol}: choose one of {', '.join(PROTOCOLS)}")
-
-
-def load_weights(model: nn.Module, checkpoint: Mapping[str, Any], source: str) -> None:
-    """Load the weights of ``model`` from a checkpoint of this module.
-
-    Raises:
-        InputError: it is of another model; the message names ``source``.
-    """
-    state = {
-        key.removeprefix("model."): value
-        for key, value in checkpoint["state_dict"].items()
-        if key.startswith("model.")
-    }
-    own = model.state_dict()
-    wrong = sorted(set(own) ^ set(state)) or [key for key in own if own[key].shape != state[key].shape]
-    if wrong:
-        raise InputError(
-            f"{source}: holds weights of another model (first difference: {wrong[0]}); give its own model"
-        )
-    model.load_state_dict(state)

@@ -9,11 +9,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.distributed as dist
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
-from pytorch_lightning.loggers import Logger
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from rich.console import Console
 
 from deepmatte.config.validation import check_own_keys
@@ -31,18 +28,21 @@ from deepmatte.runs.identity import config_hash
 from deepmatte.runs.locks import locked
 from deepmatte.runs.provenance import provenance
 from deepmatte.training import from_config
-from deepmatte.training.callbacks import EpochLines, PictureGrids, Progress
+from deepmatte.training.callbacks import EpochLines, Progress
 from deepmatte.training.checkpoint_callbacks import AveragedWeights, EarlyStoppingForGood, LastCheckpoint
 from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, read_checkpoint
-from deepmatte.training.curves import Curves
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.failures import recorded
+from deepmatte.training.initial import start_from
+from deepmatte.training.memory import over_processes, peak_memory_mb
 from deepmatte.training.module import MattingModule, check_protocol
+from deepmatte.training.optimisation import build_optimisation
+from deepmatte.training.requirements import check_inputs, check_losses
 from deepmatte.training.reuse import differences, fingerprint
 from deepmatte.training.score import conditions, score
-from deepmatte.training.stages import Stage, build_optimisation, plan_stages
+from deepmatte.training.stages import Stage, plan_stages, without_idle_critics
 from deepmatte.training.statistics import is_first_process
-from deepmatte.training.tracking import Tracker
+from deepmatte.training.tracking.tracker import Tracker
 
 
 def train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[st
     with locked(run.path) if is_first_process() else nullcontext():
         if is_first_process() and fresh:
             run.clear()
-        with recorded(run):
+        with recorded(run, job.fail):
             if is_first_process():
                 run.remove_leftovers()
                 run.write_config(config, overrides)
@@ -102,26 +102,24 @@ class _Job:
         self.losses: dict[str, LossTable] = {
             stage.name: from_config.build_losses(config, stage.name) for stage in self.stages
         }
+        self.stages = without_idle_critics(self.stages, self.model, self.losses)
         self.data: MattingData = from_config.build_data(config)
         for stage in self.stages:
             build_optimisation(config, stage).check(self.model, f"stages.{stage.name}")
         check_protocol(config.protocol)
         self.world_size = from_config.num_processes(config)
         self.data.check(splits=("train", "val", "test"), world_size=self.world_size)
-        self._check_losses()
+        check_inputs(self.model, self.data, ("train", "val", "test"))
+        check_losses(self.losses, self.stages, self.model, self.data, config.objective)
         earlier = {} if fresh else run.result() or {}
         self.stages_done: list[str] = list(earlier.get("stages_done", []))
         self.earlier_cost: dict[str, float] = {} if fresh else run.progress().get("cost", {})
         self.first_report: tuple[float, float] | None = None
         self.resumes = run.last_checkpoint.exists() and not fresh
-        self.loggers: list[Logger] = []
-
-    def _check_losses(self) -> None:
-        """Refuse losses that the data can't serve; on validation data they matter only as the objective."""
-        for losses in self.losses.values():
-            losses.check(self.data.serves("train"))
-            if self.config.objective == "val/loss":
-                losses.check(self.data.serves("val"), "the validation data")
+        self.initial = None if self.resumes else start_from(self.model, config)
+        self.makers = from_config.build_loggers(config)
+        from_config.build_callbacks(config)
+        self.tracker: Tracker | None = None
 
     def begin(self, overrides: list[str]) -> None:
         """Record in ``result.json`` that the run has started."""
@@ -139,6 +137,9 @@ class _Job:
             **provenance(),
         )
         record = training_record(self.data.source, self.data.trained_on)
+        if self.initial is not None:
+            self.run.update(init={"file": self.config.init, **dataclasses.asdict(self.initial)})
+            print("\n".join(self.initial.lines(self.config.init)))
         self.run.write_trained_on(joined_records(self.run.trained_on(), record) if self.resumes else record)
         for line in getattr(self.data.source, "excluded", []):
             print(line)
@@ -156,10 +157,7 @@ class _Job:
                 for name in self.stages_done
                 if names.index(name) < names.index(resumed["deepmatte"]["stage"])
             ]
-        curves = Curves(self.run.path)
-        curves.keep_until(resumed["global_step"] if resumed else 0, resumed.get("num_rows") if resumed else 0)
-        self.tracker = Tracker(self.config, self.run)
-        self.loggers = [curves, *self.tracker.loggers]
+        self.tracker = Tracker(self.makers, self.config, self.run, resumed)
         for stage in self.stages:
             if stage.name in self.stages_done:
                 continue
@@ -192,7 +190,7 @@ class _Job:
         trainer = from_config.build_trainer(
             self.config,
             max_epochs=stage.last_epoch,
-            logger=self.loggers,
+            logger=self.tracker.loggers if self.tracker else False,
             callbacks=self._callbacks(stage),
             default_root_dir=self.run.path,
             log_every_n_steps=1 if self.config.loss.log_cosines else 10,
@@ -218,10 +216,9 @@ class _Job:
         )
         progress = Progress(self._report, self.stages[-1].last_epoch)
         callbacks: list[Callback] = [
-            PictureGrids(self.run.pictures),
+            *from_config.build_callbacks(config),
             EpochLines(stage),
             progress,
-            LearningRateMonitor("step"),
             best,
             last,
         ]
@@ -241,7 +238,7 @@ class _Job:
         then, first = self.first_report = self.first_report or (now, fraction)
         left = round((1 - fraction) * (now - then) / (fraction - first), 1) if fraction > first else None
         self.run.write_progress(
-            fraction=round(fraction, 4), seconds_left=left, cost=self._cost(_peak_memory_mb())
+            fraction=round(fraction, 4), seconds_left=left, cost=self._cost(peak_memory_mb())
         )
 
     def _cost(self, peak_memory_mb: float) -> dict[str, float]:
@@ -256,10 +253,10 @@ class _Job:
     def finish(self) -> dict[str, Any]:
         """Score the best checkpoint once on the test split and write the records; return ``result.json``."""
         best = read_checkpoint(self.run.checkpoints / "best.ckpt")
-        scored = score(
-            self.config, self.model, self.data, "test", best, self.run.pictures / "test", loggers=self.loggers
-        )
-        cost = self._cost(_over_ranks(_peak_memory_mb())) | {
+        assert self.tracker is not None
+        loggers, pictures = self.tracker.loggers, self.run.pictures / "test"
+        scored = score(self.config, self.model, self.data, "test", best, pictures, loggers=loggers)
+        cost = self._cost(over_processes(peak_memory_mb())) | {
             "steps": int(read_checkpoint(self.run.last_checkpoint)["global_step"])
         }
         if not is_first_process():
@@ -275,25 +272,10 @@ class _Job:
             scores=best["deepmatte"]["scores"] | scored.scores,
             cost=cost,
         )
-        self.tracker.finish(self.run.path, result, scored.rows, self.run.pictures / "test")
+        self.tracker.finish(result, scored.rows)
         return result
 
-
-def _over_ranks(megabytes: float) -> float:
-    """Return the peak memory of the GPU that used most, else of all processes together, in MB."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return megabytes
-    gpu = torch.cuda.is_available()
-    total = torch.tensor(megabytes, device="cuda" if dist.get_backend() == "nccl" else "cpu")
-    dist.all_reduce(total, dist.ReduceOp.MAX if gpu else dist.ReduceOp.SUM)
-    return round(float(total), 1)
-
-
-def _peak_memory_mb() -> float:
-    """Return the peak memory of the GPU where there is one, else the process's peak resident size, in MB."""
-    if torch.cuda.is_available():
-        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+    def fail(self) -> None:
+        """Tell the loggers, if there are any yet, that the run broke off."""
+        if self.tracker is not None:
+            self.tracker.fail()

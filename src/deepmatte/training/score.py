@@ -19,13 +19,15 @@ from deepmatte.files import write_bytes, write_text
 from deepmatte.metrics.diagnostics import diagnostics_figure, robustness_figure
 from deepmatte.metrics.functional.diagnostics import Table
 from deepmatte.models import MattingModel
+from deepmatte.models.weights import load_weights
 from deepmatte.runs import interruption
 from deepmatte.runs.directory import RunDir
 from deepmatte.training import from_config
 from deepmatte.training.callbacks import TestPictures
 from deepmatte.training.checkpoints import read_checkpoint
 from deepmatte.training.datamodule import MattingData
-from deepmatte.training.module import MattingModule, load_weights
+from deepmatte.training.module import MattingModule
+from deepmatte.training.requirements import check_inputs
 from deepmatte.training.stages import Stage
 
 
@@ -109,7 +111,11 @@ def score(
 
     ``pictures`` is where input, truth and matte of a few images are saved. The scores are named after
     ``split``.
+
+    Raises:
+        InputError: the model reads what the data does not have, or the checkpoint is of another model.
     """
+    check_inputs(model, data, [split])
     refine = True
     if checkpoint is not None:
         load_weights(model, checkpoint, source)

@@ -14,6 +14,7 @@ import yaml
 from deepmatte.compare.records.naming import setting_name, setting_names
 from deepmatte.compare.records.reading import Run, first_line, lookup
 from deepmatte.errors import InputError
+from deepmatte.plain import check_yaml
 from deepmatte.runs.identity import identifies
 
 ABSENT = "default"
@@ -133,10 +134,11 @@ def first_clash(runs: Sequence[Run], levels: Sequence[Mapping[str, str]]) -> tup
 
 def read_config(run: Run) -> dict[str, Any]:
     """Return ``.hydra/config.yaml`` as nested dicts, {} where it is missing or unreadable."""
+    file = run.path / ".hydra" / "config.yaml"
     try:
+        check_yaml(file)
         config = yaml.load(
-            (run.path / ".hydra" / "config.yaml").read_text(encoding="utf-8"),
-            Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader),
+            file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         )
     except (OSError, ValueError, yaml.YAMLError):
         return {}

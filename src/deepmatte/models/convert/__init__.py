@@ -1,0 +1,12 @@
+"""Weights of other implementations, as those of the networks here: one module a source, strict."""
+
+from deepmatte.models.convert.converter import Converter
+from deepmatte.models.convert.dim import HUOCHAITIANTANG, MMAGIC
+
+CONVERTERS: dict[str, Converter] = {
+    "dim_mmagic": MMAGIC,
+    "dim_huochaitiantang": HUOCHAITIANTANG,
+}
+"""The converters by the names that ``deepmatte convert`` takes."""
+
+__all__ = ["CONVERTERS", "Converter"]
