@@ -38,7 +38,8 @@ def serve(descriptor: int, prepare: Callable[[], object]) -> None:
     The first message to the watcher is ``{"obstacle": why jobs can't be forked, or null}``, an answer to an
     order ``{"pid": of the job}`` or ``{"obstacle": …}``. An order is JSON with the keys ``watcher`` (its
     process), ``command``, ``environment`` (what differs from the server's own; null is unset) and ``cores``;
-    its first open file becomes the job's output, the others stay open in it.
+    its first open file becomes the job's output, the second is a pipe on which the watcher lets it go, and
+    the others stay open in it.
 
     Args:
         descriptor: the socket's, of type SOCK_SEQPACKET.
@@ -64,6 +65,9 @@ def serve(descriptor: int, prepare: Callable[[], object]) -> None:
             _renew(folders)
             _answer(orders, pid=os.getpid())
             orders.close()
+            if not os.read(files[1], 1):  # the watcher has ended, or has lost its patience
+                os._exit(1)
+            os.close(files[1])
             return
         for file in files:  # such as those of locks, which the job alone holds from now on
             os.close(file)
