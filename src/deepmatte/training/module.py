@@ -144,13 +144,17 @@ class MattingModule(pl.LightningModule):
         """Give all processes the same running statistics."""
         average_statistics(self.model, self.trainer)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch, without communication; losses that a critic has part in are left out."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Score one batch, without communication, and return its alpha, which callbacks draw.
+
+        Losses that a critic has part in are left out.
+        """
         matte = self.model.forward(batch, refine=self.stage.refine)
         if self.losses is not None and self.losses.fits(batch):
             self.val_loss.update(self.losses(matte, batch, progress=1.0).total, weight=len(batch["alpha"]))
         alpha = impose_trimap(matte.alpha, batch["trimap"]) if self.impose else matte.alpha
         self.val_metrics.update(alpha, batch["alpha"], batch["trimap"], batch.get("index"))
+        return alpha
 
     def on_validation_epoch_end(self) -> None:
         """Log ``val/*`` of the joined images, and the epoch's training loss.
