@@ -58,6 +58,7 @@ _WITH_HARDEST = ("alpha", "composition", "gradient", "laplacian", "bce", "focal"
 _FIRST_LOSSES = (*_WITH_HARDEST, "smoothness", "gradient_penalty", "dice", "jaccard", "tversky", "lovasz")
 
 ADDED_SINCE: dict[str, Any] = {
+    "examine": None,
     "callbacks": {},  # those above leave it empty
     "composition.widen": None,  # not 1: experiments/trimap_width.yaml has hashed its 1 from the start
     **{f"loss.{term}.output": "final" for term in _FIRST_LOSSES},

@@ -34,8 +34,9 @@ from deepmatte.training.callbacks import EpochLines, Progress
 from deepmatte.training.checkpoint_callbacks import AveragedWeights, EarlyStoppingForGood, LastCheckpoint
 from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, read_checkpoint
 from deepmatte.training.datamodule import MattingData
+from deepmatte.training.examine import examine
 from deepmatte.training.failures import recorded
-from deepmatte.training.module import MattingModule, check_protocol
+from deepmatte.training.module import check_protocol
 from deepmatte.training.reuse import differences, fingerprint
 from deepmatte.training.score import conditions, score
 from deepmatte.training.stages import Stage, build_optimisation, plan_stages
@@ -64,6 +65,8 @@ def _train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[st
     from_config.quieten()
     check_own_keys(config)
     run = checked_run_dir(directory, config_hash(config))
+    if config.get("examine"):
+        return examine(config, run, overrides)
     result, fresh = run.result() or {}, config.force
     if result.get("status") == FINISHED and is_first_process() and not fresh:
         others = differences(config, result)
@@ -173,17 +176,6 @@ class _Job:
             if is_first_process():
                 self.run.update(stages_done=self.stages_done)
 
-    def _module(self, stage: Stage) -> MattingModule:
-        return MattingModule(
-            self.model,
-            self.losses[stage.name],
-            stage,
-            build_optimisation(self.config, stage),
-            protocol=self.config.protocol,
-            impose=self.config.impose_trimap,
-            identity={"model": self.config.model._target_, "config_hash": config_hash(self.config)},
-        )
-
     def _fit_stage(self, stage: Stage, resume: bool) -> None:
         stage.freeze_others(self.model)
         trainer = from_config.build_trainer(
@@ -199,7 +191,8 @@ class _Job:
         from_config.leave_cores_to_loaders(trainer, self.config.data.num_workers)
         checkpoint = self.run.last_checkpoint if resume else None
         with interruption.at_once_afterwards():
-            trainer.fit(self._module(stage), self.data, ckpt_path=checkpoint, weights_only=True)
+            module = from_config.build_module(self.config, self.model, stage, self.losses[stage.name])
+            trainer.fit(module, self.data, ckpt_path=checkpoint, weights_only=True)
         if not self.run.last_checkpoint.exists():
             cure = "validate_every must not exceed the stage's epochs"
             raise RunError(f"stage {stage.name}: no checkpoint was written; {cure}")
