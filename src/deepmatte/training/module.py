@@ -222,7 +222,8 @@ class MattingModule(pl.LightningModule):
         optimizer = self.optimisation.build(self.model)
         # Lightning counts from the first epoch of the run; the schedule belongs to the stage alone.
         share = self.stage.epochs / max(self.stage.last_epoch, 1)
-        steps = max(1, round(self.trainer.estimated_stepping_batches * share))
+        total = self.trainer.estimated_stepping_batches * share
+        steps = max(1, round(total)) if math.isfinite(total) else 1  # a trainer of one's own may have no end
         return {
             "optimizer": optimizer,
             "lr_scheduler": {
