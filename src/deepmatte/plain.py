@@ -1,10 +1,12 @@
-"""Plain data that others wrote: JSON and YAML, within bounds of size and depth. Imports nothing of ours."""
+"""Plain data that others wrote: JSON and YAML, within bounds of size and depth."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 from typing import Any
+
+from deepmatte.errors import visible
 
 MOST_BYTES = 100_000_000
 """Longer files are refused: no record has so much, and plain data take many times the memory of text."""
@@ -55,6 +57,21 @@ def check_yaml(path: Path) -> None:
                 raise ValueError(_TOO_DEEP)
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
+
+
+def without_codes(node: Any) -> Any:
+    r"""Return plain data with escapes in the place of what a terminal would obey; line breaks stay.
+
+    >>> without_codes({"error": ["a\x1b[2Jb\nc"]})
+    {'error': ['a\\x1b[2Jb\nc']}
+    """
+    if isinstance(node, dict):
+        return {without_codes(key): without_codes(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [without_codes(value) for value in node]
+    if not isinstance(node, str) or node.isprintable():
+        return node
+    return "\n".join(visible(line) for line in node.split("\n"))
 
 
 _TOO_DEEP = f"nested more than {MOST_DEPTH} deep"

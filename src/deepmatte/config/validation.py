@@ -52,6 +52,20 @@ class Schedule(Section):
     gamma: float = 0.1
 
 
+class Acceleration(Section):
+    """Keys of ``trainer`` beside Lightning's: how the device computes.
+
+    Attributes:
+        matmul_precision: of products of float32 matrices and convolutions: highest is float32, high TF32.
+        channels_last: the memory format that tensor cores want.
+        compile: torch.compile's mode for training; null: not compiled.
+    """
+
+    matmul_precision: Literal["highest", "high", "medium"] = "highest"
+    channels_last: bool = False
+    compile: Literal["default", "reduce-overhead", "max-autotune"] | None = None
+
+
 class Sweep(Section):
     """``sweep``: how the jobs of a sweep are carried out."""
 

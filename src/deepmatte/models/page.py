@@ -71,10 +71,18 @@ class Choice:
     model: type[MattingModel]
     options: Mapping[str, Any]
 
-    def made(self) -> MattingModel:
-        """Return the network without memory for its weights; none are loaded."""
-        with torch.device("meta"):
+    def made(self, device: str = "meta") -> MattingModel:
+        """Return the network; on the device ``meta`` it has no memory for its weights."""
+        torch.manual_seed(0)
+        with torch.device(device):
             return self.model(**self.options).eval()
+
+    def multiplications(self) -> int:
+        """Return the multiply-accumulates of a picture of `SIDES`."""
+        try:
+            return multiplications(self.made())
+        except NotImplementedError:  # how much is computed depends on values
+            return multiplications(self.made("cpu"))
 
 
 def page(folder: Path, measured: bool = True) -> str:
@@ -92,12 +100,21 @@ def page(folder: Path, measured: bool = True) -> str:
 def choices(folder: Path) -> Iterator[Choice]:
     """Yield the models of all files in ``folder``, with their `VARIANTS`."""
     for path in sorted(folder.glob("*.yaml")):
-        options = yaml.safe_load(path.read_text(encoding="utf-8"))
-        options.pop("defaults", None)
+        options = read(path)
         model = getattr(deepmatte.models, options.pop("_target_").rpartition(".")[2])
         for variant in ({}, *VARIANTS.get(path.stem, ())):
             command = [f"model={path.stem}", *(f"model.{key}={value}" for key, value in variant.items())]
             yield Choice(" ".join(command), model, {**options, **variant})
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the options of a file of ``conf/model``, laid over those of the files that it starts from."""
+    own = yaml.safe_load(path.read_text(encoding="utf-8"))
+    options: dict[str, Any] = {}
+    for default in own.pop("defaults", []):
+        if isinstance(default, str) and default != "_self_":
+            options |= read(path.with_name(f"{default}.yaml"))
+    return options | own.get("model", own)  # below `model` in a file that also chooses losses or data
 
 
 def overview(rows: list[tuple[Choice, MattingModel]], measured: bool) -> str:
@@ -106,7 +123,7 @@ def overview(rows: list[tuple[Choice, MattingModel]], measured: bool) -> str:
     for choice, model in rows:
         name = choice.model.__name__
         reads = ", ".join(model.reads)
-        cost = f"{multiplications(model) / 1e9:,.1f}" if measured else ""
+        cost = f"{choice.multiplications() / 1e9:,.1f}" if measured else ""
         lines.append(
             f"| `{choice.command}` | [{name}](#{name.lower()}) | {reads} | {parameters(model):,} | {cost} |"
         )
@@ -120,10 +137,12 @@ def parameters(model: MattingModel) -> int:
 
 
 def multiplications(model: MattingModel) -> int:
-    """Return the multiply-accumulates of a picture of `SIDES`."""
-    with torch.device("meta"):
-        colours = torch.empty(1, 3, *SIDES)
-        batch = Batch(image=colours, captured_background=colours, trimap=torch.empty(1, 1, *SIDES).byte())
+    """Return the multiply-accumulates of a picture of `SIDES` by a network, on the device where it is."""
+    with torch.device(next(model.parameters()).device):
+        trimap = torch.full((1, 1, *SIDES), 128, dtype=torch.uint8)
+        batch = Batch(
+            image=torch.rand(1, 3, *SIDES), captured_background=torch.rand(1, 3, *SIDES), trimap=trimap
+        )
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(batch)
     return counter.get_total_flops() // 2

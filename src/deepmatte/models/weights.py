@@ -37,11 +37,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # a damaged file can raise anything, also without a message
         reason = " ".join((str(error).strip() or "the file is empty or cut off").split())[:120]
         raise InputError(f"{printable(path)}: not readable as weights alone ({reason})") from error
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), Mapping):
-        own = "deepmatte" in found
-        found = dict(found["state_dict"])
-        if own:
-            found = {name: value for name, value in found.items() if name.startswith(OWN_PREFIX)}
+    for key in ("state_dict", "model"):  # as Lightning and others write a checkpoint, or detectron2 and MAE
+        if isinstance(found, dict) and isinstance(found.get(key), Mapping):
+            own = "deepmatte" in found
+            found = dict(found[key])
+            if own:
+                found = {name: value for name, value in found.items() if name.startswith(OWN_PREFIX)}
     if not isinstance(found, dict) or not found or not all(isinstance(v, Tensor) for v in found.values()):
         raise InputError(f"{printable(path)}: holds no state dict; give a file of weights by their names")
     for prefix in ("module.", OWN_PREFIX):

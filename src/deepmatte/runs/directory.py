@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from deepmatte.errors import InputError, check_arguments, visible
 from deepmatte.files import ASIDE, printable, write_text
-from deepmatte.plain import check_yaml, read_json
+from deepmatte.plain import check_yaml, read_json, without_codes
 from deepmatte.runs.locks import LOCK_FILE
 from deepmatte.runs.result import Numbers, Result
 
@@ -90,7 +90,7 @@ class RunDir:
             check_arguments(Result, result)
         except InputError as error:
             raise InputError(f"{file}: {error}; {_RETRAIN}") from error
-        return result
+        return dict(without_codes(result))
 
     def written(self) -> int:
         """Return when ``result.json`` was last written, in nanoseconds since 1970; 0 where there is none."""
@@ -196,7 +196,7 @@ class RunDir:
         return OmegaConf.create(config)
 
     def check_links(self) -> None:
-        """Refuse links that lead out of the directory, which a stranger may have made.
+        """Refuse links out of the directory, which a stranger may have made, before anything is written.
 
         Only the files in ``checkpoints/`` may be links: those are read, or replaced as they are.
 
@@ -241,7 +241,7 @@ class RunDir:
         """Return the overrides that the run was started with, as text."""
         file = self.path / ".hydra" / "overrides.yaml"
         lines = _read_yaml(file) if file.is_file() else []
-        return [str(override) for override in lines] if isinstance(lines, list) else []
+        return [visible(override) for override in lines] if isinstance(lines, list) else []
 
     def write_config(self, config: DictConfig, overrides: Sequence[str]) -> None:
         """Write ``.hydra/config.yaml`` (resolved) and ``.hydra/overrides.yaml``."""

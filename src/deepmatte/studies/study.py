@@ -41,6 +41,7 @@ OPTIONS: dict[str, Any] = {
     "screening": False,  # control the false discovery rate instead of the family-wise error rate
     "equal_within": 3.0,  # per cent; smaller differences count as equal
     "reference": None,  # the setting to compare the others with; null: all pairs
+    "tune": None,  # {key, values, seeds}: of each setting before its race (studies/tuning.py)
     "pairs": {},  # further comparisons: setting -> the setting to compare it with
     "losses": {},  # named losses, for the sweep to choose from
     "steps": {},  # named training schedules, likewise

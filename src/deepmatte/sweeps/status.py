@@ -12,6 +12,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -195,8 +196,8 @@ def view(state: SweepState, height: int | None = None) -> Group:
         table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     for job in jobs:
         table.add_row(
-            Path(job.run).name,
-            job.label,
+            escape(Path(job.run).name),
+            escape(job.label),
             Text(job.state, style=STYLES.get(job.state, "red")),
             "" if job.progress is None else f"{100 * job.progress:.0f} %",
             "" if job.seconds_left is None else sweep_file.duration(job.seconds_left),

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from deepmatte.errors import InputError, check_arguments, visible
 from deepmatte.files import write_text
-from deepmatte.plain import read_json
+from deepmatte.plain import read_json, without_codes
 from deepmatte.runs.directory import FINISHED, RunDir
 from deepmatte.runs.identity import label
 from deepmatte.runs.locks import Holder
@@ -67,7 +67,7 @@ def read(directory: Path) -> dict[str, Any]:
     """
     file = directory / SWEEP_FILE
     try:
-        found = read_json(file)
+        found = without_codes(read_json(file))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import FSDPStrategy
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -80,7 +81,8 @@ class MattingModule(pl.LightningModule):
 
     def forward(self, batch: Batch) -> Matte:
         """Return the matte that is evaluated: the stage's output, the trimap's known zones imposed."""
-        matte = self.model(batch, refine=self.stage.refine)
+        # Not `self.model(…)`, which is compiled for training: pictures have many sizes.
+        matte = self.model.forward(batch, refine=self.stage.refine)
         if self.impose:
             matte.alpha = impose_trimap(matte.alpha, batch["trimap"])
         return matte
@@ -144,7 +146,7 @@ class MattingModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score one batch, without communication; losses that a critic has part in are left out."""
-        matte = self.model(batch, refine=self.stage.refine)
+        matte = self.model.forward(batch, refine=self.stage.refine)
         if self.losses is not None and self.losses.fits(batch):
             self.val_loss.update(self.losses(matte, batch, progress=1.0).total, weight=len(batch["alpha"]))
         alpha = impose_trimap(matte.alpha, batch["trimap"]) if self.impose else matte.alpha
@@ -234,6 +236,8 @@ class MattingModule(pl.LightningModule):
         """Clip the gradients of what predicts the matte together, and those of each critic alone."""
         if self.model.critics and gradient_clip_val:
             clip(self.model.players(), gradient_clip_val, gradient_clip_algorithm == "value")
+        elif gradient_clip_val and isinstance(self.trainer.strategy, FSDPStrategy):
+            self.trainer.strategy.model.clip_grad_norm_(gradient_clip_val)  # over the shards of all processes
         else:
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 

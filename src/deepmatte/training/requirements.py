@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from omegaconf import DictConfig, OmegaConf
+
 from deepmatte.errors import InputError
 from deepmatte.losses import LossTable
 from deepmatte.models import MattingModel
@@ -62,3 +64,21 @@ def check_losses(
                 raise InputError(
                     f"loss.{row.name}: in stage {stage.name} no {critic} has learned yet; {cure}"
                 )
+
+
+def check_sharding(model: MattingModel, config: DictConfig) -> None:
+    """Refuse what weights that are sharded over GPUs don't allow.
+
+    Raises:
+        InputError: it names the key.
+    """
+    strategy = config.trainer.get("strategy")
+    if not (OmegaConf.is_dict(strategy) and str(strategy.get("_target_")).endswith("FSDPStrategy")):
+        return
+    if config.get("ema"):
+        raise InputError(f"ema={config.ema}: averages whole weights, trainer=fsdp shards them; ema=null")
+    if model.critics and config.trainer.get("gradient_clip_val"):
+        raise InputError(
+            f"trainer.gradient_clip_val: trainer=fsdp can't clip the {model.critics[0]}'s gradient alone; "
+            "set it to null, or choose trainer=ddp"
+        )

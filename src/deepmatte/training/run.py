@@ -28,16 +28,17 @@ from deepmatte.runs.identity import config_hash
 from deepmatte.runs.locks import locked
 from deepmatte.runs.provenance import provenance
 from deepmatte.training import from_config
+from deepmatte.training.acceleration import accelerate
 from deepmatte.training.callbacks import EpochLines, Progress
 from deepmatte.training.checkpoint_callbacks import AveragedWeights, EarlyStoppingForGood, LastCheckpoint
-from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, read_checkpoint
+from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, read_checkpoint, restoring
+from deepmatte.training.cost import over_ranks, peak_memory_mb
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.failures import recorded
 from deepmatte.training.initial import start_from
-from deepmatte.training.memory import over_processes, peak_memory_mb
 from deepmatte.training.module import MattingModule, check_protocol
 from deepmatte.training.optimisation import build_optimisation
-from deepmatte.training.requirements import check_inputs, check_losses
+from deepmatte.training.requirements import check_inputs, check_losses, check_sharding
 from deepmatte.training.reuse import differences, fingerprint
 from deepmatte.training.score import conditions, score
 from deepmatte.training.stages import Stage, plan_stages, without_idle_critics
@@ -111,6 +112,7 @@ class _Job:
         self.data.check(splits=("train", "val", "test"), world_size=self.world_size)
         check_inputs(self.model, self.data, ("train", "val", "test"))
         check_losses(self.losses, self.stages, self.model, self.data, config.objective)
+        check_sharding(self.model, config)
         earlier = {} if fresh else run.result() or {}
         self.stages_done: list[str] = list(earlier.get("stages_done", []))
         self.earlier_cost: dict[str, float] = {} if fresh else run.progress().get("cost", {})
@@ -198,8 +200,9 @@ class _Job:
             enable_progress_bar=sys.stdout.isatty(),
         )
         from_config.leave_cores_to_loaders(trainer, self.config.data.num_workers)
+        accelerate(self.model, self.config, training=True)
         checkpoint = self.run.last_checkpoint if resume else None
-        with interruption.at_once_afterwards():
+        with interruption.at_once_afterwards(), restoring(self.run.last_checkpoint):
             trainer.fit(self._module(stage), self.data, ckpt_path=checkpoint, weights_only=True)
         if not self.run.last_checkpoint.exists():
             cure = "validate_every must not exceed the stage's epochs"
@@ -256,7 +259,7 @@ class _Job:
         assert self.tracker is not None
         loggers, pictures = self.tracker.loggers, self.run.pictures / "test"
         scored = score(self.config, self.model, self.data, "test", best, pictures, loggers=loggers)
-        cost = self._cost(over_processes(peak_memory_mb())) | {
+        cost = self._cost(over_ranks(peak_memory_mb())) | {
             "steps": int(read_checkpoint(self.run.last_checkpoint)["global_step"])
         }
         if not is_first_process():

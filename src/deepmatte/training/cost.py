@@ -1,4 +1,4 @@
-"""How much memory a run has used at most."""
+"""What a run costs in memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 
 
-def over_processes(megabytes: float) -> float:
+def over_ranks(megabytes: float) -> float:
     """Return the peak memory of the GPU that used most, else of all processes together, in MB."""
     if not (dist.is_available() and dist.is_initialized()):
         return megabytes
