@@ -141,7 +141,7 @@ def test_a_run_that_breaks_off_in_mid_epoch_ends_in_the_bits_of_one_that_did_not
         *ADVERSARIAL,
         *ddp,
         f"data.source.cache_dir={procedural_cache}",
-        "data.samples_per_epoch=64",
+        "data.samples_per_epoch=32",
         "trainer.accumulate_grad_batches=2",
         "trainer.gradient_clip_val=0.5",
         "ema=0.9",
@@ -150,7 +150,7 @@ def test_a_run_that_breaks_off_in_mid_epoch_ends_in_the_bits_of_one_that_did_not
     )
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     subprocess.run(command(whole, *words), check=True, capture_output=True, timeout=900)
-    killed(broken, words, wait_for_step=8 + 3)
+    killed(broken, words, wait_for_step=4 + 1)
     assert checkpoint(broken)["deepmatte"]["stage"] == "adversarial"
     assert json.loads((broken / "result.json").read_text())["status"] != "finished"
     subprocess.run(command(broken, *words), check=True, capture_output=True, timeout=900)

@@ -19,12 +19,16 @@ from deepmatte.models.encoders.resnet import Bottleneck, Dilated, Pooling
 class AlphaGAN(MattingModel):
     """A generator of mattes with 40.3 M parameters, and the discriminator that judges them in training.
 
-    The generator is that of a well-known implementation (CDOTAD/AlphaGAN-Matting), whose checkpoints
-    ``deepmatte convert alphagan`` reads. It sees ImageNet-normalised colours and the trimap as 0, 128/255
-    and 1. What is different, or can be: dilations as in torchvision (``dilated``), pooling without repeated
-    indices (``pooling``), and a discriminator with the published field of 70 pixels, there 34, and without
-    batch statistics. Batch normalisation also trains with one sample, which raises there. Sides are padded to
-    multiples of 8; there a picture is made smaller, to multiples of 32.
+    Source: Lutz, Amplianitis, Smolic, "AlphaGAN: Generative adversarial networks for natural image matting",
+    BMVC 2018; layer by layer the generator of a well-known implementation, CDOTAD/AlphaGAN-Matting, whose
+    checkpoints ``deepmatte convert alphagan`` reads. Trained with ``loss=alphagan``; with any other loss the
+    discriminator rests.
+
+    Differences: a stage of the generator alone comes first, the adversarial term rises from zero, and the
+    discriminator has the published field of 70 pixels (there 34) and no batch statistics (there it has): with
+    them, real and predicted composites are standardised apart. Batch normalisation of the generator also
+    trains with one sample a batch, which raises there. Dilations as in torchvision and pooling without
+    repeated indices are options. Sides are padded to multiples of 8, there made smaller, to multiples of 32.
 
     Args:
         width: factor on all channel counts of the generator; 1 is ResNet-50.
