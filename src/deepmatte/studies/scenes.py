@@ -27,7 +27,7 @@ from deepmatte.metrics.names import higher_is_better
 from deepmatte.ops.layers import class_map, instance_map
 from deepmatte.ops.zones import impose_trimap
 from deepmatte.runs.directory import RunDir
-from deepmatte.scoring.predict import Predictor, predictor_of_run
+from deepmatte.scoring.predictors import Predictor, predictor_of_run
 from deepmatte.studies.instances import InstanceScenes, Scene, digest
 from deepmatte.studies.study import Study
 from deepmatte.training.from_config import build_data
@@ -156,7 +156,7 @@ def _each(predictor: Predictor) -> Alphas:
             warnings.simplefilter("ignore", MattingWarning)
             return np.stack(
                 [
-                    impose_trimap(np.asarray(predictor(scene.image, trimap)), trimap)
+                    impose_trimap(np.asarray(predictor(scene.image, trimap).alpha), trimap)
                     for trimap in scene.trimaps
                 ]
             )
