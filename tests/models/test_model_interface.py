@@ -88,3 +88,37 @@ def test_a_model_of_its_own_may_still_take_the_batch_as_it_is() -> None:
 
     batch = example_batch(size=9)
     assert torch.equal(Own()(batch).alpha, batch["alpha"])
+
+
+def test_the_colours_that_a_model_predicts_are_scored_by_both_protocols() -> None:
+    from deepmatte.metrics import functional
+    from deepmatte.training.module import MattingModule
+
+    batch = example_batch(num=2, size=32)
+    batch["captured_background"] = batch["background"]
+    module = MattingModule(Plate(UNSCALED), colours=True)
+    module.test_step(batch, 0)
+    rows = module.colours.per_image()
+    for i, row in enumerate(rows):
+        images = batch["image"][i], batch["foreground"][i], batch["alpha"][i]  # what Plate predicts
+        assert row["foreground_mse"] == functional.foreground_mse(*images) > 0
+        assert row["foreground_mse_unknown"] == functional.foreground_mse(*images, batch["trimap"][i])
+
+
+def test_zones_are_imposed_only_on_a_matte_whose_model_reads_a_trimap() -> None:
+    from deepmatte.training.module import MattingModule
+
+    class Blind(MattingModel):
+        reads: ClassVar[tuple[str, ...]] = ("image",)
+
+        def predict(self, inputs: Inputs, refine: bool) -> Matte:
+            return Matte(torch.full_like(inputs["image"][:, :1], 0.25))
+
+    class Seeing(Blind):
+        reads: ClassVar[tuple[str, ...]] = ("image", "trimap")
+
+    batch = example_batch(size=16)
+    assert (MattingModule(Blind())(batch).alpha == 0.25).all()
+    seen = MattingModule(Seeing())(batch).alpha
+    assert torch.equal(seen == 0.25, batch["trimap"] == 128)
+    assert (MattingModule(Seeing(), impose=False)(batch).alpha == 0.25).all()

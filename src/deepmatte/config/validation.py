@@ -14,6 +14,7 @@ from annotated_types import Ge, Gt, Interval, MinLen
 from omegaconf import DictConfig, OmegaConf
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from deepmatte.config.initial import check_initial
 from deepmatte.config.length import check_length
 from deepmatte.errors import check_arguments
 from deepmatte.metrics.names import DEFAULT_SCORES, higher_is_better
@@ -50,6 +51,20 @@ class Schedule(Section):
     gamma: float = 0.1
 
 
+class Acceleration(Section):
+    """Keys of ``trainer`` beside Lightning's: how the device computes.
+
+    Attributes:
+        matmul_precision: of products of float32 matrices and convolutions: highest is float32, high TF32.
+        channels_last: the memory format that tensor cores want.
+        compile: torch.compile's mode for training; null: not compiled.
+    """
+
+    matmul_precision: Literal["highest", "high", "medium"] = "highest"
+    channels_last: bool = False
+    compile: Literal["default", "reduce-overhead", "max-autotune"] | None = None
+
+
 class Sweep(Section):
     """``sweep``: how the jobs of a sweep are carried out."""
 
@@ -81,6 +96,8 @@ class Run(Section):
     seed: Annotated[int, Interval(ge=0, le=2**32 - 1)] = 0
     force: bool = False
     reuse: Annotated[Reuse, f"give one of {', '.join(get_args(Reuse))}"] = "always"
+    init: str | None = None
+    init_ignore: Sequence[str] = ()
     ema: Fraction | None = None
     validate_every: Annotated[int, Ge(1)] = 1
     early_stopping: Count | None = None
@@ -102,6 +119,7 @@ def check_own_keys(config: DictConfig) -> None:
         InputError: it names the key, its value and what fits.
     """
     check_length(config)
+    check_initial(config)
     visible = OmegaConf.masked_copy(config, [key for key in config if key in Run.model_fields])
     plain: Any = OmegaConf.to_container(visible, resolve=True)
     check_arguments(Run, plain)

@@ -59,6 +59,7 @@ class MattingModel(nn.Module):
     gives: ClassVar[tuple[str, ...]] = ()
     stages: ClassVar[str] = "joint"
     multiple: int = 1
+    memory_format: torch.memory_format = torch.contiguous_format
 
     mean: Tensor
     std: Tensor
@@ -67,6 +68,11 @@ class MattingModel(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.tensor(normalisation.mean).reshape(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(normalisation.std).reshape(3, 1, 1), persistent=False)
+
+    def use_channels_last(self) -> None:
+        """Lay weights and activations out channels last, as tensor cores want them."""
+        self.memory_format = torch.channels_last
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
 
     def normalise(self, image: Tensor) -> Tensor:
         """Return (N, 3, H, W) colours in [0, 1] as the network expects them."""

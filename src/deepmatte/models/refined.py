@@ -90,8 +90,8 @@ class RefinedMatting(MattingModel):
                 # signal from shrinking level by level.
                 convolution.weight[:, :inputs].mul_(2.0)
         nn.init.zeros_(convolutions(self.refiner)[-1].weight)
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.to(memory_format=self.memory_format)  # type: ignore[call-overload]  # torch's stubs lack it
+        if channels_last:
+            self.use_channels_last()
 
     def predict(self, inputs: Inputs, refine: bool) -> Matte:
         """Return the matte of the padded inputs; `Matte.coarse` is the matte of the encoder-decoder."""

@@ -17,6 +17,7 @@ NOT_IDENTITY = (
     "force",
     "reuse",
     "resume",
+    "init",  # hashed as the digest of its content
     "sweep",
     "wandb",
     "seeds",
@@ -33,6 +34,8 @@ NOT_IDENTITY = (
     "trainer.devices",
     "trainer.num_nodes",
     "trainer.strategy",
+    "trainer.channels_last",
+    "trainer.compile",
     "trainer.enable_progress_bar",
 )
 """Keys that don't say what is computed, but where, how loudly and on what machine: the one list of them.
@@ -40,11 +43,11 @@ NOT_IDENTITY = (
 The hash, the label and the factors of a comparison leave them out (`identifies`).
 """
 
-FOR_OTHERS = ("laptop", "length", "stages", "study")
+FOR_OTHERS = ("init", "laptop", "length", "stages", "study")
 """Where those of `NOT_IDENTITY` are to which other keys refer: an override changes what is computed."""
 
 CHOICES = ("trainer",)
-"""Groups whose choices differ in keys of `NOT_IDENTITY` alone."""
+"""Groups whose choices say where a run takes place; what they change beside that counts by its own key."""
 
 SHARED = ("experiments", "budget", "name")
 """Keys that all jobs of a sweep share, so that they set none of them apart."""
@@ -75,7 +78,11 @@ ADDED_SINCE: dict[str, Any] = {
     "composition.captured": _NO_PLATE,
     **{f"loss.{term}.output": "final" for term in _FIRST_LOSSES},
     **{f"loss.{term}.hardest": None for term in _WITH_HARDEST},
+    "init_digest": None,
+    "init_ignore": [],
+    "model.conv6": 1,
     "stages.*.layer_decay": None,
+    "trainer.matmul_precision": "highest",
     "loss.ddc": {**_OFF, "radius": 5, "neighbours": 11},
     "loss.temporal": {**_OFF, "hardest": None, "distance": "l2", "eps": 1e-6},
     "loss.foreground": {

@@ -26,13 +26,14 @@ GAINS = tuple(np.geomspace(0.6, 1.6, 9))
 REFUSED, DOUBTFUL = 0.005, 0.05
 """Shares of agreeing pixels below which a plate is refused, or a warning given.
 
-Of 1,122 pairs of different photographs 60 % have less than the first share and 95 % less than the second; where
-the subject covers 85 % of the picture, all of 24 pairs of the same background had more than the first one.
+Of 1,122 pairs of different photographs 60 % have less than the first share and 95 % less than the second;
+where the subject covers 85 % of the picture, all of 24 pairs of the same background had more than the first
+one.
 """
 
 
 def find_captures(photos: Sequence[Path], plate: Path) -> tuple[list[Photo], list[str]]:
-    """Match photographs, files or folders, with a plate for all of them, or a folder of plates of their names.
+    """Match photographs, files or folders, with one plate for all, or a folder of plates of their names.
 
     Sizes are compared here, and the content of each plate with the first photograph that it belongs to.
 
@@ -40,8 +41,8 @@ def find_captures(photos: Sequence[Path], plate: Path) -> tuple[list[Photo], lis
         the photographs, and warnings about plates that may show another background.
 
     Raises:
-        InputError: names the first photograph without a plate, a plate of another size or of another background,
-            or a file that can't be read.
+        InputError: names the first photograph without a plate, a plate of another size or of another
+            background, or a file that can't be read.
     """
     files = named_photos(photos)
     plates = dict.fromkeys(files, plate)
@@ -87,8 +88,8 @@ def check_plate(image: np.ndarray, plate: np.ndarray, file: Path, plate_file: Pa
 def agreement(image: np.ndarray, plate: np.ndarray) -> float:
     """Return the share of the picture in which the plate, at its best exposure, has the image's colours.
 
-    Compared at a small size; pixels count only together with all of their neighbours, since single pixels agree by
-    chance.
+    Compared at a small size; pixels count only together with all of their neighbours, since single pixels
+    agree by chance.
 
     >>> grey = np.full((8, 8, 3), 100, np.uint8)
     >>> agreement(grey, grey + 20), agreement(grey, 0 * grey)

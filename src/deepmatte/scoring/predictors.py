@@ -14,11 +14,11 @@ from deepmatte.batch import Batch
 from deepmatte.classical import METHODS
 from deepmatte.errors import InputError
 from deepmatte.models import MattingModel
+from deepmatte.models.weights import load_weights
 from deepmatte.ops.tiling import tiled
 from deepmatte.ops.zones import UNKNOWN, impose_trimap, trivial_matte
 from deepmatte.runs.directory import RunDir
 from deepmatte.training import from_config
-from deepmatte.training.module import load_weights
 from deepmatte.training.score import model_of_run
 
 GUIDES = {"trimap": "--trimap T", "captured_background": "--captured PLATE"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +30,8 @@ class VideoOutput:
 
     Args:
         folder: created if it is missing.
-        frames: PNG files of matte and cut-out, NAME/000000_alpha.png and so on, which lose nothing; else the videos
-            NAME_alpha.mp4 and NAME_cutout.mp4.
+        frames: PNG files of matte and cut-out, NAME/000000_alpha.png and so on, which lose nothing; else
+            the videos NAME_alpha.mp4 and NAME_cutout.mp4.
         colour: red, green and blue, 0 to 255, behind the cut-out of the video.
         bits: of the frames' files, 8 or 16.
     """
@@ -64,7 +63,8 @@ class VideoOutput:
             for place in self.places(video):
                 if place.resolve() in read:
                     raise InputError(
-                        f"{printable(place)}: would be overwritten, but is an input; give --out another folder"
+                        f"{printable(place)}: would be overwritten, but is an input; "
+                        "give --out another folder"
                     )
 
 
@@ -182,7 +182,7 @@ class _Writer:
     def finish(self) -> None:
         """Close the file and give it its name."""
         self._writer.release()
-        os.replace(self.partial, self.path)
+        self.partial.replace(self.path)
 
     def discard(self) -> None:
         """Remove what is not whole."""

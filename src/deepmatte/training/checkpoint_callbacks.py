@@ -180,11 +180,12 @@ class AveragedWeights(EMAWeightAveraging):
         """Average, and take over what is not averaged."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         assert self._average_model is not None
-        own = dict(self._average_model.module.named_buffers())
+        critics = tuple(f"model.{part}." for part in getattr(pl_module.model, "critics", ()))
+        average = self._average_model.module
+        own = dict(average.named_buffers()) | dict(average.named_parameters())
         for name, buffer in pl_module.named_buffers():
-            if not name.endswith(NORMALISATION):
+            if not name.endswith(NORMALISATION) or name.startswith(critics):
                 own[name].copy_(buffer)
-        critics: tuple[str, ...] = getattr(getattr(pl_module, "model", None), "critics", ())
-        for critic in critics:
-            kept = self._average_model.module.model.get_submodule(critic)
-            kept.load_state_dict(pl_module.model.get_submodule(critic).state_dict())
+        for name, weight in pl_module.named_parameters():
+            if name.startswith(critics):
+                own[name].detach().copy_(weight.detach())

@@ -18,6 +18,7 @@ from deepmatte.data.parallel import num_cores
 from deepmatte.errors import InputError, check_arguments
 from deepmatte.losses import LossTable
 from deepmatte.models import MattingModel
+from deepmatte.training.acceleration import acceleration
 from deepmatte.training.checkpoints import AtomicCheckpointIO
 from deepmatte.training.datamodule import MattingData
 
@@ -98,12 +99,14 @@ def quieten() -> None:
 
 
 def build_trainer(config: DictConfig, **arguments: Any) -> pl.Trainer:
-    """Return a Trainer of ``config.trainer``; ``arguments`` override its keys.
+    """Return a Trainer of ``config.trainer`` without `Acceleration`; ``arguments`` override its keys.
 
     Raises:
         InputError: Lightning takes a key or its value for wrong.
     """
-    keys: Any = OmegaConf.to_container(config.trainer, resolve=True)
+    own = set(type(acceleration(config)).model_fields)
+    plain: Any = OmegaConf.to_container(config.trainer, resolve=True)
+    keys = {name: value for name, value in plain.items() if name not in own}
     if isinstance(keys.get("strategy"), dict):
         keys["strategy"] = build(keys["strategy"], "trainer.strategy")
     chosen = keys.pop("plugins", None) or []

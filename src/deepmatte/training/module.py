@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import FSDPStrategy
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -16,7 +17,7 @@ from torchmetrics import MeanMetric
 from deepmatte.batch import Batch, Matte
 from deepmatte.errors import InputError, RunError
 from deepmatte.losses import LossTable
-from deepmatte.metrics import PROTOCOLS, MattingDiagnostics, MattingMetrics
+from deepmatte.metrics import PROTOCOLS, ForegroundError, MattingDiagnostics, MattingMetrics
 from deepmatte.metrics.functional.robustness import widen_unknown
 from deepmatte.models import MattingModel
 from deepmatte.ops.zones import impose_trimap, trivial_matte
@@ -31,7 +32,8 @@ class MattingModule(pl.LightningModule):
     Validation and test impose the trimap's known zones on the matte first where ``impose`` is true and the
     model reads a trimap; else the trimap only says what is scored. Their steps communicate nothing, so
     processes may see different numbers of images; the metrics are joined once at the end. ``radii`` are the
-    widths in pixels by which a test also widens the unknown zone, to see how the error grows with it.
+    widths in pixels by which a test also widens the unknown zone, to see how the error grows with it. With
+    ``colours`` it also scores the predicted colours of the foreground, which model and data must have.
     """
 
     val_metrics: MattingMetrics
@@ -48,6 +50,7 @@ class MattingModule(pl.LightningModule):
         impose: bool = True,
         identity: Mapping[str, Any] | None = None,
         radii: Sequence[int] = (),
+        colours: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
@@ -62,6 +65,7 @@ class MattingModule(pl.LightningModule):
         self.trivial_metrics = MattingMetrics(protocol=protocol)
         self.diagnostics = MattingDiagnostics(protocol=protocol)
         self.robustness = nn.ModuleDict({str(radius): MattingMetrics(protocol=protocol) for radius in radii})
+        self.colours = ForegroundError(unknown=True) if colours else None
         self.val_loss = MeanMetric()
         self.epoch_loss = EpochMean()
         self.exact: dict[str, float] = {}
@@ -70,7 +74,8 @@ class MattingModule(pl.LightningModule):
 
     def forward(self, batch: Batch) -> Matte:
         """Return the matte that is evaluated: the stage's output, the trimap's known zones imposed."""
-        matte = self.model(batch, refine=self.stage.refine)
+        # Not `self.model(…)`, which is compiled for training: pictures have many sizes.
+        matte = self.model.forward(batch, refine=self.stage.refine)
         if self.impose:
             matte.alpha = impose_trimap(matte.alpha, batch["trimap"])
         return matte
@@ -128,7 +133,7 @@ class MattingModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score one batch, without communication; losses that a critic has part in are left out."""
-        matte = self.model(batch, refine=self.stage.refine)
+        matte = self.model.forward(batch, refine=self.stage.refine)
         if self.losses is not None and self.losses.fits(batch):
             self.val_loss.update(self.losses(matte, batch, progress=1.0).total, weight=len(batch["alpha"]))
         alpha = impose_trimap(matte.alpha, batch["trimap"]) if self.impose else matte.alpha
@@ -152,8 +157,14 @@ class MattingModule(pl.LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Score one batch and the trivial matte on it; return the alpha, which callbacks draw."""
-        alpha = self(batch).alpha
+        matte = self(batch)
+        alpha = matte.alpha
         truth = batch["alpha"], batch["trimap"], batch["index"]
+        if self.colours is not None:
+            predicted = matte.foreground.clamp(0, 1)
+            self.colours.update(
+                predicted, batch["foreground"], batch["alpha"], batch["index"], batch["trimap"]
+            )
         self.test_metrics.update(alpha, *truth)
         self.diagnostics.update(alpha, *truth)
         trivial = trivial_matte(batch["trimap"]).to(alpha.dtype)
@@ -170,6 +181,8 @@ class MattingModule(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         """Log ``test/*``, and ``trivial/test/*`` beside it."""
         self._log_scores("test", self.test_metrics.compute())
+        if self.colours is not None:
+            self._log_scores("test", self.colours.compute())
         self._log_scores("trivial/test", self.trivial_metrics.compute())
         for radius, metrics in self.robustness.items():
             self._log_scores(f"widened/{radius}/test", metrics.compute())
@@ -210,6 +223,8 @@ class MattingModule(pl.LightningModule):
         """Clip the gradients of what predicts the matte together, and those of each critic alone."""
         if self.model.critics and gradient_clip_val:
             clip(self.model.players(), gradient_clip_val, gradient_clip_algorithm == "value")
+        elif gradient_clip_val and isinstance(self.trainer.strategy, FSDPStrategy):
+            self.trainer.strategy.model.clip_grad_norm_(gradient_clip_val)  # over the shards of all processes
         else:
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
@@ -256,23 +271,3 @@ def check_protocol(protocol: str) -> None:
     """Refuse a name that is no protocol's."""
     if protocol not in PROTOCOLS:
         raise InputError(f"protocol={protocol}: choose one of {', '.join(PROTOCOLS)}")
-
-
-def load_weights(model: nn.Module, checkpoint: Mapping[str, Any], source: str) -> None:
-    """Load the weights of ``model`` from a checkpoint of this module.
-
-    Raises:
-        InputError: it is of another model; the message names ``source``.
-    """
-    state = {
-        key.removeprefix("model."): value
-        for key, value in checkpoint["state_dict"].items()
-        if key.startswith("model.")
-    }
-    own = model.state_dict()
-    wrong = sorted(set(own) ^ set(state)) or [key for key in own if own[key].shape != state[key].shape]
-    if wrong:
-        raise InputError(
-            f"{source}: holds weights of another model (first difference: {wrong[0]}); give its own model"
-        )
-    model.load_state_dict(state)

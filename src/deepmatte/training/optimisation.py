@@ -112,7 +112,7 @@ def build_optimisation(config: DictConfig, stage: Stage) -> Optimisation:
 
 def _rates(rates: DictConfig, stage: Stage, key: str) -> dict[str, float]:
     """Return the learning rates of parts, checked."""
-    for part, rate in rates.items():
+    for part, rate in ((str(key), value) for key, value in rates.items()):
         if part not in stage.learn:
             there = f"it learns {', '.join(stage.learn)}" if stage.learn else "the model names no parts"
             raise InputError(f"{key}.{part}: does not learn in this stage; {there}")
@@ -183,7 +183,7 @@ class Cosine(CosineAnnealingLR):
         """Return the next rate of each group."""
         rates = []
         for number, first in enumerate(self.base_lrs):
-            self.eta_min = self.final * first
+            self.eta_min = self.final * float(first)
             rates.append(super().get_lr()[number])
         return rates
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from omegaconf import DictConfig, OmegaConf
+
 from deepmatte.errors import InputError
 from deepmatte.losses import LossTable
 from deepmatte.models import MattingModel
@@ -58,3 +60,21 @@ def check_losses(
             if critic in stage.learn and not table.reads(critic):
                 cure = f"leave it out, or set the weight of a term that reads the {critic}"
                 raise InputError(f"stages.{stage.name}.learn: no loss reads the {critic}; {cure}")
+
+
+def check_sharding(model: MattingModel, config: DictConfig) -> None:
+    """Refuse what weights that are sharded over GPUs don't allow.
+
+    Raises:
+        InputError: it names the key.
+    """
+    strategy = config.trainer.get("strategy")
+    if not (OmegaConf.is_dict(strategy) and str(strategy.get("_target_")).endswith("FSDPStrategy")):
+        return
+    if config.get("ema"):
+        raise InputError(f"ema={config.ema}: averages whole weights, trainer=fsdp shards them; ema=null")
+    if model.critics and config.trainer.get("gradient_clip_val"):
+        raise InputError(
+            f"trainer.gradient_clip_val: trainer=fsdp can't clip the {model.critics[0]}'s gradient alone; "
+            "set it to null, or choose trainer=ddp"
+        )

@@ -9,8 +9,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.distributed as dist
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import Logger
@@ -31,15 +29,18 @@ from deepmatte.runs.identity import config_hash
 from deepmatte.runs.locks import locked
 from deepmatte.runs.provenance import provenance
 from deepmatte.training import from_config
+from deepmatte.training.acceleration import accelerate
 from deepmatte.training.callbacks import EpochLines, PictureGrids, Progress
 from deepmatte.training.checkpoint_callbacks import AveragedWeights, EarlyStoppingForGood, LastCheckpoint
 from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, read_checkpoint
+from deepmatte.training.cost import over_ranks, peak_memory_mb
 from deepmatte.training.curves import Curves
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.failures import recorded
+from deepmatte.training.initial import start_from
 from deepmatte.training.module import MattingModule, check_protocol
 from deepmatte.training.optimisation import build_optimisation
-from deepmatte.training.requirements import check_inputs, check_losses
+from deepmatte.training.requirements import check_inputs, check_losses, check_sharding
 from deepmatte.training.reuse import differences, fingerprint
 from deepmatte.training.score import conditions, score
 from deepmatte.training.stages import Stage, plan_stages
@@ -112,11 +113,13 @@ class _Job:
         self.data.check(splits=("train", "val", "test"), world_size=self.world_size)
         check_inputs(self.model, self.data, ("train", "val", "test"))
         check_losses(self.losses, self.stages, self.model, self.data, config.objective)
+        check_sharding(self.model, config)
         earlier = {} if fresh else run.result() or {}
         self.stages_done: list[str] = list(earlier.get("stages_done", []))
         self.earlier_cost: dict[str, float] = {} if fresh else run.progress().get("cost", {})
         self.first_report: tuple[float, float] | None = None
         self.resumes = run.last_checkpoint.exists() and not fresh
+        self.initial = None if self.resumes else start_from(self.model, config)
         self.loggers: list[Logger] = []
 
     def begin(self, overrides: list[str]) -> None:
@@ -135,6 +138,9 @@ class _Job:
             **provenance(),
         )
         record = training_record(self.data.source, self.data.trained_on)
+        if self.initial is not None:
+            self.run.update(init={"file": self.config.init, **dataclasses.asdict(self.initial)})
+            print("\n".join(self.initial.lines(self.config.init)))
         self.run.write_trained_on(joined_records(self.run.trained_on(), record) if self.resumes else record)
         for line in getattr(self.data.source, "excluded", []):
             print(line)
@@ -196,6 +202,7 @@ class _Job:
             enable_progress_bar=sys.stdout.isatty(),
         )
         from_config.leave_cores_to_loaders(trainer, self.config.data.num_workers)
+        accelerate(self.model, self.config, training=True)
         checkpoint = self.run.last_checkpoint if resume else None
         with interruption.at_once_afterwards():
             trainer.fit(self._module(stage), self.data, ckpt_path=checkpoint, weights_only=True)
@@ -237,7 +244,7 @@ class _Job:
         then, first = self.first_report = self.first_report or (now, fraction)
         left = round((1 - fraction) * (now - then) / (fraction - first), 1) if fraction > first else None
         self.run.write_progress(
-            fraction=round(fraction, 4), seconds_left=left, cost=self._cost(_peak_memory_mb())
+            fraction=round(fraction, 4), seconds_left=left, cost=self._cost(peak_memory_mb())
         )
 
     def _cost(self, peak_memory_mb: float) -> dict[str, float]:
@@ -255,7 +262,7 @@ class _Job:
         scored = score(
             self.config, self.model, self.data, "test", best, self.run.pictures / "test", loggers=self.loggers
         )
-        cost = self._cost(_over_ranks(_peak_memory_mb())) | {
+        cost = self._cost(over_ranks(peak_memory_mb())) | {
             "steps": int(read_checkpoint(self.run.last_checkpoint)["global_step"])
         }
         if not is_first_process():
@@ -273,23 +280,3 @@ class _Job:
         )
         self.tracker.finish(self.run.path, result, scored.rows, self.run.pictures / "test")
         return result
-
-
-def _over_ranks(megabytes: float) -> float:
-    """Return the peak memory of the GPU that used most, else of all processes together, in MB."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return megabytes
-    gpu = torch.cuda.is_available()
-    total = torch.tensor(megabytes, device="cuda" if dist.get_backend() == "nccl" else "cpu")
-    dist.all_reduce(total, dist.ReduceOp.MAX if gpu else dist.ReduceOp.SUM)
-    return round(float(total), 1)
-
-
-def _peak_memory_mb() -> float:
-    """Return the peak memory of the GPU where there is one, else the process's peak resident size, in MB."""
-    if torch.cuda.is_available():
-        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
