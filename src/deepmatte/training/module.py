@@ -242,7 +242,8 @@ class MattingModule(pl.LightningModule):
         if self.model.critics and gradient_clip_val:
             clip(self.model.players(), gradient_clip_val, gradient_clip_algorithm == "value")
         elif gradient_clip_val and isinstance(self.trainer.strategy, FSDPStrategy):
-            self.trainer.strategy.model.clip_grad_norm_(gradient_clip_val)  # over the shards of all processes
+            sharded: Any = self.trainer.strategy.model
+            sharded.clip_grad_norm_(gradient_clip_val)  # over the shards of all processes
         else:
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
