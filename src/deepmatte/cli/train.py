@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
-from io import BytesIO
 from pathlib import Path
 
 import hydra
@@ -87,18 +86,13 @@ def _import_train(wandb: bool) -> Callable[..., object]:
 
 
 def _import_for_jobs() -> None:
-    """Import what the jobs of a sweep need, which are forks of this process."""
+    """Import and load what the jobs of a sweep need, which are forks of this process."""
     wandb = os.environ.get("WANDB_MODE") != "disabled"
     _import_train(wandb)
-    Plugins.instance()
-    if wandb:
-        importlib.import_module("deepmatte.training.tracking.wandb_run")
-    if "matplotlib" in sys.modules:
-        from matplotlib.figure import Figure
+    from deepmatte.training.run import warm_up
 
-        figure = Figure()
-        figure.text(0, 0, "loads the fonts")
-        figure.savefig(BytesIO())
+    warm_up(wandb)
+    Plugins.instance()
     remember_code()
     gc.freeze()
 
