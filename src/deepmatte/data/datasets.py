@@ -68,6 +68,8 @@ class _Composites(MattingDataset[Key]):
             composition.check_uncomposited()
         else:
             self.serves = (*self.serves, *LAYERS)
+        if composition.capturing:
+            self.serves = (*self.serves, "captured_background")
 
     def _cutout(self, index: int) -> Cutout:
         items = self.foregrounds

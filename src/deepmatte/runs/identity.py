@@ -20,6 +20,10 @@ NOT_IDENTITY = (
     "init",  # hashed as the digest of its content
     "sweep",
     "wandb",
+    "mlflow",
+    "logger",
+    "callbacks.pictures",
+    "callbacks.learning_rate",
     "seeds",
     "laptop",
     "length",  # hashed as what it makes of stages.STAGE.epochs, and laptop as what length makes of it
@@ -30,6 +34,7 @@ NOT_IDENTITY = (
     "data.num_workers",
     "data.cache",
     "data.source.cache_dir",
+    "composition.backend",
     "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",
@@ -56,8 +61,28 @@ _OFF = {"weight": 0, "output": "final", "region": "unknown", "reduction": "batch
 _WITH_HARDEST = ("alpha", "composition", "gradient", "laplacian", "bce", "focal", "grad_metric")
 _FIRST_LOSSES = (*_WITH_HARDEST, "smoothness", "gradient_penalty", "dice", "jaccard", "tversky", "lovasz")
 
+_NO_PLATE = {
+    "plate": False,
+    "in_evaluation": False,
+    "shadow": {
+        "probability": 0.3,
+        "strength": [0, 0.3],
+        "rotation": 5,
+        "shear": 5,
+        "shift": 0.2,
+        "scale": [0.5, 1.5],
+        "blur": [0.05, 0.1],
+    },
+    "noise": {"probability": 0.4, "sigma": [0, 7.65]},
+    "jitter": {"probability": 0.8, "brightness": 0.18, "contrast": 0.18, "saturation": 0.18, "hue": 0.1},
+    "affine": {"probability": 0.3, "rotation": 1, "shift": 0.01},
+}
+
 ADDED_SINCE: dict[str, Any] = {
+    "examine": None,
+    "callbacks": {},  # those above leave it empty
     "composition.widen": None,  # not 1: experiments/trimap_width.yaml has hashed its 1 from the start
+    "composition.captured": _NO_PLATE,
     **{f"loss.{term}.output": "final" for term in _FIRST_LOSSES},
     **{f"loss.{term}.hardest": None for term in _WITH_HARDEST},
     "init_digest": None,
@@ -67,7 +92,25 @@ ADDED_SINCE: dict[str, Any] = {
     "trainer.matmul_precision": "highest",
     "loss.ddc": {**_OFF, "radius": 5, "neighbours": 11},
     "loss.temporal": {**_OFF, "hardest": None, "distance": "l2", "eps": 1e-6},
+    "loss.foreground": {
+        **_OFF,
+        "region": "whole",
+        "per": "image",
+        "hardest": None,
+        "distance": "l1",
+        "eps": 1e-6,
+    },
+    "loss.error": {
+        **_OFF,
+        "region": "whole",
+        "hardest": None,
+        "distance": "l2",
+        "eps": 1e-6,
+        "detach": False,
+    },
     "loss.ssim": {**_OFF, "hardest": None, "sigma": 1.5, "border": "replicate"},
+    "loss.adversarial": {"weight": 0, "output": "final", "objective": "least_squares"},
+    "loss.discriminator": {"weight": 0, "output": "final", "objective": "least_squares"},
 }
 """Keys that were added after the first runs, and the value at which they compute what was computed before.
 
@@ -90,8 +133,8 @@ def config_hash(config: DictConfig | Mapping[str, Any]) -> str:
     True
     """
     root = config if isinstance(config, DictConfig) else OmegaConf.create(dict(config))
-    # `hydra` must go before anything is resolved: its run directory is itself made from this hash.
-    visible = OmegaConf.masked_copy(root, [str(key) for key in root if key != "hydra"])
+    # These must go before anything is resolved: the directory to which they refer is made from this hash.
+    visible = OmegaConf.masked_copy(root, [str(key) for key in root if key not in ("hydra", "logger")])
     plain: Any = OmegaConf.to_container(visible, resolve=True)
     assert isinstance(plain, dict)
     removed = {key: _removed(plain) for key in REMOVED_SINCE}
