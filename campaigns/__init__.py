@@ -8,7 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
+for folder in ("tests", "tests/sweeps"):
+    sys.path.append(str(Path(__file__).parents[1] / folder))
 # One process is attacked at a time, by several campaigns side by side: threads would only be in the way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")

@@ -39,10 +39,14 @@ class Jump(Instant):
     def strike(self) -> None:
         """Change the clock, and the times of the files in the folder."""
         original = time.time
-        mock.patch("time.time", lambda: original() + self.seconds).start()
+
+        def jumped() -> float:
+            return original() + self.seconds
+
+        mock.patch("time.time", jumped).start()
         for file in Path(self.folder).rglob("*"):
             if file.is_file() and not file.is_symlink():
-                os.utime(file, (original() + self.seconds,) * 2)
+                os.utime(file, (jumped(), jumped()))
 
 
 class Jumping(Singles):

@@ -1,4 +1,4 @@
-"""Processes side by side: 20 readers and 4 writers of one cache, 24 that want one lock, two launchers of a sweep.
+"""Processes side by side: 20 readers and 4 writers of one cache, 24 for one lock, two launchers of a sweep.
 
 A reader sees a whole item or none, whatever writers and the one that makes room do meanwhile; a lock has one
 holder at a time; two launchers of one sweep make each step of each run once, and both end well.

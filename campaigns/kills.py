@@ -37,6 +37,7 @@ from interrupting import (
     left_in_session,
     without_figures,
 )
+from omegaconf import DictConfig
 from tiny_run import TINY, compose
 
 from campaigns.campaign import Tally, parser, rounds
@@ -73,6 +74,7 @@ class Singles:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.whole: dict[str, tuple[Path, dict[str, int]]] = {}
+        self.composed: dict[tuple[str, ...], DictConfig] = {}
 
     def overrides(self, variant: str, cache: Path) -> tuple[str, ...]:
         """Return the command line of a variant."""
@@ -89,9 +91,12 @@ class Singles:
         """
         log = log or directory.parent / "log.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
+        overrides = self.overrides(variant, cache)
+        if overrides not in self.composed:
+            self.composed[overrides] = compose("train", list(overrides))
         pid = os.fork()
         if pid == 0:
-            self._child(log, directory, self.overrides(variant, cache), instants)
+            self._child(log, directory, overrides, instants)
         code = _awaited(pid)
         left = left_in_session(pid)
         for process in left:
@@ -104,7 +109,7 @@ class Singles:
         return code
 
     def _child(
-        self, log: Path, directory: Path, overrides: Sequence[str], instants: Sequence[Instant]
+        self, log: Path, directory: Path, overrides: tuple[str, ...], instants: Sequence[Instant]
     ) -> None:
         """Train in this process, and end it without the ends of the parent."""
         code = 1
@@ -122,7 +127,7 @@ class Singles:
                 without_figures(),
                 drawing(calls, instants),
             ):
-                train(compose("train", list(overrides)), directory, list(overrides))
+                train(self.composed[overrides].copy(), directory, list(overrides))
             calls_file.write_text("\n".join(f"{count} {hook}" for hook, count in calls.items()))
             code = 0
         except KeyboardInterrupt:

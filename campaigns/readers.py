@@ -248,8 +248,9 @@ def _as_yaml(document: Any) -> bytes:
 
 
 def _of_sweeps() -> dict[str, Reader]:
-    from deepmatte.data.composition1k.manifest import check_manifest, read_manifest
     from deepmatte.studies.race_record import open_race
+
+    from deepmatte.data.composition1k.manifest import check_manifest, read_manifest
     from deepmatte.sweeps.status import read_sweep, view
 
     def shown(run: Path) -> None:

@@ -244,7 +244,7 @@ def use(verb: str, run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
 
         evaluate(compose("evaluate", [f"run={run.path}"]))
     if verb == "predict":
-        from deepmatte.scoring.predict import predictor_of_run
+        from deepmatte.scoring.predictors import predictor_of_run
 
         predictor_of_run(run.path)
 

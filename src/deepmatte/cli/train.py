@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 
 import hydra
@@ -86,9 +87,18 @@ def _import_train(wandb: bool) -> Callable[..., object]:
 
 
 def _import_for_jobs() -> None:
-    """Import what every job of a sweep needs; the jobs are forks of this process."""
-    _import_train(wandb=True)
+    """Import what the jobs of a sweep need, which are forks of this process."""
+    wandb = os.environ.get("WANDB_MODE") != "disabled"
+    _import_train(wandb)
     Plugins.instance()
+    if wandb:
+        importlib.import_module("deepmatte.training.tracking.wandb_run")
+    if "matplotlib" in sys.modules:
+        from matplotlib.figure import Figure
+
+        figure = Figure()
+        figure.text(0, 0, "loads the fonts")
+        figure.savefig(BytesIO())
     remember_code()
     gc.freeze()
 

@@ -97,6 +97,16 @@ class Mlflow(Section):
     tracking_uri: str | None = None
 
 
+class Examine(Section):
+    """``examine``: what is done in place of a run (``debug=profile | lr_find | batch_size``)."""
+
+    what: Literal["profile", "lr_find", "batch_size"]
+    steps: Annotated[int, Ge(15)] = 100  # Lightning judges no rate by fewer
+    lowest: Annotated[float, Gt(0)] = 1e-7
+    highest: Annotated[float, Gt(0)] = 1.0
+    most: Annotated[int, Ge(2)] = 256
+
+
 EXTRAS = ("tensorboard", "mlflow")
 """Loggers whose package is an extra of ours; all three have one name."""
 
@@ -118,6 +128,7 @@ class Run(Section):
     impose_trimap: bool | None = True
     num_pictures: Count = 16
     objective: Annotated[str, AfterValidator(_objective)] = CHOSEN_BY[0]
+    examine: Examine | None = None
     schedule: Schedule = Schedule()
     sweep: Sweep = Sweep()
     wandb: Wandb = Wandb()

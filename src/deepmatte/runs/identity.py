@@ -79,6 +79,7 @@ _NO_PLATE = {
 }
 
 ADDED_SINCE: dict[str, Any] = {
+    "examine": None,
     "callbacks": {},  # those above leave it empty
     "composition.widen": None,  # not 1: experiments/trimap_width.yaml has hashed its 1 from the start
     "composition.captured": _NO_PLATE,

@@ -28,7 +28,7 @@ from deepmatte.ops.layers import class_map, instance_map
 from deepmatte.ops.zones import impose_trimap
 from deepmatte.plain import read_json
 from deepmatte.runs.directory import RunDir
-from deepmatte.scoring.predict import Predictor, predictor_of_run
+from deepmatte.scoring.predictors import Predictor, predictor_of_run
 from deepmatte.studies.instances import InstanceScenes, Scene, digest
 from deepmatte.studies.study import Study
 from deepmatte.training.from_config import build_data
@@ -157,7 +157,7 @@ def _each(predictor: Predictor) -> Alphas:
             warnings.simplefilter("ignore", MattingWarning)
             return np.stack(
                 [
-                    impose_trimap(np.asarray(predictor(scene.image, trimap)), trimap)
+                    impose_trimap(np.asarray(predictor(scene.image, trimap).alpha), trimap)
                     for trimap in scene.trimaps
                 ]
             )

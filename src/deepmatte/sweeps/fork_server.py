@@ -30,7 +30,6 @@ TITLE_BYTES = 1000
 """How much of a job's command line ``ps`` shows."""
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-_ADOPTION_SECONDS = 10.0
 
 
 def serve(descriptor: int, prepare: Callable[[], object]) -> None:
@@ -39,7 +38,8 @@ def serve(descriptor: int, prepare: Callable[[], object]) -> None:
     The first message to the watcher is ``{"obstacle": why jobs can't be forked, or null}``, an answer to an
     order ``{"pid": of the job}`` or ``{"obstacle": …}``. An order is JSON with the keys ``watcher`` (its
     process), ``command``, ``environment`` (what differs from the server's own; null is unset) and ``cores``;
-    its first open file becomes the job's output, the others stay open in it.
+    its first open file becomes the job's output, the second is a pipe on which the watcher lets it go, and
+    the others stay open in it.
 
     Args:
         descriptor: the socket's, of type SOCK_SEQPACKET.
@@ -60,11 +60,14 @@ def serve(descriptor: int, prepare: Callable[[], object]) -> None:
         text, files, *_ = socket.recv_fds(orders, ORDER_BYTES, ORDER_DESCRIPTORS)
         if not text:  # the watcher has closed it, or has ended
             break
-        if _is_job(orders):
-            _become(json.loads(text), files)
+        if (between := _forked(orders)) is not None:
+            _become(json.loads(text), files, between)
             _renew(folders)
             _answer(orders, pid=os.getpid())
             orders.close()
+            if not os.read(files[1], 1):  # the watcher has ended, or has lost its patience
+                os._exit(1)
+            os.close(files[1])
             return
         for file in files:  # such as those of locks, which the job alone holds from now on
             os.close(file)
@@ -119,29 +122,34 @@ def _obstacle() -> str | None:
     return None
 
 
-def _is_job(orders: socket.socket) -> bool:
-    """Fork twice, and return whether this is the last of the three processes, whose parent has ended."""
+def _forked(orders: socket.socket) -> int | None:
+    """Fork twice; return the process in between in the last of the three, and None in the first."""
     try:
         between = os.fork()
     except OSError as error:
         _answer(orders, obstacle=f"fork: {error.strerror}")
-        return False
+        return None
     if between == 0:
+        between = os.getpid()
         try:
             job = os.fork()
         except OSError:
             os._exit(1)
         if job != 0:
             os._exit(0)
-        return True
+        return between
     if os.waitpid(between, 0)[1] != 0:
         _answer(orders, obstacle="fork: no process left")
-    return False
+    return None
 
 
-def _become(order: dict[str, Any], files: Sequence[int]) -> None:
+def _become(order: dict[str, Any], files: Sequence[int], between: int) -> None:
     """Make this process what `subprocess.Popen` would have made: a session's leader, child of the watcher."""
     os.setsid()
+    while os.getppid() == between:
+        time.sleep(0.001)
+    if os.getppid() != order["watcher"]:  # it has ended
+        os._exit(1)
     output = files[0]
     for standard in (1, 2):
         os.dup2(output, standard)
@@ -155,11 +163,6 @@ def _become(order: dict[str, Any], files: Sequence[int]) -> None:
     command = order["command"]
     sys.argv[1:], sys.orig_argv[:] = command[command.index("-m") + 2 :], command
     _show_command(command)
-    end = time.monotonic() + _ADOPTION_SECONDS
-    while os.getppid() != order["watcher"]:
-        if time.monotonic() > end:  # it has ended
-            os._exit(1)
-        time.sleep(0.001)
 
 
 def _show_command(command: Sequence[str]) -> None:

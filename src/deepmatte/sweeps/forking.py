@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import logging
 import os
 import select
 import signal
@@ -26,8 +27,10 @@ from deepmatte.sweeps.fork_server import ORDER_BYTES, ORDER_DESCRIPTORS, TITLE_B
 VARIES = (CONTEXT, "CUDA_VISIBLE_DEVICES")
 """Variables that may differ between the jobs of one server; others can matter when modules are imported."""
 
-ANSWER_SECONDS = 30.0
-"""How long a server may take to fork."""
+ANSWER_SECONDS = 60.0
+"""How long a server may take to fork; a job that comes later ends at once."""
+
+_log = logging.getLogger(__name__)
 
 _POLL_SECONDS, _END_SECONDS = 0.2, 5.0
 
@@ -130,6 +133,8 @@ def forked(
         while not server.is_ready:
             if (ready := server.answer(_POLL_SECONDS)) is not None:
                 _state.obstacle, server.is_ready = ready["obstacle"], True
+                if _state.obstacle is not None:
+                    _log.warning("jobs start interpreters of their own: %s", _state.obstacle)
             elif not wanted():
                 return None
         if _state.obstacle is None and (job := _ordered(server, command, environment, inherited)) is not None:
@@ -178,24 +183,25 @@ def _ordered(
     server: _Server, command: Sequence[str], environment: Mapping[str, str], inherited: Sequence[int]
 ) -> ForkedJob | None:
     """Order a job, and return it once it is the child of this process; None where the server has no job."""
-    if len(inherited) >= ORDER_DESCRIPTORS or not adopts_orphans(True):
+    if len(inherited) + 2 > ORDER_DESCRIPTORS or not adopts_orphans(True):
         return None
-    reading, writing = os.pipe()
     order = {
         "watcher": os.getpid(),
         "command": list(command),
         "environment": {name: environment.get(name) for name in VARIES},
         "cores": sorted(os.sched_getaffinity(0)),
     }
+    (output, writing), (waiting, go) = os.pipe(), os.pipe()
     pid = None
     try:
-        socket.send_fds(server.orders, [json.dumps(order).encode()], [writing, *inherited])
+        socket.send_fds(server.orders, [json.dumps(order).encode()], [writing, waiting, *inherited])
         pid = (server.answer(ANSWER_SECONDS) or {}).get("pid")
+        if pid is not None:
+            os.write(go, b"!")
     finally:
-        os.close(writing)
         adopts_orphans(False)
-        if pid is None:
-            os.close(reading)
+        for descriptor in (writing, waiting, go, *([] if pid is not None else [output])):
+            os.close(descriptor)
     if pid is None:
         return None
-    return ForkedJob(pid, open(reading, encoding="utf-8", errors="replace"), command)
+    return ForkedJob(pid, open(output, encoding="utf-8", errors="replace"), command)

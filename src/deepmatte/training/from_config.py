@@ -20,9 +20,13 @@ from deepmatte.data.parallel import num_cores
 from deepmatte.errors import InputError, check_arguments
 from deepmatte.losses import LossTable
 from deepmatte.models import MattingModel
+from deepmatte.runs.identity import config_hash
 from deepmatte.training.acceleration import acceleration
 from deepmatte.training.checkpoints import AtomicCheckpointIO
 from deepmatte.training.datamodule import MattingData
+from deepmatte.training.module import MattingModule
+from deepmatte.training.optimisation import build_optimisation
+from deepmatte.training.stages import Stage
 
 SOURCE_NAMES = (
     "root",
@@ -91,6 +95,21 @@ def build_losses(config: DictConfig, stage: str) -> LossTable:
     # it does not know.
     table = OmegaConf.to_container(OmegaConf.merge(base, overlay))
     return LossTable(table, own_terms=loss_function)  # type: ignore[arg-type]
+
+
+def build_module(
+    config: DictConfig, model: MattingModel, stage: Stage, losses: LossTable | None = None
+) -> MattingModule:
+    """Return the module that trains ``model`` in ``stage``; ``losses`` are built where they are not given."""
+    return MattingModule(
+        model,
+        losses or build_losses(config, stage.name),
+        stage,
+        build_optimisation(config, stage),
+        protocol=config.protocol,
+        impose=config.impose_trimap,
+        identity={"model": config.model._target_, "config_hash": config_hash(config)},
+    )
 
 
 def build_loggers(config: DictConfig) -> dict[str, Any]:

@@ -144,13 +144,17 @@ class MattingModule(pl.LightningModule):
         """Give all processes the same running statistics."""
         average_statistics(self.model, self.trainer)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch, without communication; losses that a critic has part in are left out."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Score one batch, without communication, and return its alpha, which callbacks draw.
+
+        Losses that a critic has part in are left out.
+        """
         matte = self.model.forward(batch, refine=self.stage.refine)
         if self.losses is not None and self.losses.fits(batch):
             self.val_loss.update(self.losses(matte, batch, progress=1.0).total, weight=len(batch["alpha"]))
         alpha = impose_trimap(matte.alpha, batch["trimap"]) if self.impose else matte.alpha
         self.val_metrics.update(alpha, batch["alpha"], batch["trimap"], batch.get("index"))
+        return alpha
 
     def on_validation_epoch_end(self) -> None:
         """Log ``val/*`` of the joined images, and the epoch's training loss.
@@ -218,7 +222,8 @@ class MattingModule(pl.LightningModule):
         optimizer = self.optimisation.build(self.model)
         # Lightning counts from the first epoch of the run; the schedule belongs to the stage alone.
         share = self.stage.epochs / max(self.stage.last_epoch, 1)
-        steps = max(1, round(self.trainer.estimated_stepping_batches * share))
+        total = self.trainer.estimated_stepping_batches * share
+        steps = max(1, round(total)) if math.isfinite(total) else 1  # a trainer of one's own may have no end
         return {
             "optimizer": optimizer,
             "lr_scheduler": {
@@ -237,7 +242,8 @@ class MattingModule(pl.LightningModule):
         if self.model.critics and gradient_clip_val:
             clip(self.model.players(), gradient_clip_val, gradient_clip_algorithm == "value")
         elif gradient_clip_val and isinstance(self.trainer.strategy, FSDPStrategy):
-            self.trainer.strategy.model.clip_grad_norm_(gradient_clip_val)  # over the shards of all processes
+            sharded: Any = self.trainer.strategy.model
+            sharded.clip_grad_norm_(gradient_clip_val)  # over the shards of all processes
         else:
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 

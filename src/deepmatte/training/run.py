@@ -34,9 +34,10 @@ from deepmatte.training.checkpoint_callbacks import AveragedWeights, EarlyStoppi
 from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, read_checkpoint, restoring
 from deepmatte.training.cost import over_ranks, peak_memory_mb
 from deepmatte.training.datamodule import MattingData
+from deepmatte.training.examine import examine
 from deepmatte.training.failures import recorded
 from deepmatte.training.initial import start_from
-from deepmatte.training.module import MattingModule, check_protocol
+from deepmatte.training.module import check_protocol
 from deepmatte.training.optimisation import build_optimisation
 from deepmatte.training.requirements import check_inputs, check_losses, check_sharding
 from deepmatte.training.reuse import differences, fingerprint
@@ -67,6 +68,8 @@ def _train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[st
     from_config.quieten()
     check_own_keys(config)
     run = checked_run_dir(directory, config_hash(config))
+    if config.get("examine"):
+        return examine(config, run, overrides)
     result, fresh = run.result() or {}, config.force
     if result.get("status") == FINISHED and is_first_process() and not fresh:
         others = differences(config, result)
@@ -176,17 +179,6 @@ class _Job:
             if is_first_process():
                 self.run.update(stages_done=self.stages_done)
 
-    def _module(self, stage: Stage) -> MattingModule:
-        return MattingModule(
-            self.model,
-            self.losses[stage.name],
-            stage,
-            build_optimisation(self.config, stage),
-            protocol=self.config.protocol,
-            impose=self.config.impose_trimap,
-            identity={"model": self.config.model._target_, "config_hash": config_hash(self.config)},
-        )
-
     def _fit_stage(self, stage: Stage, resume: bool) -> None:
         stage.freeze_others(self.model)
         trainer = from_config.build_trainer(
@@ -202,8 +194,9 @@ class _Job:
         from_config.leave_cores_to_loaders(trainer, self.config.data.num_workers)
         accelerate(self.model, self.config, training=True)
         checkpoint = self.run.last_checkpoint if resume else None
+        module = from_config.build_module(self.config, self.model, stage, self.losses[stage.name])
         with interruption.at_once_afterwards(), restoring(self.run.last_checkpoint):
-            trainer.fit(self._module(stage), self.data, ckpt_path=checkpoint, weights_only=True)
+            trainer.fit(module, self.data, ckpt_path=checkpoint, weights_only=True)
         if not self.run.last_checkpoint.exists():
             cure = "validate_every must not exceed the stage's epochs"
             raise RunError(f"stage {stage.name}: no checkpoint was written; {cure}")

@@ -157,9 +157,8 @@ def read_config(run: Run) -> dict[str, Any]:
     file = run.path / ".hydra" / "config.yaml"
     try:
         check_yaml(file)
-        config = yaml.load(
-            file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        config = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506  # both make plain data
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     return config if isinstance(config, dict) else {}

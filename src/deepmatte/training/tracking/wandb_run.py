@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,6 +43,7 @@ class WandbRun(RunLogger, WandbLogger):
             log_model=False,
             settings=quiet,
         )
+        self.with_artifacts = bool(config.wandb.get("artifacts", False))
         for metric in DEFAULT_SCORES:
             best = "max" if higher_is_better(metric) else "min"
             self.experiment.define_metric(f"val/{metric}", step_metric=STEP, summary=best)
@@ -62,7 +64,29 @@ class WandbRun(RunLogger, WandbLogger):
             self.experiment.log({"test/mattes": pictures})
         for name in RECORDS:
             self.experiment.save(str(run.path / name), base_path=str(run.path), policy="now")
+        if self.with_artifacts:
+            self._log_checkpoints(run, result)
         wandb.finish()
+
+    def _log_checkpoints(self, run: RunDir, result: Mapping[str, Any]) -> None:
+        """Log both checkpoints as versions of one artifact, and what they were trained on as their input.
+
+        W&B takes no inputs offline: there the data are an artifact of the run, too, and the checkpoints name
+        their digests.
+        """
+        import wandb
+
+        described = {key: result["dataset"][key] for key in ("name", "version")}
+        described["digests"] = result.get("fingerprint", {}).get("data", {})
+        data = wandb.Artifact(f"data-{described['name']}", type="dataset", metadata=described)
+        with data.new_file("data.json") as file:
+            file.write(json.dumps(described, indent=2, sort_keys=True))
+        self.experiment.log_artifact(data) if self.experiment.offline else self.experiment.use_artifact(data)
+        known = {"data": described, "best_epoch": result["best_epoch"], "scores": result["scores"]}
+        for alias in ("last", "best"):
+            checkpoint = wandb.Artifact(f"checkpoint-{self.experiment.id}", type="model", metadata=known)
+            checkpoint.add_file(str(run.checkpoints / f"{alias}.ckpt"), name="model.ckpt")
+            self.experiment.log_artifact(checkpoint, aliases=[alias])
 
     def fail(self) -> None:
         """Mark the W&B run, if it is open, as failed."""
