@@ -61,8 +61,8 @@ class AlphaGAN(MattingModel):
         discriminator_norm: EncoderNorm = "none",
     ) -> None:
         super().__init__()
-        sizes = {"strides": (1, 2, 1, 1), "dilations": (1, 1, 2, 4)}
-        self.encoder = ResNet(50, 4, width, norm, **sizes, dilated=dilated, pooling=pooling)
+        strides, dilations = (1, 2, 1, 1), (1, 1, 2, 4)
+        self.encoder = ResNet(50, 4, width, norm, strides, dilations, dilated, pooling)
         half, quarter, _, _, deepest = self.encoder.channels
         features = scaled(256, width)
         self.aspp = ASPP(deepest, features, rates=(6, 12, 18), norm=norm)
