@@ -130,6 +130,13 @@ def alphamatting(root: Path) -> dict[str, str]:
     return {}
 
 
+def captured(root: Path) -> dict[str, str]:
+    for i in range(1, 4):
+        pair(root / "image" / f"scene {i}.jpg", root / "alpha" / f"scene {i}.png", seed=i)
+        save(root / "captured" / f"scene {i}.jpg", photograph(*SIZE, seed=60 + i))
+    return {}
+
+
 def alphamatting_lowres(root: Path) -> dict[str, str]:
     for i in range(1, 4):
         pair(
@@ -182,6 +189,7 @@ TREES: dict[str, Callable[[Path], dict[str, str]]] = {
     "aim500": aim500,
     "alphamatting": alphamatting,
     "alphamatting_lowres": alphamatting_lowres,
+    "captured": captured,
     "videomatte": videomatte,
     "cutouts": cutouts,
     "folder": folder,

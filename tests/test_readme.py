@@ -75,7 +75,7 @@ def test_every_command_of_the_readme_runs(user: Path, tiny, monkeypatch: pytest.
             if verb == "race":
                 small = [word for word in tiny() if not word.startswith("stages.")] + ["--most", "2"]
             assert call(verb, [*words, *small]) == 0, command
-    assert len(list(Path("runs/train").glob("*/result.json"))) == 4
+    assert len(list(Path("runs/train").glob("*/result.json"))) == 5
     assert len(list(Path("runs/my_sweep").glob("*/result.json"))) == 6
     assert {file.name for file in Path("cutouts").iterdir()} == {
         "photo_alpha.png",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deepmatte.training.callbacks import PictureGrids as PictureGrids
     from deepmatte.training.datamodule import MattingData as MattingData
     from deepmatte.training.module import MattingModule as MattingModule
-    from deepmatte.training.stages import Optimisation as Optimisation
+    from deepmatte.training.optimisation import Optimisation as Optimisation
     from deepmatte.training.stages import Stage as Stage
 
 __version__ = "0.1.0"
@@ -37,7 +37,7 @@ _HOMES = {
     "MattingMetrics": "deepmatte.metrics",
     "MattingModel": "deepmatte.models",
     "MattingModule": "deepmatte.training.module",
-    "Optimisation": "deepmatte.training.stages",
+    "Optimisation": "deepmatte.training.optimisation",
     "PictureGrids": "deepmatte.training.callbacks",
     "Stage": "deepmatte.training.stages",
     "collate": "deepmatte.data",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 LAYERS = ("foreground", "background", "composite")
 """The keys that only composited samples have."""
+
+CRITICS = ("discriminator",)
+"""The keys that no data has: parts of a model that judge mattes, which a training step adds to the batch."""
 
 
 class Batch(TypedDict, total=False):
@@ -18,8 +22,10 @@ class Batch(TypedDict, total=False):
     ``composite`` equals ``alpha * foreground + (1 - alpha) * background`` to rounding; ``image`` is what the
     network sees, that is the composite after degradations (noise, JPEG, blur). ``trimap`` is uint8 (N, 1, H,
     W) with 0 = background, 128 = unknown, 255 = foreground. Evaluation data without known layers has
-    ``image``, ``alpha``, ``trimap``, ``name``, ``index``. ``previous`` (N,) is for frames of clips: the row
-    of the frame before in the same batch, -1 where there is none.
+    ``image``, ``alpha``, ``trimap``, ``name``, ``index``. ``captured_background`` is a photograph of the
+    scene without the subject, taken apart from ``image``. ``previous`` (N,) is for frames of clips: the row
+    of the frame before in the same batch, -1 where there is none. ``discriminator`` is there for losses alone
+    (`CRITICS`): a network that maps colours (N, 3, H, W) in [0, 1] and a trimap to what it holds them for.
     """
 
     image: Tensor
@@ -32,6 +38,7 @@ class Batch(TypedDict, total=False):
     previous: Tensor
     name: list[str]
     index: Tensor
+    discriminator: nn.Module
 
 
 @dataclass
@@ -39,9 +46,9 @@ class Matte:
     """A prediction: ``alpha`` (N, 1, H, W) in [0, 1] is the stage's final output.
 
     Every loss and metric reads it. ``logit`` is its value before the sigmoid where the model has one,
-    ``coarse`` the matte before refinement, which may be smaller than the image (losses with
-    ``output: coarse`` see it), ``foreground`` (N, 3, H, W) predicted colours and ``error`` (N, 1, H, W) a
-    predicted error map.
+    ``foreground`` (N, 3, H, W) predicted colours and ``error`` (N, 1, H, W) a predicted error map.
+    ``coarse`` is the matte before refinement, with all of these at a size of its own, which may be smaller
+    than the image's (losses with ``output: coarse`` see it enlarged).
     """
 
     alpha: Tensor
@@ -49,6 +56,28 @@ class Matte:
     coarse: Matte | None = None
     foreground: Tensor | None = None
     error: Tensor | None = None
+
+    def cropped(self, height: int, width: int) -> Matte:
+        """Return the upper left part of ``height`` x ``width`` pixels.
+
+        A smaller coarse matte keeps the pixels that show any of that part.
+
+        >>> matte = Matte(torch.zeros(1, 1, 8, 8), coarse=Matte(torch.zeros(1, 1, 4, 4))).cropped(5, 8)
+        >>> matte.alpha.shape[-2:], matte.coarse.alpha.shape[-2:]
+        (torch.Size([5, 8]), torch.Size([3, 4]))
+        """
+        rows, columns = self.alpha.shape[-2:]
+        coarse = self.coarse
+        if coarse is not None:
+            own_rows, own_columns = coarse.alpha.shape[-2:]
+            coarse = coarse.cropped(-(-height * own_rows // rows), -(-width * own_columns // columns))
+        return replace(self.mapped(lambda plane: plane[..., :height, :width]), coarse=coarse)
+
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> Matte:
+        """Return what ``function`` makes of each output; the coarse matte stays as it is."""
+        planes = {name: getattr(self, name) for name in ("alpha", "logit", "foreground", "error")}
+        made: dict[str, Any] = {name: function(plane) for name, plane in planes.items() if plane is not None}
+        return replace(self, **made)
 
 
 def example_batch(num: int = 2, size: int = 32, seed: int = 0, dtype: torch.dtype = torch.float32) -> Batch:

@@ -326,3 +326,30 @@ def test_first_thousand_samples_are_the_same_however_they_are_loaded(tiny, recip
     assert [digest_of([batch]) for batch in batches("data.num_workers=1", starts=((1, 17),))] == whole[
         42 + 17 :
     ]
+
+
+class Plates:
+    """Images with the background captured beside them, as somebody's own set has them: plain tuples."""
+
+    names = ("a", "b")
+    offers = ("captured_background", "foreground")
+
+    def __len__(self) -> int:
+        return 2
+
+    def load(self, index: int):
+        image, plate, front = np.random.default_rng(index).integers(0, 256, (3, 6, 8, 3), np.uint8)
+        alpha = np.full((6, 8), 10 * index, np.uint8)
+        return image, np.full((6, 8), 128, np.uint8), alpha, front, None, plate
+
+
+def test_what_a_set_of_images_offers_beside_the_matte_is_served_by_its_name() -> None:
+    dataset = ImageDataset(Plates(), name="plates", version="1")
+    assert dataset.serves[-2:] == ("captured_background", "foreground")
+    batch = collate([dataset[0], dataset[1]])
+    for index in (0, 1):
+        image, _, alpha, front, _, plate = Plates().load(index)
+        for key, pixels in {"image": image, "foreground": front, "captured_background": plate}.items():
+            assert np.array_equal((batch[key][index] * 255).round().permute(1, 2, 0).numpy(), pixels)
+        assert float(batch["alpha"][index].mean()) == pytest.approx(alpha[0, 0] / 255)
+    assert set(dataset.serves) == set(dataset[0])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,9 @@ import torch
 from deepmatte.batch import Batch, Matte, example_batch
 from deepmatte.losses import LOSSES
 from deepmatte.ops.regions import masked_mean
+
+sys.path.insert(0, str(Path(__file__).parent))
+from whole_mattes import whole_matte
 
 MINING = [name for name, term in LOSSES.items() if "hardest" in term.defaults]
 
@@ -41,7 +46,7 @@ def test_it_is_the_mean_of_the_largest_values_sorted(share, channels):
 @pytest.mark.parametrize("name", MINING)
 def test_all_pixels_of_a_region_are_its_hardest_share_of_one(name):
     batch = example_batch(dtype=torch.float64)
-    matte = Matte(0.1 + 0.7 * batch["alpha"].square())
+    matte = whole_matte(0.1 + 0.7 * batch["alpha"].square())
     for reduction in ("batch", "sample"):
         plain, mined = (
             LOSSES[name].function(matte, batch, reduction=reduction, hardest=share) for share in (None, 1.0)

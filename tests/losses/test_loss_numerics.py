@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 from deepmatte.batch import Batch, Matte, example_batch
 from deepmatte.losses import LOSSES, LossTable
+from deepmatte.losses.terms import WITHOUT_CRITIC
+
+sys.path.insert(0, str(Path(__file__).parent))
+from whole_mattes import whole_matte
 
 VARIANTS = [
-    *((name, {}) for name in LOSSES),
+    *((name, {}) for name in WITHOUT_CRITIC),
     ("alpha", {"reduction": "sample", "per": "image", "region": "known"}),
     ("composition", {"distance": "l2", "region": "band:3"}),
     ("gradient", {"filter": "sobel", "compare": "components", "border": "reflect"}),
@@ -32,6 +39,10 @@ VARIANTS = [
     ("lovasz", {"form": "textbook", "reduction": "batch", "region": "foreground"}),
 ]
 LOGIT_TERMS = ("bce", "focal", "lovasz")
+
+
+def region_of(case):
+    return case[1].get("region", LOSSES[case[0]].defaults["region"])
 
 
 def variant_id(case):
@@ -82,7 +93,7 @@ def value_and_gradient(case, alpha, batch, with_logit=False):
     term, options = case
     alpha = alpha.clone().requires_grad_()
     logit = (torch.logit(alpha.detach().clamp(1e-6, 1 - 1e-6)) * 1.5).requires_grad_() if with_logit else None
-    value = LOSSES[term].function(Matte(alpha, logit=logit), batch, **options)
+    value = LOSSES[term].function(whole_matte(alpha, logit), batch, **options)
     value.backward()
     return value, [x.grad for x in (alpha, logit) if x is not None and x.grad is not None]
 
@@ -99,9 +110,7 @@ def test_value_and_gradient_are_finite_at_the_extremes(case, dtype):
             assert all(gradient.isfinite().all() for gradient in gradients), name
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in VARIANTS if case[1].get("region", "unknown") == "unknown"], ids=variant_id
-)
+@pytest.mark.parametrize("case", [case for case in VARIANTS if region_of(case) == "unknown"], ids=variant_id)
 def test_empty_region_costs_nothing_and_moves_nothing(case):
     alpha, batch = situations(torch.float32)["empty region"]
     value, gradients = value_and_gradient(case, alpha, batch)
@@ -111,7 +120,7 @@ def test_empty_region_costs_nothing_and_moves_nothing(case):
 
 @pytest.mark.parametrize(
     "case",
-    [c for c in VARIANTS if c[1].get("region", "unknown") not in ("known", "foreground", "whole")],
+    [c for c in VARIANTS if region_of(c) not in ("known", "foreground", "whole")],
     ids=variant_id,
 )
 def test_a_sample_without_region_changes_nothing_for_the_others(case):
@@ -127,7 +136,7 @@ def test_a_sample_without_region_changes_nothing_for_the_others(case):
         }
     )
     value = [
-        LOSSES[case[0]].function(Matte(0.3 + 0.4 * batch["alpha"]), batch, **case[1])
+        LOSSES[case[0]].function(whole_matte(0.3 + 0.4 * batch["alpha"]), batch, **case[1])
         for batch in (alone, joined)
     ]
     torch.testing.assert_close(value[1], value[0], rtol=1e-12, atol=0)
@@ -135,7 +144,7 @@ def test_a_sample_without_region_changes_nothing_for_the_others(case):
 
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
 def test_half_precision_under_autocast_gives_the_single_precision_loss_of_the_rounded_matte(half):
-    config = {name: {"weight": 1} for name in LOSSES}
+    config = {name: {"weight": 1} for name in WITHOUT_CRITIC}
     batch = example_batch(size=16)
     rounded = (0.05 + 0.9 * batch["alpha"]).to(half)
     results = []
@@ -143,7 +152,7 @@ def test_half_precision_under_autocast_gives_the_single_precision_loss_of_the_ro
         logit = torch.logit(alpha.float()).to(alpha.dtype).requires_grad_()
         alpha = alpha.clone().requires_grad_()
         with torch.autocast("cpu", dtype=half, enabled=alpha.dtype == half):
-            result = LossTable(config)(Matte(alpha, logit=logit), batch)
+            result = LossTable(config)(whole_matte(alpha, logit), batch)
         result.total.backward()
         assert result.total.dtype == torch.float32
         assert alpha.grad.isfinite().all()

@@ -95,3 +95,52 @@ def test_half_precision_reaches_the_coarse_terms_in_single_precision():
     small = F.avg_pool2d(0.2 + 0.6 * batch["alpha"], 2).bfloat16()
     value = LossTable(DEEP)(Matte(batch["alpha"], coarse=Matte(small)), batch).terms["deep"]
     assert value.dtype == torch.float32
+
+
+def colours(matte, batch):
+    """A term on predicted colours and the predicted error map, at one size with the truth."""
+    return (matte.foreground - batch["foreground"]).abs().mean() + matte.error.mean()
+
+
+colours.reads = ("foreground",)
+
+
+def test_predicted_colours_and_errors_of_the_coarse_matte_are_enlarged_like_its_alpha():
+    batch = example_batch(dtype=torch.float64)
+    small = {
+        "foreground": F.avg_pool2d(batch["foreground"], 4).requires_grad_(),
+        "error": F.avg_pool2d(batch["alpha"], 4).requires_grad_(),
+    }
+    matte = Matte(
+        batch["alpha"].clone().requires_grad_(), coarse=Matte(F.avg_pool2d(batch["alpha"], 4), **small)
+    )
+    config = {"alpha": {"weight": 1}, "own": {"term": "x:colours", "weight": 1, "output": "coarse"}}
+    result = LossTable(config, own_terms=lambda key, name: colours)(matte, batch)
+    large = {
+        name: F.interpolate(plane, size=(32, 32), mode="bilinear", align_corners=False)
+        for name, plane in small.items()
+    }
+    wanted = (large["foreground"] - batch["foreground"]).abs().mean() + large["error"].mean()
+    torch.testing.assert_close(result.terms["own"], wanted, rtol=1e-12, atol=0)
+    result.total.backward()
+    assert all(plane.grad.any() for plane in small.values())
+
+
+def test_output_reduced_compares_at_the_size_of_the_coarse_matte():
+    batch = example_batch(size=32, dtype=torch.float64)
+    matte = prediction(batch, factor=4)
+    row = {"weight": 1, "output": "reduced", "region": "whole", "distance": "l1"}
+    truth = F.interpolate(batch["alpha"], size=(8, 8), mode="bilinear", align_corners=False)
+    wanted = (matte.coarse.alpha - truth).abs().mean()
+    torch.testing.assert_close(LossTable({"alpha": row})(matte, batch).total, wanted, rtol=1e-12, atol=0)
+    zone = F.interpolate(batch["trimap"].double(), size=(8, 8), mode="nearest-exact") == 128
+    inside = LossTable({"alpha": row | {"region": "unknown"}})(matte, batch).total
+    torch.testing.assert_close(inside, (matte.coarse.alpha - truth).abs()[zone].mean(), rtol=1e-12, atol=0)
+
+
+def test_outputs_that_no_term_reads_still_take_part_so_that_no_parameter_is_left_without_a_gradient():
+    batch = example_batch()
+    error = torch.rand_like(batch["alpha"]).requires_grad_()
+    matte = Matte(0.5 * batch["alpha"].clone().requires_grad_(), error=error)
+    LossTable({"alpha": {"weight": 1}})(matte, batch).total.backward()
+    assert torch.equal(error.grad, torch.zeros_like(error))

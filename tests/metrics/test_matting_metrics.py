@@ -189,3 +189,34 @@ def test_foregrounds_of_another_size_are_refused():
         metrics.functional.foreground_mse(np.zeros((3, 4, 5)), np.zeros((3, 4, 4)), np.zeros((4, 4)))
     with pytest.raises(InputError, match=r"give one colour image \(3, H, W\)"):
         metrics.functional.foreground_mse(np.zeros((4, 4, 3)), np.zeros((4, 4, 3)), np.zeros((4, 4)))
+
+
+def test_the_foreground_error_of_the_unknown_zone_is_that_of_the_published_code():
+    """BGMv2's benchmark.m, written anew: products with alpha > 0, a mean over unknown pixels by channel."""
+    generator = np.random.default_rng(0)
+    prediction, truth = generator.integers(0, 256, (2, 3, 12, 16), dtype=np.uint8)
+    alpha = generator.integers(0, 3, (12, 16), dtype=np.uint8) * 100
+    trimap = generator.choice(np.array([0, 128, 255], np.uint8), (12, 16))
+    shown, zone = (alpha > 0).astype(float), (trimap == 128).astype(float)
+    errors = (prediction * shown - truth * shown) / 255
+    squares = (errors**2 * zone).sum((1, 2)) / zone.sum()
+    sizes = (np.abs(errors) * zone).sum((1, 2)) / zone.sum()
+    images = prediction, truth, alpha
+    assert metrics.functional.foreground_mse(*images, trimap) == pytest.approx(
+        1000 * squares.mean(), rel=1e-9
+    )
+    assert metrics.functional.foreground_mad(*images, trimap) == pytest.approx(1000 * sizes.mean(), rel=1e-9)
+    metric = metrics.ForegroundError(unknown=True)
+    batch = [torch.from_numpy(image)[None] for image in (prediction, truth, alpha[None])]
+    metric.update(*batch, index=torch.tensor([7]), trimap=torch.from_numpy(trimap)[None, None])
+    [row] = metric.per_image()
+    assert row["index"] == 7
+    assert row["foreground_mse_unknown"] == pytest.approx(1000 * squares.mean(), rel=1e-9)
+    assert row["foreground_mse"] == metrics.functional.foreground_mse(*images)
+    with pytest.raises(InputError, match=r"^trimap is missing: the foreground error of the unknown zone"):
+        metric.update(*batch)
+
+
+def test_an_image_without_unknown_pixels_has_no_foreground_error():
+    colours, zone = np.full((3, 2, 2), 0.5), np.zeros((2, 2), np.uint8)
+    assert metrics.functional.foreground_mse(colours, 0 * colours, np.ones((2, 2)), zone) == 0

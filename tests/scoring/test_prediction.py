@@ -16,11 +16,10 @@ from deepmatte.batch import Batch
 from deepmatte.classical import METHODS
 from deepmatte.errors import InputError
 from deepmatte.models import DeepImageMatting
-from deepmatte.scoring.predict import (
-    Output,
-    find_photos,
+from deepmatte.scoring.predict import Output, find_photos, predict
+from deepmatte.scoring.predictors import (
+    Prediction,
     network_predictor,
-    predict,
     predictor_of_method,
     predictor_of_run,
 )
@@ -50,7 +49,7 @@ class Scene:
     def predict(self, output: Output) -> None:
         """Write the pictures that the true matte gives."""
         photos = find_photos([self.files["image"]], self.files["trimap"])
-        assert list(predict(photos, lambda image, trimap: self.alpha, output)) == photos
+        assert list(predict(photos, lambda image, trimap: Prediction(self.alpha), output)) == photos
 
 
 @pytest.fixture
@@ -137,7 +136,7 @@ def test_a_photograph_that_lies_on_its_side_is_matted_upright(scene: Scene, tmp_
     exif[0x0112] = 6  # to be turned by a quarter clockwise
     Image.fromarray(np.rot90(scene.image)).save(tmp_path / "turned.png", exif=exif)
     photos = find_photos([tmp_path / "turned.png"], scene.files["trimap"])
-    list(predict(photos, lambda image, trimap: scene.alpha, Output(tmp_path / "out")))
+    list(predict(photos, lambda image, trimap: Prediction(scene.alpha), Output(tmp_path / "out")))
     cutout = pixels(tmp_path / "out" / "turned_cutout.png")
     assert np.array_equal(cutout[scene.alpha == 1][:, :3], scene.image[scene.alpha == 1])
 
@@ -152,13 +151,13 @@ def test_a_photograph_of_a_few_pixels_is_matted(tmp_path: Path, shape: tuple[int
 
 
 def test_trivial_matte_is_the_trimap_with_half_for_unknown(scene: Scene) -> None:
-    alpha = predictor_of_method("trivial")(scene.image, scene.trimap)
+    alpha = predictor_of_method("trivial")(scene.image, scene.trimap).alpha
     assert np.array_equal(alpha, np.select([scene.trimap == 0, scene.trimap == 128], [0.0, 0.5], 1.0))
 
 
 def test_known_zones_are_imposed_on_a_method(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS, "constant", lambda image, trimap: np.full(trimap.shape, 0.25))
-    alpha = predictor_of_method("constant")(scene.image, scene.trimap)
+    alpha = predictor_of_method("constant")(scene.image, scene.trimap).alpha
     assert [set(alpha[scene.trimap == value]) for value in (0, 128, 255)] == [{0.0}, {0.25}, {1.0}]
 
 
@@ -207,14 +206,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_gives_its_networks_matte_with_the_known_zones_imposed(
     run: Path, scene: Scene, name: str
 ) -> None:
-    alpha = predictor_of_run(run, name)(scene.image, scene.trimap)
+    alpha = predictor_of_run(run, name)(scene.image, scene.trimap).alpha
     unknown = scene.trimap == 128
     np.testing.assert_allclose(alpha[unknown], expected(name, scene)[0][unknown], atol=1e-6)
     assert np.array_equal(alpha[~unknown], scene.trimap[~unknown] / 255)
 
 
 def test_a_checkpoint_of_a_stage_without_refiner_gives_the_coarse_matte(run: Path, scene: Scene) -> None:
-    alpha = predictor_of_run(run, str(run / "checkpoints" / "coarse.ckpt"))(scene.image, scene.trimap)
+    alpha = predictor_of_run(run, str(run / "checkpoints" / "coarse.ckpt"))(scene.image, scene.trimap).alpha
     refined, coarse = expected("coarse", scene)
     unknown = scene.trimap == 128
     np.testing.assert_allclose(alpha[unknown], coarse[unknown], atol=1e-6)
@@ -227,7 +226,7 @@ def test_known_zones_stay_the_networks_where_the_run_says_so(run: Path, scene: S
     config.impose_trimap = False
     OmegaConf.save(config, free / ".hydra" / "config.yaml")
     np.testing.assert_allclose(
-        predictor_of_run(free)(scene.image, scene.trimap), expected("best", scene)[0], atol=1e-6
+        predictor_of_run(free)(scene.image, scene.trimap).alpha, expected("best", scene)[0], atol=1e-6
     )
 
 
@@ -239,15 +238,15 @@ def test_tiles_of_a_trimaps_known_zones_cost_nothing_and_change_nothing() -> Non
     image = np.random.default_rng(0).integers(0, 256, (200, 650, 3), np.uint8)
     trimap = np.full((200, 650), 255, np.uint8)
     trimap[20:100, 20:90] = 128
-    alpha = network_predictor(model, refine=True, impose=True, tile=128)(image, trimap)
+    alpha = network_predictor(model, refine=True, impose=True, tile=128)(image, trimap).alpha
     # Tiles start at multiples of 96: (0, 0) and (96, 0) alone reach the unknown zone, whose rows end at 100.
     assert sizes == [(128, 128), (104, 128)]
-    whole = network_predictor(model, refine=True, impose=True)(image, trimap)
+    whole = network_predictor(model, refine=True, impose=True)(image, trimap).alpha
     assert np.array_equal(alpha[trimap == 255], whole[trimap == 255])
 
 
 def test_one_tile_as_large_as_the_photograph_is_the_photograph(run: Path, scene: Scene) -> None:
-    whole, one = (predictor_of_run(run, tile=tile)(scene.image, scene.trimap) for tile in (0, 128))
+    whole, one = (predictor_of_run(run, tile=tile)(scene.image, scene.trimap).alpha for tile in (0, 128))
     assert np.array_equal(whole, one)
 
 

@@ -17,6 +17,7 @@ Train a matting network; with -m and lists of values, sweep over several setting
   deepmatte train data=folder data.root=DIR             your own foregrounds, mattes and backgrounds
   deepmatte train trainer=gpu budget=full model=dim model.pretrained=imagenet optimizer.lr=1e-5
                                                         Deep Image Matting as published, on a GPU
+  deepmatte train data=folder data.root=DIR init=RUN    from the weights of a run, or of a file
   deepmatte train -m loss=alpha,dim seed=0,1 name=mine  a sweep of four runs in runs/mine
   deepmatte train experiments=loss_weights              a prepared sweep
   deepmatte train experiments=loss_weights hydra/launcher=workstation trainer=gpu

@@ -21,7 +21,8 @@ def main(argv: list[str]) -> int:
     """Matte the photographs and return 0; InputError names the file at fault."""
     options = parser().parse_intermixed_args(argv)
     photographs, run = _photos_and_run(options)
-    from deepmatte.scoring.predict import Output, find_photos, predictor_of_method, predictor_of_run
+    from deepmatte.scoring.predict import Output, find_photos
+    from deepmatte.scoring.predictors import predictor_of_method, predictor_of_run
 
     photos = find_photos(photographs, options.trimap)
     output = Output(options.out, options.bits, options.background)

@@ -11,10 +11,12 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -23,10 +25,12 @@ from deepmatte.config.compose import register_resolvers
 from deepmatte.config.places import conf_dir
 from deepmatte.config.unknown_keys import check_keys
 from deepmatte.errors import InputError, RunError
+from deepmatte.runs.context import SweepContext
 from deepmatte.runs.directory import RunDir
+from deepmatte.runs.fingerprint import remember_code
 from deepmatte.runs.locks import is_inherited
 from deepmatte.runs.parent_watch import tie_to_parent
-from deepmatte.sweeps import search
+from deepmatte.sweeps import fork_server, search
 
 EXTRAS = {
     "joblib": ("hydra_joblib_launcher", ("joblib", "workstation")),
@@ -82,6 +86,23 @@ def _import_train(wandb: bool) -> Callable[..., object]:
     return train
 
 
+def _import_for_jobs() -> None:
+    """Import what the jobs of a sweep need, which are forks of this process."""
+    wandb = os.environ.get("WANDB_MODE") != "disabled"
+    _import_train(wandb)
+    Plugins.instance()
+    if wandb:
+        importlib.import_module("deepmatte.training.tracking.wandb_run")
+    if "matplotlib" in sys.modules:
+        from matplotlib.figure import Figure
+
+        figure = Figure()
+        figure.text(0, 0, "loads the fonts")
+        figure.savefig(BytesIO())
+    remember_code()
+    gc.freeze()
+
+
 def _what_to_train(config: DictConfig) -> tuple[DictConfig, Path, list[str]]:
     """Return configuration, directory and overrides of the run.
 
@@ -127,6 +148,8 @@ def missing_extra(words: list[str]) -> str | None:
 def command() -> None:
     """Run the command line, in which ``-m`` may come anywhere; argparse would refuse it between overrides."""
     try:
+        if (orders := SweepContext.read().orders) is not None:
+            fork_server.serve(orders, _import_for_jobs)
         tie_to_parent()
     except InputError as error:
         report(error)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
-from deepmatte.config import length
+from deepmatte.config import initial, length
 from deepmatte.config.places import conf_dir
 from deepmatte.config.unknown_keys import explained
 from deepmatte.errors import InputError
@@ -31,11 +31,13 @@ def register_resolvers() -> None:
 
     ``${deepmatte.home:}`` is the folder of ``conf/`` and ``experiments/``, where Hydra is to look for both;
     ``${deepmatte.run_dir:}`` the directory of the run; ``${deepmatte.rest:WEIGHT}`` is 1 - WEIGHT;
-    ``${deepmatte.epochs:STAGE}`` the length of a stage.
+    ``${deepmatte.epochs:STAGE}`` the length of a stage; ``${deepmatte.digest:INIT}`` what identifies the
+    weights that a run starts from.
     """
     OmegaConf.register_new_resolver("deepmatte.home", lambda: str(conf_dir().parent), replace=True)
     OmegaConf.register_new_resolver("deepmatte.rest", lambda weight: round(1 - weight, 12), replace=True)
     OmegaConf.register_new_resolver("deepmatte.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)
+    initial.register()
     length.register()
 
 

@@ -15,6 +15,7 @@ from annotated_types import Ge, Gt, Interval, MinLen
 from omegaconf import DictConfig, OmegaConf
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from deepmatte.config.initial import check_initial
 from deepmatte.config.length import check_length
 from deepmatte.errors import InputError, check_arguments
 from deepmatte.metrics.names import DEFAULT_SCORES, higher_is_better
@@ -51,6 +52,20 @@ class Schedule(Section):
     gamma: float = 0.1
 
 
+class Acceleration(Section):
+    """Keys of ``trainer`` beside Lightning's: how the device computes.
+
+    Attributes:
+        matmul_precision: of products of float32 matrices and convolutions: highest is float32, high TF32.
+        channels_last: the memory format that tensor cores want.
+        compile: torch.compile's mode for training; null: not compiled.
+    """
+
+    matmul_precision: Literal["highest", "high", "medium"] = "highest"
+    channels_last: bool = False
+    compile: Literal["default", "reduce-overhead", "max-autotune"] | None = None
+
+
 class Sweep(Section):
     """``sweep``: how the jobs of a sweep are carried out."""
 
@@ -59,6 +74,7 @@ class Sweep(Section):
         Literal["auto"] | Sequence[int | str] | None,
         "give auto, null or a list of ids such as [0,1]",
     ] = "auto"
+    fork: bool = True
     trials: Annotated[int, Ge(1), "give a whole number above 0"] = 30
     objectives: Annotated[
         Annotated[Sequence[str], MinLen(1)] | None,
@@ -103,6 +119,8 @@ class Run(Section):
     seed: Annotated[int, Interval(ge=0, le=2**32 - 1)] = 0
     force: bool = False
     reuse: Annotated[Reuse, f"give one of {', '.join(get_args(Reuse))}"] = "always"
+    init: str | None = None
+    init_ignore: Sequence[str] = ()
     ema: Fraction | None = None
     validate_every: Annotated[int, Ge(1)] = 1
     early_stopping: Count | None = None
@@ -126,6 +144,7 @@ def check_own_keys(config: DictConfig) -> None:
         InputError: it names the key, its value and what fits, or the extra that a logger needs.
     """
     check_length(config)
+    check_initial(config)
     for name in EXTRAS:
         if OmegaConf.select(config, f"logger.{name}") is not None and find_spec(name) is None:
             raise InputError(f"logger={name}: needs an extra; pip install 'deepmatte[{name}]'")

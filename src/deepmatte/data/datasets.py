@@ -31,8 +31,11 @@ from deepmatte.data.sources.protocols import (
     KnowsEdges,
     KnowsForegrounds,
     KnowsSizes,
+    Offers,
     OwnBackground,
     Split,
+    load_layers,
+    load_picture,
     origin_of,
 )
 from deepmatte.errors import InputError
@@ -65,6 +68,8 @@ class _Composites(MattingDataset[Key]):
             composition.check_uncomposited()
         else:
             self.serves = (*self.serves, *LAYERS)
+        if composition.capturing:
+            self.serves = (*self.serves, "captured_background")
 
     def _cutout(self, index: int) -> Cutout:
         items = self.foregrounds
@@ -74,7 +79,8 @@ class _Composites(MattingDataset[Key]):
             if self.composition.training_trimap.kind == "given" and isinstance(items, HasTrimaps)
             else None
         )
-        return Cutout(*items.load(index), self._called(index), edges, trimap)
+        layers = load_layers(items, index)
+        return Cutout(layers.foreground, layers.alpha, self._called(index), edges, trimap)
 
     def _called(self, foreground: int) -> str:
         items = self.foregrounds
@@ -247,26 +253,22 @@ class FixedCompositionDataset(_Composites[int]):
 
 
 class ImageDataset(MattingDataset[int]):
-    """Finished images with trimap and true matte.
-
-    ``composite``, ``foreground`` and ``background`` are not known.
-    """
+    """Finished images with trimap and true matte, and what else their set `Offers`."""
 
     def __init__(self, images: ImageSet, *, name: str, version: str, split: Split = "test") -> None:
         super().__init__(name, version, split)
         self.images = images
+        self.offers = images.offers if isinstance(images, Offers) else ()
+        self.serves = (*self.serves, *self.offers)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def make(self, key: int) -> Sample:
         """Return image ``key``."""
-        image, trimap, alpha = self.images.load(key)
-        layers = {
-            "image": to_tensor(image),
-            "trimap": torch.from_numpy(trimap.copy())[None],
-            "alpha": to_tensor(alpha),
-        }
+        picture = load_picture(self.images, key)
+        layers = {name: to_tensor(getattr(picture, name)) for name in ("image", "alpha", *self.offers)}
+        layers["trimap"] = torch.from_numpy(picture.trimap.copy())[None]
         return {**layers, "name": self.images.names[key], "index": key}
 
     def record(self, index: int) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +17,11 @@ from deepmatte.ops.regions import Region, region_mask
 Share = Annotated[float, Interval(gt=0, le=1)]
 """The option ``hardest`` of terms that are means over pixels: only this share of them counts."""
 
-Output = Literal["final", "coarse"]
-"""Which matte of a prediction a term sees: the last one, or the one before refinement."""
+Output = Literal["final", "coarse", "reduced"]
+"""Which matte of a prediction a term sees: the last one, or the one before refinement.
+
+That one is enlarged to the size of the truth (``coarse``), or the truth is reduced to its size (``reduced``).
+"""
 
 LOGIT_CLAMP = 1e-6
 """Bound on a prediction's distance from 0 and 1 where its logit has to be computed."""
@@ -67,11 +70,38 @@ def enlarged(coarse: Matte, batch: Batch) -> Matte:
     size = batch["image"].shape[-2:] if "alpha" not in batch else batch["alpha"].shape[-2:]
     if coarse.alpha.shape[-2:] == size:
         return coarse
-    if coarse.logit is None:
-        alpha = F.interpolate(coarse.alpha, size=size, mode="bilinear", align_corners=False)
-        return replace(coarse, alpha=alpha)
-    logit = F.interpolate(coarse.logit, size=size, mode="bilinear", align_corners=False)
-    return replace(coarse, alpha=torch.sigmoid(logit), logit=logit)
+    large = coarse.mapped(lambda plane: resized(plane, size))
+    return large if large.logit is None else replace(large, alpha=torch.sigmoid(large.logit))
+
+
+def reduced(batch: Batch, coarse: Matte) -> Batch:
+    """Return a batch whose planes have the size of a coarse matte, as Background Matting V2 compares them.
+
+    Alpha and colours are resized bilinearly, so that a term sees the truth as the network could tell it; the
+    trimap by its nearest pixel.
+    """
+    size = coarse.alpha.shape[-2:]
+    planes = {key: plane for key, plane in batch.items() if isinstance(plane, Tensor) and plane.ndim == 4}
+    trimap = planes.pop("trimap", None)
+    small: dict[str, Any] = {key: resized(plane, size) for key, plane in planes.items()}
+    if trimap is not None:
+        small["trimap"] = F.interpolate(trimap, size=size, mode="nearest-exact")
+    return cast(Batch, {**batch, **small})
+
+
+def resized(plane: Tensor, size: torch.Size) -> Tensor:
+    """Return a plane (N, C, H, W) at another size, bilinearly."""
+    return F.interpolate(plane, size=size, mode="bilinear", align_corners=False)
+
+
+def outputs_of(matte: Matte) -> list[Tensor]:
+    """Return the outputs of a model that losses can read, those of the coarse matte only beside its alpha.
+
+    The final alpha is made of the coarse one, where both learn; predicted colours and errors need not be.
+    """
+    mattes = [matte] if matte.coarse is None else [matte, matte.coarse]
+    extra = [plane for each in mattes for plane in (each.foreground, each.error) if plane is not None]
+    return [matte.alpha, *extra]
 
 
 def prepare(matte: Matte, batch: Batch) -> tuple[Matte, Batch]:
@@ -119,10 +149,8 @@ def _shape_of(name: str, matte: Matte) -> tuple[int, ...]:
 
 
 def branched(matte: Matte) -> Matte:
-    """Return a matte whose alpha and logit, the coarse ones too, are lifted and nodes of their own."""
-    logit = None if matte.logit is None else branch(matte.logit)
-    coarse = None if matte.coarse is None else branched(matte.coarse)
-    return replace(matte, alpha=branch(matte.alpha), logit=logit, coarse=coarse)
+    """Return a matte whose outputs, the coarse ones too, are lifted and nodes of their own."""
+    return replace(matte.mapped(branch), coarse=None if matte.coarse is None else branched(matte.coarse))
 
 
 def lift(tensor: Tensor) -> Tensor:

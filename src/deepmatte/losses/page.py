@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
+from deepmatte.losses.measured import measured
 from deepmatte.losses.terms import LOSSES, Term
 
 PARTS = ("Formula", "Source", "Optimises", "Proper", "Use", "Cost")
@@ -129,7 +130,7 @@ def two_pixels(*alpha: float) -> Tensor:
 def cost(name: str, predicted: Tensor, true: Tensor, **options: object) -> float:
     """Return the value of a term, every pixel unknown."""
     batch = Batch(alpha=true, trimap=torch.full(true.shape, 128, dtype=torch.uint8))
-    return float(LOSSES[name].function(Matte(predicted), batch, **options))
+    return float(measured(LOSSES[name].function(Matte(predicted), batch, **options)).value)
 
 
 def forms() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, get_args
@@ -10,63 +10,23 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from deepmatte.batch import Batch, Matte
+from deepmatte.batch import CRITICS, Batch, Matte
 from deepmatte.errors import InputError
-from deepmatte.losses.balance import cosines, gradient_products
-from deepmatte.losses.inputs import Output, enlarged, prepare
+from deepmatte.losses.balance import cosines_of, gradient_products, ratios_at_alpha
+from deepmatte.losses.inputs import Output, outputs_of, prepare
 from deepmatte.losses.options import check_options
 from deepmatte.losses.regression import alpha_loss
-from deepmatte.losses.schedule import Schedule, first_gap, parse_weight
-from deepmatte.losses.terms import LOSSES, OWN_READS, Kind, Loss, Term
+from deepmatte.losses.row import Row
+from deepmatte.losses.schedule import first_gap, parse_weight
+from deepmatte.losses.terms import FITS, LOSSES, OWN_READS, Kind, Loss, Term
 
 OwnTerms = Callable[[str, str], Loss]
 """Returns a user's own function from the key that names it and its ``module:function``, or refuses it."""
 
-ADDED = ("ddc", "temporal", "ssim")
+ADDED = ("ddc", "temporal", "ssim", "adversarial", "discriminator", "foreground", "error")
 """Terms that are younger than the first checkpoints of `balance: gradient`."""
 SHARED: dict[str, Any] = {"balance": "none", "balance_steps": 50, "log_cosines": False}
 """Keys of the section that belong to no single term."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a configured table: a term with its options and weight, under a name.
-
-    ``output`` says which matte of the prediction it sees, the final or the coarse one.
-    """
-
-    name: str
-    function: Loss
-    kind: Kind
-    reads: tuple[str, ...]
-    weight: Schedule
-    output: Output = "final"
-
-    def __call__(self, matte: Matte, batch: Batch) -> Tensor:
-        """Return the term's value, a scalar; InputError names a key that the batch lacks."""
-        if self.output == "coarse":
-            matte = self._coarse(matte, batch)
-        try:
-            return self.function(matte, batch)
-        except KeyError as error:
-            key = error.args[0] if error.args else None
-            if not isinstance(key, str) or key in batch:
-                raise
-            raise InputError(self.lacks([key], "this batch")) from error
-
-    def _coarse(self, matte: Matte, batch: Batch) -> Matte:
-        """Return the coarse matte at the size of the batch; InputError where the model gives none."""
-        if matte.coarse is None:
-            key = f"loss.{self.name}.output"
-            raise InputError(f"{key}=coarse: this model gives no coarse matte; set {key}=final")
-        return enlarged(matte.coarse, batch)
-
-    def lacks(self, keys: Sequence[str], place: str) -> str:
-        """Return the message that ``place`` does not have ``keys``, which the term reads."""
-        return (
-            f"loss.{self.name} reads {', '.join(keys)}, which {place} does not have: "
-            f"set loss.{self.name}.weight=0, or choose data that has {'it' if len(keys) == 1 else 'them'}"
-        )
 
 
 @dataclass
@@ -80,6 +40,8 @@ class LossResult:
         factors: their scales under ``balance: gradient``, else 1.
         cosines: ``alpha_vs_dice`` and so on under ``log_cosines: true``; empty otherwise, and without
             gradients.
+        quantities: what terms measured beside their values, by ``term/name``; under ``log_cosines: true``
+            also the norms of their weighted gradients at the prediction, by ``gradient/term``.
     """
 
     total: Tensor
@@ -87,6 +49,7 @@ class LossResult:
     weights: dict[str, float]
     factors: dict[str, float] = field(default_factory=dict)
     cosines: dict[str, Tensor] = field(default_factory=dict)
+    quantities: dict[str, Tensor] = field(default_factory=dict)
 
 
 class LossTable(nn.Module):
@@ -131,13 +94,21 @@ class LossTable(nn.Module):
         weights = self.weights_at(progress)
         with torch.autocast(matte.alpha.device.type, enabled=False):
             full, batch = prepare(matte, batch)
-            terms = {row.name: row(full, batch) for row in self.rows if row.name in weights}
+            rows = {row.name: row(full, batch) for row in self.rows if row.name in weights}
+            terms = {name: value for name, (value, _) in rows.items()}
+            beside = {f"{name}/{key}": number for name, row in rows.items() for key, number in row[1].items()}
             learns = torch.is_grad_enabled() and full.alpha.requires_grad
-            found = self._compare(terms, full, batch) if learns else {}
+            cosines, norms = self._compare(terms, full, batch) if learns else ({}, {})
             factors = {name: self._factor(name) for name in terms}
-            weighted = (weights[name] * factors[name] * value for name, value in terms.items())
-            total = sum(weighted, 0 * full.alpha.sum())
-        return LossResult(total, terms, weights, factors, found)
+            beside |= {f"gradient/{name}": weights[name] * factors[name] * norms[name] for name in norms}
+            weighted = {name: weights[name] * factors[name] * value for name, value in terms.items()}
+            if learns:
+                players = {row.name for row in self.rows if row.kind == "adversarial" and not row.teaches}
+                beside |= ratios_at_alpha(weighted, players, full)
+            # Every output takes part, so that under DDP no parameter is without a gradient.
+            alpha, *others = (0 * output.sum() for output in outputs_of(full))
+            total = sum((*others, *weighted.values()), alpha)
+        return LossResult(total, terms, weights, factors, cosines, beside)
 
     def check(self, served: Collection[str], place: str = "the training data") -> None:
         """Refuse data that a term can't be computed on, before any training.
@@ -153,6 +124,35 @@ class LossTable(nn.Module):
             missing = [key for key in row.reads if key not in served]
             if missing:
                 raise InputError(row.lacks(missing, place))
+
+    def teaches(self, critic: str) -> bool:
+        """Return whether a critic of the model learns from a term."""
+        return any(critic in row.teaches for row in self.rows)
+
+    def check_outputs(self, gives: Collection[str]) -> None:
+        """Refuse a model without the outputs that terms read beside alpha, which are ``gives``.
+
+        Raises:
+            InputError: it names the first such term.
+        """
+        for row in self.rows:
+            for output in row.predicted:
+                if output not in gives:
+                    raise InputError(
+                        f"loss.{row.name} reads the predicted {output}, which this model does not have: "
+                        f"set loss.{row.name}.weight=0, or choose a model that has it, such as model=bgmv2"
+                    )
+
+    def refuse_critics(self, place: str) -> None:
+        """Refuse terms that a critic has part in where values have to mean the same all along.
+
+        Raises:
+            InputError: it names the first such term.
+        """
+        for row in self.rows:
+            if set(row.reads) & set(CRITICS):
+                cure = "choose another, such as val/sad"
+                raise InputError(f"{place}: loss.{row.name} is what a network that learns says; {cure}")
 
     def fits(self, batch: Batch) -> bool:
         """Return whether the batch has every key that a term reads."""
@@ -179,14 +179,16 @@ class LossTable(nn.Module):
         _, unit, norm = self.calibration[self.names.index(name)].tolist()
         return unit / norm if norm > 0 and unit > 0 else 1.0
 
-    def _compare(self, terms: dict[str, Tensor], matte: Matte, batch: Batch) -> dict[str, Tensor]:
-        """Calibrate terms in their first steps, and return the cosines where they are logged."""
+    def _compare(
+        self, terms: dict[str, Tensor], matte: Matte, batch: Batch
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Calibrate terms in their first steps; return cosines and norms of gradients that are logged."""
         lines = {name: self.names.index(name) for name in terms} if self.balance == "gradient" else {}
         uncalibrated = [
             name for name, line in lines.items() if self.calibration[line, 0] < self.balance_steps
         ]
         if not uncalibrated and not self.log_cosines:
-            return {}
+            return {}, {}
         unit = [alpha_loss(matte, batch, distance="l1")] if uncalibrated else []
         products = gradient_products([*terms.values(), *unit], matte)
         norms = products.diagonal().sqrt()
@@ -194,7 +196,11 @@ class LossTable(nn.Module):
             if name in uncalibrated:
                 step = torch.stack([torch.ones_like(norms[-1]), norms[-1], norms[position]])
                 self.calibration[lines[name]] += step
-        return cosines(list(terms), products) if self.log_cosines else {}
+        if not self.log_cosines:
+            return {}, {}
+        return cosines_of(list(terms), products), dict(
+            zip(terms, norms, strict=False)
+        )  # the unit has no name
 
 
 def _read(config: Mapping[str, Any], own_terms: OwnTerms | None) -> tuple[dict[str, Any], list[Row]]:
@@ -231,7 +237,8 @@ def _row(name: str, section: Any, own_terms: OwnTerms | None) -> Row:
     complaint = term.complaint(checked) if term.complaint else None
     if complaint:
         raise InputError(f"{key}.{complaint}")
-    return Row(name, partial(term.function, **checked), term.kind, term.reads, weight, output)
+    function = partial(term.function, **checked)
+    return Row(name, function, term.kind, term.reads, weight, output, term.teaches, term.predicted)
 
 
 def _term(key: str, name: Any, own_terms: OwnTerms | None) -> Term:
@@ -247,19 +254,18 @@ def _term(key: str, name: Any, own_terms: OwnTerms | None) -> Term:
         raise InputError(
             f"{key}={name!r}: expected a function whose attribute `kind`, if any, is one of {kinds}"
         )
-    return Term(own, kind, tuple(getattr(own, "reads", OWN_READS)))
+    return Term(own, kind, tuple(getattr(own, "reads", OWN_READS)), tuple(getattr(own, "teaches", ())))
 
 
 def _require_fit(rows: list[Row]) -> None:
     """Refuse a table in which, at some point of the run, no term but regularisers is on."""
     if not rows:
         raise InputError("all loss weights are 0: set one, such as loss.alpha.weight=1")
-    fits = [row for row in rows if row.kind != "regulariser"]
+    fits = [row for row in rows if row.kind in FITS]
     if not fits:
         names = ", ".join(f"loss.{row.name}" for row in rows)
-        raise InputError(
-            f"{names}: regularisers alone don't learn the true matte; add loss.alpha.weight=1, say"
-        )
+        kinds = "regularisers" if all(row.kind == "regulariser" for row in rows) else "such terms"
+        raise InputError(f"{names}: {kinds} alone don't learn the true matte; add loss.alpha.weight=1, say")
     gap = first_gap([row.weight for row in fits])
     if gap:
         span = f"from {gap[0]:g} to {gap[1]:g} of the run"

@@ -23,6 +23,8 @@ METRICS: dict[str, Metric] = {
     "dtssd": Metric("x100"),
     "foreground_mse": Metric("x1000"),
     "foreground_mad": Metric("x1000"),
+    "foreground_mse_unknown": Metric("x1000"),
+    "foreground_mad_unknown": Metric("x1000"),
 }
 """Every metric by the name of its column."""
 

@@ -1,4 +1,4 @@
-"""What encoder-decoders with a refiner share: normalisation, the refiner, initial weights, `forward`."""
+"""What encoder-decoders with a refiner share: normalisation, the refiner, initial weights, `predict`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from deepmatte.batch import Batch, Matte
+from deepmatte.batch import Matte
 from deepmatte.errors import InputError
-from deepmatte.models.base import MattingModel, probability
-from deepmatte.ops.padding import pad_to_multiple
+from deepmatte.models.base import Inputs, MattingModel, probability
 
 Norm = Literal["none", "batch", "group"]
 
@@ -64,12 +63,11 @@ class Refiner(nn.Module):
 class RefinedMatting(MattingModel):
     """An encoder-decoder on image and trimap that predicts a logit, followed by the refiner.
 
-    A subclass sets ``encoder_decoder`` and ``refiner`` and calls `initialise`; ``multiple`` is the
-    factor by which the sides of its input must be divisible.
+    A subclass sets ``encoder_decoder`` and ``refiner`` and calls `initialise`.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("encoder_decoder", "refiner")
-    multiple: ClassVar[int]
+    stages: ClassVar[str] = "encoder_decoder_refiner"
 
     encoder_decoder: nn.Module
     refiner: Refiner
@@ -92,19 +90,16 @@ class RefinedMatting(MattingModel):
                 # signal from shrinking level by level.
                 convolution.weight[:, :inputs].mul_(2.0)
         nn.init.zeros_(convolutions(self.refiner)[-1].weight)
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.to(memory_format=self.memory_format)  # type: ignore[call-overload]  # torch's stubs lack it
+        if channels_last:
+            self.use_channels_last()
 
-    def forward(self, batch: Batch, refine: bool = True) -> Matte:
-        """Return the matte of images of any size; `Matte.coarse` is the matte of the encoder-decoder."""
-        height, width = batch["image"].shape[-2:]
-        image = pad_to_multiple(self.normalise(batch["image"]), self.multiple)
-        trimap = pad_to_multiple(batch["trimap"].to(image.dtype) / 255, self.multiple)
-        layers = torch.cat([image, trimap], 1).contiguous(memory_format=self.memory_format)
+    def predict(self, inputs: Inputs, refine: bool) -> Matte:
+        """Return the matte of the padded inputs; `Matte.coarse` is the matte of the encoder-decoder."""
+        image = inputs["image"]
+        layers = torch.cat([image, inputs["trimap"]], 1).contiguous(memory_format=self.memory_format)
         logit = self.encoder_decoder(layers)
-        alpha = probability(logit)
-        coarse = Matte(alpha[..., :height, :width], logit=logit[..., :height, :width])
+        coarse = Matte(probability(logit), logit=logit)
         if not refine:
-            return Matte(coarse.alpha, logit=coarse.logit, coarse=coarse)
-        logit = (logit + self.refiner(image, alpha))[..., :height, :width]
+            return Matte(coarse.alpha, logit=logit, coarse=coarse)
+        logit = logit + self.refiner(image, coarse.alpha)
         return Matte(probability(logit), logit=logit, coarse=coarse)

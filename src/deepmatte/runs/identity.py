@@ -17,6 +17,7 @@ NOT_IDENTITY = (
     "force",
     "reuse",
     "resume",
+    "init",  # hashed as the digest of its content
     "sweep",
     "wandb",
     "mlflow",
@@ -33,10 +34,13 @@ NOT_IDENTITY = (
     "data.num_workers",
     "data.cache",
     "data.source.cache_dir",
+    "composition.backend",
     "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",
     "trainer.strategy",
+    "trainer.channels_last",
+    "trainer.compile",
     "trainer.enable_progress_bar",
 )
 """Keys that don't say what is computed, but where, how loudly and on what machine: the one list of them.
@@ -44,11 +48,11 @@ NOT_IDENTITY = (
 The hash, the label and the factors of a comparison leave them out (`identifies`).
 """
 
-FOR_OTHERS = ("laptop", "length", "stages", "study")
+FOR_OTHERS = ("init", "laptop", "length", "stages", "study")
 """Where those of `NOT_IDENTITY` are to which other keys refer: an override changes what is computed."""
 
 CHOICES = ("trainer",)
-"""Groups whose choices differ in keys of `NOT_IDENTITY` alone."""
+"""Groups whose choices say where a run takes place; what they change beside that counts by its own key."""
 
 SHARED = ("experiments", "budget", "name")
 """Keys that all jobs of a sweep share, so that they set none of them apart."""
@@ -57,15 +61,56 @@ _OFF = {"weight": 0, "output": "final", "region": "unknown", "reduction": "batch
 _WITH_HARDEST = ("alpha", "composition", "gradient", "laplacian", "bce", "focal", "grad_metric")
 _FIRST_LOSSES = (*_WITH_HARDEST, "smoothness", "gradient_penalty", "dice", "jaccard", "tversky", "lovasz")
 
+_NO_PLATE = {
+    "plate": False,
+    "in_evaluation": False,
+    "shadow": {
+        "probability": 0.3,
+        "strength": [0, 0.3],
+        "rotation": 5,
+        "shear": 5,
+        "shift": 0.2,
+        "scale": [0.5, 1.5],
+        "blur": [0.05, 0.1],
+    },
+    "noise": {"probability": 0.4, "sigma": [0, 7.65]},
+    "jitter": {"probability": 0.8, "brightness": 0.18, "contrast": 0.18, "saturation": 0.18, "hue": 0.1},
+    "affine": {"probability": 0.3, "rotation": 1, "shift": 0.01},
+}
+
 ADDED_SINCE: dict[str, Any] = {
     "examine": None,
     "callbacks": {},  # those above leave it empty
     "composition.widen": None,  # not 1: experiments/trimap_width.yaml has hashed its 1 from the start
+    "composition.captured": _NO_PLATE,
     **{f"loss.{term}.output": "final" for term in _FIRST_LOSSES},
     **{f"loss.{term}.hardest": None for term in _WITH_HARDEST},
+    "init_digest": None,
+    "init_ignore": [],
+    "model.conv6": 1,
+    "stages.*.layer_decay": None,
+    "trainer.matmul_precision": "highest",
     "loss.ddc": {**_OFF, "radius": 5, "neighbours": 11},
     "loss.temporal": {**_OFF, "hardest": None, "distance": "l2", "eps": 1e-6},
+    "loss.foreground": {
+        **_OFF,
+        "region": "whole",
+        "per": "image",
+        "hardest": None,
+        "distance": "l1",
+        "eps": 1e-6,
+    },
+    "loss.error": {
+        **_OFF,
+        "region": "whole",
+        "hardest": None,
+        "distance": "l2",
+        "eps": 1e-6,
+        "detach": False,
+    },
     "loss.ssim": {**_OFF, "hardest": None, "sigma": 1.5, "border": "replicate"},
+    "loss.adversarial": {"weight": 0, "output": "final", "objective": "least_squares"},
+    "loss.discriminator": {"weight": 0, "output": "final", "objective": "least_squares"},
 }
 """Keys that were added after the first runs, and the value at which they compute what was computed before.
 

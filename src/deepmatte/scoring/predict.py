@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from torch import Tensor
 
-from deepmatte.batch import Batch
-from deepmatte.classical import METHODS
 from deepmatte.data.sources.files import check_files, find_pictures
 from deepmatte.data.sources.images import read_image, read_trimap, write_png
 from deepmatte.errors import InputError, RunError
 from deepmatte.files import printable
-from deepmatte.models import MattingModel
 from deepmatte.ops.compositing import composite
 from deepmatte.ops.foreground import estimate_foreground
-from deepmatte.ops.tiling import tiled
-from deepmatte.ops.zones import UNKNOWN, impose_trimap, trivial_matte
-from deepmatte.runs.directory import RunDir
-from deepmatte.training import from_config
-from deepmatte.training.module import load_weights
-from deepmatte.training.score import model_of_run
-
-Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Image, uint8 (H, W, 3), and trimap, uint8 0 / 128 / 255 (H, W), to alpha, float (H, W) in [0, 1]."""
+from deepmatte.scoring.predictors import Prediction, Predictor
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photograph, its trimap, and the name with which its outputs begin."""
+    """A photograph, its guide (`GUIDES`), and the name with which its outputs begin."""
 
     name: str
     file: Path
-    trimap: Path
+    guide: Path
+    key: str = "trimap"
+
+    def read_guide(self) -> np.ndarray:
+        """Return the trimap, or the colours of the plate."""
+        return read_trimap(self.guide) if self.key == "trimap" else read_image(self.guide)
 
 
 def find_photos(photos: Sequence[Path], trimap: Path) -> list[Photo]:
@@ -49,16 +43,7 @@ def find_photos(photos: Sequence[Path], trimap: Path) -> list[Photo]:
         InputError: names the first photograph that has no trimap, a trimap of another size, or the name of
             another photograph, or the first file that is missing, truncated or not a trimap.
     """
-    files: dict[str, Path] = {}
-    for place in photos:
-        found = find_pictures(".", str(place), "PHOTO").values() if place.is_dir() else [place]
-        for file in found:
-            if file.stem in files:
-                raise InputError(
-                    f"{printable(file)}: has the same name as {printable(files[file.stem])}; "
-                    "matte them in separate calls"
-                )
-            files[file.stem] = file
+    files = named_photos(photos)
     if trimap.is_dir():
         partners = {file.stem: file for file in find_pictures(".", str(trimap), "--trimap").values()}
     elif len(files) == 1:
@@ -79,75 +64,23 @@ def find_photos(photos: Sequence[Path], trimap: Path) -> list[Photo]:
     return [Photo(name, file, partners[name]) for name, file in files.items()]
 
 
-def predictor_of_method(method: str) -> Predictor:
-    """Return a classical method of `deepmatte.classical.METHODS`, with the trimap's known zones imposed."""
-    if method not in METHODS:
-        raise InputError(f"--method {method}: there is no such method; choose one of {', '.join(METHODS)}")
-    solve = METHODS[method]
-    return lambda image, trimap: impose_trimap(np.asarray(solve(image / 255.0, trimap)), trimap)
-
-
-def predictor_of_run(run: Path, checkpoint: str = "best", tile: int = 0) -> Predictor:
-    """Return the network of a run, under the run's settings.
-
-    It runs on the first GPU, if there is one.
-
-    Args:
-        run: a run directory.
-        checkpoint: best, last, or the path of a checkpoint.
-        tile: see `network_predictor`.
+def named_photos(photos: Sequence[Path]) -> dict[str, Path]:
+    """Return photographs, files or those in folders, by the names with which their outputs begin.
 
     Raises:
-        InputError: ``run`` is not a run directory, its checkpoint is missing or damaged, or its model reads
-            more than image and trimap.
+        InputError: two have the same name, or a folder has none.
     """
-    from_config.quieten()
-    directory = RunDir(run)
-    settings = directory.config("model")
-    model, weights, source = model_of_run(directory, settings, checkpoint)
-    more = sorted(set(model.reads) - {"image", "trimap"})
-    if more:
-        raise InputError(
-            f"{run}: its model also reads {', '.join(more)}, which predict can't provide; "
-            "give a run of a model that reads only image and trimap"
-        )
-    load_weights(model, weights, source)
-    model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    impose = bool(settings.get("impose_trimap", True))
-    return network_predictor(model, refine=bool(weights["deepmatte"]["refine"]), impose=impose, tile=tile)
-
-
-def network_predictor(model: MattingModel, refine: bool, impose: bool, tile: int = 0) -> Predictor:
-    """Return the function that mattes one image by ``model``, on the model's device.
-
-    Args:
-        model: reads image and trimap.
-        refine: whether its refinement stage is used.
-        impose: whether known zones of the trimap are imposed; tiles without unknown pixels then cost nothing.
-        tile: 0 for the whole image at once, or the side of square tiles, a multiple of 128 pixels, that
-            overlap by a quarter. A tile hides its surroundings from the network: make it as large as the
-            memory allows.
-    """
-
-    def alpha_of(image: Tensor, trimap: Tensor) -> Tensor:
-        if impose and not (trimap == UNKNOWN).any():
-            return trivial_matte(trimap)
-        alpha = model(Batch(image=image, trimap=trimap), refine=refine).alpha.float()
-        return impose_trimap(alpha, trimap) if impose else alpha
-
-    @torch.inference_mode()
-    def predict(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-        device = next(model.parameters()).device
-        colours = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
-        zones = torch.from_numpy(trimap).to(device)[None, None]
-        alpha = (
-            tiled(alpha_of, colours, zones, tile=tile, overlap=tile // 4)
-            if tile
-            else alpha_of(colours, zones)
-        )
-        return alpha[0, 0].cpu().numpy()
-
-    return predict
+    files: dict[str, Path] = {}
+    for place in photos:
+        found = find_pictures(".", str(place), "PHOTO").values() if place.is_dir() else [place]
+        for file in found:
+            if file.stem in files:
+                raise InputError(
+                    f"{printable(file)}: has the same name as {printable(files[file.stem])}; "
+                    "matte them in separate calls"
+                )
+            files[file.stem] = file
+    return files
 
 
 @dataclass(frozen=True)
@@ -184,7 +117,7 @@ class Output:
         parent = next(folder for folder in (self.folder, *self.folder.absolute().parents) if folder.exists())
         if not parent.is_dir():
             raise InputError(f"{printable(parent)}: is a file, not a folder; give --out a folder")
-        read = {file.resolve() for photo in photos for file in (photo.file, photo.trimap)}
+        read = {file.resolve() for photo in photos for file in (photo.file, photo.guide)}
         if self.background is not None:
             read.add(self.background.resolve())
         for photo in photos:
@@ -210,31 +143,40 @@ def predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> It
     """
     background = None if output.background is None else read_image(output.background)
     for photo in photos:
-        image, trimap = read_image(photo.file), read_trimap(photo.trimap)
-        try:
-            pictures = matted(image, predictor(image, trimap), background)
-        except (MemoryError, RuntimeError) as error:
-            if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(
-                error
-            ):
-                raise
-            size = f"{image.shape[1]}x{image.shape[0]}"
-            raise RunError(
-                f"{printable(photo.file)}: not enough memory for {size} pixels; give --tile, or a smaller one"
-            ) from error
+        image, guide = read_image(photo.file), photo.read_guide()
+        with enough_memory(photo.file, image.shape):
+            pictures = matted(image, predictor(image, guide), background)
         output.write(photo, pictures)
         yield photo
 
 
-def matted(
-    image: np.ndarray, alpha: np.ndarray, background: np.ndarray | None = None
-) -> dict[str, np.ndarray]:
-    """Return the outputs for an image, uint8 (H, W, 3), and its matte (H, W); all are float in [0, 1].
+@contextlib.contextmanager
+def enough_memory(file: Path, shape: tuple[int, ...]) -> Iterator[None]:
+    """Turn a lack of memory into a `RunError` that names the picture and its size (H, W, …)."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        lacks = isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+        if not lacks:
+            raise
+        raise RunError(
+            f"{printable(file)}: not enough memory for {shape[1]}x{shape[0]} pixels; "
+            "give --tile, or a smaller one"
+        ) from error
 
-    ``alpha`` is the matte, ``cutout`` (H, W, 4) has estimated foreground colours, and ``composite`` (H, W, 3)
-    is the foreground over ``background``, which is scaled to cover the image and cropped at the centre.
+
+def matted(
+    image: np.ndarray, prediction: Prediction, background: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Return the outputs for an image, uint8 (H, W, 3), and what was predicted; all are float in [0, 1].
+
+    ``alpha`` is the matte, ``cutout`` (H, W, 4) has the predicted colours of the foreground, or estimated
+    ones where none were predicted, and ``composite`` (H, W, 3) is the foreground over ``background``, which
+    is scaled to cover the image and cropped at the centre.
     """
-    foreground = estimate_foreground(image.astype(np.float32) / 255, alpha)
+    alpha, foreground = prediction
+    if foreground is None:
+        foreground = estimate_foreground(image.astype(np.float32) / 255, alpha)
     pictures = {"alpha": alpha, "cutout": np.dstack([foreground, alpha])}
     if background is not None:
         height, width = alpha.shape

@@ -168,7 +168,8 @@ class EarlyStoppingForGood(EarlyStopping):
 class AveragedWeights(EMAWeightAveraging):
     """Moving averages of weights and of batch normalisation; other buffers stay as they are.
 
-    The average of a constant, such as the mean colour, differs from it in the last digit.
+    The average of a constant, such as the mean colour, differs from it in the last digit. Parts that only
+    judge mattes stay as they are, too: an average has never been trained against the matte.
     """
 
     state_key = "EMAWeightAveraging"
@@ -176,10 +177,15 @@ class AveragedWeights(EMAWeightAveraging):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Average, and take the other buffers over."""
+        """Average, and take over what is not averaged."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         assert self._average_model is not None
-        own = dict(self._average_model.module.named_buffers())
+        critics = tuple(f"model.{part}." for part in getattr(pl_module.model, "critics", ()))
+        average = self._average_model.module
+        own = dict(average.named_buffers()) | dict(average.named_parameters())
         for name, buffer in pl_module.named_buffers():
-            if not name.endswith(NORMALISATION):
+            if not name.endswith(NORMALISATION) or name.startswith(critics):
                 own[name].copy_(buffer)
+        for name, weight in pl_module.named_parameters():
+            if name.startswith(critics):
+                own[name].detach().copy_(weight.detach())

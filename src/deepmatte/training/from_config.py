@@ -21,12 +21,23 @@ from deepmatte.errors import InputError, check_arguments
 from deepmatte.losses import LossTable
 from deepmatte.models import MattingModel
 from deepmatte.runs.identity import config_hash
+from deepmatte.training.acceleration import acceleration
 from deepmatte.training.checkpoints import AtomicCheckpointIO
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.module import MattingModule
-from deepmatte.training.stages import Stage, build_optimisation
+from deepmatte.training.optimisation import build_optimisation
+from deepmatte.training.stages import Stage
 
-SOURCE_NAMES = ("root", "image", "alpha", "trimap", "background", "parts", "weights")
+SOURCE_NAMES = (
+    "root",
+    "image",
+    "alpha",
+    "trimap",
+    "background",
+    "captured_background",
+    "parts",
+    "weights",
+)
 """Keys of ``data`` that are short names, to which the keys of ``data.source`` refer."""
 
 _NOT_FOR_USERS = (
@@ -38,6 +49,7 @@ _NOT_FOR_USERS = (
     "`srun` command is available",  # a job of a sweep starts its ranks itself, on a cluster too
     "isinstance.treespec, LeafSpec",  # Lightning's own calls of torch
     "broadcast_buffers. is deprecated",
+    "was called before the ``update`` method",  # val/loss, where a term has no part in validation
     "on epoch level in distributed setting",  # what is logged of an epoch has been joined over the processes
 )
 
@@ -135,12 +147,14 @@ def quieten() -> None:
 
 
 def build_trainer(config: DictConfig, **arguments: Any) -> pl.Trainer:
-    """Return a Trainer of ``config.trainer``; ``arguments`` override its keys.
+    """Return a Trainer of ``config.trainer`` without `Acceleration`; ``arguments`` override its keys.
 
     Raises:
         InputError: Lightning takes a key or its value for wrong.
     """
-    keys: Any = OmegaConf.to_container(config.trainer, resolve=True)
+    own = set(type(acceleration(config)).model_fields)
+    plain: Any = OmegaConf.to_container(config.trainer, resolve=True)
+    keys = {name: value for name, value in plain.items() if name not in own}
     if isinstance(keys.get("strategy"), dict):
         keys["strategy"] = build(keys["strategy"], "trainer.strategy")
     chosen = keys.pop("plugins", None) or []

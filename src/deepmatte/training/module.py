@@ -6,32 +6,36 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import FSDPStrategy
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from deepmatte.batch import Batch, Matte
 from deepmatte.errors import InputError, RunError
 from deepmatte.losses import LossTable
-from deepmatte.metrics import PROTOCOLS, MattingDiagnostics, MattingMetrics
+from deepmatte.metrics import PROTOCOLS, ForegroundError, MattingDiagnostics, MattingMetrics
 from deepmatte.metrics.functional.robustness import widen_unknown
 from deepmatte.models import MattingModel
 from deepmatte.ops.zones import impose_trimap, trivial_matte
-from deepmatte.training.stages import Optimisation, Stage, schedule
+from deepmatte.training.optimisation import Optimisation, clip, schedule
+from deepmatte.training.stages import Stage
 from deepmatte.training.statistics import EpochMean, average_statistics, restore_statistics, save_statistics
 
 
 class MattingModule(pl.LightningModule):
     """Trains ``model`` with ``losses`` in ``stage``; validates and tests with the matting metrics.
 
-    Validation and test impose the trimap's known zones on the matte first where ``impose`` is true. Their
-    steps communicate nothing, so processes may see different numbers of images; the metrics are joined once
-    at the end. ``radii`` are the widths in pixels by which a test also widens the unknown zone, to see how
-    the error grows with it.
+    Validation and test impose the trimap's known zones on the matte first where ``impose`` is true and the
+    model reads a trimap; else the trimap only says what is scored. Their steps communicate nothing, so
+    processes may see different numbers of images; the metrics are joined once at the end. ``radii`` are the
+    widths in pixels by which a test also widens the unknown zone, to see how the error grows with it. With
+    ``colours`` it also scores the predicted colours of the foreground, which model and data must have.
 
     Any trainer and any loader of batches with ``image``, ``alpha`` and ``trimap`` will do.
     Without ``stage`` all parts learn for as long as the trainer says; without ``optimisation`` they do by
@@ -52,6 +56,7 @@ class MattingModule(pl.LightningModule):
         impose: bool = True,
         identity: Mapping[str, Any] | None = None,
         radii: Sequence[int] = (),
+        colours: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
@@ -59,7 +64,7 @@ class MattingModule(pl.LightningModule):
         self.stage = stage or Stage(learn=tuple(model.parts))
         self.staged = stage is not None
         self.optimisation = optimisation or Optimisation(partial(torch.optim.Adam, lr=1e-3))
-        self.impose = impose
+        self.impose = impose and "trimap" in model.reads
         self.identity = dict(identity or {})
         check_protocol(protocol)
         self.val_metrics = MattingMetrics(protocol=protocol)
@@ -67,6 +72,7 @@ class MattingModule(pl.LightningModule):
         self.trivial_metrics = MattingMetrics(protocol=protocol)
         self.diagnostics = MattingDiagnostics(protocol=protocol)
         self.robustness = nn.ModuleDict({str(radius): MattingMetrics(protocol=protocol) for radius in radii})
+        self.colours = ForegroundError(unknown=True) if colours else None
         self.val_loss = MeanMetric()
         self.epoch_loss = EpochMean()
         self.exact: dict[str, float] = {}
@@ -75,7 +81,8 @@ class MattingModule(pl.LightningModule):
 
     def forward(self, batch: Batch) -> Matte:
         """Return the matte that is evaluated: the stage's output, the trimap's known zones imposed."""
-        matte = self.model(batch, refine=self.stage.refine)
+        # Not `self.model(…)`, which is compiled for training: pictures have many sizes.
+        matte = self.model.forward(batch, refine=self.stage.refine)
         if self.impose:
             matte.alpha = impose_trimap(matte.alpha, batch["trimap"])
         return matte
@@ -103,7 +110,7 @@ class MattingModule(pl.LightningModule):
         assert self.losses is not None
         matte = self.model(batch, refine=self.stage.refine)
         with torch.autocast(self.device.type, enabled=False):
-            result = self.losses(matte, batch, progress=self._progress())
+            result = self.losses(matte, self._judged(batch), progress=self._progress())
         if not torch.isfinite(result.total):
             values = ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in result.terms.items())
             place = f"epoch {self.current_epoch}, step {self.global_step}"
@@ -117,8 +124,13 @@ class MattingModule(pl.LightningModule):
         if self.losses.balance != "none":
             parts |= {f"train/loss_factor/{name}": value for name, value in result.factors.items()}
         parts |= {f"train/cosine/{name}": value for name, value in result.cosines.items()}
+        parts |= {f"train/{name}": value for name, value in result.quantities.items()}
         self.log_dict(parts, batch_size=size)
         return result.total
+
+    def _judged(self, batch: Batch) -> Batch:
+        """Return the batch with the critics that the model has, for losses that read them."""
+        return cast(Batch, {**batch, **{name: getattr(self.model, name) for name in self.model.critics}})
 
     def _progress(self) -> float:
         done = self.current_epoch + self.trainer.fit_loop.batch_idx / max(
@@ -132,13 +144,17 @@ class MattingModule(pl.LightningModule):
         """Give all processes the same running statistics."""
         average_statistics(self.model, self.trainer)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch, without communication."""
-        matte = self.model(batch, refine=self.stage.refine)
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Score one batch, without communication, and return its alpha, which callbacks draw.
+
+        Losses that a critic has part in are left out.
+        """
+        matte = self.model.forward(batch, refine=self.stage.refine)
         if self.losses is not None and self.losses.fits(batch):
             self.val_loss.update(self.losses(matte, batch, progress=1.0).total, weight=len(batch["alpha"]))
         alpha = impose_trimap(matte.alpha, batch["trimap"]) if self.impose else matte.alpha
         self.val_metrics.update(alpha, batch["alpha"], batch["trimap"], batch.get("index"))
+        return alpha
 
     def on_validation_epoch_end(self) -> None:
         """Log ``val/*`` of the joined images, and the epoch's training loss.
@@ -158,8 +174,14 @@ class MattingModule(pl.LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Score one batch and the trivial matte on it; return the alpha, which callbacks draw."""
-        alpha = self(batch).alpha
+        matte = self(batch)
+        alpha = matte.alpha
         truth = batch["alpha"], batch["trimap"], batch.get("index")
+        if self.colours is not None:
+            predicted = matte.foreground.clamp(0, 1)
+            self.colours.update(
+                predicted, batch["foreground"], batch["alpha"], batch.get("index"), batch["trimap"]
+            )
         self.test_metrics.update(alpha, *truth)
         self.diagnostics.update(alpha, *truth)
         trivial = trivial_matte(batch["trimap"]).to(alpha.dtype)
@@ -176,6 +198,8 @@ class MattingModule(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         """Log ``test/*``, and ``trivial/test/*`` beside it."""
         self._log_scores("test", self.test_metrics.compute())
+        if self.colours is not None:
+            self._log_scores("test", self.colours.compute())
         self._log_scores("trivial/test", self.trivial_metrics.compute())
         for radius, metrics in self.robustness.items():
             self._log_scores(f"widened/{radius}/test", metrics.compute())
@@ -195,8 +219,7 @@ class MattingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimise the parameters that learn, with the schedule of the stage counted in optimiser steps."""
-        assert self.optimisation.optimizer is not None
-        optimizer = self.optimisation.optimizer([p for p in self.model.parameters() if p.requires_grad])
+        optimizer = self.optimisation.build(self.model)
         # Lightning counts from the first epoch of the run; the schedule belongs to the stage alone.
         share = self.stage.epochs / max(self.stage.last_epoch, 1)
         total = self.trainer.estimated_stepping_batches * share
@@ -208,6 +231,21 @@ class MattingModule(pl.LightningModule):
                 "interval": "step",
             },
         }
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradients of what predicts the matte together, and those of each critic alone."""
+        if self.model.critics and gradient_clip_val:
+            clip(self.model.players(), gradient_clip_val, gradient_clip_algorithm == "value")
+        elif gradient_clip_val and isinstance(self.trainer.strategy, FSDPStrategy):
+            sharded: Any = self.trainer.strategy.model
+            sharded.clip_grad_norm_(gradient_clip_val)  # over the shards of all processes
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     # ---- checkpoints ---------------------------------------------------------------------------------
 
@@ -252,23 +290,3 @@ def check_protocol(protocol: str) -> None:
     """Refuse a name that is no protocol's."""
     if protocol not in PROTOCOLS:
         raise InputError(f"protocol={protocol}: choose one of {', '.join(PROTOCOLS)}")
-
-
-def load_weights(model: nn.Module, checkpoint: Mapping[str, Any], source: str) -> None:
-    """Load the weights of ``model`` from a checkpoint of this module.
-
-    Raises:
-        InputError: it is of another model; the message names ``source``.
-    """
-    state = {
-        key.removeprefix("model."): value
-        for key, value in checkpoint["state_dict"].items()
-        if key.startswith("model.")
-    }
-    own = model.state_dict()
-    wrong = sorted(set(own) ^ set(state)) or [key for key in own if own[key].shape != state[key].shape]
-    if wrong:
-        raise InputError(
-            f"{source}: holds weights of another model (first difference: {wrong[0]}); give its own model"
-        )
-    model.load_state_dict(state)

@@ -9,8 +9,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.distributed as dist
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from rich.console import Console
@@ -30,16 +28,21 @@ from deepmatte.runs.identity import config_hash
 from deepmatte.runs.locks import locked
 from deepmatte.runs.provenance import provenance
 from deepmatte.training import from_config
+from deepmatte.training.acceleration import accelerate
 from deepmatte.training.callbacks import EpochLines, Progress
 from deepmatte.training.checkpoint_callbacks import AveragedWeights, EarlyStoppingForGood, LastCheckpoint
-from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, read_checkpoint
+from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, read_checkpoint, restoring
+from deepmatte.training.cost import over_ranks, peak_memory_mb
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.examine import examine
 from deepmatte.training.failures import recorded
+from deepmatte.training.initial import start_from
 from deepmatte.training.module import check_protocol
+from deepmatte.training.optimisation import build_optimisation
+from deepmatte.training.requirements import check_inputs, check_losses, check_sharding
 from deepmatte.training.reuse import differences, fingerprint
 from deepmatte.training.score import conditions, score
-from deepmatte.training.stages import Stage, build_optimisation, plan_stages
+from deepmatte.training.stages import Stage, plan_stages, without_idle_critics
 from deepmatte.training.statistics import is_first_process
 from deepmatte.training.tracking.tracker import Tracker
 
@@ -103,28 +106,25 @@ class _Job:
         self.losses: dict[str, LossTable] = {
             stage.name: from_config.build_losses(config, stage.name) for stage in self.stages
         }
+        self.stages = without_idle_critics(self.stages, self.model, self.losses)
         self.data: MattingData = from_config.build_data(config)
         for stage in self.stages:
             build_optimisation(config, stage).check(self.model, f"stages.{stage.name}")
         check_protocol(config.protocol)
         self.world_size = from_config.num_processes(config)
         self.data.check(splits=("train", "val", "test"), world_size=self.world_size)
-        self._check_losses()
+        check_inputs(self.model, self.data, ("train", "val", "test"))
+        check_losses(self.losses, self.stages, self.model, self.data, config.objective)
+        check_sharding(self.model, config)
         earlier = {} if fresh else run.result() or {}
         self.stages_done: list[str] = list(earlier.get("stages_done", []))
         self.earlier_cost: dict[str, float] = {} if fresh else run.progress().get("cost", {})
         self.first_report: tuple[float, float] | None = None
         self.resumes = run.last_checkpoint.exists() and not fresh
+        self.initial = None if self.resumes else start_from(self.model, config)
         self.makers = from_config.build_loggers(config)
         from_config.build_callbacks(config)
         self.tracker: Tracker | None = None
-
-    def _check_losses(self) -> None:
-        """Refuse losses that the data can't serve; on validation data they matter only as the objective."""
-        for losses in self.losses.values():
-            losses.check(self.data.serves("train"))
-            if self.config.objective == "val/loss":
-                losses.check(self.data.serves("val"), "the validation data")
 
     def begin(self, overrides: list[str]) -> None:
         """Record in ``result.json`` that the run has started."""
@@ -142,6 +142,9 @@ class _Job:
             **provenance(),
         )
         record = training_record(self.data.source, self.data.trained_on)
+        if self.initial is not None:
+            self.run.update(init={"file": self.config.init, **dataclasses.asdict(self.initial)})
+            print("\n".join(self.initial.lines(self.config.init)))
         self.run.write_trained_on(joined_records(self.run.trained_on(), record) if self.resumes else record)
         for line in getattr(self.data.source, "excluded", []):
             print(line)
@@ -189,9 +192,10 @@ class _Job:
             enable_progress_bar=sys.stdout.isatty(),
         )
         from_config.leave_cores_to_loaders(trainer, self.config.data.num_workers)
+        accelerate(self.model, self.config, training=True)
         checkpoint = self.run.last_checkpoint if resume else None
-        with interruption.at_once_afterwards():
-            module = from_config.build_module(self.config, self.model, stage, self.losses[stage.name])
+        module = from_config.build_module(self.config, self.model, stage, self.losses[stage.name])
+        with interruption.at_once_afterwards(), restoring(self.run.last_checkpoint):
             trainer.fit(module, self.data, ckpt_path=checkpoint, weights_only=True)
         if not self.run.last_checkpoint.exists():
             cure = "validate_every must not exceed the stage's epochs"
@@ -230,7 +234,7 @@ class _Job:
         then, first = self.first_report = self.first_report or (now, fraction)
         left = round((1 - fraction) * (now - then) / (fraction - first), 1) if fraction > first else None
         self.run.write_progress(
-            fraction=round(fraction, 4), seconds_left=left, cost=self._cost(_peak_memory_mb())
+            fraction=round(fraction, 4), seconds_left=left, cost=self._cost(peak_memory_mb())
         )
 
     def _cost(self, peak_memory_mb: float) -> dict[str, float]:
@@ -248,7 +252,7 @@ class _Job:
         assert self.tracker is not None
         loggers, pictures = self.tracker.loggers, self.run.pictures / "test"
         scored = score(self.config, self.model, self.data, "test", best, pictures, loggers=loggers)
-        cost = self._cost(_over_ranks(_peak_memory_mb())) | {
+        cost = self._cost(over_ranks(peak_memory_mb())) | {
             "steps": int(read_checkpoint(self.run.last_checkpoint)["global_step"])
         }
         if not is_first_process():
@@ -271,23 +275,3 @@ class _Job:
         """Tell the loggers, if there are any yet, that the run broke off."""
         if self.tracker is not None:
             self.tracker.fail()
-
-
-def _over_ranks(megabytes: float) -> float:
-    """Return the peak memory of the GPU that used most, else of all processes together, in MB."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return megabytes
-    gpu = torch.cuda.is_available()
-    total = torch.tensor(megabytes, device="cuda" if dist.get_backend() == "nccl" else "cpu")
-    dist.all_reduce(total, dist.ReduceOp.MAX if gpu else dist.ReduceOp.SUM)
-    return round(float(total), 1)
-
-
-def _peak_memory_mb() -> float:
-    """Return the peak memory of the GPU where there is one, else the process's peak resident size, in MB."""
-    if torch.cuda.is_available():
-        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

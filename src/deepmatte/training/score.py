@@ -19,13 +19,16 @@ from deepmatte.files import write_bytes, write_text
 from deepmatte.metrics.diagnostics import diagnostics_figure, robustness_figure
 from deepmatte.metrics.functional.diagnostics import Table
 from deepmatte.models import MattingModel
+from deepmatte.models.weights import load_weights
 from deepmatte.runs import interruption
 from deepmatte.runs.directory import RunDir
 from deepmatte.training import from_config
+from deepmatte.training.acceleration import accelerate
 from deepmatte.training.callbacks import TestPictures
 from deepmatte.training.checkpoints import read_checkpoint
 from deepmatte.training.datamodule import MattingData
-from deepmatte.training.module import MattingModule, load_weights
+from deepmatte.training.module import MattingModule
+from deepmatte.training.requirements import check_inputs
 from deepmatte.training.stages import Stage
 
 
@@ -109,14 +112,18 @@ def score(
 
     ``pictures`` is where input, truth and matte of a few images are saved. The scores are named after
     ``split``.
+
+    Raises:
+        InputError: the model reads what the data does not have, or the checkpoint is of another model.
     """
+    check_inputs(model, data, [split])
     refine = True
     if checkpoint is not None:
         load_weights(model, checkpoint, source)
         refine = bool(checkpoint["deepmatte"]["refine"])
-    module = MattingModule(
-        model, stage=Stage(refine=refine), protocol=config.protocol, impose=config.impose_trimap, radii=radii
-    )
+    how: dict[str, Any] = {"protocol": config.protocol, "impose": config.impose_trimap, "radii": radii}
+    colours = "foreground" in model.gives and "foreground" in data.serves(split)
+    module = MattingModule(model, stage=Stage(refine=refine), **how, colours=colours)
     callbacks: list[Callback] = [TestPictures(pictures, config.num_pictures)]
     if sys.stdout.isatty():
         callbacks.append(RichProgressBar(leave=False))
@@ -128,6 +135,7 @@ def score(
         enable_checkpointing=False,
     )
     from_config.leave_cores_to_loaders(trainer, config.data.num_workers)
+    accelerate(model, config)
     loader = data.eval_loader(split, trainer.global_rank, trainer.world_size)
     with interruption.at_once_afterwards():
         trainer.test(module, loader, verbose=False)
@@ -153,7 +161,10 @@ def score(
 
 def _rows(module: MattingModule, dataset: FixedCompositionDataset | ImageDataset) -> list[dict[str, Any]]:
     """Return what is known of each image: what it is, its scores and where its error is."""
-    extra = {row["index"]: row for row in module.diagnostics.per_image()}
+    kinds = [module.diagnostics.per_image(), module.colours.per_image() if module.colours else []]
+    extra: dict[Any, dict[str, Any]] = {}
+    for found in (found for rows in kinds for found in rows):
+        extra[found["index"]] = extra.get(found["index"], {}) | found
     rows = [
         dataset.record(int(row["index"])) | {**row, **extra[row["index"]]}
         for row in module.test_metrics.per_image()

@@ -1,29 +1,17 @@
-"""The stages of a run: what each of them trains, for how long, and how it is optimised."""
+"""The stages of a run: what each of them trains, in which order and for how long."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
-from torch.optim.lr_scheduler import (
-    CosineAnnealingLR,
-    LambdaLR,
-    LinearLR,
-    LRScheduler,
-    MultiStepLR,
-    SequentialLR,
-)
 
-from deepmatte.config.build import build
 from deepmatte.config.length import own_stages
-from deepmatte.config.validation import Schedule
-from deepmatte.errors import InputError, check_arguments
+from deepmatte.errors import InputError
+from deepmatte.losses import LossTable
 from deepmatte.models import MattingModel
 
 
@@ -92,6 +80,24 @@ def plan_stages(config: DictConfig, model: MattingModel) -> list[Stage]:
     return stages
 
 
+def without_idle_critics(
+    stages: Sequence[Stage], model: MattingModel, losses: Mapping[str, LossTable]
+) -> list[Stage]:
+    """Return the stages with the critics only where a loss of the stage teaches them.
+
+    Any loss then trains any model: one without an adversarial term, its generator alone.
+    """
+    return [
+        dataclasses.replace(
+            stage,
+            learn=tuple(
+                part for part in stage.learn if part not in model.critics or losses[stage.name].teaches(part)
+            ),
+        )
+        for stage in stages
+    ]
+
+
 def _parts(learn: Any, model: MattingModel, key: str) -> tuple[str, ...]:
     """Return the parts that learn: those of a list, or ``all``."""
     if learn == "all":
@@ -105,91 +111,3 @@ def _parts(learn: Any, model: MattingModel, key: str) -> tuple[str, ...]:
                 f"{key}: '{part}' is no part of the model; {there}; stages=joint trains all in one stage"
             )
     return tuple(learn)
-
-
-@dataclass(frozen=True)
-class Optimisation:
-    """How parts are optimised: a constructor of the optimiser, and the keys of ``schedule``."""
-
-    optimizer: Callable[..., torch.optim.Optimizer] | None = None
-    schedule: Mapping[str, Any] = field(default_factory=lambda: {"name": "constant"})
-
-    def check(self, model: nn.Module, place: str) -> None:
-        """Refuse options that the optimiser or the schedule does not take.
-
-        Args:
-            model: what would be optimised; it is left as it is.
-            place: names the stage for the message.
-        """
-        assert self.optimizer is not None
-        try:
-            schedule(self.optimizer(model.parameters()), 10, **self.schedule)
-        except InputError:
-            raise
-        except (TypeError, ValueError) as error:
-            raise InputError(f"optimizer, schedule or {place}.lr: {error}") from error
-
-
-def build_optimisation(config: DictConfig, stage: Stage) -> Optimisation:
-    """Return the optimiser's constructor at the stage's learning rate, and the schedule."""
-    rate = config.stages[stage.name].get("lr")
-    if rate is not None and not _is_number(rate):
-        place = f"stages.{stage.name}.lr={rate}"
-        raise InputError(f"{place}: has to be a number, or null for the optimiser's own rate")
-    keys: Any = OmegaConf.to_container(config.schedule, resolve=True)
-    check_arguments(Schedule, keys, "schedule")
-    settings: Any = OmegaConf.merge(config.optimizer, {} if rate is None else {"lr": rate})
-    optimizer = build(settings, "optimizer")
-    _check_numbers(optimizer)
-    return Optimisation(optimizer, keys)
-
-
-def _check_numbers(optimizer: functools.partial[torch.optim.Optimizer]) -> None:
-    """Refuse texts where the optimiser takes numbers: torch fails in a comparison, and names no key."""
-    parameters = inspect.signature(optimizer.func).parameters
-    for key, value in optimizer.keywords.items():
-        default = parameters[key].default if key in parameters else None
-        if (_is_number(default) or key == "lr") and not _is_number(value):
-            raise InputError(f"optimizer.{key}={value}: has to be a number")
-        if isinstance(default, tuple):
-            is_list = isinstance(value, list | tuple) and len(value) == len(default)
-            if not (is_list and all(map(_is_number, value))):
-                raise InputError(
-                    f"optimizer.{key}={value}: has to be {len(default)} numbers, as {list(default)}"
-                )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def schedule(
-    optimizer: torch.optim.Optimizer,
-    steps: int,
-    name: str = "cosine",
-    warmup: float = 0.0,
-    final: float = 0.0,
-    milestones: tuple[float, ...] = (0.5, 0.75),
-    gamma: float = 0.1,
-) -> LRScheduler:
-    """Return a learning-rate schedule over ``steps`` optimiser steps, made of PyTorch's own schedulers.
-
-    ``warmup``, ``milestones`` are fractions of the steps; ``final`` is the last rate of ``cosine`` as a
-    fraction of the first.
-    """
-    warm = min(round(warmup * steps), steps - 1)
-    rest = max(steps - warm, 1)
-    after: LRScheduler
-    if name == "cosine":
-        after = CosineAnnealingLR(optimizer, rest, eta_min=final * optimizer.param_groups[0]["lr"])
-    elif name == "step":
-        ends = [round(fraction * steps) - warm for fraction in milestones]
-        after = MultiStepLR(optimizer, ends, gamma=gamma)
-    elif name == "constant":
-        after = LambdaLR(optimizer, lambda _: 1.0)
-    else:
-        raise InputError(f"schedule.name={name}: choose one of cosine, step, constant")
-    if warm == 0:
-        return after
-    rise = LinearLR(optimizer, 1 / (warm + 1), total_iters=warm)
-    return SequentialLR(optimizer, [rise, after], milestones=[warm])

@@ -8,9 +8,11 @@ from omegaconf import OmegaConf
 
 from deepmatte.data import Composition, FolderData
 from deepmatte.data.composing.affine import Affine
+from deepmatte.data.composing.captured import Captured
 from deepmatte.data.composing.options import Degrade, Hsv, Jitter, group
 from deepmatte.data.composing.shadow import Shadow
 from deepmatte.errors import InputError
+from deepmatte.runs.identity import ADDED_SINCE
 
 CONF = Path(__file__).parents[3] / "conf"
 DIM = OmegaConf.to_container(OmegaConf.load(CONF / "composition/dim.yaml"))
@@ -22,7 +24,8 @@ def keys_of(kind) -> set[str]:
 
 def test_the_file_of_recipes_lists_every_option():
     assert keys_of(Composition) == DIM.keys() - {"_target_"}
-    groups = {"foreground_jitter": Jitter, "hsv": Hsv, "affine": Affine, "shadow": Shadow, "degrade": Degrade}
+    groups = {"foreground_jitter": Jitter, "hsv": Hsv, "affine": Affine, "shadow": Shadow}
+    groups |= {"degrade": Degrade, "captured": Captured}
     for key, kind in groups.items():
         assert keys_of(kind) == DIM[key].keys()
 
@@ -37,9 +40,14 @@ def test_ranges_that_are_left_out_are_those_of_the_file():
     }
 
 
+def test_captured_backgrounds_have_the_ranges_of_the_file_and_runs_without_them_their_hashes():
+    assert group(Captured, DIM["captured"], "x") == Captured()
+    assert DIM["captured"] == ADDED_SINCE["composition.captured"]
+
+
 def test_the_file_of_folders_lists_every_option_but_those_of_finished_pictures():
     listed = OmegaConf.load(CONF / "data/folder.yaml").source.keys() - {"_target_"}
-    assert keys_of(FolderData) - listed == {"image", "trimap"}
+    assert keys_of(FolderData) - listed == {"image", "trimap", "captured_background"}
 
 
 @pytest.mark.parametrize(

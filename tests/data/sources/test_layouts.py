@@ -29,11 +29,12 @@ COUNTS = {  # split: number of pictures, and of foregrounds that they show
     "aim500": {"val": (3, 3), "test": (3, 3)},
     "alphamatting": {"val": (3, 3), "test": (3, 3)},
     "alphamatting_lowres": {"val": (3, 3), "test": (3, 3)},
+    "captured": {"val": (3, 3), "test": (3, 3)},
     "videomatte": {"test": (3, 1)},
     "cutouts": {},
     "folder": {},
 }
-SCORED_ONLY = ("ppm100", "aim500", "alphamatting", "alphamatting_lowres")
+SCORED_ONLY = ("ppm100", "aim500", "alphamatting", "alphamatting_lowres", "captured")
 TOTAL = {
     "composition1k": 7,
     "distinctions646": 8,

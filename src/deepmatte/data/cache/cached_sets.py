@@ -16,12 +16,13 @@ from deepmatte.data.sources.images import flat_matte
 from deepmatte.data.sources.protocols import (
     BackgroundSet,
     ForegroundSet,
-    HasAlpha,
     HasTrimaps,
     KnowsForegrounds,
     KnowsSizes,
     Layers,
     Origin,
+    alpha_of,
+    load_layers,
 )
 from deepmatte.errors import InputError
 from deepmatte.files import printable
@@ -140,7 +141,7 @@ class CachedForegrounds(CachedSet[ForegroundSet]):
         cached = self.cached(index)
         if cached is not None:
             return cached["alpha"]
-        return self.items.alpha(index) if isinstance(self.items, HasAlpha) else self.items.load(index)[1]
+        return alpha_of(self.items, index)
 
     def edges(self, index: int) -> np.ndarray:
         """Return the matte's `edge_index`."""
@@ -171,7 +172,7 @@ class CachedForegrounds(CachedSet[ForegroundSet]):
         Raises:
             InputError: a file can't be read, or the matte is constant, of which no sample can be made.
         """
-        foreground, alpha = self.items.load(index)
+        foreground, alpha = load_layers(self.items, index)
         edges = edge_index(alpha)
         origin = self.origin(index)
         if origin is not None and not edges[-1]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import asdict
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from deepmatte.data.composing.affine import Affine, warped
 from deepmatte.data.composing.augmentation import ColorJitter, Degradation, Flip, HsvJitter
+from deepmatte.data.composing.captured import Captured, Capturing
 from deepmatte.data.composing.cutout import INTERPOLATIONS, Cutout, union
 from deepmatte.data.composing.edges import draw_edge_pixel, edge_index
 from deepmatte.data.composing.options import CompositionOptions, Degrade, Flips, Hsv, Jitter, group
@@ -55,7 +57,8 @@ class Composition(CompositionOptions):
         self._hsv = HsvJitter(group(Hsv, self.hsv, "composition.hsv"))
         self._affine = group(Affine, self.affine, "composition.affine")
         self._shadow = group(Shadow, self.shadow, "composition.shadow")
-        self._degradation = Degradation(group(Degrade, self.degrade, "composition.degrade"))
+        self._degradation = Degradation(group(Degrade, self.degrade, "composition.degrade"), self.backend)
+        self.capturing = Capturing(group(Captured, self.captured, "composition.captured"), self.backend)
 
     def check_size(self, name: str, height: int, width: int) -> None:
         """Refuse a foreground into which the smallest crop does not fit.
@@ -78,6 +81,7 @@ class Composition(CompositionOptions):
             ("merge", self.merge),
             ("shadow.probability", self._shadow.probability),
             ("linear_light", self.linear_light),
+            ("captured.plate", bool(self.capturing)),
         ):
             if wanted:
                 text = "needs layers, which data.background=own does not have; set it to 0"
@@ -87,12 +91,16 @@ class Composition(CompositionOptions):
         """Import and compile what samples need now, so that worker processes inherit it."""
         _ = self._augmentations
         self._degradation.warm_up()
+        self.capturing.warm_up()
         blank = np.zeros((3, 3, 3), np.uint8)
         composited(two_thirds(blank), two_thirds(blank), two_thirds(blank[..., 0]))
 
     @cached_property
     def _augmentations(self) -> tuple[ColorJitter, ColorJitter]:
-        return ColorJitter(self._foreground_jitter), ColorJitter(self._background_jitter)
+        return (
+            ColorJitter(self._foreground_jitter, self.backend),
+            ColorJitter(self._background_jitter, self.backend),
+        )
 
     def wants_second(self, rng: np.random.Generator) -> bool:
         """Draw whether the next sample has a second foreground."""
@@ -118,7 +126,7 @@ class Composition(CompositionOptions):
             ``image``, ``composite``, ``foreground``, ``background`` float32 (3, S, S) and ``alpha`` float32
                 (1, S, S) in [0, 1],
             ``trimap`` uint8 (1, S, S), where S is ``size``. Without a background, ``image``, ``alpha`` and
-                ``trimap`` alone.
+                ``trimap`` alone. With ``captured.plate`` also ``captured_background``, float32 (3, S, S).
 
         Raises:
             InputError: a foreground is smaller than the smallest crop, or its matte has no edge to crop
@@ -137,15 +145,16 @@ class Composition(CompositionOptions):
         colours = self._hsv(rng, jitter_foreground(rng, front.colours), front.alpha)
         masks = [front.alpha] if front.trimap is None else [front.alpha, front.trimap]
         colours, alpha, *given = flip_foreground(rng, colours, *masks)
-        if background is not None:
-            (background,) = flip_background(rng, jitter_background(rng, background))
-            background = self._shadow(rng, background, alpha)
-        return self._composed(
-            Cutout(colours, alpha, cutout.name, trimap=given[0] if given else None),
-            background,
-            rng,
-            degrade=True,
-        )
+        front = Cutout(colours, alpha, cutout.name, trimap=given[0] if given else None)
+        if background is None:
+            return self._composed(front, background, rng, degrade=True)
+        (plate,) = flip_background(rng, jitter_background(rng, background))
+        background = self._shadow(rng, plate, alpha)
+        if not self.capturing:
+            return self._composed(front, background, rng, degrade=True)
+        own = rng.spawn(1)[0]  # takes nothing from the stream of the sample
+        made = self._composed(front, self.capturing.shaded(own, background, alpha), rng, degrade=True)
+        return made | self.capturing.tensors(own, made["image"], plate)
 
     def _cropped(self, cutout: Cutout, rng: np.random.Generator, moves: bool) -> Cutout:
         """Return the square that a sample shows of a foreground; ``moves`` says whether it may be warped."""
@@ -226,8 +235,12 @@ class Composition(CompositionOptions):
         if self.fixed_size is not None:
             height = width = self.fixed_size
         whole = self._with_trimap(cutout, self.scored_trimap, rng).whole(height, width)
-        behind = None if background is None else resize(background, height, width)
+        plate = None if background is None else resize(background, height, width)
+        own = rng.spawn(1)[0] if self.capturing and self.capturing.options.in_evaluation else None
+        behind = plate if plate is None or own is None else self.capturing.shaded(own, plate, whole.alpha)
         layers = self._composed(whole, behind, rng)
+        if plate is not None and self.capturing:
+            layers |= self.capturing.tensors(own, layers["image"], plate)
         if not (layers["trimap"] == UNKNOWN).any():
             text = "its trimap has no unknown pixels, there is nothing to score"
             raise InputError(f"{cutout.name}: {text}; remove it or raise composition.dilate")
@@ -235,7 +248,9 @@ class Composition(CompositionOptions):
 
     def fixed_options(self) -> dict[str, object]:
         """Return the options that change what `fixed` returns, for digests."""
-        options = {**self.scored_trimap.options(), "max_side": self.max_side}
+        options: dict[str, object] = {**self.scored_trimap.options(), "max_side": self.max_side}
+        if self.capturing and self.capturing.options.in_evaluation:
+            options["captured"] = asdict(self.capturing.options)
         defaults = {"linear_light": False, "trimap_at": "output", "fixed_size": None}
         return options | {
             key: getattr(self, key) for key, default in defaults.items() if getattr(self, key) != default

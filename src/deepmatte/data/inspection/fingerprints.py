@@ -19,10 +19,11 @@ import numpy as np
 
 from deepmatte.data.cache.arrays import default_folder
 from deepmatte.data.parallel import shared, spread
-from deepmatte.data.sources.protocols import HasAlpha, origin_of
+from deepmatte.data.sources.protocols import alpha_of, origin_of
 from deepmatte.errors import InputError
 from deepmatte.files import printable, write_text
 from deepmatte.ops.trimap import full_scale
+from deepmatte.plain import read_json
 
 FORMAT = 1
 SIDE = 12
@@ -199,7 +200,7 @@ def _compute(index: int) -> Fingerprint | str:
     """Return the fingerprint of an item, or why its matte can't be read."""
     items = shared()
     try:
-        return fingerprint(items.alpha(index) if isinstance(items, HasAlpha) else items.load(index)[-1])
+        return fingerprint(alpha_of(items, index))
     except InputError as error:
         return str(error)
 
@@ -258,8 +259,8 @@ class _Kept:
 
     def _read(self) -> dict[str, Any]:
         try:
-            content = json.loads(self.file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            content = read_json(self.file)
+        except (OSError, ValueError):
             return {}
         fits = (
             isinstance(content, Mapping)

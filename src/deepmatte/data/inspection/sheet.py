@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from deepmatte.data.samples import Sample
+from deepmatte.data.sources.protocols import Layers, Picture
 from deepmatte.errors import InputError
 from deepmatte.ops.zones import full_scale
 
@@ -93,14 +94,18 @@ def rows_of_sets(sets: Mapping[str, Any], split: str, num: int) -> tuple[list[Ro
                 rows.append((f"{split} backgrounds {', '.join(group)}", [chosen[name] for name in group]))
             continue
         for name, loaded in chosen.items():
-            first, second, third = (*loaded, None)[:3]
-            pictures = (
-                (first, grey(second), over_squares(first, second))
-                if what == "foregrounds"
-                else (first, second, grey(third))
-            )
+            pictures = _of_layers(Layers(*loaded)) if what == "foregrounds" else _of_picture(Picture(*loaded))
             rows.append((f"{split} {what.removesuffix('s')} {name}", pictures))
     return rows, problems
+
+
+def _of_layers(layers: Layers) -> list[np.ndarray]:
+    return [layers.foreground, grey(layers.alpha), over_squares(layers.foreground, layers.alpha)]
+
+
+def _of_picture(picture: Picture) -> list[np.ndarray]:
+    captured = [] if picture.captured_background is None else [picture.captured_background]
+    return [picture.image, picture.trimap, grey(picture.alpha), *captured]
 
 
 def row_of_sample(sample: Sample) -> Row:

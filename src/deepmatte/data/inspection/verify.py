@@ -22,6 +22,8 @@ from deepmatte.data.sources.protocols import (
     OwnBackground,
     Source,
     Split,
+    load_layers,
+    load_picture,
     origin_of,
 )
 from deepmatte.errors import InputError
@@ -153,9 +155,10 @@ def _read(index: int) -> tuple[str, bytes, Fingerprint | None]:
         if what == "backgrounds":
             return "", _sum(items.load(index)), None
         if what == "images":
-            image, trimap, alpha = items.load(index)
-            return _trimap_problem(name, trimap, alpha), _sum(image), _fingerprint(items, index, alpha)
-        colours, alpha = items.load(index)
+            shown = load_picture(items, index)
+            problem = _trimap_problem(name, shown.trimap, shown.alpha)
+            return problem, _sum(shown.image), _fingerprint(items, index, shown.alpha)
+        colours, alpha = load_layers(items, index)
         if composition is not None:
             composition.check_size(name, *alpha.shape)
     except InputError as error:

@@ -106,9 +106,13 @@ class FolderData(FolderOptions):
         key = ("images", split)
         if key not in self._found:
             self._found[key] = self._checked(self._layout.images(place), "images", split)
-        return FolderImages(self._found[key], self._reader, self._layout.identity)
+        return FolderImages(self._found[key], self._reader_of(split), self._layout.identity)
 
-    def _place(self, split: Split) -> Place:
+    def _reader_of(self, split: str) -> Reader:
+        """Return the reader that knows which files the items of a split have."""
+        return replace(self._reader, plates=self._place(split).captured_background is not None)
+
+    def _place(self, split: str) -> Place:
         return self._places.get(split, self._shared)
 
     def _files(self, what: str, split: Split, find: Callable[[Place], Files]) -> Files:
@@ -218,6 +222,7 @@ class FolderData(FolderOptions):
         """
         good: dict[str, tuple[Path, ...]] = {}
         known: set[Path] = set()
+        reader = self._reader_of(split)
         for name, group in files.items():
             try:
                 header = check_files(group)
@@ -229,9 +234,9 @@ class FolderData(FolderOptions):
                 if not good:
                     # One is decoded now, since a folder of the wrong kind of pictures is wrong in all of
                     # them.
-                    self._reader.read(what, group)
+                    reader.read(what, group)
                 if split != "train" and what != "backgrounds":
-                    self._reader.check(group, known)
+                    reader.check(group, known)
             except InputError as error:
                 self._refuse(error)
                 continue

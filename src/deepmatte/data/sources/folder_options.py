@@ -35,6 +35,8 @@ class FolderOptions:
             trained on.
         trimap: pattern of their trimaps; None makes them of the mattes. Of foregrounds: trimaps for
             ``composition.trimap=given``.
+        captured_background: pattern of photographs of the scenes without their subjects, one for each
+            finished image or for each foreground that several show.
         train: patterns (`Place`) of the training split alone, laid over those above.
         val: the same for the validation split.
         test: the same for the test split.
@@ -68,6 +70,7 @@ class FolderOptions:
     background: str | None = "bg"
     image: str | None = None
     trimap: str | None = None
+    captured_background: str | None = None
     _: KW_ONLY
     train: Mapping[str, Any] | None = None
     val: Mapping[str, Any] | None = None
@@ -122,7 +125,14 @@ class FolderOptions:
         Raises:
             InputError: a split has an unknown key, or a value that is no text.
         """
-        base = Place(self.foreground, self.alpha, self.background, self.image, self.trimap)
+        base = Place(
+            self.foreground,
+            self.alpha,
+            self.background,
+            self.image,
+            self.trimap,
+            captured_background=self.captured_background,
+        )
         own = self.own_keys()
         return base.overlaid(own.get("train", {}), "train"), {
             split: base.overlaid(keys, split) for split, keys in own.items()

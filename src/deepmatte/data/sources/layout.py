@@ -18,7 +18,8 @@ class Place:
     """Where the pictures of a split are: folders or glob patterns below the root, and lists of names.
 
     Either ``foreground``, ``alpha`` and ``background``, of which composites are made (a ``trimap`` of theirs
-    is for recipes that take given ones), or finished pictures: ``image``, ``alpha`` and ``trimap``.
+    is for recipes that take given ones), or finished pictures: ``image``, ``alpha`` and ``trimap``, and
+    ``captured_background`` where the scene was photographed without the subject, too.
     """
 
     foreground: str | None = None
@@ -28,6 +29,7 @@ class Place:
     trimap: str | None = None
     names: str | None = None
     background_names: str | None = None
+    captured_background: str | None = None
 
     def overlaid(self, keys: Mapping[str, Any], split: str) -> Place:
         """Return the place of a split that has keys of its own.
@@ -102,9 +104,9 @@ class Layout:
         return {name: (file,) for name, file in found.items()}
 
     def images(self, place: Place) -> Files:
-        """Return finished pictures: files of image, matte and, where the place has them, trimap.
+        """Return finished pictures: files of image, matte and, where the place has them, trimap and plate.
 
-        Several pictures may share the matte or trimap of their foreground.
+        Several pictures may share the matte, the trimap or the plate of their foreground.
         """
         if place.alpha is None:
             raise InputError(
@@ -113,7 +115,11 @@ class Layout:
             )
         images = self._chosen(self._find(place.image, "image"), place.names, "names")
         groups = {name: [file] for name, file in images.items()}
-        for pattern, key, what in ((place.alpha, "alpha", "alpha matte"), (place.trimap, "trimap", "trimap")):
+        for pattern, key, what in (
+            (place.alpha, "alpha", "alpha matte"),
+            (place.trimap, "trimap", "trimap"),
+            (place.captured_background, "captured_background", "captured background"),
+        ):
             if pattern is not None:
                 self._join(groups, images, self._find(pattern, key), what, place.names is not None)
         return {name: tuple(files) for name, files in groups.items()}

@@ -14,7 +14,6 @@ from deepmatte.data.sources.protocols import (
     BackgroundSet,
     CompositionSource,
     ForegroundSet,
-    HasAlpha,
     HasDigest,
     HasTrimaps,
     ImageSource,
@@ -23,6 +22,8 @@ from deepmatte.data.sources.protocols import (
     Origin,
     OwnBackground,
     Split,
+    alpha_of,
+    load_layers,
 )
 from deepmatte.errors import InputError
 
@@ -101,13 +102,13 @@ class MixedForegrounds(_Joined):
         """Return (height, width); a part that doesn't know has to decode."""
         part, place = self._items[index]
         items = self._sets[part]
-        return items.size(place) if isinstance(items, KnowsSizes) else items.load(place)[1].shape
+        return items.size(place) if isinstance(items, KnowsSizes) else load_layers(items, place).alpha.shape
 
     def alpha(self, index: int) -> np.ndarray:
         """Return alpha alone, uint8 or uint16 (H, W)."""
         part, place = self._items[index]
         items = self._sets[part]
-        return items.alpha(place) if isinstance(items, HasAlpha) else items.load(place)[1]
+        return alpha_of(items, place)
 
     def trimap(self, index: int) -> np.ndarray | None:
         """Return the trimap that a foreground's source has for it, or None."""

@@ -40,11 +40,17 @@ class Picture(NamedTuple):
         image: colours, uint8 RGB (H, W, 3).
         trimap: uint8 0 / 128 / 255 (H, W).
         alpha: uint8 or uint16 (H, W), full scale = 1.
+        foreground: the true colours of the foreground, where they are known.
+        background: the opaque picture behind it, where that is known.
+        captured_background: a photograph of the scene without the subject, where one was taken.
     """
 
     image: np.ndarray
     trimap: np.ndarray
     alpha: np.ndarray
+    foreground: np.ndarray | None = None
+    background: np.ndarray | None = None
+    captured_background: np.ndarray | None = None
 
 
 class Origin(NamedTuple):
@@ -70,7 +76,7 @@ class ForegroundSet(Protocol):
     def __len__(self) -> int: ...
 
     def load(self, index: int) -> Layers:
-        """Return foreground and alpha; a plain tuple of the two will do."""
+        """Return foreground and alpha; a plain tuple of the two will do (read it by `load_layers`)."""
 
     def category(self, index: int) -> str:
         """Return the kind of thing that it is (hair, glass, …), or an empty string."""
@@ -113,7 +119,26 @@ class ImageSet(Protocol):
     def __len__(self) -> int: ...
 
     def load(self, index: int) -> Picture:
-        """Return image, trimap and alpha; a plain tuple of the three will do."""
+        """Return a finished image; a plain tuple of image, trimap and alpha will do (see `load_picture`)."""
+
+
+def load_layers(items: ForegroundSet, index: int) -> Layers:
+    """Return an item of a set of foregrounds as a record."""
+    return Layers(*items.load(index))
+
+
+def load_picture(items: ImageSet, index: int) -> Picture:
+    """Return an item of a set of images as a record."""
+    return Picture(*items.load(index))
+
+
+@runtime_checkable
+class Offers(Protocol):
+    """A set of images in all of which more is known than image, trimap and alpha."""
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """The fields of `Picture` that are there, too, such as ``captured_background``."""
 
 
 @runtime_checkable
@@ -154,6 +179,14 @@ class HasAlpha(Protocol):
 
     def alpha(self, index: int) -> np.ndarray:
         """Return alpha, uint8 or uint16 (H, W) with full scale = 1."""
+
+
+def alpha_of(items: ForegroundSet | ImageSet, index: int) -> np.ndarray:
+    """Return the matte of an item, read without its colours where the set can."""
+    if isinstance(items, HasAlpha):
+        return items.alpha(index)
+    loaded = items.load(index)
+    return loaded.alpha if isinstance(loaded, Layers | Picture) else loaded[-1]
 
 
 @runtime_checkable

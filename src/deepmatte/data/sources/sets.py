@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ class Reader:
     alpha_from: AlphaFrom = "auto"
     estimate_foreground: bool = False
     trimap_kernel: int = 25
+    plates: bool = field(default=False, repr=False)  # the last file of a finished picture is one
 
     def __post_init__(self) -> None:
         if self.alpha_from not in ("auto", "grey", "red", "alpha"):
@@ -62,15 +63,23 @@ class Reader:
         """Return alpha, uint8 or uint16 (H, W), as `foreground` and `image` do."""
         return read_cutout(colours)[1] if alpha is None else read_alpha(alpha, self.alpha_from)
 
-    def image(self, image: Path, alpha: Path, trimap: Path | None = None) -> Picture:
-        """Return image, trimap and alpha; without a file of the trimap, it is made of the matte."""
+    def image(self, image: Path, alpha: Path, *others: Path) -> Picture:
+        """Return a finished picture; without a file of the trimap, it is made of the matte."""
+        trimap, plate = self._trimap_and_plate(others)
         matte = read_alpha(alpha, self.alpha_from)
-        if trimap is not None:
-            return Picture(read_image(image), read_trimap(trimap), matte)
-        made = trimap_from_alpha(matte, self.trimap_kernel, self.trimap_kernel)
-        if not (made == UNKNOWN).any():
-            raise flat_matte(alpha)
-        return Picture(read_image(image), made, matte)
+        if trimap is None:
+            zones = trimap_from_alpha(matte, self.trimap_kernel, self.trimap_kernel)
+            if not (zones == UNKNOWN).any():
+                raise flat_matte(alpha)
+        else:
+            zones = read_trimap(trimap)
+        captured = None if plate is None else read_image(plate)
+        return Picture(read_image(image), zones, matte, captured_background=captured)
+
+    def _trimap_and_plate(self, others: Sequence[Path]) -> tuple[Path | None, Path | None]:
+        """Return the files of a finished picture beside image and matte."""
+        trimaps, plates = (others[:-1], others[-1:]) if self.plates else (others, ())
+        return (*trimaps, None)[0], (*plates, None)[0]
 
     def check(self, files: tuple[Path, ...], known: set[Path]) -> None:
         """Read matte and trimap of an item that is scored, which is done when training is over.
@@ -80,13 +89,14 @@ class Reader:
         Raises:
             InputError: one of them can't be used.
         """
-        matte, *trimap = files[1:] or files
+        matte, *others = files[1:] or files
+        trimap, _ = self._trimap_and_plate(others)
         if matte not in known:
             alpha = read_cutout(matte)[1] if len(files) == 1 else read_alpha(matte, self.alpha_from)
-            if not trimap and (alpha == alpha.flat[0]).all():
+            if trimap is None and (alpha == alpha.flat[0]).all():
                 raise flat_matte(matte)
-        if trimap and trimap[0] not in known:
-            read_trimap(trimap[0])
+        if trimap is not None and trimap not in known:
+            read_trimap(trimap)
         known.update(files)
 
     def _own_colours(self, pixels: np.ndarray, matte: np.ndarray) -> np.ndarray:
@@ -164,11 +174,12 @@ class FolderBackgrounds(FileSet):
 
 
 class FolderImages(FileSet):
-    """Finished images with matte and trimap, from two or three files each."""
+    """Finished images with matte, trimap and captured background, from two to four files each."""
 
     def __init__(self, files: Files, reader: Reader, identity: Callable[[str], str]) -> None:
         super().__init__(files, reader.difference())
         self._reader = reader
+        self.offers = ("captured_background",) if reader.plates else ()
         self._foregrounds = [identity(name) for name in self.names]
 
     def foreground(self, index: int) -> str:
@@ -180,5 +191,5 @@ class FolderImages(FileSet):
         return self._reader.alpha(*self.files[index][:2])
 
     def load(self, index: int) -> Picture:
-        """Return image, trimap and alpha."""
+        """Return image, trimap, alpha and, where there are any, the captured background."""
         return self._reader.image(*self.files[index])

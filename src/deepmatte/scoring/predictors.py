@@ -1,0 +1,127 @@
+"""Networks and methods as functions from a photograph and its guide to a matte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepmatte.batch import Batch
+from deepmatte.classical import METHODS
+from deepmatte.errors import InputError
+from deepmatte.models import MattingModel
+from deepmatte.models.weights import load_weights
+from deepmatte.ops.tiling import tiled
+from deepmatte.ops.zones import UNKNOWN, impose_trimap, trivial_matte
+from deepmatte.runs.directory import RunDir
+from deepmatte.training import from_config
+from deepmatte.training.score import model_of_run
+
+GUIDES = {"trimap": "--trimap T", "captured_background": "--captured PLATE"}
+"""What a model may read beside the image, by its key in a batch, and the option that gives it."""
+
+
+class Prediction(NamedTuple):
+    """``alpha`` (H, W) and, where they are predicted, the ``foreground``'s colours (H, W, 3), in [0, 1]."""
+
+    alpha: np.ndarray
+    foreground: np.ndarray | None = None
+
+
+Predictor = Callable[[np.ndarray, np.ndarray], Prediction]
+"""Image, uint8 (H, W, 3), and guide to `Prediction`: a trimap, 0 / 128 / 255 (H, W), or a plate (H, W, 3)."""
+
+
+def predictor_of_method(method: str) -> Predictor:
+    """Return a classical method of `deepmatte.classical.METHODS`, with the trimap's known zones imposed."""
+    if method not in METHODS:
+        raise InputError(f"--method {method}: there is no such method; choose one of {', '.join(METHODS)}")
+    solve = METHODS[method]
+
+    def predict(image: np.ndarray, trimap: np.ndarray) -> Prediction:
+        return Prediction(impose_trimap(np.asarray(solve(image / 255.0, trimap)), trimap))
+
+    return predict
+
+
+def predictor_of_run(run: Path, checkpoint: str = "best", tile: int = 0, guide: str = "trimap") -> Predictor:
+    """Return the network of a run, under the run's settings.
+
+    It runs on the first GPU, if there is one.
+
+    Args:
+        run: a run directory.
+        checkpoint: best, last, or the path of a checkpoint.
+        tile: see `network_predictor`.
+        guide: what the predictor gets beside the image, a key of `GUIDES`.
+
+    Raises:
+        InputError: ``run`` is not a run directory, its checkpoint is missing or damaged, or its model does
+            not read just the image and that guide.
+    """
+    from_config.quieten()
+    directory = RunDir(run)
+    settings = directory.config("model")
+    model, weights, source = model_of_run(directory, settings, checkpoint)
+    if set(model.reads) != {"image", guide}:
+        raise _other_guide(run, model, guide)
+    load_weights(model, weights, source)
+    model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    impose = bool(settings.get("impose_trimap", True))
+    return network_predictor(model, refine=bool(weights["deepmatte"]["refine"]), impose=impose, tile=tile)
+
+
+def _other_guide(run: Path, model: MattingModel, given: str) -> InputError:
+    wanted = [key for key in model.reads if key != "image"]
+    known = [GUIDES[key] for key in wanted if key in GUIDES]
+    if len(known) != len(wanted) or len(wanted) > 1:
+        cure = "give a run of a model that reads only the image and one of them"
+    elif not wanted:
+        cure = "give a run of a model that reads one"
+    else:
+        cure = f"give {known[0]} in place of {GUIDES[given]}"
+    reads = f"also reads {', '.join(wanted)}" if wanted else "reads the image alone"
+    return InputError(f"{run}: its model {reads}, which {GUIDES[given]} does not fit; {cure}")
+
+
+def network_predictor(model: MattingModel, refine: bool, impose: bool, tile: int = 0) -> Predictor:
+    """Return the function that mattes one image by ``model``, on the model's device.
+
+    Args:
+        model: reads image and a guide.
+        refine: whether its refinement stage is used.
+        impose: whether known zones of a trimap are imposed; tiles without unknown pixels then cost nothing.
+        tile: 0 for the whole image at once, or the side of square tiles, a multiple of 128 pixels, that
+            overlap by a quarter. A tile hides its surroundings from the network: make it as large as the
+            memory allows.
+    """
+    (key,) = set(model.reads) - {"image"}
+    impose = impose and key == "trimap"
+
+    def planes_of(image: Tensor, guide: Tensor) -> Tensor:
+        if impose and not (guide == UNKNOWN).any() and "foreground" not in model.gives:
+            return trivial_matte(guide)
+        matte = model(cast(Batch, {"image": image, key: guide}), refine=refine)
+        alpha = matte.alpha.float()
+        alpha = impose_trimap(alpha, guide) if impose else alpha
+        return alpha if matte.foreground is None else torch.cat([alpha, matte.foreground.float()], 1)
+
+    @torch.inference_mode()
+    def predict(image: np.ndarray, guide: np.ndarray) -> Prediction:
+        device = next(model.parameters()).device
+        pair = (_batched(image, device), _batched(guide, device))
+        planes = tiled(planes_of, *pair, tile=tile, overlap=tile // 4) if tile else planes_of(*pair)
+        alpha, *colours = planes[0].cpu().numpy()
+        return Prediction(alpha, np.stack(colours, -1) if colours else None)
+
+    return predict
+
+
+def _batched(pixels: np.ndarray, device: torch.device) -> Tensor:
+    """Return colours (H, W, 3) as (1, 3, H, W) in [0, 1], and a trimap (H, W) as it is, (1, 1, H, W)."""
+    values = torch.from_numpy(pixels).to(device)
+    return values[None, None] if values.ndim == 2 else values.permute(2, 0, 1)[None].float() / 255

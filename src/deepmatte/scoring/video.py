@@ -1,0 +1,190 @@
+"""Mattes of a video, frame by frame, in the memory of one frame; OpenCV reads and writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from deepmatte.data.sources.images import read_image, write_png
+from deepmatte.errors import InputError, RunError
+from deepmatte.files import printable
+from deepmatte.ops.compositing import composite
+from deepmatte.scoring.plates import check_plate
+from deepmatte.scoring.predict import enough_memory, matted, quantise
+from deepmatte.scoring.predictors import Predictor
+
+SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+"""Names of files that are taken for videos."""
+
+USUAL_RATE = 25.0
+"""Frames a second where a video does not say."""
+
+
+@dataclass(frozen=True)
+class VideoOutput:
+    """What is written of a video, and where.
+
+    Args:
+        folder: created if it is missing.
+        frames: PNG files of matte and cut-out, NAME/000000_alpha.png and so on, which lose nothing; else
+            the videos NAME_alpha.mp4 and NAME_cutout.mp4.
+        colour: red, green and blue, 0 to 255, behind the cut-out of the video.
+        bits: of the frames' files, 8 or 16.
+    """
+
+    folder: Path
+    frames: bool = False
+    colour: tuple[int, int, int] = (0, 255, 0)
+    bits: int = 8
+
+    def places(self, video: Path) -> list[Path]:
+        """Return the files that are written of a video, or the folder of its frames."""
+        if self.frames:
+            return [self.folder / video.stem]
+        return [self.folder / f"{video.stem}_{kind}.mp4" for kind in ("alpha", "cutout")]
+
+    def check(self, videos: list[Path]) -> None:
+        """Refuse outputs that would overwrite an input, and videos of one name.
+
+        Raises:
+            InputError: it names the file.
+        """
+        read, names = {video.resolve() for video in videos}, set()
+        for video in videos:
+            if video.stem in names:
+                raise InputError(
+                    f"{printable(video)}: has the same name as another; matte them in separate calls"
+                )
+            names.add(video.stem)
+            for place in self.places(video):
+                if place.resolve() in read:
+                    raise InputError(
+                        f"{printable(place)}: would be overwritten, but is an input; "
+                        "give --out another folder"
+                    )
+
+
+class Frames:
+    """The frames of a video, uint8 RGB (H, W, 3), one after the other.
+
+    Raises:
+        InputError: the file is missing, no video, or has no frames.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise InputError(f"{printable(path)}: there is no such file")
+        self.path = path
+        self._capture = cv2.VideoCapture(str(path))
+        self.rate = self._capture.get(cv2.CAP_PROP_FPS) or USUAL_RATE
+        self.count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        """As the file says, which may be wrong: 0 is unknown."""
+        self._first = self._read()
+        if self._first is None:
+            self.close()
+            raise InputError(f"{printable(path)}: OpenCV finds no frames in it; convert it to MP4 (H.264)")
+
+    @property
+    def first(self) -> np.ndarray:
+        """The first frame."""
+        assert self._first is not None
+        return self._first
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        frame = self._first
+        while frame is not None:
+            yield frame
+            frame = self._read()
+
+    def _read(self) -> np.ndarray | None:
+        found, frame = self._capture.read()
+        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if found else None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._capture.release()
+
+
+def check_videos(videos: list[Path], plate: Path) -> list[str]:
+    """Compare the first frame of each video with the plate; return warnings.
+
+    Raises:
+        InputError: a file can't be read, or the plate has another size or shows another background.
+    """
+    pixels, warnings = read_image(plate), []
+    for video in videos:
+        frames = Frames(video)
+        warnings += check_plate(frames.first, pixels, video, plate)
+        frames.close()
+    return warnings
+
+
+def predict_video(video: Path, plate: Path, predictor: Predictor, output: VideoOutput) -> Iterator[int]:
+    """Matte one frame after the other; yield how many frames there seem to be, then 1 for each that is done.
+
+    Videos appear under their names once they are whole.
+
+    Raises:
+        InputError: a file can't be read or written.
+        RunError: out of memory.
+    """
+    frames, pixels = Frames(video), read_image(plate)
+    yield frames.count
+    height, width = frames.first.shape[:2]
+    places = output.places(video)
+    writers = [] if output.frames else [_Writer(place, frames.rate, (width, height)) for place in places]
+    try:
+        for number, frame in enumerate(frames):
+            if frame.shape != pixels.shape:
+                raise RunError(f"{printable(video)}: frame {number} has another size than the first")
+            with enough_memory(video, frame.shape):
+                pictures = matted(frame, predictor(frame, pixels))
+            if output.frames:
+                for kind, values in pictures.items():
+                    write_png(places[0] / f"{number:06d}_{kind}.png", quantise(values, output.bits))
+            else:
+                _write(writers, pictures, output.colour)
+            yield 1
+        for writer in writers:
+            writer.finish()
+    finally:
+        frames.close()
+        for writer in writers:
+            writer.discard()
+
+
+def _write(writers: list[_Writer], pictures: dict[str, np.ndarray], colour: tuple[int, int, int]) -> None:
+    """Append the matte to the first video, and the foreground over ``colour`` to the second."""
+    alpha = pictures["alpha"][..., None]
+    behind = np.broadcast_to(np.array(colour) / 255, (*alpha.shape[:2], 3))
+    writers[0].append(np.repeat(alpha, 3, -1))
+    writers[1].append(composite(pictures["cutout"][..., :3], behind, alpha))
+
+
+class _Writer:
+    """Writes a video under a name of its own, and gives it its place once it is whole."""
+
+    def __init__(self, path: Path, rate: float, size: tuple[int, int]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self.partial = path, path.with_name(f".{path.stem}.partial{path.suffix}")
+        self._writer = cv2.VideoWriter(str(self.partial), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
+        if not self._writer.isOpened():
+            raise InputError(f"{printable(path)}: OpenCV can't write it; give another --out, or --frames")
+
+    def append(self, colours: np.ndarray) -> None:
+        """Append a frame of colours in [0, 1], (H, W, 3)."""
+        self._writer.write(cv2.cvtColor(quantise(colours, 8), cv2.COLOR_RGB2BGR))
+
+    def finish(self) -> None:
+        """Close the file and give it its name."""
+        self._writer.release()
+        self.partial.replace(self.path)
+
+    def discard(self) -> None:
+        """Remove what is not whole."""
+        self._writer.release()
+        self.partial.unlink(missing_ok=True)
