@@ -64,7 +64,8 @@ def main(config: DictConfig) -> float | tuple[float, ...] | None:
 
 
 def _uses_wandb(config: DictConfig) -> bool:
-    return config.wandb.mode != "disabled" and bool(OmegaConf.select(config, "logger.wandb", default=True))
+    chosen = "logger" not in config or OmegaConf.select(config, "logger.wandb") is not None
+    return chosen and config.wandb.mode != "disabled"
 
 
 def _import_train(wandb: bool) -> Callable[..., object]:
