@@ -147,25 +147,29 @@ def score(
     loader = data.eval_loader(split, trainer.global_rank, trainer.world_size)
     with interruption.at_once_afterwards():
         trainer.test(module, loader, verbose=False)
-    dataset = data.eval_dataset(split)
     exact = module.exact  # float64, where Lightning's own record of them is float32
     scores = {
         name.replace("test/", f"{split}/"): value
         for name, value in exact.items()
         if name.startswith(("test/", "trivial/"))
     }
-    rows = _rows(module, dataset)
-    described = {
-        "name": data.source.name,
-        "version": data.source.version,
-        "split": split,
-        "digest": dataset.digest(),
-        "num_images": len(rows),
-        "num_images_without_unknown": module.test_metrics.num_images_without_unknown,
-    }
+    rows = _rows(module, data.eval_dataset(split))
+    described = _described(module, data, split, len(rows))
     curve = [_widened(exact, radius, module.test_metrics.scores) for radius in radii]
     plates = _disturbed(exact, how["disturbances"], module.test_metrics.scores)
     return Scored(scores, rows, described, module.diagnostics.compute(), curve, plates)
+
+
+def _described(module: MattingModule, data: MattingData, split: str, num_images: int) -> dict[str, Any]:
+    """Return what ``result.json`` says of the data that were scored."""
+    return {
+        "name": data.source.name,
+        "version": data.source.version,
+        "split": split,
+        "digest": data.eval_dataset(split).digest(),
+        "num_images": num_images,
+        "num_images_without_unknown": module.test_metrics.num_images_without_unknown,
+    }
 
 
 def _rows(module: MattingModule, dataset: FixedCompositionDataset | ImageDataset) -> list[dict[str, Any]]:
