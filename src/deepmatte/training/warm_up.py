@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from io import BytesIO
 
 from matplotlib.figure import Figure
@@ -21,4 +20,4 @@ def warm_up(wandb: bool) -> None:
     figure.text(0, 0, "loads the fonts")
     figure.savefig(BytesIO())
     if wandb:
-        importlib.import_module("deepmatte.training.tracking.wandb_run")
+        import deepmatte.training.tracking.wandb_run  # noqa: F401
