@@ -24,6 +24,9 @@ from deepmatte.training.stages import Stage
 VALIDATED = ("val/loss", "val/sad", "val/mse", "val/grad", "val/conn", "val/miou")
 """What the line of an epoch says beside its training loss."""
 
+COLUMNS = ("image", "trimap", "truth", "prediction", "error x 2")
+"""Of the pictures of an epoch, by `grid`."""
+
 TEST_PARTS = ("image", "trimap", "alpha", "matte")
 
 
@@ -64,7 +67,7 @@ def varied(kinds: Sequence[str], wanted: int) -> list[int]:
 
 
 def grid(batch: Batch, alpha: Tensor, width: int = 224) -> np.ndarray:
-    """Return an RGB row of the first sample of ``batch``: image, trimap, truth, prediction, error x 2."""
+    """Return an RGB row of the first sample of ``batch``, a cell for each of `COLUMNS`."""
     error = (alpha[0] - batch["alpha"][0]).abs() * 2
     cells = [
         to_uint8(part) for part in (batch["image"][0], batch["trimap"][0], batch["alpha"][0], alpha[0], error)
@@ -73,6 +76,15 @@ def grid(batch: Batch, alpha: Tensor, width: int = 224) -> np.ndarray:
     return np.concatenate(
         [cv2.resize(cell, (width, height), interpolation=cv2.INTER_AREA) for cell in cells], 1
     )
+
+
+def titles(width: int = 224, height: int = 24) -> np.ndarray:
+    """Return an RGB strip (height, width x columns, 3) that names the columns of a `grid`."""
+    strip = np.full((height, width * len(COLUMNS), 3), 255, np.uint8)
+    for number, text in enumerate(COLUMNS):
+        place = (number * width + 6, height - 8)
+        cv2.putText(strip, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    return strip
 
 
 class PictureGrids(Callback):
@@ -102,7 +114,7 @@ class PictureGrids(Callback):
             rows.append(grid(sample, pl_module(sample).alpha))
         height = max(row.shape[0] for row in rows)
         rows = [np.pad(row, ((0, height - row.shape[0]), (0, 0), (0, 0))) for row in rows]
-        picture = np.concatenate(rows, 0)
+        picture = np.concatenate([titles(), *rows], 0)
         write_png(self.directory / f"epoch_{trainer.current_epoch:04d}.png", picture, parents=False)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
@@ -110,7 +122,7 @@ class PictureGrids(Callback):
                     "val/pictures",
                     [picture],
                     step=trainer.global_step,
-                    caption=["image, trimap, truth, prediction, error x 2"],
+                    caption=[", ".join(COLUMNS)],
                 )
 
 
