@@ -57,4 +57,5 @@ def pairs_of(study: Study) -> list[tuple[str, str]]:
     own = {key: str(values).replace(" ", "") for key, values in study.hydra.sweeper.params.items()}
     words = [word.partition("=") for word in study.overrides]
     both = own | {key: values for key, _, values in words}
-    return [(key, values) for key, values in both.items() if key not in ("output_root", "name", "study.tune")]
+    kept = {key for key in both if key not in ("output_root", "name") and "study." not in key}
+    return [(key, values) for key, values in both.items() if key in kept]

@@ -133,7 +133,7 @@ def test_settings_that_failed_to_train_are_named(tmp_path: Path) -> None:
 def test_remarks_are_counted() -> None:
     assert (
         remarks({"a": {"1": "x", "2": "x", "3": "y"}, "b": {}})
-        == "Remarks. a: x (2 pictures); a: y (1 picture)."
+        == "Notes. a: x (2 pictures); a: y (1 picture)."
     )
     assert remarks({"b": {}}) == ""
 

@@ -13,7 +13,7 @@ from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.records.grouping import Setting
 from deepmatte.compare.records.reading import PART
 from deepmatte.compare.score_table import Floats, ScoreTable
-from deepmatte.compare.words import axis_title
+from deepmatte.compare.words import short_title
 
 AXES = {
     "alpha": "true alpha",
@@ -58,7 +58,7 @@ def by_columns(settings: Sequence[Setting]) -> Iterator[Breakdown]:
             yield Breakdown(
                 kind,
                 axis,
-                f"part of {axis_title('sad')}",
+                f"part of {short_title('sad')}",
                 bins,
                 values,
                 "The mean over seeds and all test images; the parts add up to SAD.",
@@ -79,7 +79,7 @@ def by_category(table: ScoreTable) -> Iterator[Breakdown]:
     yield Breakdown(
         "category",
         "category",
-        axis_title(table.metric),
+        short_title(table.metric),
         bins,
         means,
         f"The mean over seeds and images; images: {counts}.",
@@ -106,7 +106,7 @@ def by_dilation(settings: Sequence[Setting], metric: str) -> Iterator[Breakdown]
         yield Breakdown(
             "dilation",
             "dilation of the trimap in pixels",
-            axis_title(metric),
+            short_title(metric),
             [f"{radius:g}" for radius in radii],
             values,
             note,

@@ -123,6 +123,15 @@ def axis_title(metric: str) -> str:
     return f"{metric.upper()}{titled(metric).removeprefix(metric)} ({better})"
 
 
+def short_title(metric: str) -> str:
+    """Return the title of an axis without room for words.
+
+    >>> short_title("sad")
+    'SAD /1000 ↓'
+    """
+    return f"{metric.upper()}{heading(metric).removeprefix(metric)}"
+
+
 def beside_reference(item: Difference | None) -> str:
     """Return a difference from the reference with its interval; "reference" for the reference itself."""
     if item is None:

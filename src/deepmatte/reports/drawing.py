@@ -50,13 +50,18 @@ STYLE: dict[Any, Any] = {
     ),
 }
 COLOURS = [
-    "#e3b505" if colour == mpl.colors.to_rgb("tab:gray") else colour
-    for colour in mpl.color_sequences["tab10"]
+    *("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple"),
+    *("tab:brown", "tab:pink", "#e3b505", "#97d83a", "tab:cyan"),
 ]
+"""Those of matplotlib, but for the grey of what has no colour, and for olive, which is too near to yellow."""
+
 POINTS: dict[str, Any] = {"marker": "o", "linestyle": "none", "markersize": 5}
 LINES: dict[str, Any] = {"marker": "none", "linestyle": "-", "linewidth": 1.2}
 BOTH: dict[str, Any] = {"marker": "o", "linestyle": "-", "markersize": 4, "linewidth": 1}
 """How the settings' values are drawn, in the figure and in its legend."""
+
+LEGEND_LINE = 0.17
+"""Inches of a line of a legend."""
 
 WIDTH, HANDLE = 120, 8
 """Characters that a legend has room for in a line, and what a sample of a line takes of them."""
@@ -152,6 +157,8 @@ def legend(figure: Figure, comparison: Comparison, style: Mapping[str, Any]) -> 
         handles.append(Line2D([], [], linestyle="none"))
         labels.append(f"{hidden} more in between: see the table")
     columns = min(3, WIDTH // (HANDLE + max(len(line) for label in labels for line in label.splitlines())))
+    lines = sum(1 + label.count("\n") for label in labels) / max(columns, 1)
+    figure.set_figheight(figure.get_figheight() + LEGEND_LINE * lines)  # the axes keep their height
     figure.legend(handles, labels, loc="outside lower center", ncols=max(columns, 1), fontsize="small")
 
 

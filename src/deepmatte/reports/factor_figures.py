@@ -14,7 +14,7 @@ from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.factors import Effect, factor_levels
 from deepmatte.compare.inference.infer import LEVEL
 from deepmatte.compare.score_table import ScoreTable
-from deepmatte.compare.words import axis_title, heading
+from deepmatte.compare.words import axis_title, short_title
 from deepmatte.reports.drawing import COLOURS, INK, Drawing, interval_rows, label_rows, rows_figure, shortened
 
 MOST_EFFECTS = 27
@@ -62,11 +62,10 @@ def draw_pairs(comparison: Comparison) -> Drawing:
     columns = min(len(shown), 2)
     rows = -(-len(shown) // columns)
     figure = Figure(figsize=(7.2, 3.0 * rows))
-    better = heading(comparison.main)[-1]
     for number, ((one, levels), (two, givens)) in enumerate(shown):
         axis = figure.add_subplot(rows, columns, number + 1)
         _draw_pair(axis, table, (one, levels), (two, givens))
-        axis.set_ylabel(f"{axis_title(comparison.main).split(' (')[0]} {better}")
+        axis.set_ylabel(short_title(comparison.main))
     caption = (
         "Parallel lines: the factors act independently. Lines that converge or cross: one matters given the "
         "other. Levels without an order are not joined."

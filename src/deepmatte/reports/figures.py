@@ -14,7 +14,7 @@ from deepmatte.compare.factors import Effect
 from deepmatte.compare.pareto import COSTS, front
 from deepmatte.compare.pareto import axes as trade_offs
 from deepmatte.compare.race_view import RaceView
-from deepmatte.compare.words import axis_title
+from deepmatte.compare.words import axis_title, short_title
 from deepmatte.reports.curves import mean_curves
 from deepmatte.reports.drawing import (
     BOTH,
@@ -71,7 +71,7 @@ def draw_fronts(comparison: Comparison) -> Iterator[Drawing]:
         best = sorted(front((comparison.main, main), (name, values)), key=lambda item: values[item])
         axis.plot(values[best], main[best], "-", color=INK, linewidth=0.8, zorder=0)
         axis.set_xlabel(COST_TITLES[name])
-        axis.set_ylabel(axis_title(comparison.main))
+        axis.set_ylabel(short_title(comparison.main))
     legend(figure, comparison, POINTS)
     caption = (
         f"{comparison.main.upper()} against costs, means of the seeds; the line joins the settings that no "

@@ -78,13 +78,13 @@ def failed_settings(comparison: Comparison) -> list[str]:
 
 
 def remarks(notes: Mapping[str, Mapping[str, str]]) -> str:
-    """Return the methods' remarks on pictures (method -> picture -> remark), each with its count."""
+    """Return the methods' notes on pictures (method -> picture -> note), each with its count."""
     parts = [
         f"{method}: {remark} ({count} {'picture' if count == 1 else 'pictures'})"
         for method, found in notes.items()
         for remark, count in Counter(found.values()).most_common()
     ]
-    return f"Remarks. {'; '.join(parts)}." if parts else ""
+    return f"Notes. {'; '.join(parts)}." if parts else ""
 
 
 def _judged_of_one(metric: Metric, items: Sequence[Difference]) -> str:

@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from deepmatte.compare.comparison import Comparison
@@ -52,7 +53,7 @@ def loss_figure(comparison: Comparison) -> Figure | None:
     lines are the starts of stages. None where no run has two epochs.
     """
     with mpl.rc_context(STYLE | {"figure.facecolor": "white"}):
-        figure = Figure(figsize=(7.2, 4))
+        figure = Figure(figsize=(7.2, 3.4))
         axis = figure.add_subplot()
         for name, colour in colours(comparison).items():
             found = [table for table in map(losses, comparison.setting(name).runs) if len(table)]
@@ -69,6 +70,7 @@ def loss_figure(comparison: Comparison) -> Figure | None:
         for epoch, stage in stage_starts(comparison).items():
             axis.axvline(epoch + 0.5, color=GREY, linestyle=":", linewidth=1)
             axis.annotate(stage, (epoch + 0.5, 1), xycoords=("data", "axes fraction"), fontsize="small")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_xlabel("epoch")
         axis.set_ylabel("loss, relative to its first value")
         legend(figure, comparison, LINES)

@@ -177,7 +177,7 @@ def methods_table(records: Sequence[dict[str, Any]]) -> str:
         lines += [
             "",
             f"| without a network, {mode}{_zones(chosen)} | {' | '.join(map(heading, DEFAULT_SCORES))} "
-            "| pictures with a remark |",
+            "| pictures with a note |",
             "|---|" + "---:|" * (len(DEFAULT_SCORES) + 1),
         ]
         for record in chosen:

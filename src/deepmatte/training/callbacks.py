@@ -23,6 +23,9 @@ from deepmatte.training.stages import Stage
 VALIDATED = ("val/loss", "val/sad", "val/mse", "val/grad", "val/conn", "val/miou")
 """What the line of an epoch says beside its training loss."""
 
+COLUMNS = ("image", "trimap", "truth", "prediction", "error x 2")
+"""Of the pictures of an epoch, by `grid`."""
+
 TEST_PARTS = ("image", "trimap", "alpha", "matte")
 
 
@@ -63,7 +66,7 @@ def varied(kinds: Sequence[str], wanted: int) -> list[int]:
 
 
 def grid(batch: Batch, alpha: Tensor, row: int = 0, width: int = 224) -> np.ndarray:
-    """Return an RGB row of the sample ``row`` of a batch: image, trimap, truth, prediction, error x 2."""
+    """Return an RGB row of the sample ``row`` of a batch: a cell for each of `COLUMNS`."""
     error = (alpha[row] - batch["alpha"][row]).abs() * 2
     parts = (batch["image"][row], batch["trimap"][row], batch["alpha"][row], alpha[row], error)
     cells = [to_uint8(part) for part in parts]
@@ -71,6 +74,15 @@ def grid(batch: Batch, alpha: Tensor, row: int = 0, width: int = 224) -> np.ndar
     return np.concatenate(
         [cv2.resize(cell, (width, height), interpolation=cv2.INTER_AREA) for cell in cells], 1
     )
+
+
+def titles(width: int = 224, height: int = 24) -> np.ndarray:
+    """Return an RGB strip (height, width x columns, 3) that names the columns of a `grid`."""
+    strip = np.full((height, width * len(COLUMNS), 3), 255, np.uint8)
+    for number, text in enumerate(COLUMNS):
+        place = (number * width + 6, height - 8)
+        cv2.putText(strip, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    return strip
 
 
 class PictureGrids(Callback):
@@ -119,10 +131,10 @@ class PictureGrids(Callback):
         self.rows = {}
         height = max(row.shape[0] for row in rows)
         rows = [np.pad(row, ((0, height - row.shape[0]), (0, 0), (0, 0))) for row in rows]
-        picture = np.concatenate(rows, 0)
+        picture = np.concatenate([titles(), *rows], 0)
         folder = self.directory or Path(trainer.default_root_dir) / "pictures"
         write_png(folder / f"epoch_{trainer.current_epoch:04d}.png", picture, parents=self.directory is None)
-        caption = ["image, trimap, truth, prediction, error x 2"]
+        caption = [", ".join(COLUMNS)]
         for logger in trainer.loggers:
             if hasattr(logger, "log_image"):
                 logger.log_image("val/pictures", [picture], step=trainer.global_step, caption=caption)
