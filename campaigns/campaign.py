@@ -75,6 +75,7 @@ class Tally:
             evidence: the file or folder that shows it; it is copied.
         """
         self.ended["faults"] += 1
+        evidence = evidence if evidence is not None and evidence.exists() else None
         place = self.keep / re.sub(r"[^\w.=-]+", "_", kind)[:120]
         known = self.faults.setdefault(kind, place)
         kept = place / evidence.name if evidence is not None else None

@@ -23,8 +23,8 @@ from campaigns.isolation import isolated
 from campaigns.readers import Reader, readers
 from deepmatte.errors import InputError, RunError, one_line
 
-SECONDS = 60.0
-"""How long one input may take, on a machine that does other things beside."""
+SECONDS = 20.0
+"""Processor time that one input may take."""
 
 MORE_MB = 2048
 """Address space that all readers may take beside what they have at the start."""

@@ -34,8 +34,8 @@ from campaigns.isolation import isolated
 from deepmatte.errors import InputError, RunError, one_line
 from deepmatte.runs.directory import RunDir
 
-SECONDS = 240.0
-"""How long one attack may take, on a machine that does other things beside."""
+SECONDS = 60.0
+"""Processor time that one attack may take."""
 
 MORE_MB = 4096
 """Address space that it may take beside what this process has."""

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+PATIENCE = 20.0
+
 Attacked = Callable[[Callable[[], None]], Any]
 """A function of ``beat``, which it calls whenever it gets on."""
 
@@ -53,7 +55,8 @@ def isolated(function: Attacked, seconds: float, more_mb: int | None = None) -> 
 
     Args:
         function: returns what JSON can hold; an exception of it is printed.
-        seconds: how long it may take between two calls of ``beat``.
+        seconds: of the processor's time between two calls of ``beat``, and `PATIENCE` times as much by the
+            clock: a machine that does other things beside is no hang.
         more_mb: address space that it may take beside what this process has now; None for any amount.
     """
     beats = mmap.mmap(-1, 8)
@@ -95,13 +98,20 @@ def _child(function: Attacked, beats: mmap.mmap, pipe: int, more: int | None) ->
         os._exit(code)
 
 
+def _used(pid: int) -> float:
+    """Return the seconds of processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _address_space() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _watched(pid: int, pipe: int, beats: mmap.mmap, seconds: float) -> tuple[bytes, int | None, Any]:
     """Return what a child wrote, its status and usage; one that does not beat in time is killed."""
-    parts, last, since, late = [], b"", time.monotonic(), False
+    parts, last, late = [], b"", False
+    begun = (time.monotonic(), 0.0)
     with os.fdopen(pipe, "rb", buffering=0) as file:
         while True:
             if select.select([file], [], [], 0.2)[0]:
@@ -109,8 +119,8 @@ def _watched(pid: int, pipe: int, beats: mmap.mmap, seconds: float) -> tuple[byt
                     break
                 parts.append(part)
             if beats[:8] != last:
-                last, since = beats[:8], time.monotonic()
-            elif time.monotonic() - since > seconds:
+                last, begun = beats[:8], (time.monotonic(), _used(pid))
+            elif time.monotonic() - begun[0] > PATIENCE * seconds or _used(pid) - begun[1] > seconds:
                 late = True
                 os.kill(pid, signal.SIGKILL)
                 break

@@ -28,6 +28,7 @@ from deepmatte.data.sources.decoding import MAX_PIXELS
 from deepmatte.errors import InputError, RunError
 
 SECONDS = 900.0
+"""Processor time that one picture may take."""
 BYTES = {"score": 900, "predict": 900, "evaluate": 1200, "data verify": 80}
 """The most that a verb may take for a pixel, with one picture in work; measured, with a reserve of a half."""
 

@@ -53,7 +53,7 @@ def test_rounds_add_up_to_the_count(count: int, sizes: list[int]) -> None:
 def test_what_crashes_hangs_or_takes_the_memory_is_told_apart() -> None:
     assert isolation.isolated(lambda beat: {"a": 1}, 60).result == {"a": 1}
     assert isolation.isolated(lambda beat: os.kill(os.getpid(), signal.SIGKILL), 60).code == -signal.SIGKILL
-    assert isolation.isolated(lambda beat: time.sleep(60), 0.5).code is None
+    assert isolation.isolated(lambda beat: time.sleep(60), 0.05).code is None
     assert isolation.isolated(lambda beat: len(bytearray(2**33)), 60, more_mb=256).code == 1
 
 
