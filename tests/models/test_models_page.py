@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from model_cases import model_cases
 
 import deepmatte.models
 from deepmatte.batch import Matte
@@ -38,6 +39,16 @@ def test_every_network_is_on_the_page_with_its_source_and_differences() -> None:
         if text.partition("\n")[0] in networks:
             assert "\nSource: " in text
             assert "\nDifferences: " in text
+
+
+@pytest.mark.slow
+def test_multiplications_of_background_matting_v2_are_the_published_ones() -> None:
+    """The base at a quarter of 1920x1080, and 80,000 refined pixels: counted in the authors' own code."""
+    published = model_cases()["bgmv2_gmac"]["HD_80000"]
+    rows = {c.options["backbone"]: c for c in choices(FOLDER) if c.command.startswith("model=bgmv2 ")}
+    assert set(rows) == {"resnet101", "mobilenetv2"}
+    for backbone, choice in rows.items():
+        assert choice.multiplications() / 1e9 == pytest.approx(published[backbone], abs=0.01)
 
 
 class OneConvolution(MattingModel):

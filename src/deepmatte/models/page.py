@@ -27,6 +27,7 @@ SIDES = (1080, 1920)
 """Height and width of the picture for which multiplications are counted."""
 
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
+    "bgmv2": ({"backbone": "resnet101"}, {"backbone": "mobilenetv2"}),
     "encoder_decoder": ({"encoder": "resnet50"}, {"encoder": "resnet101"}, {"encoder": "mobilenetv2"}),
     "vitmatte": ({"size": "B"}, {"size": "tiny"}),
 }
@@ -59,7 +60,21 @@ deepmatte train model=encoder_decoder model.encoder=convnext_tiny model.pretrain
 ```
 
 Inputs that ImageNet doesn't have, the trimap above all, start with weights of zero: at first the encoder sees
-what it was trained to see.
+what it was trained to see. Pretrained parts learn at a rate of their own, and a transformer's layers at rates
+that fall with the depth, as ViTMatte was trained:
+
+```bash
+deepmatte train model=encoder_decoder model.pretrained=imagenet 'stages.joint.lr={encoder: 1e-4}'
+deepmatte train model=vitmatte optimizer=adamw optimizer.lr=5e-4 stages.joint.layer_decay=0.65 loss=vitmatte
+```
+
+Whole networks start from a run, or from weights of other implementations once they are converted, strictly
+and entry by entry (`deepmatte convert --list`):
+
+```bash
+deepmatte convert vitmatte ViTMatte_S_Com.pth --out vitmatte.safetensors
+deepmatte train model=vitmatte model.size=S init=vitmatte.safetensors
+```
 """
 
 

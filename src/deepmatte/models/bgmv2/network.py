@@ -40,8 +40,14 @@ class BasePrediction(NamedTuple):
 class BackgroundMattingV2(MattingModel):
     """Matte and foreground colours from a photograph and a plate of its background.
 
-    Colours stay in [0, 1]. Alpha, error and colours are clamped, without a sigmoid. The names of the
-    parameters are those of the published weights.
+    Source: Lin, Ryabtsev, Sengupta, Curless, Seitz, Kemelmacher-Shlizerman, "Real-time high-resolution
+    background matting", CVPR 2021; PeterL1n/BackgroundMattingV2, whose parameters have the same names.
+    Colours stay in [0, 1]; alpha, error and colours are clamped, without a sigmoid.
+
+    Differences: pictures of any size (there multiples of 4); at least one patch is always refined, so that no
+    process is without gradients, and never more than there are; `conf/model/bgmv2.yaml` adds refined patches
+    to the coarse matte, so that joint training starts with it, and lets clamped predictions learn. Published
+    weights need ``refinement=replace``.
 
     Args:
         backbone: ``resnet50`` (40.2 M parameters), ``resnet101`` (59.2 M) or ``mobilenetv2`` (5.0 M).
