@@ -29,7 +29,7 @@ SECONDS = 60.0
 MORE_MB = 2048
 """Address space that all readers may take beside what they have at the start."""
 
-CHUNK = 250
+CHUNK = 60
 """Inputs of a reader in one process: what a crash loses."""
 
 
@@ -109,6 +109,7 @@ def campaign(options: argparse.Namespace) -> int:
             for name, reader in chosen.items():
                 count = max(1, round(inputs * reader.share / total))
                 one_chunk(tally, reader, name, folder, number, count)
+            print(f"  {tally.tried.total():,} inputs", file=sys.stderr, flush=True)
     return tally.finish()
 
 

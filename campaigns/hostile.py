@@ -396,6 +396,7 @@ def main(argv: list[str]) -> int:
                 tally.fault(how, f"{told}\n{again}", folder / "run")
             else:
                 tally.ended[how] += 1
+            print(f"  attack {number} ({plan}): {how}", file=sys.stderr, flush=True)
     return tally.finish()
 
 

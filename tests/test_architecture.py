@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -134,3 +135,18 @@ def test_objects_are_made_of_names_in_one_place_and_no_pickle_is_ever_loaded() -
     assert loads
     assert all("weights_only=True" in call for _, call in loads)
     assert not [call for _, call in calls["load"] if call.startswith(("pickle.", "joblib.", "np."))]
+
+
+@pytest.mark.slow
+def test_nothing_connects_to_the_network_at_import() -> None:
+    """Neither we nor what we import; albumentations would ask for its newest version."""
+    refuse = (
+        "import socket\n"
+        "def refuse(*_): raise SystemExit('a module opens a connection')\n"
+        "socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse\n"
+    )
+    names = sorted(name for name in MODULES if not name.endswith("__main__"))
+    code = f"{refuse}import {', '.join(names)}"
+    plain = {key: value for key, value in os.environ.items() if key != "NO_ALBUMENTATIONS_UPDATE"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=plain)
+    assert done.returncode == 0, done.stderr

@@ -196,3 +196,39 @@ def test_scoring_loads_no_torch(folder):
         check=True,
     )
     assert json.loads((folder / "out.json").read_text())["num_images"] == 3
+
+
+def test_names_that_are_markup_or_codes_of_a_terminal_are_shown_as_they_are(folder, capsys):
+    for name, bad in (("a", "[red]a"), ("c", "x\x1b[2Jy")):
+        for kind in ("pred", "alpha", "trimap"):
+            (folder / kind / f"{name}.png").rename(folder / kind / f"{bad}.png")
+    scored(folder)
+    shown = capsys.readouterr().out
+    assert "[red]a" in shown
+    assert r"x\x1b[2Jy" in shown
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        np._core._exceptions._ArrayMemoryError((10**9, 10**9), np.dtype(float)),
+        cv2.error("OpenCV: (-4:Insufficient memory) Failed to allocate 9 bytes"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_memory_that_runs_out_is_said_in_one_line(folder, monkeypatch, capsys, error):
+    def lack(*_):
+        raise error
+
+    monkeypatch.setattr("deepmatte.cli.score.score_all", lack)
+    assert call("score", arguments(folder)) == 2
+    assert capsys.readouterr().err.startswith("deepmatte: out of memory; give smaller pictures")
+
+
+def test_other_errors_of_a_verb_are_defects_and_are_raised(folder, monkeypatch):
+    monkeypatch.setattr("deepmatte.cli.score.score_all", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        call("score", arguments(folder))

@@ -94,6 +94,7 @@ def install():
     """Make ``deepmatte.training.run`` the stub in this process."""
     fake = types.ModuleType("deepmatte.training.run")
     fake.train = train
+    fake.warm_up = lambda wandb: None
     sys.modules["deepmatte.training.run"] = fake
 
 

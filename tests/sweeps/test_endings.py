@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from deepmatte.errors import InputError
+from deepmatte.files import write_text
 from deepmatte.runs.directory import RunDir
 from deepmatte.runs.locks import acquire
 from deepmatte.sweeps import jobs, search, sweep_file
@@ -237,3 +239,22 @@ def test_under_force_what_an_earlier_sweep_finished_is_still_to_come(tmp_path: P
     for started, done in (("2001-01-01T00:00:00+00:00", 1), ("2099-01-01T00:00:00+00:00", 0)):
         sweep_file.write(tmp_path, sweep | {"started": started})
         assert sweep_file.estimate(tmp_path).startswith(f"{done} of 1 jobs finished")
+
+
+def test_a_sweep_knows_its_jobs_whatever_the_clock_says(tmp_path: Path) -> None:
+    """Jobs that ended while the clock was an hour behind count, and those of earlier sweeps don't."""
+    from deepmatte.sweeps.ending import SweepGuard, _notes
+
+    def note(job: str, run: str) -> Path:
+        file = tmp_path / job / sweep_file.JOB_FILE
+        write_text(file, json.dumps({"run": run, "skipped": False}))
+        return file
+
+    note("0", "/runs/earlier")
+    note("1", "/runs/earlier too")
+    guard = SweepGuard()
+    guard.earlier = _notes(tmp_path)
+    for job, run in (("1", "/runs/again"), ("2", "/runs/new")):
+        os.utime(note(job, run), (time.time() - 3600, time.time() - 3600))
+    runs = guard._runs(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    assert set(runs) == {Path("/runs/again"), Path("/runs/new")}

@@ -45,6 +45,8 @@ def records_of(data: bytes) -> Iterator[bytes]:
             place += 32768 - place % 32768
             continue
         length, kind = struct.unpack_from("<HB", data, place + 4)
+        if place + 7 + length > len(data):  # W&B is still writing it
+            return
         whole += data[place + 7 : place + 7 + length]
         place += 7 + length
         if kind in (1, 4):  # a whole record, or the last part of one
@@ -54,21 +56,25 @@ def records_of(data: bytes) -> Iterator[bytes]:
 
 def read(folder: Path) -> list[dict[str, list]]:
     """Return, for each ``.wandb`` file below ``folder`` in order of time, its records by kind."""
+    end = time.monotonic() + 30
+    while True:
+        found = [kinds_of(file) for file in sorted(folder.rglob("*.wandb"))]
+        whole = found and all("exit" in kinds for kinds in found)
+        if whole or time.monotonic() > end:  # W&B writes a moment after it has said that it is done
+            return found
+        time.sleep(0.2)
+
+
+def kinds_of(file: Path) -> dict[str, list]:
     from wandb.proto.wandb_internal_pb2 import Record
 
-    end = time.monotonic() + 60
-    while not all(file.stat().st_size > 7 for file in folder.rglob("*.wandb")) and time.monotonic() < end:
-        time.sleep(0.2)  # W&B writes a moment after it has said that it is done
-    found = []
-    for file in sorted(folder.rglob("*.wandb")):
-        kinds: dict[str, list] = {}
-        for data in records_of(file.read_bytes()):
-            record = Record()
-            record.ParseFromString(data)
-            kind = record.WhichOneof("record_type")
-            kinds.setdefault(kind, []).append(getattr(record, kind))
-        found.append(kinds)
-    return found
+    kinds: dict[str, list] = {}
+    for data in records_of(file.read_bytes()):
+        record = Record()
+        record.ParseFromString(data)
+        kind = record.WhichOneof("record_type")
+        kinds.setdefault(kind, []).append(getattr(record, kind))
+    return kinds
 
 
 @pytest.fixture

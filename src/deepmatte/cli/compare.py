@@ -22,6 +22,8 @@ def main(argv: list[str]) -> int:
     options = arguments.parse_args(argv)
     if options.wandb is not None and options.out is None:
         arguments.error("--wandb logs what --out writes: give --out DIR, too")
+    if options.wandb_report and options.wandb is None:
+        arguments.error("--wandb-report names no project: give --wandb PROJECT, too")
     if bool(options.runs) == bool(options.csv):
         arguments.error("give either runs or --csv with tables of scores")
     if options.on and options.csv:
@@ -32,6 +34,10 @@ def main(argv: list[str]) -> int:
     from deepmatte.compare.record import as_record
     from deepmatte.compare.table import print_comparison
 
+    if options.wandb_report:
+        from deepmatte.reports.wandb_report import check_report
+
+        check_report()
     found = compared(options)
     comparison = found.over_all if isinstance(found, SeveralSets) else found
     if options.json:
@@ -45,6 +51,10 @@ def main(argv: list[str]) -> int:
         for name, each in found.sets.items() if isinstance(found, SeveralSets) else ():
             report(each, options.out / name)
         report(comparison, options.out, options.wandb)
+    if options.wandb_report:
+        from deepmatte.reports.wandb_report import save_report
+
+        print(f"W&B report: {save_report(comparison, options.wandb)}", file=sys.stderr)
     return 0 if len(comparison.settings) > 1 else 1
 
 
@@ -128,5 +138,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--wandb", metavar="PROJECT", help="log what --out writes to a summary run of this W&B project"
     )
+    panels = "also make a report there, with the verdict beside the runs' curves (needs deepmatte[reports])"
+    result.add_argument("--wandb-report", action="store_true", help=panels)
     result.add_argument("--json", action="store_true", help="print everything as JSON, for programs")
     return result

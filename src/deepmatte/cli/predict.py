@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from deepmatte.errors import InputError
 
 if TYPE_CHECKING:
-    from deepmatte.scoring.predict import Output, Photo, Predictor
+    from deepmatte.scoring.predict import Output, Photo
+    from deepmatte.scoring.predictors import Predictor
+    from deepmatte.scoring.video import VideoOutput
 
 MOST_LINES = 10
 """Of more photographs than this the files are summarised in one line."""
@@ -24,6 +26,9 @@ def main(argv: list[str]) -> int:
     from deepmatte.scoring.predict import Output, find_photos
     from deepmatte.scoring.predictors import predictor_of_method, predictor_of_run
 
+    if options.captured is not None:
+        return _with_plate(options, photographs, run)
+    refuse_videos(photographs)
     photos = find_photos(photographs, options.trimap)
     output = Output(options.out, options.bits, options.background)
     output.check(photos)
@@ -32,6 +37,57 @@ def main(argv: list[str]) -> int:
     _predict(photos, predictor, output)
     print("\n".join(summary(photos, output)))
     return 0
+
+
+def _with_plate(options: argparse.Namespace, photographs: list[Path], run: Path | None) -> int:
+    """Matte photographs, frames or videos by a model that reads a plate of the background."""
+    from deepmatte.scoring.plates import find_captures
+    from deepmatte.scoring.predict import Output
+    from deepmatte.scoring.predictors import predictor_of_run
+    from deepmatte.scoring.video import VideoOutput, check_videos
+
+    if run is None:
+        raise InputError("--captured: methods read trimaps; give --trimap T, or a run of model=bgmv2")
+    videos = [file for file in photographs if is_video(file)]
+    stills = [file for file in photographs if file not in videos]
+    photos, warnings = find_captures(stills, options.captured) if stills else ([], [])
+    output = Output(options.out, options.bits, options.background)
+    output.check(photos)
+    footage = VideoOutput(options.out, options.frames, options.colour, options.bits)
+    if videos:
+        footage.check(videos)
+        warnings += check_videos(videos, options.captured)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    predictor = predictor_of_run(run, options.checkpoint, options.tile, guide="captured_background")
+    if photos:
+        _predict(photos, predictor, output)
+        print("\n".join(summary(photos, output)))
+    for video in videos:
+        num = _predict_video(video, options.captured, predictor, footage)
+        print(f"{video}: {num} frames: {', '.join(str(place) for place in footage.places(video))}")
+    return 0
+
+
+def is_video(file: Path) -> bool:
+    """Return whether the name of a file is that of a video."""
+    from deepmatte.scoring.video import SUFFIXES
+
+    return file.suffix.lower() in SUFFIXES and not file.is_dir()
+
+
+def refuse_videos(photographs: Sequence[Path]) -> None:
+    """Refuse videos where there is one trimap: it fits one frame.
+
+    Raises:
+        InputError: it names the first video.
+    """
+    for file in photographs:
+        if is_video(file):
+            raise InputError(
+                f"{file}: a trimap fits one frame; give --captured PLATE and a run of model=bgmv2, "
+                "or the frames as pictures with a trimap each"
+            )
 
 
 def _photos_and_run(options: argparse.Namespace) -> tuple[list[Path], Path | None]:
@@ -62,10 +118,12 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="deepmatte predict",
         usage="deepmatte predict RUN PHOTO ... --trimap T --out DIR [options]\n"
+        "       deepmatte predict RUN PHOTO|VIDEO ... --captured PLATE --out DIR [options]\n"
         "       deepmatte predict --method NAME PHOTO ... --trimap T --out DIR [options]",
         description="Matte photographs with a network, or with a classical method. For each, DIR gets "
         "NAME_alpha.png (the matte), NAME_cutout.png (RGBA, with estimated foreground colours, so that the "
-        "background no longer shines through) and, with --background, NAME_composite.png.",
+        "background no longer shines through) and, with --background, NAME_composite.png. A video gets "
+        "NAME_alpha.mp4 and NAME_cutout.mp4, over --colour, or PNG files of its frames (--frames).",
         epilog="The first call on a machine compiles the colour estimator, which takes some ten seconds.",
     )
     add = result.add_argument
@@ -76,8 +134,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="RUN PHOTO",
         help="the run directory; photographs, or folders of them",
     )
+    guide = result.add_mutually_exclusive_group(required=True)
     trimap = "the trimap, or a folder of trimaps with the photographs' names"
-    add("--trimap", required=True, type=Path, metavar="T", help=trimap)
+    guide.add_argument("--trimap", type=Path, metavar="T", help=trimap)
+    plate = (
+        "for runs of model=bgmv2: a photograph of the background without the subject, from the same place "
+        "and of the same size; or a folder of such plates with the photographs' names"
+    )
+    guide.add_argument("--captured", type=Path, metavar="PLATE", help=plate)
     source = result.add_mutually_exclusive_group()
     source.add_argument("--run", type=Path, metavar="RUN", help=argparse.SUPPRESS)
     method = "a method without a network, such as closed_form, in place of RUN"
@@ -87,6 +151,9 @@ def parser() -> argparse.ArgumentParser:
     add("--out", required=True, type=Path, metavar="DIR", help="the folder to write to")
     background = "composite the foreground over this picture, scaled to cover"
     add("--background", type=Path, metavar="B", help=background)
+    add("--frames", action="store_true", help="of a video: PNG files of its frames, NAME/000000_alpha.png …")
+    colour = "behind the cut-out of a video: red, green and blue (default: 0,255,0)"
+    add("--colour", type=_colour, default=(0, 255, 0), metavar="R,G,B", help=colour)
     add("--bits", type=int, default=8, choices=(8, 16), help="of matte and cut-out (default: 8)")
     tile = (
         "of a run: matte tiles of N pixels, a multiple of 128, and blend them. The network sees nothing "
@@ -103,6 +170,14 @@ def _tile(text: str) -> int:
     return int(text)
 
 
+def _colour(text: str) -> tuple[int, int, int]:
+    parts = text.split(",")
+    if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) <= 255 for part in parts):
+        raise argparse.ArgumentTypeError(f"'{text}' is not three numbers up to 255, such as 0,255,0")
+    red, green, blue = (int(part) for part in parts)
+    return red, green, blue
+
+
 def _predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> None:
     """Matte the photographs; several get a progress bar on standard error."""
     from rich.console import Console
@@ -117,6 +192,22 @@ def _predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> N
     with Progress(console=console, transient=True, disable=len(photos) == 1) as progress:
         for _ in progress.track(predict(photos, predictor, output), total=len(photos), description="matting"):
             pass
+
+
+def _predict_video(video: Path, plate: Path, predictor: Predictor, output: VideoOutput) -> int:
+    """Matte a video with a progress bar on standard error, and return the number of its frames."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from deepmatte.scoring.video import predict_video
+
+    console = Console(stderr=True, quiet=not sys.stderr.isatty())
+    with Progress(console=console, transient=True) as progress:
+        steps = predict_video(video, plate, predictor, output)
+        task = progress.add_task(f"matting {video.name}", total=next(steps) or None)
+        for _ in steps:
+            progress.advance(task)
+        return int(progress.tasks[task].completed)
 
 
 def summary(photos: Sequence[Photo], output: Output) -> list[str]:

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
-from io import BytesIO
 from pathlib import Path
 
 import hydra
@@ -65,7 +64,8 @@ def main(config: DictConfig) -> float | tuple[float, ...] | None:
 
 
 def _uses_wandb(config: DictConfig) -> bool:
-    return config.wandb.mode != "disabled" and bool(OmegaConf.select(config, "logger.wandb", default=True))
+    chosen = "logger" not in config or OmegaConf.select(config, "logger.wandb") is not None
+    return chosen and config.wandb.mode != "disabled"
 
 
 def _import_train(wandb: bool) -> Callable[..., object]:
@@ -87,18 +87,13 @@ def _import_train(wandb: bool) -> Callable[..., object]:
 
 
 def _import_for_jobs() -> None:
-    """Import what the jobs of a sweep need, which are forks of this process."""
+    """Import and load what the jobs of a sweep need, which are forks of this process."""
     wandb = os.environ.get("WANDB_MODE") != "disabled"
     _import_train(wandb)
-    Plugins.instance()
-    if wandb:
-        importlib.import_module("deepmatte.training.tracking.wandb_run")
-    if "matplotlib" in sys.modules:
-        from matplotlib.figure import Figure
+    from deepmatte.training.run import warm_up
 
-        figure = Figure()
-        figure.text(0, 0, "loads the fonts")
-        figure.savefig(BytesIO())
+    warm_up(wandb)
+    Plugins.instance()
     remember_code()
     gc.freeze()
 

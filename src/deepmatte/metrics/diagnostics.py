@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
@@ -149,4 +149,30 @@ def robustness_figure(curves: Mapping[str, Sequence[Mapping[str, float]]], score
         axis.plot([row["radius"] for row in rows], [row[score] for row in rows], marker=".", label=label)
     axis.set(xlabel="pixels by which the unknown zone was widened", ylabel=score, ylim=(0, None))
     axis.legend()
+    return figure
+
+
+def plates_figure(curves: Mapping[str, Sequence[Mapping[str, Any]]], score: str = "sad") -> Figure:
+    """Return a figure of ``score`` against each disturbance of the captured background.
+
+    ``curves`` maps the label of a run to rows with ``disturbance``, ``amount`` and the scores, means over the
+    images.
+    """
+    from matplotlib.figure import Figure
+
+    titles = {
+        "shift": "pixels by which the plate is moved",
+        "gain": "exposure of the plate",
+        "shadow": "light that the image's background loses",
+    }
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    axes = figure.subplots(1, len(titles), sharey=True)
+    for axis, (kind, title) in zip(axes, titles.items(), strict=True):
+        for label, rows in curves.items():
+            shown = [row for row in rows if row["disturbance"] == kind]
+            places = [row["amount"] for row in shown]
+            axis.plot(places, [row[score] for row in shown], marker=".", label=label)
+        axis.set(xlabel=title, ylim=(0, None))
+    axes[0].set_ylabel(score)
+    axes[0].legend()
     return figure

@@ -18,8 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from deepmatte.errors import InputError, check_arguments, visible
-from deepmatte.files import ASIDE, printable, write_text
-from deepmatte.plain import check_yaml, read_json, without_codes
+from deepmatte.files import ASIDE, check_yaml, printable, read_json, without_codes, write_text
 from deepmatte.runs.locks import LOCK_FILE
 from deepmatte.runs.result import Numbers, Result
 

@@ -21,12 +21,11 @@ from deepmatte.config.compose import compose
 from deepmatte.data import CompositionSource, write_png
 from deepmatte.data.composing.trimaps import TrimapRecipe
 from deepmatte.errors import InputError
-from deepmatte.files import write_text
+from deepmatte.files import read_json, write_text
 from deepmatte.metrics.functional.instances import score_scene
 from deepmatte.metrics.names import higher_is_better
 from deepmatte.ops.layers import class_map, instance_map
 from deepmatte.ops.zones import impose_trimap
-from deepmatte.plain import read_json
 from deepmatte.runs.directory import RunDir
 from deepmatte.scoring.predictors import Predictor, predictor_of_run
 from deepmatte.studies.instances import InstanceScenes, Scene, digest

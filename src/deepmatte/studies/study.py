@@ -25,8 +25,7 @@ from deepmatte.config.compose import compose, quoted
 from deepmatte.config.places import conf_dir
 from deepmatte.config.unknown_keys import explained
 from deepmatte.errors import InputError, visible
-from deepmatte.files import write_text
-from deepmatte.plain import read_json
+from deepmatte.files import read_json, write_text
 from deepmatte.runs.context import SweepContext
 from deepmatte.runs.directory import FINISHED, RunDir
 from deepmatte.runs.provenance import stopwatch

@@ -13,8 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from deepmatte.errors import InputError, check_arguments, visible
-from deepmatte.files import write_text
-from deepmatte.plain import read_json, without_codes
+from deepmatte.files import read_json, without_codes, write_text
 from deepmatte.runs.directory import FINISHED, RunDir
 from deepmatte.runs.identity import label
 from deepmatte.runs.locks import Holder

@@ -18,12 +18,15 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.profilers import SimpleProfiler
 from pytorch_lightning.tuner.tuning import Tuner
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from deepmatte.errors import RunError
+from deepmatte.errors import InputError, RunError, one_line
 from deepmatte.files import write_bytes, write_text
 from deepmatte.runs.directory import RunDir
 from deepmatte.training import from_config
+from deepmatte.training.acceleration import accelerate
 from deepmatte.training.datamodule import MattingData
+from deepmatte.training.initial import start_from
 from deepmatte.training.module import MattingModule
 from deepmatte.training.stages import plan_stages
 
@@ -58,9 +61,11 @@ def examine(config: DictConfig, run: RunDir, overrides: list[str]) -> dict[str, 
     alone = OmegaConf.merge(config, {"trainer": ALONE})
     assert isinstance(alone, DictConfig)
     run.write_config(config, overrides)
-    return {"profile": _profile, "lr_find": _lr_find, "batch_size": _batch_size}[config.examine.what](
-        alone, run
-    )
+    what = config.examine.what
+    try:
+        return {"profile": _profile, "lr_find": _lr_find, "batch_size": _batch_size}[what](alone, run)
+    except MisconfigurationException as error:  # such as two optimisers, where the finder can set one rate
+        raise InputError(f"debug={what}: {one_line(error)[:200]}") from error
 
 
 def _parts(config: DictConfig, run: RunDir, **arguments: Any) -> _Parts:
@@ -68,10 +73,12 @@ def _parts(config: DictConfig, run: RunDir, **arguments: Any) -> _Parts:
     from_config.seed_process(config)
     model = from_config.build_model(config)
     stage = plan_stages(config, model)[0]
+    start_from(model, config)
     module = from_config.build_module(config, model, stage)
     data = from_config.build_data(config)
     data.check(splits=("train", "val"))
     stage.freeze_others(model)
+    accelerate(model, config, training=True)
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = from_config.build_trainer(config, default_root_dir=run.path, **quiet, **arguments)
     from_config.leave_cores_to_loaders(trainer, config.data.num_workers)

@@ -20,6 +20,7 @@ from deepmatte.batch import Batch, Matte
 from deepmatte.errors import InputError, RunError
 from deepmatte.losses import LossTable
 from deepmatte.metrics import PROTOCOLS, ForegroundError, MattingDiagnostics, MattingMetrics
+from deepmatte.metrics.functional.plates import Disturbance
 from deepmatte.metrics.functional.robustness import widen_unknown
 from deepmatte.models import MattingModel
 from deepmatte.ops.zones import impose_trimap, trivial_matte
@@ -34,12 +35,12 @@ class MattingModule(pl.LightningModule):
     Validation and test impose the trimap's known zones on the matte first where ``impose`` is true and the
     model reads a trimap; else the trimap only says what is scored. Their steps communicate nothing, so
     processes may see different numbers of images; the metrics are joined once at the end. ``radii`` are the
-    widths in pixels by which a test also widens the unknown zone, to see how the error grows with it. With
-    ``colours`` it also scores the predicted colours of the foreground, which model and data must have.
+    widths in pixels by which a test also widens the unknown zone, to see how the error grows with it, and
+    ``disturbances`` what it also does to the captured background. With ``colours`` it scores the predicted
+    colours of the foreground, too, which model and data must have.
 
-    Any trainer and any loader of batches with ``image``, ``alpha`` and ``trimap`` will do.
-    Without ``stage`` all parts learn for as long as the trainer says; without ``optimisation`` they do by
-    Adam at a constant 1e-3.
+    Any trainer and any loader of batches with ``image``, ``alpha`` and ``trimap`` will do. Without ``stage``
+    all parts learn for as long as the trainer says, without ``optimisation`` by Adam at a constant 1e-3.
     """
 
     val_metrics: MattingMetrics
@@ -57,6 +58,7 @@ class MattingModule(pl.LightningModule):
         identity: Mapping[str, Any] | None = None,
         radii: Sequence[int] = (),
         colours: bool = False,
+        disturbances: Sequence[Disturbance] = (),
     ) -> None:
         super().__init__()
         self.model = model
@@ -72,6 +74,8 @@ class MattingModule(pl.LightningModule):
         self.trivial_metrics = MattingMetrics(protocol=protocol)
         self.diagnostics = MattingDiagnostics(protocol=protocol)
         self.robustness = nn.ModuleDict({str(radius): MattingMetrics(protocol=protocol) for radius in radii})
+        self.disturbances = tuple(disturbances)
+        self.on_disturbed = nn.ModuleList(MattingMetrics(protocol=protocol) for _ in self.disturbances)
         self.colours = ForegroundError(unknown=True) if colours else None
         self.val_loss = MeanMetric()
         self.epoch_loss = EpochMean()
@@ -193,6 +197,8 @@ class MattingModule(pl.LightningModule):
             )
             wide = Batch(**{**batch, "trimap": widened.to(batch["trimap"].device)})
             metrics.update(self(wide).alpha, wide["alpha"], wide["trimap"], wide.get("index"))
+        for disturbance, scores in zip(self.disturbances, self.on_disturbed, strict=True):
+            cast(MattingMetrics, scores).update(self(disturbance(batch)).alpha, *truth)
         return alpha
 
     def on_test_epoch_end(self) -> None:
@@ -203,6 +209,8 @@ class MattingModule(pl.LightningModule):
         self._log_scores("trivial/test", self.trivial_metrics.compute())
         for radius, metrics in self.robustness.items():
             self._log_scores(f"widened/{radius}/test", metrics.compute())
+        for disturbance, scores in zip(self.disturbances, self.on_disturbed, strict=True):
+            self._log_scores(f"disturbed/{disturbance.name}/test", cast(MattingMetrics, scores).compute())
 
     def _log_scores(self, prefix: str, scores: Mapping[str, Any]) -> None:
         """Log scores, and keep them in ``exact``: what Lightning logs has the digits of float32."""

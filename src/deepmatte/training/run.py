@@ -45,6 +45,7 @@ from deepmatte.training.score import conditions, score
 from deepmatte.training.stages import Stage, plan_stages, without_idle_critics
 from deepmatte.training.statistics import is_first_process
 from deepmatte.training.tracking.tracker import Tracker
+from deepmatte.training.warm_up import warm_up as warm_up  # of what jobs are forked from
 
 
 def train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from pytorch_lightning.loggers import Logger
 
 from deepmatte.data.datasets import FixedCompositionDataset, ImageDataset
 from deepmatte.files import write_bytes, write_text
-from deepmatte.metrics.diagnostics import diagnostics_figure, robustness_figure
+from deepmatte.metrics.diagnostics import diagnostics_figure, plates_figure, robustness_figure
 from deepmatte.metrics.functional.diagnostics import Table
+from deepmatte.metrics.functional.plates import DISTURBANCES, Disturbance
 from deepmatte.models import MattingModel
 from deepmatte.models.weights import load_weights
 from deepmatte.runs import interruption
@@ -36,8 +37,8 @@ from deepmatte.training.stages import Stage
 class Scored:
     """Mean scores ``test/*`` and ``trivial/test/*``, one row an image, the data set, and where the error is.
 
-    ``curve`` has one row a radius by which the unknown zone was widened; it is empty where that was not asked
-    for.
+    ``curve`` has one row a radius by which the unknown zone was widened, ``plates`` one a disturbance of the
+    captured background, which only models that read one have; both are empty where that was not asked for.
     """
 
     scores: dict[str, float]
@@ -45,17 +46,23 @@ class Scored:
     dataset: dict[str, Any]
     diagnostics: dict[str, Table]
     curve: list[dict[str, float]]
+    plates: list[dict[str, Any]]
 
     def draw(self, folder: Path, label: str) -> None:
         """Write ``diagnostics.png`` and, of a curve, ``robustness.png`` and its numbers beside ``folder``."""
         _save(diagnostics_figure({label: self.diagnostics}), folder / "diagnostics.png")
         if self.curve:
             _save(robustness_figure({label: self.curve}), folder / "robustness.png")
-            lines = [
-                ",".join(self.curve[0]),
-                *(",".join(f"{value:.6g}" for value in row.values()) for row in self.curve),
-            ]
-            write_text(folder.parent / "robustness.csv", "\n".join(lines) + "\n")
+            _write_table(self.curve, folder.parent / "robustness.csv")
+        if self.plates:
+            _save(plates_figure({label: self.plates}), folder / "plates.png")
+            _write_table(self.plates, folder.parent / "plates.csv")
+
+
+def _write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write rows of numbers and words as CSV, with six digits."""
+    shown = ([f"{v:.6g}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows)
+    write_text(path, "\n".join(",".join(line) for line in ([*rows[0]], *shown)) + "\n")
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -122,6 +129,7 @@ def score(
         load_weights(model, checkpoint, source)
         refine = bool(checkpoint["deepmatte"]["refine"])
     how: dict[str, Any] = {"protocol": config.protocol, "impose": config.impose_trimap, "radii": radii}
+    how["disturbances"] = DISTURBANCES if radii and "captured_background" in model.reads else ()
     colours = "foreground" in model.gives and "foreground" in data.serves(split)
     module = MattingModule(model, stage=Stage(refine=refine), **how, colours=colours)
     callbacks: list[Callback] = [TestPictures(pictures, config.num_pictures)]
@@ -139,24 +147,29 @@ def score(
     loader = data.eval_loader(split, trainer.global_rank, trainer.world_size)
     with interruption.at_once_afterwards():
         trainer.test(module, loader, verbose=False)
-    dataset = data.eval_dataset(split)
     exact = module.exact  # float64, where Lightning's own record of them is float32
     scores = {
         name.replace("test/", f"{split}/"): value
         for name, value in exact.items()
         if name.startswith(("test/", "trivial/"))
     }
-    rows = _rows(module, dataset)
-    described = {
+    rows = _rows(module, data.eval_dataset(split))
+    described = _described(module, data, split, len(rows))
+    curve = [_widened(exact, radius, module.test_metrics.scores) for radius in radii]
+    plates = _disturbed(exact, how["disturbances"], module.test_metrics.scores)
+    return Scored(scores, rows, described, module.diagnostics.compute(), curve, plates)
+
+
+def _described(module: MattingModule, data: MattingData, split: str, num_images: int) -> dict[str, Any]:
+    """Return what ``result.json`` says of the data that were scored."""
+    return {
         "name": data.source.name,
         "version": data.source.version,
         "split": split,
-        "digest": dataset.digest(),
-        "num_images": len(rows),
+        "digest": data.eval_dataset(split).digest(),
+        "num_images": num_images,
         "num_images_without_unknown": module.test_metrics.num_images_without_unknown,
     }
-    curve = [_widened(exact, radius, module.test_metrics.scores) for radius in radii]
-    return Scored(scores, rows, described, module.diagnostics.compute(), curve)
 
 
 def _rows(module: MattingModule, dataset: FixedCompositionDataset | ImageDataset) -> list[dict[str, Any]]:
@@ -180,3 +193,17 @@ def _widened(logged: Mapping[str, float], radius: int, metrics: Iterable[str]) -
         "radius": float(radius),
         **{metric: logged[f"widened/{radius}/test/{metric}"] for metric in metrics},
     }
+
+
+def _disturbed(
+    logged: Mapping[str, float], disturbances: Iterable[Disturbance], metrics: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the scores with each disturbance of the captured background."""
+    return [
+        {
+            "disturbance": each.kind,
+            "amount": float(each.amount),
+            **{metric: logged[f"disturbed/{each.name}/test/{metric}"] for metric in metrics},
+        }
+        for each in disturbances
+    ]

@@ -12,7 +12,7 @@ import pandas as pd
 from deepmatte.compare.records.grouping import Setting
 from deepmatte.compare.records.reading import LABELS, Run, checked_images, first_line
 from deepmatte.errors import InputError
-from deepmatte.plain import read_json
+from deepmatte.files import read_json
 
 SEED = re.compile(r"(?P<name>.+)\.seed(?P<seed>\d+)")
 """Stem of a file that holds one seed of a setting, as in ``dice.seed0.csv``."""

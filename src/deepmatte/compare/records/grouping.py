@@ -15,7 +15,7 @@ import yaml
 from deepmatte.compare.records.naming import setting_name, setting_names
 from deepmatte.compare.records.reading import Run, first_line, lookup
 from deepmatte.errors import InputError
-from deepmatte.plain import check_yaml
+from deepmatte.files import check_yaml
 from deepmatte.runs.identity import identifies
 
 ABSENT = "default"

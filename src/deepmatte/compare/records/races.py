@@ -13,8 +13,7 @@ from deepmatte.compare.records.json_numbers import plain
 from deepmatte.compare.records.reading import Run, check_comparable, read_run
 from deepmatte.compare.score_table import make_score_table
 from deepmatte.errors import InputError, visible
-from deepmatte.files import write_text
-from deepmatte.plain import read_json
+from deepmatte.files import read_json, write_text
 
 RACE_FILE = "race.json"
 

@@ -18,8 +18,7 @@ from deepmatte.data.parallel import spread
 from deepmatte.data.sources.images import read_as_stored, read_image, write_png
 from deepmatte.data.sources.splits import stem_of
 from deepmatte.errors import InputError
-from deepmatte.files import printable, write_text, writing
-from deepmatte.plain import read_json
+from deepmatte.files import printable, read_json, write_text, writing
 
 MANIFEST = "manifest.json"
 FORMAT = 1

@@ -21,9 +21,8 @@ from deepmatte.data.cache.arrays import default_folder
 from deepmatte.data.parallel import shared, spread
 from deepmatte.data.sources.protocols import alpha_of, origin_of
 from deepmatte.errors import InputError
-from deepmatte.files import printable, write_text
+from deepmatte.files import printable, read_json, write_text
 from deepmatte.ops.trimap import full_scale
-from deepmatte.plain import read_json
 
 FORMAT = 1
 SIDE = 12

@@ -1,4 +1,4 @@
-"""Background Matting V2 as published by its authors: flat state dicts with the names of our model."""
+"""Background Matting V2 as published by its authors: flat state dicts, under the names of our model."""
 
 from __future__ import annotations
 

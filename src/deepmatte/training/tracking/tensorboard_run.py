@@ -31,10 +31,13 @@ class TensorBoardRun(RunLogger, TensorBoardLogger):
         self.save()
 
     def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
-        """Add the pictures, which a slider shows by step."""
+        """Add the pictures, which a slider shows by step: the last that is done, as curves count.
+
+        Under ``step``, the number of steps done, a run that is resumed there would replace them by nothing.
+        """
         for number, picture in enumerate(images):
             name = f"{key}/{number}" if len(images) > 1 else key
-            self.experiment.add_image(name, picture, step, dataformats="HWC")
+            self.experiment.add_image(name, picture, max((step or 0) - 1, 0), dataformats="HWC")
 
     def finish(self, run: RunDir, result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
         """Add test mattes, and the row of the table of hyperparameters."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deepmatte import plain
+from deepmatte import files
 from deepmatte.errors import InputError, one_line, visible
 from deepmatte.runs.directory import RunDir
 
@@ -23,7 +23,7 @@ def test_json_that_is_nested_too_deeply_is_a_value_error(tmp_path: Path, depth: 
     file = tmp_path / "deep.json"
     file.write_text('{"status": ' + "[" * depth + "]" * depth + "}")
     with pytest.raises(ValueError, match="nested more than 100 deep"):
-        plain.read_json(file)
+        files.read_json(file)
     file.rename(tmp_path / "result.json")
     with pytest.raises(InputError, match=r"^[^\n]*result\.json: not readable as JSON \(nested"):
         RunDir(tmp_path).result()
@@ -32,7 +32,7 @@ def test_json_that_is_nested_too_deeply_is_a_value_error(tmp_path: Path, depth: 
 def test_what_we_write_is_not_too_deep(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     file.write_text(json.dumps({"scores": [[[{"a": list(range(1000))}]]]}))
-    assert plain.read_json(file) == json.loads(file.read_text())
+    assert files.read_json(file) == json.loads(file.read_text())
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def test_yaml_that_unfolds_is_refused_before_it_does(tmp_path: Path, text: str, 
 def test_files_that_are_too_long_for_a_record_are_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plain, "MOST_BYTES", 10)
+    monkeypatch.setattr(files, "MOST_BYTES", 10)
     (tmp_path / "a.json").write_text("[1, 2, 3, 4]")
-    for read in (plain.read_json, plain.check_yaml):
+    for read in (files.read_json, files.check_yaml):
         with pytest.raises(ValueError, match="more than a record can have"):
             read(tmp_path / "a.json")
 
