@@ -15,10 +15,10 @@ NOT_RUN = "not run yet"
 HEAD = """# Experiments
 
 Each file is a sweep and the question it answers. `deepmatte study NAME` (or `make study EXPERIMENT=NAME`)
-runs it with its baselines and writes `NAME.md`; the command of an experiment in the table repeats it, and finished
-runs below `runs/NAME` are not repeated. `deepmatte study NAME --page` rewrites a page from such runs alone, without
-training; pages whose runs are gone keep the words and statistics of their day. `deepmatte study --index` updates this
-table.
+runs it with its baselines and writes `NAME.md`; the command of an experiment in the table repeats it, and
+finished runs below `runs/NAME` are not repeated. `deepmatte study NAME --page` rewrites a page from such
+runs alone, without training; pages whose runs are gone keep the words and statistics of their day.
+`deepmatte study --index` updates this table.
 
 | experiment | question | cost | command | answer |
 |---|---|---|---|---|
