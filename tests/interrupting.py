@@ -10,11 +10,13 @@ import json
 import os
 import signal
 import subprocess
+import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -22,6 +24,33 @@ from unittest import mock
 import torch
 
 INSTANT = "DEEPMATTE_TEST_INSTANT"
+LENGTH = (
+    "stages.encoder_decoder.epochs=2",
+    "data.batch_size=2",
+    "data.samples_per_epoch=6",
+    "data.source.num_val=2",
+    "data.source.num_test=2",
+    "composition.crop_sizes=[48]",
+    "composition.size=32",
+    "num_pictures=1",
+    "loss=alpha",
+)
+"""Two epochs of three optimiser steps."""
+
+VARIANTS = {
+    "plain": (),
+    "workers": ("data.num_workers=2",),
+    "average": ("ema=0.9", "trainer.accumulate_grad_batches=2"),
+    "stages": (
+        "stages.encoder_decoder.epochs=1",
+        "stages.refine.epochs=2",
+        "stages.refine.start=best",
+        "early_stopping=1",
+        "validate_every=1",
+        "save_every.steps=1",
+    ),
+    "seldom": ("stages.encoder_decoder.epochs=4", "validate_every=2", "ema=0.9"),
+}
 TIMES = ("seconds", "device_seconds", "peak_memory_mb")
 NOT_RESTORED = "/current_score"
 """What Lightning's ModelCheckpoint saves but does not load; nothing is computed from it."""
@@ -33,7 +62,7 @@ class Instant:
 
     ``hook`` is "callbacks.NAME", "module.NAME" or "CLASS.NAME". The signal goes to the process of ``rank``
     alone, or from there to the whole group as a terminal's Ctrl-C; ``times`` that often, with a pause
-    between.
+    between. With ``pause``, it is sent so many seconds later, whatever is going on then.
     """
 
     hook: str
@@ -43,12 +72,16 @@ class Instant:
     to: str = "process"
     rank: int = 0
     times: int = 1
+    pause: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.signal} {self.when} {self.hook} #{self.call}"
 
     def strike(self) -> None:
-        """Send the signal."""
+        """Send the signal, or begin to wait for its time."""
+        if self.pause:
+            threading.Timer(self.pause, replace(self, pause=0.0).strike).start()
+            return
         number = signal.Signals[self.signal]
         for turn in range(self.times):
             time.sleep(1.5 * (turn > 0))
@@ -65,9 +98,9 @@ def named_hooks() -> list[tuple[type, tuple[str, ...]]]:
     from deepmatte.runs.directory import RunDir
     from deepmatte.training import callbacks
     from deepmatte.training import checkpoint_callbacks as checkpoints
-    from deepmatte.training.curves import Curves
     from deepmatte.training.module import MattingModule
     from deepmatte.training.run import _Job
+    from deepmatte.training.tracking.curves import Curves
 
     return [
         (MattingModule, ("training_step", "validation_step", "test_step", "backward")),
@@ -209,6 +242,58 @@ def _different_leaves(name: str, one: Any, two: Any, whole: Path, other: Path) -
             shown = "" if isinstance(a, torch.Tensor) else f" ({a} and {b})"
             found.append(f"{name}: {key} differs{shown}")
     return found[:6]
+
+
+def left_in_session(session: int, seconds: float = 40.0) -> list[int]:
+    """Return the processes of a session that are still there after so many seconds, its first one aside."""
+    end = time.monotonic() + seconds
+    while (found := _in_session(session)) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
+
+
+def _in_session(session: int) -> list[int]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, _, own = (process / "stat").read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(own) == session and state != "Z" and int(process.name) != session:
+            found.append(int(process.name))
+    return found
+
+
+class Commands:
+    """Runs as a user starts them: a process, or two that talk through gloo, in a group of their own."""
+
+    def __init__(self, overrides: tuple[str, ...]) -> None:
+        self.overrides = (*overrides, "wandb.mode=disabled")
+
+    def run(self, directory: Path, *instants: Instant) -> tuple[int, float]:
+        """Return the exit code, and the seconds from the first signal on, as the run's log tells them."""
+        command = [sys.executable, __file__, *self.overrides, f"hydra.run.dir={directory}"]
+        environment = os.environ | {INSTANT: json.dumps([asdict(instant) for instant in instants])}
+        log = directory.parent / "log.txt"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                command, env=environment, start_new_session=True, stdout=file, stderr=file
+            )
+        end, struck = time.monotonic() + 240, None
+        try:
+            while process.poll() is None and time.monotonic() < end:
+                time.sleep(0.05)
+                if struck is None and "upon another signal" in log.read_text():
+                    struck = time.monotonic()
+            left = left_in_session(process.pid)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            code = process.wait()
+        assert code in (0, 130, -signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL), log.read_text()
+        assert not left, f"processes {left} outlive the run"
+        return code, time.monotonic() - struck if struck is not None else 0.0
 
 
 if __name__ == "__main__":

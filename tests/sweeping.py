@@ -116,23 +116,33 @@ class Sweeps:
         return hit
 
 
+def sweeps_in(home: Path) -> Sweeps:
+    """Return a folder for sweeps of real training."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "WANDB_MODE": "disabled"}
+    return Sweeps(home.resolve(), environment)
+
+
+def with_stub(box: Sweeps) -> Sweeps:
+    """Return the folder with the stub in the place of training in every process."""
+    site = box.home / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text("import stub_training\nstub_training.install()\n")
+    box.environment["PYTHONPATH"] = os.pathsep.join(
+        [str(site), str(Path(__file__).parent / "sweeps"), os.environ.get("PYTHONPATH", "")]
+    )
+    return box
+
+
 @pytest.fixture
 def sweeps(tmp_path: Path) -> Iterator[Sweeps]:
     """A folder for sweeps of real training; what is still running at the end is ended."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "WANDB_MODE": "disabled"}
-    box = Sweeps(tmp_path.resolve(), environment)
+    box = sweeps_in(tmp_path)
     yield box
     box.kill([process.pid for process in box.started if process.poll() is None])
     box.kill(box.pids())
 
 
 @pytest.fixture
-def stubbed(sweeps: Sweeps, tmp_path: Path) -> Sweeps:
+def stubbed(sweeps: Sweeps) -> Sweeps:
     """As `sweeps`, with the stub in the place of training in every process."""
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text("import stub_training\nstub_training.install()\n")
-    sweeps.environment["PYTHONPATH"] = os.pathsep.join(
-        [str(site), str(Path(__file__).parent / "sweeps"), os.environ.get("PYTHONPATH", "")]
-    )
-    return sweeps
+    return with_stub(sweeps)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("package", ["deepmatte.data", "deepmatte.metrics"])
+@pytest.mark.parametrize("package", ["deepmatte", "deepmatte.data", "deepmatte.metrics"])
 def test_type_checkers_and_programs_find_the_same_names_in_the_same_modules(package):
     module = import_module(package)
     tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))

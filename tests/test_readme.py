@@ -88,6 +88,17 @@ def test_every_command_of_the_readme_runs(user: Path, tiny, monkeypatch: pytest.
     assert Path("run/evaluations/alphamatting_test/robustness.csv").is_file()
 
 
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs(
+    user: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It trains on one's own data set with one's own trainer, and prints the test scores."""
+    monkeypatch.chdir(user)
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+    assert "trivial/test/sad" in capsys.readouterr().out
+
+
 def _call_hydra(verb: str, words: list[str], tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib import import_module
 

@@ -37,7 +37,23 @@ def one_line(error: object) -> str:
     text = str(error)
     if "Original Traceback" in text:
         text = text.rpartition("errors.InputError: ")[2]
-    return " ".join(text.split())
+    return visible(text)
+
+
+def visible(text: object) -> str:
+    r"""Return a text in one line, with what a terminal would obey or hide written as escapes.
+
+    Names and messages may come from a stranger's files.
+
+    >>> visible("a\n  b"), visible("\x1b[2J"), visible("Grüße 猫\u202e")
+    ('a b', '\\x1b[2J', 'Grüße 猫\\u202e')
+    """
+    line = " ".join(str(text).split())
+    if line.isprintable():
+        return line
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line
+    )
 
 
 class RunError(RuntimeError):

@@ -90,6 +90,7 @@ def test_bad_input_ends_in_one_line_and_a_code(
     assert not list(tmp_path.glob("runs/*/*"))
 
 
+@pytest.mark.slow
 def test_a_sweep_survives_a_failing_job_and_repeats_only_that_one(tiny, tmp_path: Path) -> None:
     """A job with an absurd learning rate fails alone, the exit code says so; a second call runs only it."""
     common = ["-m", *tiny(), "output_root=runs", "name=sweep", "wandb.mode=disabled"]
@@ -116,23 +117,18 @@ def test_a_sweep_survives_a_failing_job_and_repeats_only_that_one(tiny, tmp_path
     assert all(second[name] == first[name] for name in first if first[name]["status"] == "finished")
 
 
-def test_two_processes_learn_and_score_what_one_does(tiny, tmp_path: Path) -> None:
+def test_two_processes_learn_and_score_what_one_does(train_tiny, tiny, tmp_path: Path) -> None:
     """Three stages, three validation images (an odd number for two processes): same scores and weights.
 
     In double precision: Adam and max-pooling turn the rounding of a gradient or a feature into a whole step
     or another pixel.
     """
-    overrides = [
-        *tiny("stages.refine.epochs=1", "stages.joint.epochs=1"),
-        "wandb.mode=disabled",
-        "model.norm=group",
-    ]
-    overrides += ["optimizer=sgd", "optimizer.lr=0.1", "trainer.precision=64-true"]
-    runs = {}
-    for trainer, command in (("cpu", SCRIPT), ("ddp", MODULE)):
-        runs[trainer] = tmp_path / trainer
-        done = call([*command, *overrides, f"trainer={trainer}", f"hydra.run.dir={runs[trainer]}"], tmp_path)
-        assert done.returncode == 0, done.stderr[-2000:]
+    overrides = ["stages.refine.epochs=1", "stages.joint.epochs=1", "wandb.mode=disabled"]
+    overrides += ["model.norm=group", "optimizer=sgd", "optimizer.lr=0.1", "trainer.precision=64-true"]
+    runs = {trainer: tmp_path / trainer for trainer in ("cpu", "ddp")}
+    train_tiny(runs["cpu"], *overrides)
+    done = call([*MODULE, *tiny(*overrides), "trainer=ddp", f"hydra.run.dir={runs['ddp']}"], tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
     one, two = (json.loads((run / "result.json").read_text()) for run in runs.values())
     assert two["dataset"] == one["dataset"]
     for name, value in one["scores"].items():

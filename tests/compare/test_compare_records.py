@@ -39,7 +39,7 @@ def test_sweep_directory_holds_its_runs_but_not_the_launchers_logs(sweep: Callab
         ({"status": "running"}, "running", "still running, or killed"),
         ({"status": "timeout", "error": "ended after 60 s"}, "timeout", "ended after 60 s"),
         ({"seed": None}, "damaged", "'seed'"),
-        ({"scores": 3}, "damaged", "'scores'"),
+        ({"scores": 3}, "damaged", "scores=3"),
     ],
 )
 def test_run_that_can_not_be_compared_is_excluded_with_its_reason(

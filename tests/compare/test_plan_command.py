@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from simulated_sweeps import Design, compare_with_first, parts_of, simulate
 
 from deepmatte.cli.plan import main
 from deepmatte.compare.comparison import compare
+from deepmatte.compare.inference.infer import LEVEL
 from deepmatte.compare.inference.planning import (
     Components,
     components_of,
@@ -17,6 +21,7 @@ from deepmatte.compare.inference.planning import (
     design_of_jobs,
     detectable,
     recorded,
+    seeds_for,
 )
 from deepmatte.errors import InputError
 
@@ -89,3 +94,35 @@ def test_the_design_of_a_grid_counts_settings_and_seeds() -> None:
     jobs = [[f"loss={loss}", f"seed={seed}"] for loss in ("alpha", "dice", "focal") for seed in (0, 1)]
     assert design_of_jobs(jobs, 32) == design_line(3, 2, 32)
     assert design_of_jobs([["seed=0"], ["seed=1"]]) == ""
+
+
+FLAGSHIP = Design(2, 27, 100)
+"""The pilot of two seeds: the first round of experiments/which_loss.yaml."""
+
+
+def test_a_pilot_of_two_seeds_plans_as_many_as_the_truth_does() -> None:
+    """The seeds that tell 10 % apart, by what two seeds show and by the components that were simulated."""
+    rng = np.random.default_rng(3)
+    truth = seeds_for(recorded(), 10, FLAGSHIP.foregrounds, FLAGSHIP.settings)
+    planned = []
+    for _ in range(5):
+        found = components_of(parts_of(simulate(rng, FLAGSHIP)))
+        assert found is not None
+        planned.append(seeds_for(found, 10, FLAGSHIP.foregrounds, FLAGSHIP.settings))
+    assert truth is not None
+    assert all(truth / 2 < seeds < 2 * truth for seeds in planned), planned
+    assert abs(float(np.median(planned)) / truth - 1) < 0.2, planned
+
+
+@pytest.mark.slow
+def test_as_many_seeds_as_a_pilot_of_two_plans_find_the_difference() -> None:
+    """80 % is the power of every plan; pilots differ, so their sweeps find it in 80 % on average."""
+    rng, found = np.random.default_rng(4), []
+    for _ in range(60):
+        parts = components_of(parts_of(simulate(rng, FLAGSHIP)))
+        assert parts is not None
+        seeds = seeds_for(parts, 10, FLAGSHIP.foregrounds, FLAGSHIP.settings)
+        assert seeds is not None
+        cells = simulate(rng, replace(FLAGSHIP, seeds=seeds, effect=0.1))
+        found.append(compare_with_first(cells, draws=1000).adjusted[-1] < LEVEL)
+    assert 0.65 < np.mean(found) < 0.93

@@ -34,6 +34,7 @@ def judge(matte, batch):
 for term in (fool, judge):
     term.reads = ("alpha", "foreground", "background", "image", "discriminator")
     term.kind = "adversarial"
+judge.teaches = ("discriminator",)
 
 TERMS = {"fool": fool, "judge": judge}
 CONFIG = {
@@ -69,7 +70,7 @@ def test_one_loss_gives_the_matte_and_its_critic_each_its_own_gradient_to_the_bi
     assert torch.equal(critic, judged)
     assert torch.equal(alone, plain)
     assert not torch.equal(both, plain)
-    assert list(result.quantities) == ["judge/fake", "judge/real"]
+    assert list(result.quantities) == ["judge/fake", "judge/real", "fool/gradient_ratio"]
 
 
 def test_a_warm_up_from_zero_leaves_the_critic_s_own_term_alone():

@@ -10,17 +10,19 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepmatte.batch import Batch, Matte, example_batch
 from deepmatte.losses import LOSSES, LossTable
+from deepmatte.losses.terms import WITHOUT_CRITIC
 
 sys.path.insert(0, str(Path(__file__).parent))
 from whole_mattes import whole_matte
 
 CASES = [
     *((name, {}) for name in LOSSES),
-    *((name, {"reduction": "sample"}) for name in LOSSES if name != "lovasz"),
+    *((name, {"reduction": "sample"}) for name in WITHOUT_CRITIC if name != "lovasz"),
+    ("adversarial", {"objective": "bce"}),
     ("alpha", {"region": "foreground", "per": "image"}),
     ("alpha", {"region": "band:2"}),
     ("composition", {"region": "known", "per": "image", "reduction": "sample"}),
@@ -53,6 +55,13 @@ def joined_batch(share: str) -> Batch:
     return batch
 
 
+class Discriminator(nn.Module):
+    """Judges single pixels."""
+
+    def forward(self, colours: Tensor, trimap: Tensor) -> Tensor:
+        return torch.tanh(3 * colours - 1).sum(1, keepdim=True) + trimap / 255
+
+
 def predict(scale: Tensor, batch: Batch) -> Matte:
     """Stand in for a network: two shared parameters, and a logit that differs from the truth's everywhere."""
     logit = scale[0] * torch.logit(0.9 * batch["alpha"] + 0.04) + scale[1]
@@ -62,7 +71,7 @@ def predict(scale: Tensor, batch: Batch) -> Matte:
 def run(config: dict, scale: Tensor, batch: Batch):
     """Return the result of a table, and the gradient of its total."""
     scale = scale.clone().requires_grad_()
-    result = LossTable(config)(predict(scale, batch), batch)
+    result = LossTable(config)(predict(scale, batch), Batch(**{**batch, "discriminator": Discriminator()}))
     (gradient,) = torch.autograd.grad(result.total, scale)
     return result, gradient
 
@@ -100,17 +109,21 @@ def check(rank: int, world: int, store: str) -> None:
             torch.testing.assert_close(
                 part / world, gradient, **close, msg=lambda text, at=(share, config): f"{at}: {text}"
             )
+        assert {k: float(v) for k, v in shared.quantities.items()} == pytest.approx(
+            {k: float(v) for k, v in result.quantities.items()}, rel=1e-5
+        )
         assert shared.factors == pytest.approx(result.factors, rel=1e-5)
         assert {k: float(v) for k, v in shared.cosines.items()} == pytest.approx(
             {k: float(v) for k, v in result.cosines.items()}, abs=1e-5
         )
     if rank == 0:  # validation: processes with different numbers of batches, so no communication
         with torch.no_grad():
-            LossTable(BALANCED)(predict(scale, mine), mine)
+            judged = Batch(**{**mine, "discriminator": Discriminator()})
+            LossTable(BALANCED)(predict(scale, mine), judged)
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize("world", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_value_and_gradient_equal_one_process_on_the_joined_batch(world, tmp_path):
     multiprocessing.set_forkserver_preload(
         ["deepmatte.losses", "pytest"]

@@ -16,6 +16,8 @@ from deepmatte.config.compose import compose
 from deepmatte.losses import LOSSES, LossTable
 from deepmatte.losses.page import page
 from deepmatte.losses.table import SHARED
+from deepmatte.losses.terms import FITS
+from deepmatte.models.alphagan import PatchDiscriminator
 
 sys.path.insert(0, str(Path(__file__).parent))
 from whole_mattes import whole_matte
@@ -39,6 +41,7 @@ def test_table_lists_every_term_off_with_exactly_its_options_and_defaults():
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_makes_a_loss_with_a_gradient(name):
     batch = example_batch()
+    batch["discriminator"] = PatchDiscriminator(34, width=1 / 16)
     coarse = whole_matte((0.2 + 0.6 * batch["alpha"]).requires_grad_())
     matte = whole_matte((0.1 + 0.7 * batch["alpha"]).requires_grad_(), coarse=coarse)
     result = LossTable(section(name))(matte, batch, progress=0.5)
@@ -49,7 +52,7 @@ def test_preset_makes_a_loss_with_a_gradient(name):
 
 def test_every_term_has_a_preset_of_its_name_or_a_part_in_another_if_it_can_not_be_used_alone():
     for name, term in LOSSES.items():
-        if term.kind == "regulariser":
+        if term.kind not in FITS:
             assert any(section(preset)[name]["weight"] for preset in PRESETS)
         else:
             assert [row for row, options in section(name).items() if row in LOSSES and options["weight"]] == [
@@ -68,6 +71,18 @@ def test_weights_and_options_are_overridden_on_top_of_any_preset(name):
     weights = LossTable(changed).weights_at(0.25)
     assert weights["dice"] == 0.5
     assert weights["alpha"] == pytest.approx(0.5)
+
+
+def test_alphagan_is_half_alpha_half_composition_and_a_thousandth_of_the_adversarial_term():
+    table = LossTable(section("alphagan"))
+    assert table.weights_at(0) == {"alpha": 0.5, "composition": 0.5, "discriminator": 1}
+    assert table.weights_at(0.1)["adversarial"] == pytest.approx(0.0005)
+    assert table.weights_at(0.5) == {
+        "alpha": 0.5,
+        "composition": 0.5,
+        "adversarial": 0.001,
+        "discriminator": 1,
+    }
 
 
 def test_dim_is_half_alpha_and_half_composition():
@@ -131,9 +146,9 @@ def test_every_term_is_in_the_sweep_of_the_losses():
         pytest.skip("experiments/ is not beside this test")
     swept = str(OmegaConf.load(path).hydra.sweeper.params.loss).replace(" ", "").split(",")
     rows = [row for preset in swept for row in LossTable(section(preset)).rows]
-    served = {  # no data has clips, and the model of the sweep predicts alpha alone
-        name for name, term in LOSSES.items() if "previous" not in term.reads and not term.predicted
-    }
+    # No data has clips, not all models have a discriminator, and the sweep's predicts alpha alone.
+    special = {"previous", "discriminator"}
+    served = {name for name, term in LOSSES.items() if not special & set(term.reads) and not term.predicted}
     assert served - {row.name for row in rows} == set()
     for row in rows:
-        assert "previous" not in row.reads
+        assert not special & set(row.reads)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from deepmatte.batch import example_batch
 from deepmatte.config.build import loss_function
@@ -22,6 +23,13 @@ OWN = partial(loss_function, packages=["loss_own"])
 
 def prediction(batch):
     return whole_matte((0.1 + 0.7 * batch["alpha"]).requires_grad_())
+
+
+class FirstChannel(nn.Module):
+    """Stands in for a discriminator."""
+
+    def forward(self, colours, trimap):
+        return colours[:, :1]
 
 
 PHOTOGRAPHS = ("image", "alpha", "trimap", "name", "index")
@@ -45,7 +53,7 @@ def test_a_term_reads_what_it_declares_and_nothing_else(name):
     read = set()
     for options in ({}, {"edge_scale": 1.0}):  # the one option that makes a term read more
         if set(options) <= set(LOSSES[name].defaults):
-            batch = Recorded(example_batch())
+            batch = Recorded(example_batch() | {"discriminator": FirstChannel()})
             LOSSES[name].function(prediction(example_batch()), batch, **options)
             read |= batch.read
     assert read == set(LOSSES[name].reads)

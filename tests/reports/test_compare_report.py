@@ -23,7 +23,7 @@ from simulated_runs import shares, write_run
 from deepmatte.compare.breakdowns import breakdowns
 from deepmatte.compare.comparison import Comparison, compare
 from deepmatte.compare.records.reading import read_run
-from deepmatte.compare.records.wandb_download import local_paths
+from deepmatte.compare.records.remote import local_paths
 from deepmatte.errors import InputError
 from deepmatte.reports.curves import MOST_POINTS, read_curves
 from deepmatte.reports.drawing import STYLE, Drawing

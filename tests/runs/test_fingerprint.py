@@ -62,3 +62,20 @@ def test_the_packages_own_rooms_count_where_they_decide_scores(
     before = code_fingerprint({})
     (copy / file).write_text((copy / file).read_text() + "\nCHANGED = 1\n")
     assert (code_fingerprint({}) != before) == counts
+
+
+def test_a_process_that_remembers_its_code_keeps_the_fingerprint_of_what_it_imported(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its forks execute that, whatever the file says by now; each job imports a user's package itself."""
+    copy = tmp_path / "deepmatte"
+    shutil.copytree(fingerprint._PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(fingerprint, "_PACKAGE", copy)
+    monkeypatch.setattr(fingerprint, "_imported", {})
+    before = code_fingerprint(CONFIG)
+    fingerprint.remember_code()
+    assert code_fingerprint(CONFIG) == before
+    (copy / "batch.py").write_text("CHANGED = 1\n")
+    assert code_fingerprint(CONFIG) == before
+    (package / "losses.py").write_text("def cubic(matte, batch):\n    return 300\n")
+    assert code_fingerprint(CONFIG) != before

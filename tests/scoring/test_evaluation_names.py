@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from simulated_pictures import photographs
 from tiny_run import compose
@@ -36,6 +37,7 @@ def evaluated(run: Path, *more: str) -> dict:
     return evaluate(compose("evaluate", words))
 
 
+@pytest.mark.slow
 def test_evaluations_under_other_trimaps_stand_side_by_side(trained: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained, run)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from simulated_runs import PER_FOREGROUND, write_run
+from simulated_race import Sweep
 
 from deepmatte.cli.race import main
 from deepmatte.compare.racing import Plan
+from deepmatte.compare.records.races import RACE_FILE
 from deepmatte.errors import InputError
 from deepmatte.studies.race import Limits, run_race
 from deepmatte.studies.race_grid import blocks, grid_of
-from deepmatte.studies.race_record import RACE_FILE
 from deepmatte.studies.study import Study, find_study
-from deepmatte.sweeps import sweep_file
 
 EXPERIMENT = """# @package _global_
 # Claim under test: none.
@@ -29,52 +29,6 @@ hydra:
 """
 
 PLAN = Plan(most=6)
-
-
-class Sweep:
-    """Stands in for `run_sweep`: writes the records of unfinished jobs; ``means`` are of each loss.
-
-    Attributes:
-        stop_after: new runs after which it is interrupted.
-        failing: losses whose runs fail.
-    """
-
-    def __init__(self, means: dict[str, float], noise: float = 0.1) -> None:
-        self.means, self.noise = means, noise
-        self.calls: list[tuple[str, ...]] = []
-        self.trained: list[str] = []
-        self.stop_after = 1000
-        self.failing: set[str] = set()
-
-    def __call__(self, study: Study) -> int:
-        self.calls.append(study.overrides)
-        lists = [[f"{key}={value}" for value in values.split(",")] for key, values in pairs_of(study)]
-        points = list(itertools.product(*lists))
-        jobs = [{"run": "_".join(point).replace("=", ""), "overrides": list(point)} for point in points]
-        sweep_file.write(study.sweep, {"jobs": jobs, "parallel": 2})
-        for job in jobs:
-            if (study.sweep / job["run"]).exists():
-                continue
-            if len(self.trained) == self.stop_after:
-                raise KeyboardInterrupt
-            self.trained.append(job["run"])
-            write_run(study.sweep / job["run"], *self.scores(job["overrides"]))
-        return int(bool(self.failing))
-
-    def scores(self, overrides: list[str]) -> tuple[list[str], int, np.ndarray | None]:
-        """Return a job's overrides, seed and scores of 32 foregrounds; equal jobs have equal scores."""
-        words = dict(word.split("=") for word in overrides)
-        loss, seed = words["loss"], int(words["seed"])
-        rng = np.random.default_rng([seed, *loss.encode()])
-        cells = 1 + self.noise * (rng.standard_normal() + rng.standard_normal(32)) / 2
-        scores = None if loss in self.failing else self.means[loss] * np.repeat(cells, PER_FOREGROUND)
-        changes = [word for word in overrides if not word.startswith("seed=")]
-        return changes, seed, scores
-
-
-def pairs_of(study: Study) -> list[tuple[str, str]]:
-    """Return the keys and lists of values of a restricted sweep."""
-    return [(key, values) for key, _, values in (word.partition("=") for word in study.overrides)]
 
 
 @pytest.fixture
@@ -108,6 +62,7 @@ def test_what_is_far_behind_is_dropped_and_gets_no_more_seeds(study: Study, caps
     assert "all 6 seeds of the plan have run: " in out
     assert f"{len(sweep.trained)} runs instead of 18" in out
     assert len(sweep.trained) < 18
+    assert sorted(re.search("^left      loss=(.+)$", out, re.M)[1].split(",")) == ["alpha", "dice"]
 
 
 def test_one_survivor_ends_the_race(study: Study, capsys) -> None:
@@ -230,8 +185,11 @@ def test_the_command_races_with_the_margin_and_metric_of_the_experiment(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list = []
+    pages: list = []
     monkeypatch.setattr("deepmatte.studies.race.run_race", lambda *found: seen.append(found) or 0)
+    monkeypatch.setattr("deepmatte.studies.publish.publish", lambda *found: pages.append(found))
     assert main(["small", "--detect", "5%", "--most", "8", "budget=laptop"]) == 0
     (found,) = seen
     assert found[1:] == (Plan(2, 2, 8, 3.0), Limits(None, 5.0), "sad")
     assert found[0].overrides == ("budget=laptop",)
+    assert pages == [(found[0], None)]

@@ -44,6 +44,7 @@ def test_a_job_is_given_the_directory_of_its_run_whatever_its_name(tmp_path: Pat
     assert OmegaConf.create({"dir": value}).dir == str(run)
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_in_a_folder_of_any_name(stubbed: Sweeps) -> None:
     stubbed.home = stubbed.home / ODD
     stubbed.home.mkdir()

@@ -55,6 +55,36 @@ def test_jobs_that_were_killed_end_in_the_weights_of_an_undisturbed_sweep(
     assert {name: record["scores"] for name, record in sweeps.records().items()} == scores
 
 
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_forked_jobs_compute_what_jobs_with_an_interpreter_of_their_own_do(
+    launcher: str, sweeps, tiny
+) -> None:
+    """Weights, scores of every image and pictures are equal to the bit; each job's W&B run is whole."""
+    words = (*tiny("data.samples_per_epoch=16"), "seed=0,1,2", "wandb.mode=offline", *LAUNCHERS[launcher])
+    found = []
+    for fork in ("true", "false"):
+        process = sweeps.start(*words, f"sweep.fork={fork}", WANDB_MODE="offline")
+        if fork == "true":
+            sweeps.wait_for(lambda: sweeps.pids("waits for jobs") and len(sweeps.records()) > 1)
+        output = process.communicate(timeout=900)[0]
+        assert process.returncode == 0, output
+        assert not sweeps.pids()
+        runs = sweeps.home / "runs/s"
+        assert len(list(runs.glob("*/wandb/offline-run-*/files/media/images/test/*.png"))) >= 3
+        files = sorted([*runs.glob("*/per_image.csv"), *runs.glob("*/pictures/*.png")])
+        assert len(files) == 3 * 3
+        scores = {record["seed"]: record["scores"] for record in sweeps.records().values()}
+        found.append(
+            (last_weights(sweeps.home), scores, {file.relative_to(runs): file.read_bytes() for file in files})
+        )
+        (sweeps.home / "runs").rename(sweeps.home / fork)
+    (forked, *rest), (fresh, *others) = found
+    assert rest == others
+    assert set(forked) == set(fresh)
+    for name, weights in fresh.items():
+        assert all(torch.equal(forked[name][key], value) for key, value in weights.items()), name
+
+
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_two_ranks_in_every_job_and_a_failure_on_rank_1_fails_that_job_and_nothing_else(
     launcher: str, sweeps, tiny

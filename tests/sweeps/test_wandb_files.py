@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest.mock import create_autospec
 
+import numpy as np
 import pytest
+from omegaconf import DictConfig
+from simulated_runs import write_run
 from tiny_run import compose
 
+from deepmatte.compare.comparison import compare
+from deepmatte.compare.records.remote import local_paths
 from deepmatte.runs.directory import RunDir
 from deepmatte.runs.identity import config_hash
+
+if TYPE_CHECKING:
+    from deepmatte.training.tracking.tracker import Tracker
 
 pytestmark = pytest.mark.slow
 
@@ -79,17 +90,23 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple]:
         wandb.finish()
 
 
-def test_a_run_has_group_name_tags_sortable_columns_a_summary_of_the_best_epoch_and_minima(run) -> None:
-    from deepmatte.training.tracking import Tracker
+def logging_to(config: DictConfig, directory: RunDir) -> Tracker:
+    """Return the loggers of a run: its curves, and W&B."""
+    from deepmatte.training import from_config
+    from deepmatte.training.tracking.tracker import Tracker
 
+    return Tracker(from_config.build_loggers(config), config, directory)
+
+
+def test_a_run_has_group_name_tags_sortable_columns_a_summary_of_the_best_epoch_and_minima(run) -> None:
     config, directory = run
-    tracker = Tracker(config, directory)
+    tracker = logging_to(config, directory)
     for step, sad in enumerate((5.0, 3.0, 4.0)):
-        tracker.loggers[0].log_metrics({"val/sad": sad}, step)
+        tracker.loggers[1].log_metrics({"val/sad": sad}, step)
     rows = [{"image": "a", "sad": 4.5}]
     for name in ("result.json", "per_image.csv", "metrics.csv"):
         (directory.path / name).touch()
-    tracker.finish(directory.path, RESULT, rows, directory.path / "pictures")
+    tracker.finish(RESULT, rows)
     (records,) = read(directory.path)
     started = records["run"][0]
     assert (started.run_id, started.run_group, started.job_type) == (config_hash(config), "study", "train")
@@ -117,23 +134,86 @@ def test_a_run_has_group_name_tags_sortable_columns_a_summary_of_the_best_epoch_
     assert records["exit"][0].exit_code == 0
 
 
+def test_checkpoints_are_versions_of_an_artifact_beside_the_data_that_they_come_from(run) -> None:
+    config, directory = run
+    config.wandb.artifacts = True
+    directory.checkpoints.mkdir()
+    for name in ("best", "last"):
+        (directory.checkpoints / f"{name}.ckpt").write_text(name)
+    for name in ("result.json", "per_image.csv", "metrics.csv"):
+        (directory.path / name).touch()
+    data = {"dataset": {"name": "procedural", "version": "1.0"}, "fingerprint": {"data": {"train": "ab"}}}
+    logging_to(config, directory).finish(RESULT | data, [{"image": "a", "sad": 4.5}])
+    (records,) = read(directory.path)
+    kept = [item for item in records["artifact"] if item.type in ("model", "dataset")]
+    identity = config_hash(config)
+    assert [(item.type, item.name, list(item.aliases)) for item in kept] == [
+        ("dataset", "data-procedural", ["latest"]),
+        ("model", f"checkpoint-{identity}", ["last", "latest"]),  # W&B moves `latest` to each new version
+        ("model", f"checkpoint-{identity}", ["best", "latest"]),
+    ]
+    assert json.loads(kept[1].metadata)["data"]["digests"] == {"train": "ab"}
+    assert [entry.path for entry in kept[1].manifest.contents] == ["model.ckpt"]
+
+
+def test_a_group_compares_as_its_run_directories_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's answers are made of what W&B itself has recorded of an offline sweep."""
+    import wandb
+    from wandb.apis.public import File
+    from wandb.apis.public import Run as ApiRun
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    sweep, rng = tmp_path / "s", np.random.default_rng(0)
+    for loss, effect in (("alpha", 5.0), ("dice", 9.0)):
+        for seed in (0, 1):
+            scores = effect + rng.normal(0, 0.3, 12)
+            job = RunDir(write_run(sweep / f"{loss}{seed}", [f"loss={loss}"], seed, scores))
+            words = ["name=s", f"loss={loss}", f"seed={seed}", "wandb.mode=offline"]
+            loggers = logging_to(compose("train", words), job)
+            (job.path / "metrics.csv").write_text("step,train/loss\n1,0.5\n")
+            loggers.finish(job.result() or {}, [{"image": "a", "sad": 1.0}])
+
+    def served(folder: Path) -> object:
+        (parts,) = read(folder)
+        started, files = parts["run"][0], []
+        for name in [item.path for record in parts["files"] for item in record.files]:
+            file = create_autospec(File, instance=True)
+            file.name = name
+            file.download.side_effect = lambda root, replace, name=name: shutil.copy(
+                folder / "files" / name, Path(root) / name
+            )
+            files.append(file)
+        found = create_autospec(ApiRun, instance=True)
+        found.configure_mock(id=started.run_id, job_type=started.job_type, group=started.run_group)
+        found.files.return_value = files
+        return found
+
+    recorded = [served(folder) for folder in sorted(sweep.glob("*/wandb/offline-run-*"))]
+    api = create_autospec(wandb.Api, instance=True)
+    api.runs.side_effect = lambda path, filters: [run for run in recorded if run.group == filters["group"]]
+    monkeypatch.setattr(wandb, "Api", lambda: api)
+    (fetched,) = local_paths(["wandb:me/deepmatte/s"], cache=tmp_path / "cache")
+    ours, theirs = compare([sweep]), compare([fetched])
+    assert len(theirs.runs) == 4
+    means = [{s.setting: s.estimate.mean for s in found.decisive.scores} for found in (ours, theirs)]
+    assert means[0] == means[1]
+    assert all((run.path / "metrics.csv").is_file() for run in theirs.runs)
+
+
 def test_a_resumed_job_continues_its_run_and_another_rank_never_makes_one(
     run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pytorch_lightning.utilities.rank_zero import rank_zero_only
-
-    from deepmatte.training.tracking import Tracker
-
     config, directory = run
-    Tracker(config, directory).loggers[0].log_metrics({"val/sad": 5.0}, 1)
-    Tracker.fail()
-    monkeypatch.setattr(rank_zero_only, "rank", 1)
-    other = Tracker(config, directory)
-    other.loggers[0].log_metrics({"val/sad": 1.0}, 2)
-    monkeypatch.setattr(rank_zero_only, "rank", 0)
+    tracker = logging_to(config, directory)
+    tracker.loggers[1].log_metrics({"val/sad": 5.0}, 1)
+    tracker.fail()
+    with monkeypatch.context() as patch:
+        patch.setattr("deepmatte.training.tracking.tracker.is_first_process", lambda: False)
+        assert len(logging_to(config, directory).loggers) == 1
     assert len(read(directory.path)) == 1
-    Tracker(config, directory).loggers[0].log_metrics({"val/sad": 4.0}, 2)
-    Tracker.fail()
+    tracker = logging_to(config, directory)
+    tracker.loggers[1].log_metrics({"val/sad": 4.0}, 2)
+    tracker.fail()
     first, second = read(directory.path)
     assert first["run"][0].run_id == second["run"][0].run_id
     assert first["exit"][0].exit_code == 1

@@ -17,8 +17,8 @@ from tiny_run import compose
 from deepmatte.cli.main import call
 from deepmatte.errors import InputError, RunError
 from deepmatte.training.checkpoints import AtomicCheckpointIO, newest_checkpoint, read_checkpoint
-from deepmatte.training.curves import Curves
 from deepmatte.training.module import MattingModule
+from deepmatte.training.tracking.curves import Curves
 
 TWO_EPOCHS = ("stages.encoder_decoder.epochs=2",)
 
@@ -79,7 +79,10 @@ def test_a_full_disk_ends_the_run_in_one_line_and_the_same_command_resumes(
         assert_same_end(run, whole)
 
 
-@pytest.mark.parametrize("length", [0, 1000, -100])
+@pytest.mark.parametrize(
+    "length",
+    [pytest.param(0, marks=pytest.mark.slow), 1000, pytest.param(-100, marks=pytest.mark.slow)],
+)
 def test_a_damaged_last_checkpoint_is_named_and_the_one_before_is_taken(
     train_tiny, whole: Path, tmp_path: Path, capsys, length: int
 ) -> None:
@@ -189,7 +192,7 @@ def test_verbs_say_in_one_line_that_a_folder_can_only_be_read(
     assert litter(run) == litter(trained)
 
 
-@pytest.mark.parametrize("verb", ["train", "evaluate"])
+@pytest.mark.parametrize("verb", ["train", pytest.param("evaluate", marks=pytest.mark.slow)])
 def test_hydras_verbs_say_it_in_one_line_too(tmp_path: Path, verb: str) -> None:
     with read_only(tmp_path):
         words = ["method=trivial", "data=procedural", "output=there"] if verb == "evaluate" else []

@@ -12,45 +12,24 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from contextlib import contextmanager
 from pathlib import Path
 
-import interrupting
 import pytest
 import torch
-from interrupting import Instant, differences, every_step_logged, hooked, without_figures
+from interrupting import (
+    LENGTH,
+    VARIANTS,
+    Commands,
+    Instant,
+    differences,
+    every_step_logged,
+    hooked,
+    without_figures,
+)
 from tiny_run import compose
 
-LENGTH = (
-    "stages.encoder_decoder.epochs=2",
-    "data.batch_size=2",
-    "data.samples_per_epoch=6",
-    "data.source.num_val=2",
-    "data.source.num_test=2",
-    "composition.crop_sizes=[48]",
-    "composition.size=32",
-    "num_pictures=1",
-    "loss=alpha",
-)
-"""Two epochs of three optimiser steps."""
-
-VARIANTS = {
-    "plain": (),
-    "workers": ("data.num_workers=2",),
-    "average": ("ema=0.9", "trainer.accumulate_grad_batches=2"),
-    "stages": (
-        "stages.encoder_decoder.epochs=1",
-        "stages.refine.epochs=2",
-        "stages.refine.start=best",
-        "early_stopping=1",
-        "validate_every=1",
-        "save_every.steps=1",
-    ),
-    "seldom": ("stages.encoder_decoder.epochs=4", "validate_every=2", "ema=0.9"),
-}
 Train = Callable[..., None]
 
 
@@ -105,8 +84,12 @@ def outcome(train: Train, whole: Path, directory: Path, variant: str, *instants:
         ("callbacks.on_train_epoch_start", 2, "SIGINT"),  # a whole epoch was lost
         ("callbacks.on_before_zero_grad", 5, "SIGINT"),  # the step was made twice
         ("MattingModule.training_step", 5, "SIGTERM"),  # batch normalisation saw the batch twice
-        ("callbacks.on_validation_epoch_end", 2, "SIGINT"),  # best.ckpt missed the last epoch
-        ("callbacks.on_train_batch_end", 3, "SIGTERM"),  # the validation was left out
+        pytest.param(
+            *("callbacks.on_validation_epoch_end", 2, "SIGINT"), marks=pytest.mark.slow
+        ),  # best.ckpt missed the last epoch
+        pytest.param(
+            *("callbacks.on_train_batch_end", 3, "SIGTERM"), marks=pytest.mark.slow
+        ),  # the validation was left out
         ("callbacks.on_test_end", 1, "SIGTERM"),  # the test was logged twice
     ],
 )
@@ -296,38 +279,6 @@ def test_records_after_several_interruptions(train_shortly, whole, tmp_path: Pat
         for number, hook in enumerate(hooks)
     ]
     assert not outcome(train_shortly, whole(variant)[0], tmp_path / "run", variant, *instants, *instants[:3])
-
-
-class Commands:
-    """Runs as a user starts them: a process, or two that talk through gloo, in a group of their own."""
-
-    def __init__(self, overrides: tuple[str, ...]) -> None:
-        self.overrides = (*overrides, "wandb.mode=disabled")
-
-    def run(self, directory: Path, *instants: Instant) -> tuple[int, float]:
-        """Return the exit code, and the seconds from the first signal on, as the run's log tells them."""
-        command = [sys.executable, interrupting.__file__, *self.overrides, f"hydra.run.dir={directory}"]
-        environment = os.environ | {
-            interrupting.INSTANT: json.dumps([asdict(instant) for instant in instants])
-        }
-        log = directory.parent / "log.txt"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("w") as file:
-            process = subprocess.Popen(
-                command, env=environment, start_new_session=True, stdout=file, stderr=file
-            )
-        end, struck = time.monotonic() + 240, None
-        try:
-            while process.poll() is None and time.monotonic() < end:
-                time.sleep(0.05)
-                if struck is None and "upon another signal" in log.read_text():
-                    struck = time.monotonic()
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            code = process.wait()
-        assert code in (0, 130, -signal.SIGINT, -signal.SIGTERM), log.read_text()
-        return code, time.monotonic() - struck if struck is not None else 0.0
 
 
 def assert_same_after(commands: Commands, tmp_path: Path, instants: list[Instant]) -> None:

@@ -65,7 +65,11 @@ def killed(run: Path, overrides: tuple[str, ...], wait_for_step: int) -> None:
 
 @pytest.mark.parametrize(
     ("batch", "every"),
-    [(3, 2), pytest.param(5, 4, marks=pytest.mark.slow), pytest.param(1, None, marks=pytest.mark.slow)],
+    [
+        pytest.param(3, 2, marks=pytest.mark.slow),
+        pytest.param(5, 4, marks=pytest.mark.slow),
+        pytest.param(1, None, marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_that_breaks_off_goes_on_from_its_last_checkpoint_in_mid_epoch(
     train_tiny, tmp_path: Path, batch: int, every: int | None

@@ -87,7 +87,7 @@ def test_each_stage_trains_its_parts_only(train_tiny, tmp_path: Path) -> None:
     assert changed(second, third, "encoder_decoder")
 
 
-@pytest.mark.parametrize("ema", ["null", "0.5"])
+@pytest.mark.parametrize("ema", [pytest.param("null", marks=pytest.mark.slow), "0.5"])
 def test_a_run_resumed_after_an_epoch_ends_in_the_weights_of_one_that_was_not_interrupted(
     train_tiny, tmp_path: Path, ema: str
 ) -> None:

@@ -66,7 +66,7 @@ def compared(options: argparse.Namespace) -> Comparison | SeveralSets:
     from deepmatte.compare.comparison import compare, compare_settings
     from deepmatte.compare.evaluations import compare_evaluations
     from deepmatte.compare.records.csv_scores import read_score_files
-    from deepmatte.compare.records.wandb_download import local_paths
+    from deepmatte.compare.records.remote import local_paths
 
     ways = {"screening": options.screening, "equal_within": options.equal_within}
     if options.csv:
@@ -94,7 +94,10 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="deepmatte compare", description="Compare the finished runs of a sweep, or tables of scores."
     )
-    runs = "run directories, the sweep directory that holds them, or wandb:ENTITY/PROJECT/GROUP"
+    runs = (
+        "run directories, the sweep directory that holds them, wandb:ENTITY/PROJECT/GROUP, or "
+        "mlflow:URI/EXPERIMENT"
+    )
     result.add_argument("runs", nargs="*", metavar="RUN", help=runs)
     tables = (
         "compare tables of scores instead, one setting a file (NAME.seed0.csv: a seed of NAME): columns "

@@ -105,8 +105,24 @@ def _call(module: str, arguments: Sequence[str]) -> int:
             raise
         report(refusal)
         return 2
+    except Exception as error:
+        if (lacking := _no_memory(error)) is None:
+            raise
+        report(lacking)
+        return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _no_memory(error: Exception) -> RunError | None:
+    """Return the error that says that the memory does not suffice; None where ``error`` is another one."""
+    words = ("allocate memory", "Insufficient memory", "Unable to allocate")
+    if not isinstance(error, MemoryError) and not any(word in str(error) for word in words):
+        return None
+    cure = (
+        "give smaller pictures, fewer --processes or data.num_workers, or DEEPMATTE_MAX_PIXELS to refuse them"
+    )
+    return RunError(f"out of memory; {cure}")
 
 
 def run_hydra(main: Callable[[], object], page: str = "train") -> None:
@@ -143,6 +159,11 @@ def run_hydra(main: Callable[[], object], page: str = "train") -> None:
         if not str(error).startswith("Config group override"):  # how Hydra refuses GROUP=null
             raise
         report(InputError("a group of the configuration can't be null; leave it out with ~, as in ~budget"))
+        sys.exit(2)
+    except Exception as error:
+        if (lacking := _no_memory(error)) is None:
+            raise
+        report(lacking)
         sys.exit(2)
     finally:
         del os.environ["HYDRA_FULL_ERROR"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from deepmatte.cli.compare import percentage
 from deepmatte.errors import InputError
@@ -21,6 +22,7 @@ def main(argv: list[str]) -> int:
             "seeds or more, each later one 1 or more, and --most at least those of the first"
         )
     from deepmatte.compare.racing import Plan  # imported once the options are valid
+    from deepmatte.studies.publish import publish
     from deepmatte.studies.race import Limits, run_race
     from deepmatte.studies.study import find_study
 
@@ -33,7 +35,10 @@ def main(argv: list[str]) -> int:
         float(study.options["equal_within"] if margin is None else margin),
     )
     metric = options.metric or str(study.options["metric"])
-    return run_race(study, plan, Limits(options.hours, options.detect), metric)
+    code = run_race(study, plan, Limits(options.hours, options.detect), metric)
+    if not code:
+        publish(study, options.out)
+    return code
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         description="Run an experiment's settings in rounds of seeds. After each round, settings that are "
         "shown not to be the best are dropped; the chance that any of the best is dropped is 5 % at most "
         "over all rounds. The race ends when one setting is left, when the others are shown to be equal, or "
-        "at --hours or --detect. The same command resumes it.",
+        "at --hours or --detect, with the experiment's page. The same command resumes it.",
         epilog="example: deepmatte race loss_combinations --hours 8 --detect 5% budget=laptop",
     )
     result.add_argument("name", metavar="EXPERIMENT", help="the experiment of experiments/EXPERIMENT.yaml")
@@ -67,4 +72,6 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--metric", help="the primary metric (default: the experiment's)")
     margin = "settings that differ by less count as equal (default: the experiment's, or 3)"
     result.add_argument("--equal-within", type=percentage, metavar="PERCENT", help=margin)
+    home = "the folder of the page (default: that of the experiment)"
+    result.add_argument("--out", type=Path, metavar="DIR", help=home)
     return result

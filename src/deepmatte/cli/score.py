@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepmatte.errors import InputError
+from deepmatte.errors import InputError, visible
 from deepmatte.files import check_folder, write_text
 from deepmatte.metrics.functional import METRICS_VERSION, PROTOCOLS, SCORES, score_image
 from deepmatte.metrics.names import DEFAULT_SCORES, higher_is_better, titled
@@ -247,9 +247,11 @@ def image_table(record: dict[str, Any]) -> Table:
         images = sorted(images, key=lambda image: image[names[0]], reverse=not higher_is_better(names[0]))[
             :10
         ]
+    from rich.markup import escape
+
     table = _table(title, "image", names)
     for image in images:
-        table.add_row(image["image"], *(f"{image[name]:.5g}" for name in names))
+        table.add_row(escape(visible(image["image"])), *(f"{image[name]:.5g}" for name in names))
     table.add_section()
     table.add_row("mean", *(f"{record['mean'][name]:.5g}" for name in names), style="bold")
     return table

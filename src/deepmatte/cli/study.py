@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from deepmatte.errors import InputError
@@ -26,33 +25,23 @@ def main(argv: list[str]) -> int:
             raise InputError("experiments: no such folder here; change to the checkout")
         print(f"index     {write_index(Path('experiments'))}")
         return 0
-    from deepmatte.studies.study import find_study, run_sweep, score_baselines, tables, unfinished
+    from deepmatte.studies.publish import publish
+    from deepmatte.studies.study import find_study, run_sweep, unfinished
 
     study = find_study(options.name, options.override)
+    if study.options["tune"] and not options.page:
+        raise InputError(
+            f"{study.name}: tunes its settings first, as races do: deepmatte race {study.name} …"
+        )
     with study.active():
         code = 0 if options.page else run_sweep(study)
     if code not in (0, 1):
         return code
-    rest = unfinished(study)
-    if rest and options.page:
+    if options.page and (rest := unfinished(study)):
         raise InputError(
             f"{rest}; run the others first: deepmatte study {' '.join([study.name, *study.overrides])}"
         )
-    scenes: list[Path] = []
-    with study.active():
-        groups = [(runs, score_baselines(study, runs)) for runs in tables(study)]
-        if study.options["scenes"]:
-            from deepmatte.studies.scenes import score_scenes
-
-            scenes = score_scenes(study, groups[0][0])
-    from deepmatte.studies.page import write_page
-
-    folder = options.out or study.file.parent
-    print(f"page      {write_page(study, groups, folder, scenes, rest)}")
-    if rest:
-        print(f"deepmatte: {rest}; the page says so; the same command runs the rest", file=sys.stderr)
-    if folder.resolve() == study.file.parent.resolve():
-        print(f"index     {write_index(folder)}")
+    publish(study, options.out)
     return code
 
 

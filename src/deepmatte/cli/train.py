@@ -11,22 +11,26 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from deepmatte.cli.main import report, run_hydra
 from deepmatte.config.compose import register_resolvers
 from deepmatte.config.places import conf_dir
 from deepmatte.config.unknown_keys import check_keys
 from deepmatte.errors import InputError, RunError
+from deepmatte.runs.context import SweepContext
 from deepmatte.runs.directory import RunDir
+from deepmatte.runs.fingerprint import remember_code
 from deepmatte.runs.locks import is_inherited
 from deepmatte.runs.parent_watch import tie_to_parent
-from deepmatte.sweeps import search
+from deepmatte.sweeps import fork_server, search
 
 EXTRAS = {
     "joblib": ("hydra_joblib_launcher", ("joblib", "workstation")),
@@ -51,13 +55,17 @@ def main(config: DictConfig) -> float | tuple[float, ...] | None:
 
             return run_job(config)
         config, directory, overrides = _what_to_train(config)
-        _import_train(wandb=config.wandb.mode != "disabled")(config, directory, overrides)
+        _import_train(wandb=_uses_wandb(config))(config, directory, overrides)
     except (InputError, RunError) as error:
         with suppress(OSError):  # Hydra made it; a run that is refused leaves nothing behind
             Path(HydraConfig.get().runtime.output_dir).rmdir()
         report(error)
         sys.exit(2)
     return None
+
+
+def _uses_wandb(config: DictConfig) -> bool:
+    return config.wandb.mode != "disabled" and bool(OmegaConf.select(config, "logger.wandb", default=True))
 
 
 def _import_train(wandb: bool) -> Callable[..., object]:
@@ -78,6 +86,23 @@ def _import_train(wandb: bool) -> Callable[..., object]:
     return train
 
 
+def _import_for_jobs() -> None:
+    """Import what the jobs of a sweep need, which are forks of this process."""
+    wandb = os.environ.get("WANDB_MODE") != "disabled"
+    _import_train(wandb)
+    Plugins.instance()
+    if wandb:
+        importlib.import_module("deepmatte.training.tracking.wandb_run")
+    if "matplotlib" in sys.modules:
+        from matplotlib.figure import Figure
+
+        figure = Figure()
+        figure.text(0, 0, "loads the fonts")
+        figure.savefig(BytesIO())
+    remember_code()
+    gc.freeze()
+
+
 def _what_to_train(config: DictConfig) -> tuple[DictConfig, Path, list[str]]:
     """Return configuration, directory and overrides of the run.
 
@@ -90,7 +115,8 @@ def _what_to_train(config: DictConfig) -> tuple[DictConfig, Path, list[str]]:
             f"resume={config.resume}: has no checkpoints/last.ckpt; train it with its own command instead"
         )
     if config.get("resume"):
-        return run.resumed(config.wandb.mode, *SECTIONS), run.path, run.overrides()
+        uri = config.mlflow.tracking_uri
+        return run.resumed(config.wandb.mode, *SECTIONS, tracking_uri=uri), run.path, run.overrides()
     if is_inherited(run.path):  # a job's configuration was checked with its sweep
         return run.config(*SECTIONS), run.path, run.overrides()
     check_keys(config, "train", hydra)
@@ -122,6 +148,8 @@ def missing_extra(words: list[str]) -> str | None:
 def command() -> None:
     """Run the command line, in which ``-m`` may come anywhere; argparse would refuse it between overrides."""
     try:
+        if (orders := SweepContext.read().orders) is not None:
+            fork_server.serve(orders, _import_for_jobs)
         tie_to_parent()
     except InputError as error:
         report(error)

@@ -35,6 +35,7 @@ VERBS = {
     "plan": Verb("deepmatte.cli.plan", "Say how many seeds and foregrounds detect a difference"),
     "study": Verb("deepmatte.cli.study", "Run an experiment with its baselines and write its page"),
     "race": Verb("deepmatte.cli.race", "Run an experiment in rounds that drop what cannot be the best"),
+    "sync": Verb("deepmatte.cli.sync", "Upload runs that were logged offline to Weights & Biases"),
     "data": Verb(
         "deepmatte.cli.data",
         "Describe and verify data sets, preview samples, compose benchmark images",

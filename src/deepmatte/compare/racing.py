@@ -136,20 +136,78 @@ class Scores:
         return min(len(found) for found in self.seeds)
 
 
-def decide(scores: Scores, plan: Plan, number: int, *, draws: int = DRAWS) -> Decision:
-    """Return what round ``number``, which counts from 1, shows of the settings that ran in it."""
+@dataclass(frozen=True)
+class Gap:
+    """A setting beside another one, in per cent of that one's mean, with the interval that a round tests.
+
+    The interval is simultaneous over all pairs of the round, at the round's level: those of all rounds hold
+    together with 95 %.
+    """
+
+    setting: str
+    base: str
+    percent: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Tested:
+    """All pairs of the settings of a round; ``couples`` are (worse, better), numbers of ``scores.names``."""
+
+    scores: Scores
+    parts: Variances
+    order: list[int]
+    couples: list[tuple[int, int]]
+    result: Result
+
+    def beside(self, base: str) -> list[Gap]:
+        """Return the other settings beside ``base``, from best to worst."""
+        found = {}
+        for row, (worse, better) in enumerate(self.couples):
+            names = self.scores.names[worse], self.scores.names[better]
+            if base in names:
+                sign = 1 if base == names[1] else -1
+                ends = [sign * float(side[row]) for side in (self.result.low, self.result.high)]
+                number = self.scores.names.index(base)
+                middle, low, high = (
+                    percent_of(self.parts, number, end)
+                    for end in (sign * float(self.result.values[row]), min(ends), max(ends))
+                )
+                found[names[sign < 0]] = Gap(names[sign < 0], base, middle, low, high)
+        return [found[name] for name in map(self.scores.names.__getitem__, self.order) if name in found]
+
+
+def percent_of(parts: Variances, base: int, value: float) -> float:
+    """Return a contrast of `Variances.values` with setting ``base`` in per cent of its mean."""
+    if parts.relative:
+        return 100 * math.expm1(value) if value < 50 else math.inf
+    mean = abs(float(parts.means[base]))
+    return 100 * value / mean if mean else math.nan
+
+
+def all_pairs(scores: Scores, plan: Plan, number: int, *, draws: int = DRAWS) -> Tested:
+    """Test all pairs of two or more settings at the level of round ``number``, which counts from 1."""
     parts = variances(scores.tables, scores.seeds, scores.weights)
     order = np.argsort(scores.sign * parts.means, kind="stable").tolist()
-    ranking = [scores.names[item] for item in order]
-    level = plan.level(number)
-    if len(order) < 2:
-        return Decision(level, ranking, [], equal=False)
     couples = [(order[worse], order[better]) for better, worse in pairs(len(order))]
-    result = infer(parts, difference_matrix(len(order), couples), level=level, draws=draws)
+    matrix = difference_matrix(len(order), couples)
+    result = infer(parts, matrix, level=plan.level(number), draws=draws)
+    return Tested(scores, parts, order, couples, result)
+
+
+def decide(scores: Scores, plan: Plan, number: int, *, draws: int = DRAWS) -> Decision:
+    """Return what round ``number``, which counts from 1, shows of the settings that ran in it."""
+    level = plan.level(number)
+    if len(scores.names) < 2:
+        return Decision(level, list(scores.names), [], equal=False)
+    found = all_pairs(scores, plan, number, draws=draws)
+    parts, couples, result = found.parts, found.couples, found.result
     dropped = drops(scores, parts, result, couples, level)
     out = {drop.setting for drop in dropped}
     kept = [row for row, couple in enumerate(couples) if not out & {scores.names[item] for item in couple}]
     bounds = [equal_within(parts, result, row, couples[row][1]) for row in kept]
+    ranking = [scores.names[item] for item in found.order]
     return Decision(level, ranking, dropped, bool(bounds) and max(bounds) <= plan.equal_within)
 
 
@@ -174,10 +232,7 @@ def drops(
 def equal_within(parts: Variances, result: Result, row: int, base: int) -> float:
     """Return the per cent of setting ``base`` within which two one-sided tests show a pair to be equal."""
     ends = [float(result.values[row]) + sign * float(result.inner[row]) for sign in (-1, 1)]
-    if parts.relative:
-        return max(100 * abs(math.expm1(end)) if end < 50 else math.inf for end in ends)
-    mean = abs(float(parts.means[base]))
-    return max(100 * abs(end) / mean if mean else math.inf for end in ends)
+    return max(abs(percent_of(parts, base, end)) for end in ends)
 
 
 @dataclass(frozen=True)

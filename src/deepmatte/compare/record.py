@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import Any
 
 from deepmatte.compare.comparison import Comparison, Metric
 from deepmatte.compare.factors import effects
-from deepmatte.compare.verdict import decide
+from deepmatte.compare.race_view import verdict_of
+from deepmatte.compare.records.json_numbers import plain
 
 
 def as_record(comparison: Comparison) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def as_record(comparison: Comparison) -> dict[str, Any]:
         "baseline": comparison.baseline,
         "screening": comparison.screening,
         "verdict_is_for": "new seeds and new foregrounds",
-        "verdict": asdict(decide(comparison)),
+        "verdict": asdict(verdict_of(comparison)),
         "protocol": first.get("protocol"),
         "dataset": first.get("dataset"),
         "settings": [
@@ -49,16 +49,3 @@ def metric_record(metric: Metric) -> dict[str, Any]:
             asdict(item) | {"distinguishable": item.distinguishable} for item in metric.differences
         ],
     }
-
-
-def plain(value: Any) -> Any:
-    """Return ``value`` with None for numbers that JSON has no word for.
-
-    >>> plain({"p": float("nan"), "mean": 1.5})
-    {'p': None, 'mean': 1.5}
-    """
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -13,10 +13,10 @@ from rich.table import Table
 
 from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.factors import Effect, effects
+from deepmatte.compare.race_view import verdict_of
 from deepmatte.compare.records.budget import budget_line, plural
 from deepmatte.compare.records.naming import short_keys
 from deepmatte.compare.records.reading import Excluded, mixture
-from deepmatte.compare.verdict import decide
 from deepmatte.compare.words import beside_reference, heading
 
 WIDE = 110
@@ -34,7 +34,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     found = effects(comparison.decisive.table)
     if found:
         console.print(effects_table(comparison, found[:MOST_EFFECTS], console.width))
-    verdict, budget = decide(comparison), budget_line(comparison.settings)
+    verdict, budget = verdict_of(comparison), budget_line(comparison.settings)
     if warning := mixture(comparison.runs):
         console.print(warning, style="yellow", markup=False)
     if budget:

@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import Strategy
 
 from deepmatte.classical import ClassicalMethod
@@ -53,6 +55,11 @@ def _is_source(found: type) -> bool:
     return (composes or hasattr(found, "images")) and not getattr(found, "_is_protocol", False)
 
 
+def _is_logger(found: type) -> bool:
+    """Return whether a class is a logger of ours or a user's: Lightning's own take any address and folder."""
+    return issubclass(found, Logger) and not found.__module__.startswith("pytorch_lightning.")
+
+
 def _is(base: type) -> Callable[[type], bool]:
     return lambda found: issubclass(found, base)
 
@@ -64,8 +71,22 @@ PLACES: dict[str, Place] = {
     "method": Place("a ClassicalMethod", ("deepmatte.classical",), _is(ClassicalMethod)),
     "optimizer": Place("an Optimizer", ("torch.optim",), _is(torch.optim.Optimizer), later=True),
     "trainer.strategy": Place("a Strategy", ("pytorch_lightning.strategies",), _is(Strategy)),
+    "logger.*": Place(
+        "a Logger",
+        tuple(f"deepmatte.training.tracking.{name}_run" for name in ("wandb", "tensorboard", "mlflow")),
+        _is_logger,
+        later=True,
+    ),
+    "callbacks.*": Place(
+        "a Callback", ("pytorch_lightning.callbacks", "deepmatte.training.callbacks"), _is(Callback)
+    ),
 }
-"""Every key that takes an object. The module of a new class has to be entered here."""
+"""Every key that takes an object, ``*`` for any name. The module of a new class has to be entered here."""
+
+
+def place_of(key: str) -> Place:
+    """Return the place of a key, such as ``model`` or ``callbacks.mine``."""
+    return PLACES.get(key) or PLACES[f"{key.partition('.')[0]}.*"]
 
 
 def build(config: DictConfig | dict[str, Any], key: str) -> Any:
@@ -73,13 +94,13 @@ def build(config: DictConfig | dict[str, Any], key: str) -> Any:
 
     Args:
         config: ``_target_`` and the arguments; references in it are resolved.
-        key: its place in the configuration, one of `PLACES`.
+        key: its place in the configuration, one that `PLACES` has.
 
     Raises:
         InputError: the target may not be there, can't be found, or doesn't take these arguments; or a value
             is missing.
     """
-    place = PLACES[key]
+    place = place_of(key)
     node: Any = config
     if OmegaConf.is_config(config):
         try:

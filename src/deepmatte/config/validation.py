@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal, get_args
 
 from annotated_types import Ge, Gt, Interval, MinLen
@@ -16,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from deepmatte.config.initial import check_initial
 from deepmatte.config.length import check_length
-from deepmatte.errors import check_arguments
+from deepmatte.errors import InputError, check_arguments
 from deepmatte.metrics.names import DEFAULT_SCORES, higher_is_better
 
 CHOSEN_BY = tuple(f"val/{name}" for name in DEFAULT_SCORES if not higher_is_better(name))
@@ -73,6 +74,7 @@ class Sweep(Section):
         Literal["auto"] | Sequence[int | str] | None,
         "give auto, null or a list of ids such as [0,1]",
     ] = "auto"
+    fork: bool = True
     trials: Annotated[int, Ge(1), "give a whole number above 0"] = 30
     objectives: Annotated[
         Annotated[Sequence[str], MinLen(1)] | None,
@@ -86,6 +88,27 @@ class Wandb(Section):
     mode: Annotated[Mode, f"give one of {', '.join(get_args(Mode))}"] = "offline"
     project: str = "deepmatte"
     tags: Sequence[str] = ()
+    artifacts: bool = False
+
+
+class Mlflow(Section):
+    """``mlflow``: the server or database of the loggers of that name."""
+
+    tracking_uri: str | None = None
+
+
+class Examine(Section):
+    """``examine``: what is done in place of a run (``debug=profile | lr_find | batch_size``)."""
+
+    what: Literal["profile", "lr_find", "batch_size"]
+    steps: Annotated[int, Ge(15)] = 100  # Lightning judges no rate by fewer
+    lowest: Annotated[float, Gt(0)] = 1e-7
+    highest: Annotated[float, Gt(0)] = 1.0
+    most: Annotated[int, Ge(2)] = 256
+
+
+EXTRAS = ("tensorboard", "mlflow")
+"""Loggers whose package is an extra of ours; all three have one name."""
 
 
 class Run(Section):
@@ -105,9 +128,11 @@ class Run(Section):
     impose_trimap: bool | None = True
     num_pictures: Count = 16
     objective: Annotated[str, AfterValidator(_objective)] = CHOSEN_BY[0]
+    examine: Examine | None = None
     schedule: Schedule = Schedule()
     sweep: Sweep = Sweep()
     wandb: Wandb = Wandb()
+    mlflow: Mlflow = Mlflow()
 
 
 def check_own_keys(config: DictConfig) -> None:
@@ -116,10 +141,13 @@ def check_own_keys(config: DictConfig) -> None:
     Keys that are not there are not missed.
 
     Raises:
-        InputError: it names the key, its value and what fits.
+        InputError: it names the key, its value and what fits, or the extra that a logger needs.
     """
     check_length(config)
     check_initial(config)
+    for name in EXTRAS:
+        if OmegaConf.select(config, f"logger.{name}") is not None and find_spec(name) is None:
+            raise InputError(f"logger={name}: needs an extra; pip install 'deepmatte[{name}]'")
     visible = OmegaConf.masked_copy(config, [key for key in config if key in Run.model_fields])
     plain: Any = OmegaConf.to_container(visible, resolve=True)
     check_arguments(Run, plain)

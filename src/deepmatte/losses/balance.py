@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -58,3 +61,32 @@ def cosines_of(names: list[str], products: Tensor) -> dict[str, Tensor]:
     lengths = products.diagonal().sqrt()
     scaled = products / (lengths[:, None] * lengths).clamp(min=torch.finfo(products.dtype).tiny)
     return {f"{a}_vs_{b}": scaled[i, j] for i, a in enumerate(names) for j, b in enumerate(names) if i < j}
+
+
+def ratios_at_alpha(
+    weighted: Mapping[str, Tensor], players: AbstractSet[str], matte: Matte
+) -> dict[str, Tensor]:
+    """Return how strongly each of the ``players`` pulls at alpha, relative to all other terms together.
+
+    That is the ratio of the norms of the gradients at alpha, over the global batch. What the other terms read
+    of the logit does not count.
+
+    >>> alpha = torch.tensor([3.0, 4.0], requires_grad=True)
+    >>> terms = {"alpha": (2 * alpha).sum(), "adversarial": alpha.sum()}
+    >>> ratios_at_alpha(terms, {"adversarial"}, Matte(alpha))
+    {'adversarial/gradient_ratio': tensor(0.5000)}
+    """
+    if not players & weighted.keys():
+        return {}
+    rest = sum((value for name, value in weighted.items() if name not in players), 0 * matte.alpha.sum())
+    reference = _partial(rest, matte.alpha)
+    found = {}
+    for name in sorted(players & weighted.keys()):
+        squares = torch.stack(
+            [_partial(weighted[name], matte.alpha).square().sum(), reference.square().sum()]
+        )
+        if world_size() > 1:
+            dist.all_reduce(squares)
+        own, others = squares.sqrt()
+        found[f"{name}/gradient_ratio"] = own / others.clamp(min=torch.finfo(others.dtype).tiny)
+    return found

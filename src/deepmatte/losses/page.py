@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
-from deepmatte.losses.terms import LOSSES, Term, measured
+from deepmatte.losses.measured import measured
+from deepmatte.losses.terms import LOSSES, Term
 
 PARTS = ("Formula", "Source", "Optimises", "Proper", "Use", "Cost")
 """The parts of each docstring, in this order, after its first line."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from deepmatte.batch import CRITICS, Batch, Matte
 from deepmatte.errors import InputError
 from deepmatte.losses.inputs import Output, enlarged, reduced
+from deepmatte.losses.measured import Measured, measured
 from deepmatte.losses.schedule import Schedule
-from deepmatte.losses.terms import Kind, Loss, Measured, measured
+from deepmatte.losses.terms import Kind, Loss
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Row:
     reads: tuple[str, ...]
     weight: Schedule
     output: Output = "final"
+    teaches: tuple[str, ...] = ()
     predicted: tuple[str, ...] = ()
 
     def __call__(self, matte: Matte, batch: Batch) -> Measured:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from deepmatte.batch import CRITICS, Batch, Matte
 from deepmatte.errors import InputError
-from deepmatte.losses.balance import cosines_of, gradient_products
+from deepmatte.losses.balance import cosines_of, gradient_products, ratios_at_alpha
 from deepmatte.losses.inputs import Output, outputs_of, prepare
 from deepmatte.losses.options import check_options
 from deepmatte.losses.regression import alpha_loss
@@ -23,7 +23,7 @@ from deepmatte.losses.terms import FITS, LOSSES, OWN_READS, Kind, Loss, Term
 OwnTerms = Callable[[str, str], Loss]
 """Returns a user's own function from the key that names it and its ``module:function``, or refuses it."""
 
-ADDED = ("ddc", "temporal", "foreground", "error", "ssim")
+ADDED = ("ddc", "temporal", "ssim", "adversarial", "discriminator", "foreground", "error")
 """Terms that are younger than the first checkpoints of `balance: gradient`."""
 SHARED: dict[str, Any] = {"balance": "none", "balance_steps": 50, "log_cosines": False}
 """Keys of the section that belong to no single term."""
@@ -101,10 +101,13 @@ class LossTable(nn.Module):
             cosines, norms = self._compare(terms, full, batch) if learns else ({}, {})
             factors = {name: self._factor(name) for name in terms}
             beside |= {f"gradient/{name}": weights[name] * factors[name] * norms[name] for name in norms}
-            weighted = (weights[name] * factors[name] * value for name, value in terms.items())
+            weighted = {name: weights[name] * factors[name] * value for name, value in terms.items()}
+            if learns:
+                players = {row.name for row in self.rows if row.kind == "adversarial" and not row.teaches}
+                beside |= ratios_at_alpha(weighted, players, full)
             # Every output takes part, so that under DDP no parameter is without a gradient.
             alpha, *others = (0 * output.sum() for output in outputs_of(full))
-            total = sum((*others, *weighted), alpha)
+            total = sum((*others, *weighted.values()), alpha)
         return LossResult(total, terms, weights, factors, cosines, beside)
 
     def check(self, served: Collection[str], place: str = "the training data") -> None:
@@ -122,6 +125,10 @@ class LossTable(nn.Module):
             if missing:
                 raise InputError(row.lacks(missing, place))
 
+    def teaches(self, critic: str) -> bool:
+        """Return whether a critic of the model learns from a term."""
+        return any(critic in row.teaches for row in self.rows)
+
     def check_outputs(self, gives: Collection[str]) -> None:
         """Refuse a model without the outputs that terms read beside alpha, which are ``gives``.
 
@@ -135,10 +142,6 @@ class LossTable(nn.Module):
                         f"loss.{row.name} reads the predicted {output}, which this model does not have: "
                         f"set loss.{row.name}.weight=0, or choose a model that has it, such as model=bgmv2"
                     )
-
-    def reads(self, key: str) -> bool:
-        """Return whether a term reads that key of the batch."""
-        return any(key in row.reads for row in self.rows)
 
     def refuse_critics(self, place: str) -> None:
         """Refuse terms that a critic has part in where values have to mean the same all along.
@@ -235,7 +238,7 @@ def _row(name: str, section: Any, own_terms: OwnTerms | None) -> Row:
     if complaint:
         raise InputError(f"{key}.{complaint}")
     function = partial(term.function, **checked)
-    return Row(name, function, term.kind, term.reads, weight, output, term.predicted)
+    return Row(name, function, term.kind, term.reads, weight, output, term.teaches, term.predicted)
 
 
 def _term(key: str, name: Any, own_terms: OwnTerms | None) -> Term:
@@ -251,7 +254,7 @@ def _term(key: str, name: Any, own_terms: OwnTerms | None) -> Term:
         raise InputError(
             f"{key}={name!r}: expected a function whose attribute `kind`, if any, is one of {kinds}"
         )
-    return Term(own, kind, tuple(getattr(own, "reads", OWN_READS)))
+    return Term(own, kind, tuple(getattr(own, "reads", OWN_READS)), tuple(getattr(own, "teaches", ())))
 
 
 def _require_fit(rows: list[Row]) -> None:

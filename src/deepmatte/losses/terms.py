@@ -4,33 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from torch import Tensor
 
 from deepmatte.batch import LAYERS
+from deepmatte.losses.adversarial import adversarial_loss, discriminator_loss
 from deepmatte.losses.classification import bce_loss, focal_complaint, focal_loss
 from deepmatte.losses.consistency import ddc_loss, temporal_loss
 from deepmatte.losses.lovasz import lovasz_loss
+from deepmatte.losses.measured import Measured
 from deepmatte.losses.metric_losses import grad_metric_loss, ssim_loss
 from deepmatte.losses.options import defaults_of
 from deepmatte.losses.overlap import dice_loss, jaccard_loss, tversky_loss
 from deepmatte.losses.predictions import error_loss, foreground_loss
 from deepmatte.losses.regression import alpha_loss, composition_loss, gradient_loss, laplacian_loss
 from deepmatte.losses.regularisers import gradient_penalty_loss, smoothness_loss
-
-
-class Measured(NamedTuple):
-    """A term's value, and scalars without gradient beside it that are logged as ``train/TERM/NAME``."""
-
-    value: Tensor
-    quantities: dict[str, Tensor]
-
-
-def measured(found: Tensor | Measured) -> Measured:
-    """Return what a term has found, with its quantities, if any."""
-    return found if isinstance(found, Measured) else Measured(found, {})
-
 
 Loss = Callable[..., Tensor | Measured]
 Kind = Literal["regression", "regulariser", "classification", "overlap", "surrogate", "adversarial"]
@@ -44,7 +33,7 @@ class Term:
 
     Among them may be a critic of the model (`deepmatte.batch.CRITICS`). A term that teaches the matte freezes
     the critic (`deepmatte.ops.freezing.frozen`), one that teaches the critic detaches the matte: so their sum
-    is one loss that gives each of the two its own gradient.
+    is one loss that gives each of the two its own gradient. ``teaches`` names the critics that learn from it.
 
     ``predicted`` are the outputs that it reads beside alpha, of `deepmatte.batch.Matte`, which few models
     have. ``complaint`` returns what is wrong with options that are valid one by one, starting with the
@@ -54,6 +43,7 @@ class Term:
     function: Loss
     kind: Kind
     reads: tuple[str, ...] = ("alpha", "trimap")
+    teaches: tuple[str, ...] = ()
     complaint: Callable[[Mapping[str, Any]], str | None] | None = None
     predicted: tuple[str, ...] = ()
 
@@ -84,8 +74,20 @@ LOSSES: dict[str, Term] = {
     "lovasz": Term(lovasz_loss, "overlap"),
     "grad_metric": Term(grad_metric_loss, "surrogate"),
     "ssim": Term(ssim_loss, "surrogate"),
+    "adversarial": Term(
+        adversarial_loss, "adversarial", reads=("trimap", "foreground", "background", "discriminator")
+    ),
+    "discriminator": Term(
+        discriminator_loss,
+        "adversarial",
+        reads=("trimap", *LAYERS, "discriminator"),
+        teaches=("discriminator",),
+    ),
 }
 """Every term by name: its key in the configuration, its function without ``_loss`` and its logged column."""
+
+WITHOUT_CRITIC = tuple(name for name, term in LOSSES.items() if term.kind != "adversarial")
+"""The terms for any model: they read matte and data alone, and return a value alone."""
 
 OWN_READS = ("image", "alpha", "trimap")
 """What a user's own function without the attribute ``reads`` is assumed to read: the keys of all data."""

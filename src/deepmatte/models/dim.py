@@ -101,7 +101,13 @@ class EncoderDecoder(nn.Module):
 
 
 class DeepImageMatting(RefinedMatting):
-    """Encoder-decoder and refiner. ``width=1`` is the published network with 26.3 M parameters.
+    """A max-unpooling encoder-decoder on VGG-16, and a small refiner of its matte.
+
+    Source: Xu, Price, Cohen, Huang, "Deep image matting", CVPR 2017; ``width=1`` is the published network.
+
+    Differences: the refiner's output is added to the logit and starts at zero, so refinement starts at the
+    coarse matte; weights after an unpooling are drawn twice as large, since three of four of its values are
+    zero. Normalisation and skip connections are options, for networks that start from random weights.
 
     Args:
         width: factor on all channel counts; 1 is VGG-16.

@@ -64,6 +64,10 @@ class SegNet(nn.Module):
 class VggSegNet(RefinedMatting):
     """SegNet on VGG-16, and Deep Image Matting's refiner, which the project left as future work.
 
+    Source: a student project of 2020, after Badrinarayanan, Kendall, Cipolla, "SegNet", PAMI 2017.
+
+    Differences: the refiner is trained too; normalisation is an option.
+
     Args:
         width: factor on all channel counts except VGG's three inputs; 1 is VGG-16.
         norm: normalisation after each convolution of encoder and decoder: ``none``, ``batch`` or ``group``.

@@ -37,11 +37,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # a damaged file can raise anything, also without a message
         reason = " ".join((str(error).strip() or "the file is empty or cut off").split())[:120]
         raise InputError(f"{printable(path)}: not readable as weights alone ({reason})") from error
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), Mapping):
-        own = "deepmatte" in found
-        found = dict(found["state_dict"])
-        if own:
-            found = {name: value for name, value in found.items() if name.startswith(OWN_PREFIX)}
+    for key in ("state_dict", "model"):  # as Lightning and others write a checkpoint, or detectron2 and MAE
+        if isinstance(found, dict) and isinstance(found.get(key), Mapping):
+            own = "deepmatte" in found
+            found = dict(found[key])
+            if own:
+                found = {name: value for name, value in found.items() if name.startswith(OWN_PREFIX)}
     if not isinstance(found, dict) or not found or not all(isinstance(v, Tensor) for v in found.values()):
         raise InputError(f"{printable(path)}: holds no state dict; give a file of weights by their names")
     for prefix in ("module.", OWN_PREFIX):
@@ -82,6 +83,8 @@ def differences(own: State, given: State) -> dict[str, str]:
     for name, tensor in own.items():
         if name not in given:
             wrong[name] = "is missing there"
+        elif given[name].layout != tensor.layout:
+            wrong[name] = f"is {given[name].layout} there, {tensor.layout} here"
         elif given[name].shape != tensor.shape:
             wrong[name] = f"is {shape_of(given[name])} there, {shape_of(tensor)} here"
     return wrong | {name: "has no place here" for name in given if name not in own}
@@ -91,13 +94,14 @@ def load_weights(model: nn.Module, checkpoint: Mapping[str, Any], source: str) -
     """Load the weights of ``model`` from a checkpoint of this package.
 
     Raises:
-        InputError: it is of another model; the message names ``source`` and the first difference.
+        InputError: it has no weights, or those of another model; the message names ``source`` and the first
+            difference.
     """
-    state = {
-        name.removeprefix(OWN_PREFIX): value
-        for name, value in checkpoint["state_dict"].items()
-        if name.startswith(OWN_PREFIX)
-    }
+    found = checkpoint.get("state_dict")
+    weights = found.items() if isinstance(found, Mapping) else ()
+    if not weights or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in weights):
+        raise InputError(f"{source}: holds no weights; give a checkpoint from a run's checkpoints/ folder")
+    state = {name.removeprefix(OWN_PREFIX): value for name, value in weights if name.startswith(OWN_PREFIX)}
     for name, reason in differences(model.state_dict(), state).items():
         raise InputError(
             f"{source}: holds weights of another model (first difference: {name} {reason}); "

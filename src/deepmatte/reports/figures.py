@@ -13,6 +13,7 @@ from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.factors import Effect
 from deepmatte.compare.pareto import COSTS, front
 from deepmatte.compare.pareto import axes as trade_offs
+from deepmatte.compare.race_view import RaceView
 from deepmatte.compare.words import axis_title
 from deepmatte.reports.curves import mean_curves
 from deepmatte.reports.drawing import (
@@ -29,6 +30,7 @@ from deepmatte.reports.drawing import (
     shortened,
 )
 from deepmatte.reports.factor_figures import draw_factors
+from deepmatte.reports.race_section import draw_race
 from deepmatte.reports.score_figures import draw_differences, draw_scores
 
 COST_TITLES = {"seconds": "seconds of training", "peak_memory_mb": "peak memory, MB"}
@@ -39,10 +41,12 @@ def draw_all(
     effects: Sequence[Effect],
     parts: Sequence[Breakdown],
     levels: Mapping[str, float] | None = None,
+    race: RaceView | None = None,
 ) -> list[Drawing]:
     """Draw every figure for which there is something to show; ``levels`` are scores of methods."""
     with mpl.rc_context(STYLE):
         return [
+            *([] if race is None else [draw_race(race)]),
             *draw_scores(comparison, levels),
             *draw_differences(comparison),
             *draw_factors(comparison, effects),

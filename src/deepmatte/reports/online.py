@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepmatte.compare.comparison import Comparison
-from deepmatte.compare.verdict import decide
+from deepmatte.compare.race_view import verdict_of
 from deepmatte.reports.drawing import Drawing
 from deepmatte.reports.report import FIGURES, PAGE, differences_table, scores_table
 
@@ -39,7 +39,7 @@ def log_comparison(
         mode=os.environ.get("WANDB_MODE", "offline"),  # type: ignore[arg-type]
         settings=wandb.Settings(silent=True, console="off"),
     )
-    verdict, best = decide(comparison), comparison.decisive.scores[0]
+    verdict, best = verdict_of(comparison), comparison.decisive.scores[0]
     run.summary.update({"verdict": verdict.headline, "confidence": verdict.confidence})
     run.summary.update({"best": best.setting, comparison.main: best.estimate.mean})
     tables = {"scores": scores_table(comparison), "differences": differences_table(comparison)}

@@ -16,12 +16,14 @@ from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.factors import Effect
 from deepmatte.compare.inference.difference import Difference
 from deepmatte.compare.pareto import COSTS, axes, front
+from deepmatte.compare.race_view import RaceView, race_verdict
 from deepmatte.compare.records.budget import budget_line, plural
 from deepmatte.compare.records.reading import mixture
 from deepmatte.compare.table import number, trivial_scores
 from deepmatte.compare.verdict import decide
 from deepmatte.compare.words import beside_reference, heading
 from deepmatte.reports.drawing import Drawing, to_svg
+from deepmatte.reports.race_section import race_rows
 
 MOST_ROWS = 300
 """Differences in the table at most; of more, it has only those from the reference."""
@@ -33,15 +35,17 @@ def render_page(
     drawings: Sequence[Drawing],
     gallery: dict[str, Any] | None,
     directory: Path,
+    race: RaceView | None = None,
 ) -> str:
     """Return the page for ``directory``, from which the runs are linked.
 
     Whatever stems from a configuration is escaped, and a content policy forbids every request.
     """
-    figures = [(drawing, Markup(to_svg(drawing))) for drawing in drawings]  # matplotlib has escaped its texts
+    # matplotlib has escaped the texts in them
+    figures = [(drawing, Markup(to_svg(drawing))) for drawing in drawings]  # noqa: S704
     template = environment(autoescape=True).get_template("page.html")
     links = run_links(comparison, directory)
-    return template.render(view(comparison, effects), figures=figures, gallery=gallery, links=links)
+    return template.render(view(comparison, effects, race), figures=figures, gallery=gallery, links=links)
 
 
 def run_links(comparison: Comparison, directory: Path) -> dict[Path, str]:
@@ -53,17 +57,22 @@ def run_links(comparison: Comparison, directory: Path) -> dict[Path, str]:
 
 
 def render_markdown(
-    comparison: Comparison, effects: Sequence[Effect], drawings: Sequence[Drawing], folder: str
+    comparison: Comparison,
+    effects: Sequence[Effect],
+    drawings: Sequence[Drawing],
+    folder: str,
+    race: RaceView | None = None,
 ) -> str:
     """Return Markdown for an experiment's page; its figures are linked as ``folder/NAME.png``."""
     template = environment(autoescape=False).get_template("report.md")
-    return template.render(view(comparison, effects), drawings=drawings, folder=folder)
+    return template.render(view(comparison, effects, race), drawings=drawings, folder=folder)
 
 
 def environment(*, autoescape: bool) -> Environment:
     """Return the templates beside this module."""
     loader = FileSystemLoader(Path(__file__).parent / "templates")
-    result = Environment(loader=loader, autoescape=autoescape, trim_blocks=True, lstrip_blocks=True)
+    # Markdown has no escapes of its own; `cell` makes them.
+    result = Environment(loader=loader, autoescape=autoescape, trim_blocks=True, lstrip_blocks=True)  # noqa: S701
     result.undefined = StrictUndefined
     result.filters |= {
         "number": number,
@@ -75,14 +84,16 @@ def environment(*, autoescape: bool) -> Environment:
     return result
 
 
-def view(comparison: Comparison, effects: Sequence[Effect]) -> dict[str, Any]:
-    """Return what both templates show."""
+def view(comparison: Comparison, effects: Sequence[Effect], race: RaceView | None = None) -> dict[str, Any]:
+    """Return what both templates show; the verdict on a sweep that was raced is the race's."""
     result = comparison.runs[0].result
     experiments = dict.fromkeys(str(run.result.get("experiment") or "comparison") for run in comparison.runs)
     return {
         "title": ", ".join(experiments),
         "comparison": comparison,
-        "verdict": decide(comparison),
+        "verdict": decide(comparison) if race is None else race_verdict(race),
+        "race": race,
+        "race_rows": [] if race is None else race_rows(race),
         "budget": budget_line(comparison.settings),
         "test_set": scored_on(comparison),
         "provenance": provenance_line(comparison),

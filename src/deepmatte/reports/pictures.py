@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepmatte.data.sources.decoding import read_header
 from deepmatte.errors import InputError
 
 ENDINGS = ("_image.png", "_alpha.png", "_matte.png")
@@ -38,9 +39,10 @@ def folder(run: Path) -> Path:
 def read_picture(run: Path, name: str, part: str) -> NDArray[np.uint8]:
     """Return one part of a test picture in OpenCV's layout, (H, W) or (H, W, 3) in BGR.
 
-    InputError where it can't be read.
+    InputError where it can't be read, or is larger than any picture that is read.
     """
     file = folder(run) / f"{name}_{part}.png"
+    read_header(file)
     picture = cv2.imread(str(file), cv2.IMREAD_COLOR if part == "image" else cv2.IMREAD_GRAYSCALE)
     if picture is None:
         raise InputError(f"{file}: not readable as a picture; delete it, or score the run again")

@@ -11,6 +11,7 @@ import pandas as pd
 from deepmatte.compare.breakdowns import breakdowns
 from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.factors import effects
+from deepmatte.compare.race_view import race_of
 from deepmatte.compare.record import as_record
 from deepmatte.files import check_folder, write_bytes, write_text
 from deepmatte.reports.drawing import Drawing, to_png
@@ -29,12 +30,12 @@ def write_report(comparison: Comparison, directory: Path) -> list[Drawing]:
     ``figures/*.png``, each written atomically. InputError where the directory can't be written.
     """
     check_folder(directory / FIGURES, CURE)  # before the work, not after it
-    found = effects(comparison.decisive.table)
-    drawings = draw_all(comparison, found, breakdowns(comparison))
+    found, race = effects(comparison.decisive.table), race_of(comparison)
+    drawings = draw_all(comparison, found, breakdowns(comparison), race=race)
     pictures = {f"{drawing.name}.png": to_png(drawing) for drawing in drawings}
     files = {
-        PAGE: render_page(comparison, found, drawings, make_gallery(comparison), directory),
-        MARKDOWN: render_markdown(comparison, found, drawings, FIGURES),
+        PAGE: render_page(comparison, found, drawings, make_gallery(comparison), directory, race),
+        MARKDOWN: render_markdown(comparison, found, drawings, FIGURES, race),
         RECORD: json.dumps(as_record(comparison), allow_nan=False) + "\n",
         "scores.csv": scores_table(comparison).to_csv(index=False),
         "differences.csv": differences_table(comparison).to_csv(index=False),

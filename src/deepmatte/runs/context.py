@@ -36,12 +36,14 @@ class SweepContext:
         run: the run directory, resolved, whose lock the parent holds for this process.
         launcher: the launcher of the sweep that this process belongs to.
         gpus: ids of the launcher's GPUs, where the launcher hides them from its jobs.
+        orders: the file descriptor of the socket over which this process is told to fork jobs.
     """
 
     parent: int | None = None
     run: str | None = None
     launcher: LauncherContext | None = None
     gpus: tuple[str, ...] | None = None
+    orders: int | None = None
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> SweepContext:
@@ -80,7 +82,7 @@ class SweepContext:
         """Return a copy with other values of some fields.
 
         >>> SweepContext(parent=7, run="/runs/a").but(parent=None)
-        SweepContext(parent=None, run='/runs/a', launcher=None, gpus=None)
+        SweepContext(parent=None, run='/runs/a', launcher=None, gpus=None, orders=None)
         """
         return replace(self, **changes)
 
@@ -94,6 +96,9 @@ def _from_plain(found: Any) -> SweepContext:
         context = context.but(launcher=LauncherContext(**found["launcher"]))
     if context.gpus is not None:
         context = context.but(gpus=tuple(map(str, context.gpus)))
-    if not isinstance(context.parent, int | None) or not isinstance(context.run, str | None):
+    numbers = context.parent, context.orders
+    if not all(isinstance(number, int | None) for number in numbers) or not isinstance(
+        context.run, str | None
+    ):
         raise TypeError("other types")
     return context

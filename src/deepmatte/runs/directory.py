@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,9 +17,11 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deepmatte.errors import InputError
-from deepmatte.files import ASIDE, write_text
+from deepmatte.errors import InputError, check_arguments, visible
+from deepmatte.files import ASIDE, printable, write_text
+from deepmatte.plain import check_yaml, read_json, without_codes
 from deepmatte.runs.locks import LOCK_FILE
+from deepmatte.runs.result import Numbers, Result
 
 RESULT_FILE = "result.json"
 PER_IMAGE_FILE = "per_image.csv"
@@ -26,6 +29,7 @@ PROGRESS_FILE = "progress.json"
 OUTPUT_FILE = "output.log"
 TRAINED_ON_FILE = "trained_on.json"
 FINISHED = "finished"
+_RETRAIN = "delete the run directory to train this run again"
 
 
 def last_line(file: Path) -> str:
@@ -35,6 +39,15 @@ def last_line(file: Path) -> str:
     except OSError:
         return "no output"
     return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What ``progress.json`` holds: the share that is done, the seconds left, the cost so far."""
+
+    fraction: float | None = None
+    seconds_left: float | None = None
+    cost: Numbers | None = None
 
 
 @dataclass(frozen=True)
@@ -59,19 +72,25 @@ class RunDir:
         return self.path / "pictures"
 
     def result(self) -> dict[str, Any] | None:
-        """Return ``result.json`` as a dict, or None where there is none yet."""
+        """Return ``result.json`` as a dict, or None where there is none yet; whoever wrote it.
+
+        Raises:
+            InputError: it can't be read, or one of its keys is not of the kind that `Result` says.
+        """
         file = self.path / RESULT_FILE
         if not file.exists():
             return None
         try:
-            result = json.loads(file.read_text(encoding="utf-8"))
+            result = read_json(file)
         except (OSError, ValueError) as error:
-            raise InputError(
-                f"{file}: not readable as JSON ({error}); delete the run directory to train this run again"
-            ) from error
+            raise InputError(f"{file}: not readable as JSON ({visible(error)}); {_RETRAIN}") from error
         if not isinstance(result, dict) or "status" not in result:
-            raise InputError(f"{file}: has no 'status'; delete the run directory to train this run again")
-        return result
+            raise InputError(f"{file}: has no 'status'; {_RETRAIN}")
+        try:
+            check_arguments(Result, result)
+        except InputError as error:
+            raise InputError(f"{file}: {error}; {_RETRAIN}") from error
+        return dict(without_codes(result))
 
     def written(self) -> int:
         """Return when ``result.json`` was last written, in nanoseconds since 1970; 0 where there is none."""
@@ -109,9 +128,10 @@ class RunDir:
                     file.unlink()
 
     def progress(self) -> dict[str, Any]:
-        """Return ``progress.json`` as a dict, empty where there is none."""
+        """Return ``progress.json`` as a dict, empty where there is none that can be used."""
         try:
-            found = json.loads((self.path / PROGRESS_FILE).read_text(encoding="utf-8"))
+            found = read_json(self.path / PROGRESS_FILE)
+            check_arguments(Progress, found if isinstance(found, dict) else {"fraction": found})
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
@@ -128,12 +148,12 @@ class RunDir:
         """
         file = self.path / TRAINED_ON_FILE
         try:
-            return json.loads(file.read_text(encoding="utf-8"))
+            return read_json(file)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             raise InputError(
-                f"{file}: not readable as JSON ({str(error)[:80]}); "
+                f"{file}: not readable as JSON ({visible(error)[:80]}); "
                 "remove it, and what the run was trained on is unknown"
             ) from None
 
@@ -175,25 +195,53 @@ class RunDir:
             raise InputError(f"{file}: {key}={line}: holds a reference; write the value in its place")
         return OmegaConf.create(config)
 
-    def resumed(self, mode: str, *sections: str) -> DictConfig:
-        """Return `config` for a run that is resumed here: it is logged where ``mode`` says.
+    def check_links(self) -> None:
+        """Refuse links out of the directory, which a stranger may have made, before anything is written.
+
+        Only the files in ``checkpoints/`` may be links: those are read, or replaced as they are.
+
+        Raises:
+            InputError: it names the link.
+        """
+        top = self.path.resolve()
+        for folder, folders, files in os.walk(self.path):
+            linked = [Path(folder, name) for name in (*folders, *files) if Path(folder, name).is_symlink()]
+            for place in linked:
+                if place.parent == self.checkpoints and place.is_file():
+                    continue
+                try:
+                    outside = not place.resolve().is_relative_to(top)
+                except (OSError, RuntimeError):  # it leads to itself
+                    outside = True
+                if outside:
+                    cure = "put what it leads to in its place, or remove it"
+                    raise InputError(f"{printable(place)}: is a link out of the run directory; {cure}")
+
+    def resumed(self, mode: str, *sections: str, tracking_uri: str | None = None) -> DictConfig:
+        """Return `config` for a run that is resumed here: it is logged where the arguments say.
 
         Whoever wrote the directory can't send a run online; a run that was never logged stays so offline.
 
         Args:
             mode: of Weights & Biases, from the command line or the environment.
             sections: keys that must have keys with values.
+            tracking_uri: of MLflow, likewise.
+
+        Raises:
+            InputError: as `config`, and as `check_links`.
         """
+        self.check_links()
         config = self.config("wandb", *sections)
         if not (mode == "offline" and config.wandb.get("mode") == "disabled"):
             config.wandb.mode = mode
+        config.mlflow = {"tracking_uri": tracking_uri}
         return config
 
     def overrides(self) -> list[str]:
         """Return the overrides that the run was started with, as text."""
         file = self.path / ".hydra" / "overrides.yaml"
         lines = _read_yaml(file) if file.is_file() else []
-        return [str(override) for override in lines] if isinstance(lines, list) else []
+        return [visible(override) for override in lines] if isinstance(lines, list) else []
 
     def write_config(self, config: DictConfig, overrides: Sequence[str]) -> None:
         """Write ``.hydra/config.yaml`` (resolved) and ``.hydra/overrides.yaml``."""
@@ -212,9 +260,10 @@ class RunDir:
 def _read_yaml(file: Path) -> Any:
     """Return what ``file`` holds as plain data, with references as text."""
     try:
+        check_yaml(file)
         return OmegaConf.to_container(OmegaConf.load(file), resolve=False)
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
-        raise InputError(f"{file}: not readable as YAML ({' '.join(str(error).split())[:200]})") from error
+        raise InputError(f"{file}: not readable as YAML ({visible(error)[:200]})") from error
 
 
 def _references(node: Any, key: str = "") -> Iterator[tuple[str, str]]:

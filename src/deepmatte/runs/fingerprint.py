@@ -18,6 +18,9 @@ COMPUTES = ("batch.py", "ops", "losses", "metrics", "models", "classical", "data
 
 _PACKAGE = Path(__file__).parents[1]
 
+_imported: dict[Path, str] = {}
+"""What the package's files computed when this process imported them (`remember_code`)."""
+
 
 def code_fingerprint(config: Mapping[str, Any]) -> str:
     """Return 16 hex digits of the code that a run of ``config`` executes.
@@ -28,9 +31,22 @@ def code_fingerprint(config: Mapping[str, Any]) -> str:
     """
     digest = hashlib.sha256()
     for root in (*(_PACKAGE / room for room in COMPUTES), *_own_packages(config)):
-        for file in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
-            digest.update(f"{file.relative_to(root.parent).as_posix()}\n{_computes(file)}\n".encode())
+        for file in _files(root):
+            computes = _imported.get(file) or _computes(file)
+            digest.update(f"{file.relative_to(root.parent).as_posix()}\n{computes}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def remember_code() -> None:
+    """From now on, give the fingerprint of the package as it is at this moment, when it has been imported.
+
+    It is for a process whose forks execute that code, whatever becomes of the files meanwhile.
+    """
+    _imported.update((file, _computes(file)) for room in COMPUTES for file in _files(_PACKAGE / room))
+
+
+def _files(root: Path) -> list[Path]:
+    return sorted(root.rglob("*.py")) if root.is_dir() else [root]
 
 
 def _computes(file: Path) -> str:

@@ -20,6 +20,10 @@ NOT_IDENTITY = (
     "init",  # hashed as the digest of its content
     "sweep",
     "wandb",
+    "mlflow",
+    "logger",
+    "callbacks.pictures",
+    "callbacks.learning_rate",
     "seeds",
     "laptop",
     "length",  # hashed as what it makes of stages.STAGE.epochs, and laptop as what length makes of it
@@ -30,6 +34,7 @@ NOT_IDENTITY = (
     "data.num_workers",
     "data.cache",
     "data.source.cache_dir",
+    "composition.backend",
     "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",
@@ -74,6 +79,8 @@ _NO_PLATE = {
 }
 
 ADDED_SINCE: dict[str, Any] = {
+    "examine": None,
+    "callbacks": {},  # those above leave it empty
     "composition.widen": None,  # not 1: experiments/trimap_width.yaml has hashed its 1 from the start
     "composition.captured": _NO_PLATE,
     **{f"loss.{term}.output": "final" for term in _FIRST_LOSSES},
@@ -102,6 +109,8 @@ ADDED_SINCE: dict[str, Any] = {
         "detach": False,
     },
     "loss.ssim": {**_OFF, "hardest": None, "sigma": 1.5, "border": "replicate"},
+    "loss.adversarial": {"weight": 0, "output": "final", "objective": "least_squares"},
+    "loss.discriminator": {"weight": 0, "output": "final", "objective": "least_squares"},
 }
 """Keys that were added after the first runs, and the value at which they compute what was computed before.
 
@@ -124,8 +133,8 @@ def config_hash(config: DictConfig | Mapping[str, Any]) -> str:
     True
     """
     root = config if isinstance(config, DictConfig) else OmegaConf.create(dict(config))
-    # `hydra` must go before anything is resolved: its run directory is itself made from this hash.
-    visible = OmegaConf.masked_copy(root, [str(key) for key in root if key != "hydra"])
+    # These must go before anything is resolved: the directory to which they refer is made from this hash.
+    visible = OmegaConf.masked_copy(root, [str(key) for key in root if key not in ("hydra", "logger")])
     plain: Any = OmegaConf.to_container(visible, resolve=True)
     assert isinstance(plain, dict)
     removed = {key: _removed(plain) for key in REMOVED_SINCE}

@@ -111,7 +111,9 @@ def acquire(directory: Path, name: str = LOCK_FILE) -> Lock | None:
     """
     with writing(directory / name):
         directory.mkdir(parents=True, exist_ok=True)
-        file = (directory / name).open("a+", encoding="utf-8")
+        # A link in a stranger's run directory would have another file emptied.
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        file = os.fdopen(os.open(directory / name, flags, 0o666), "a+", encoding="utf-8")
         for attempt in range(4):
             if not _is_held(file, fcntl.LOCK_EX):
                 return _taken(file)

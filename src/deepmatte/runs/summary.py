@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +20,7 @@ def summary(path: Path, result: Mapping[str, Any]) -> Group:
     split = dataset["split"]
     images = f"{dataset['num_images']} images, protocol {result['protocol']}"
     title = f"{dataset['name']} {dataset['version']}, {split}: {images}"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
     table.add_column("matte")
     for metric in DEFAULT_SCORES:
         table.add_column(titled(metric), justify="right")
@@ -29,7 +30,7 @@ def summary(path: Path, result: Mapping[str, Any]) -> Group:
         ("trivial (unknown = 0.5)", f"trivial/{split}"),
     ):
         table.add_row(
-            label,
+            escape(label),
             *(
                 f"{scores[f'{prefix}/{metric}']:.4g}" if f"{prefix}/{metric}" in scores else "-"
                 for metric in DEFAULT_SCORES

@@ -107,6 +107,7 @@ def prepare(config: DictConfig) -> Evaluation:
     if config.run is not None:
         settings, home = _settings_of_run(config, config.run, "model"), Path(config.run)
         usual = RunDir(home).config()
+        RunDir(home).check_links()
     else:
         method = build(config.method, "method")
         settings = _settings_of_method(config, method)

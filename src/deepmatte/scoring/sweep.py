@@ -107,7 +107,7 @@ def table(outcomes: Sequence[Outcome], split: str) -> Table:
     for outcome, result in zip(shown, results, strict=True):
         own = [word for word in result["overrides"] if word not in common]
         scores = [f"{result['scores'][f'{split}/{metric}']:.4g}" for metric in DEFAULT_SCORES]
-        found.add_row(outcome.run.name, escape(" ".join(own)), *scores)
+        found.add_row(escape(outcome.run.name), escape(" ".join(own)), *scores)
     return found
 
 

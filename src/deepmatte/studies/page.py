@@ -13,6 +13,7 @@ from PIL import Image
 
 from deepmatte.compare.comparison import Comparison, compare
 from deepmatte.compare.factors import effects
+from deepmatte.compare.race_view import race_of
 from deepmatte.compare.records.reading import Run
 from deepmatte.compare.table import number
 from deepmatte.compare.words import heading
@@ -27,11 +28,12 @@ from deepmatte.reports.study_figures import MOST_COLUMNS, loss_figure, loss_tabl
 from deepmatte.runs.directory import RunDir
 from deepmatte.studies.scene_page import picture, section
 from deepmatte.studies.study import Study, header
+from deepmatte.studies.tuning import rates
 
 MOST_LEVELS = 3
 """Methods whose score is a line in the figure of scores."""
 
-DRAWINGS = ("scores", "effects", "interactions", "curves")
+DRAWINGS = ("race", "scores", "effects", "interactions", "curves")
 """Figures of the comparison that the page shows."""
 
 FAILURES = (
@@ -69,7 +71,7 @@ def write_page(
     options = study.options
     parts = [f"# {study.name}", *([f"**{warning}.**"] if warning else []), *_paragraphs(header(study.file))]
     parts += [text for text in (str(options["text"]).strip(), str(options["published"]).strip()) if text]
-    parts.append(_costs(study, tables))
+    parts += [_costs(study, tables), rates(study, [run for runs, _ in tables for run in runs])]
     for index, (runs, methods) in enumerate(tables):
         if len(tables) > 1:
             everywhere = [run for others, _ in tables for run in others]
@@ -108,12 +110,13 @@ def _table(
     ways = {"screening": options["screening"], "equal_within": options["equal_within"]}
     comparison = compare([run.path for run in runs], options["metric"], options["reference"], **ways)
     records = {path: RunDir(path).result() or {} for path in methods}
-    found = effects(comparison.decisive.table)
+    found, race = effects(comparison.decisive.table), race_of(comparison)
     levels = _levels(comparison, list(records.values()))
-    drawings = [drawing for drawing in draw_all(comparison, found, [], levels) if drawing.name in DRAWINGS]
+    drawn = draw_all(comparison, found, [], levels, race)
+    drawings = [drawing for drawing in drawn if drawing.name in DRAWINGS]
     for drawing in drawings:
         write_bytes(folder / study.name / f"{prefix}{drawing.name}.png", to_png(drawing))
-    text = render_markdown(comparison, found, drawings, study.name)
+    text = render_markdown(comparison, found, drawings, study.name, race)
     parts = [
         text.replace(f"]({study.name}/", f"]({study.name}/{prefix}"),
         "\n".join(f"- {line}" for line in failed_settings(comparison)),

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from deepmatte.compare.racing import Outlook, Plan, Scores, decide, outlook
+from deepmatte.compare.records.races import Race, Round, open_race, read_scores
 from deepmatte.errors import InputError
 from deepmatte.runs.locks import acquire, holder
 from deepmatte.studies.race_grid import Grid, grid_of
-from deepmatte.studies.race_record import Race, Round, open_race, read_scores, seconds
 from deepmatte.studies.study import Study, run_sweep
+from deepmatte.studies.tuning import tune_of, tuned
 from deepmatte.sweeps import sweep_file
 from deepmatte.sweeps.sweep_file import duration
 
@@ -49,7 +51,7 @@ def run_race(study: Study, plan: Plan, limits: Limits, metric: str = "sad", run:
         InputError: the experiment has no settings to compare, ``race.json`` is of another race, or fewer than
             two settings have finished runs.
     """
-    grid = grid_of(study)
+    grid, tune = grid_of(study), tune_of(study, range(plan.most))
     # A race may be resumed on another launcher.
     given = [word for word in study.overrides if not word.startswith("hydra")]
     about: dict[str, object] = {"experiment": study.name, "overrides": given, "metric": metric}
@@ -58,6 +60,11 @@ def run_race(study: Study, plan: Plan, limits: Limits, metric: str = "sad", run:
         who = holder(study.sweep, LOCK) or "another process"
         raise InputError(f"{study.sweep}: {who} is running this race; wait until it ends, or stop it")
     with lock:
+        if tune is not None:
+            code, grid = tuned(study, grid, tune, run)
+            if code:
+                return code
+            about["tuned"] = {name: point[-1] for name, point in grid.settings.items()}
         race = open_race(study.sweep, plan, about, list(grid.settings))
         view = Outlook()
         if race.rounds:
@@ -71,8 +78,16 @@ def run_race(study: Study, plan: Plan, limits: Limits, metric: str = "sad", run:
             print("\n".join(lines_of(race, limits, view)), flush=True)
         race.ended = reason
         race.write()
-        print("\n".join([*table_of(race), reason]), flush=True)
+        print("\n".join([*table_of(race), reason, *left_over(study, grid, race)]), flush=True)
     return 0
+
+
+def left_over(study: Study, grid: Grid, race: Race) -> list[str]:
+    """Return lines with the overrides of the settings that are left, for the next experiment with them."""
+    if len(race.survivors) < 2:
+        return []
+    sweeps = grid.sweeps(replace(study, overrides=()), race.survivors, [0])
+    return [f"left      {' '.join(sweep.overrides[:-1])}" for sweep in sweeps]
 
 
 def run_round(study: Study, grid: Grid, race: Race, metric: str, run: Runner) -> int:
@@ -155,6 +170,18 @@ def cost_of_next(race: Race) -> float:
     totals, number = seconds(race.sweep, runs), race.number + 1
     each = sum(totals[name] / max(len(runs[name]), 1) for name in race.survivors)
     return each * (race.plan.seeds(number) - race.plan.seeds(number - 1)) / parallel(race)
+
+
+def seconds(sweep: Path, runs: dict[str, dict[int, Path]]) -> dict[str, float]:
+    """Return the seconds that the runs of each setting took, with the start of their processes."""
+    start_up = sweep_file.start_up_seconds(sweep)
+    return {
+        name: sum(
+            float((sweep_file.result_or_nothing(path).get("cost") or {}).get("seconds") or 0.0) + start_up
+            for path in found.values()
+        )
+        for name, found in runs.items()
+    }
 
 
 def parallel(race: Race) -> int:

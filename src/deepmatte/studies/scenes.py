@@ -26,6 +26,7 @@ from deepmatte.metrics.functional.instances import score_scene
 from deepmatte.metrics.names import higher_is_better
 from deepmatte.ops.layers import class_map, instance_map
 from deepmatte.ops.zones import impose_trimap
+from deepmatte.plain import read_json
 from deepmatte.runs.directory import RunDir
 from deepmatte.scoring.predictors import Predictor, predictor_of_run
 from deepmatte.studies.instances import InstanceScenes, Scene, digest
@@ -123,7 +124,7 @@ def merged(scene: Scene) -> np.ndarray:
 def read_scores(folder: Path) -> dict[str, Any] | None:
     """Return ``scenes.json`` of a folder, None where it is missing or damaged."""
     try:
-        return json.loads((folder / "scenes.json").read_text(encoding="utf-8"))
+        return read_json(folder / "scenes.json")
     except (OSError, ValueError):
         return None
 

@@ -24,8 +24,9 @@ from deepmatte.compare.records.reading import Run, find_run_dirs, lookup, read_r
 from deepmatte.config.compose import compose, quoted
 from deepmatte.config.places import conf_dir
 from deepmatte.config.unknown_keys import explained
-from deepmatte.errors import InputError
+from deepmatte.errors import InputError, visible
 from deepmatte.files import write_text
+from deepmatte.plain import read_json
 from deepmatte.runs.context import SweepContext
 from deepmatte.runs.directory import FINISHED, RunDir
 from deepmatte.runs.provenance import stopwatch
@@ -40,6 +41,7 @@ OPTIONS: dict[str, Any] = {
     "screening": False,  # control the false discovery rate instead of the family-wise error rate
     "equal_within": 3.0,  # per cent; smaller differences count as equal
     "reference": None,  # the setting to compare the others with; null: all pairs
+    "tune": None,  # {key, values, seeds}: of each setting before its race (studies/tuning.py)
     "pairs": {},  # further comparisons: setting -> the setting to compare it with
     "losses": {},  # named losses, for the sweep to choose from
     "steps": {},  # named training schedules, likewise
@@ -88,7 +90,12 @@ class Study:
         """Wall-clock seconds of all calls of the study, without those that were killed."""
         if not self.clock.is_file():
             return 0.0
-        return float(json.loads(self.clock.read_text(encoding="utf-8"))["seconds"])
+        try:
+            return float(read_json(self.clock)["seconds"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{self.clock}: holds no seconds ({visible(error)[:80]}); remove it, the clock starts anew"
+            ) from error
 
     def clock_covers(self, seconds: float) -> bool:
         """Return whether ``seconds`` of machine time, in parallel jobs, fit into the time of the calls.

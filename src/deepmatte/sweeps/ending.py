@@ -73,7 +73,7 @@ class SweepGuard(Callback):
     """The guard of this process's sweep, and the sweep's configuration, while its jobs run."""
 
     def __init__(self) -> None:
-        self.start = time.time()
+        self.earlier: dict[Path, tuple[int, int]] = {}
         self.search_lock: Lock | None = None
         self.reporter: Reporter | None = None
 
@@ -92,9 +92,9 @@ class SweepGuard(Callback):
             self._close(config)
 
     def _begin(self, config: DictConfig) -> None:
-        self.start = time.time()
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         directory = Path(config.hydra.sweep.dir)
+        self.earlier = _notes(directory)
         try:
             jobs = preflight.compose_jobs(config)
             if not is_grid(config.hydra):
@@ -153,11 +153,17 @@ class SweepGuard(Callback):
     def _runs(self, config: DictConfig) -> dict[Path, bool]:
         """Return the runs of this sweep, and whether they were skipped; older job folders don't count."""
         runs: dict[Path, bool] = {}
-        for file in sorted(Path(config.hydra.sweep.dir).rglob(JOB_FILE), key=os.fspath):
-            if file.stat().st_mtime >= self.start - 1:
+        for file, state in sorted(_notes(Path(config.hydra.sweep.dir)).items()):
+            if self.earlier.get(file) != state:
                 note = json.loads(file.read_text(encoding="utf-8"))
                 runs[Path(note["run"])] = runs.get(Path(note["run"]), False) or note["skipped"]
         return runs
+
+
+def _notes(directory: Path) -> dict[Path, tuple[int, int]]:
+    """Return the jobs' notes and which writing of each is there: clocks may jump during a sweep."""
+    states = {file: file.stat() for file in directory.rglob(JOB_FILE)}
+    return {file: (state.st_ino, state.st_mtime_ns) for file, state in states.items()}
 
 
 @contextmanager
@@ -219,7 +225,8 @@ def repeat(run: RunDir, console: Console, *stops: Stopper) -> dict[str, Any]:
     Raises:
         InputError: it is not a run directory, or another process is working on it.
     """
-    config = run.resumed(os.environ.get("WANDB_MODE", "offline"))
+    mode, uri = os.environ.get("WANDB_MODE", "offline"), os.environ.get("MLFLOW_TRACKING_URI")
+    config = run.resumed(mode, tracking_uri=uri)
     lock = acquire(run.path)
     if lock is None:
         raise InputError(

@@ -25,7 +25,7 @@ from deepmatte.runs.fingerprint import code_fingerprint, differing, made_with
 from deepmatte.runs.identity import config_hash, run_dir
 from deepmatte.runs.locks import Lock, acquire, holder
 from deepmatte.runs.parent_watch import end_when_idle_without
-from deepmatte.sweeps.devices import DeviceLease, demand, lease_devices, processes
+from deepmatte.sweeps.devices import DeviceLease, demand, launcher_name, lease_devices, processes
 from deepmatte.sweeps.launcher import stopped
 from deepmatte.sweeps.process import Ended, Stopper, child_command, deadline, run_tree
 from deepmatte.sweeps.sweep_file import (
@@ -38,6 +38,9 @@ from deepmatte.sweeps.sweep_file import (
     remaining,
 )
 from deepmatte.sweeps.tasks import Tasks, ungrouped
+
+ONE_AFTER_ANOTHER = ("BasicLauncher", "JoblibLauncher")
+"""Hydra's launchers whose processes watch several jobs, so that it pays to import for all of them at once."""
 
 Objective = float | tuple[float, ...] | None
 """What a job returns to the sweeper: nothing, where its run has no objective."""
@@ -195,6 +198,7 @@ def _carry_out(job: Job, lock: Lock, lease: DeviceLease, tasks: Tasks, console: 
         inherited=[device.fileno() for device in lease.locks],
         show=lambda line: console.print(f"          [{job.run.path.name}] {line}", style="dim", markup=False),
         stops=(stopped, deadline(job.config.sweep.time_limit), tasks.failed_elsewhere),
+        fork=job.config.sweep.fork and tasks.size == 1 and launcher_name(job.hydra) in ONE_AFTER_ANOTHER,
     )
     tasks.end()
     result = settle(job.run, ended, config_hash=config_hash(job.config), overrides=job.overrides)
@@ -227,6 +231,7 @@ def start_tree(
     inherited: Sequence[int] = (),
     show: Callable[[str], None] = print,
     stops: Sequence[Stopper] = (),
+    fork: bool = False,
 ) -> Ended:
     """Run the configuration in ``run``; its processes also hold ``lock``, in case this one is killed."""
     own = SweepContext.read().but(run=str(run.path.resolve()), parent=os.getpid()).environment()
@@ -238,6 +243,7 @@ def start_tree(
         inherited=[lock.fileno(), *inherited],
         show=lambda line: show(line) if line.startswith("epoch ") else None,
         stop=lambda: next((stop for asked in stops if (stop := asked()) is not None), None),
+        fork=fork,
     )
     return replace(ended, wrote=run.written() != before)
 

@@ -70,6 +70,8 @@ def compose_jobs(config: DictConfig) -> list[ComposedJob]:
             )
         if job.get("resume"):
             raise InputError(f"resume={job.resume}: a sweep always resumes its runs; leave resume= out")
+        if job.get("examine"):
+            raise InputError(f"debug={job.examine.what}: examines one run, and is no sweep; leave -m out")
         check_keys(job, "train")
         check_own_keys(job)
         _check_tasks(job, hydra)

@@ -16,6 +16,7 @@ from typing import BinaryIO, NamedTuple
 
 from deepmatte.config.compose import quoted
 from deepmatte.runs.directory import OUTPUT_FILE, RunDir
+from deepmatte.sweeps.forking import ForkedJob, forked
 
 POLL_SECONDS, GRACE_SECONDS = 0.2, 30.0
 
@@ -30,6 +31,9 @@ class Stop(NamedTuple):
 Stopper = Callable[[], Stop | None]
 """Called several times a second: returns why a process tree has to end, None while it may continue."""
 
+
+Child = subprocess.Popen[str] | ForkedJob
+"""A job's first process, leader of a session of its own."""
 
 OUT_OF_MEMORY = (
     "out of memory: the system killed a process; "
@@ -101,6 +105,7 @@ def run_tree(
     inherited: Sequence[int] = (),
     show: Callable[[str], None] = lambda line: None,
     stop: Stopper = lambda: None,
+    fork: bool = False,
 ) -> Ended:
     """Run ``command`` in a session of its own until it ends, or until ``stop`` returns a reason to end it.
 
@@ -113,9 +118,13 @@ def run_tree(
         inherited: file descriptors that it keeps open, such as those of locks.
         show: called with each line of output.
         stop: called every `POLL_SECONDS`.
+        fork: of a ``python -m deepmatte.cli.train``: spare it the imports if possible (`forking`).
     """
     kills = _out_of_memory_kills()
-    child = subprocess.Popen(
+    child: Child | None = None
+    if fork:
+        child = forked(command, environment, inherited, wanted=lambda: stop() is None)
+    child = child or subprocess.Popen(
         command,
         env=dict(environment),
         stdout=subprocess.PIPE,
@@ -142,10 +151,10 @@ def run_tree(
             with suppress(ProcessLookupError):  # its ranks and workers
                 os.killpg(child.pid, signal.SIGKILL)
         reader.join(timeout=10)
-    return Ended(child.returncode, reason, _out_of_memory_kills() > kills, "".join(last))
+    return Ended(child.wait(), reason, _out_of_memory_kills() > kills, "".join(last))
 
 
-def _end(child: subprocess.Popen[str]) -> None:
+def _end(child: Child) -> None:
     """Send SIGTERM to the first process, so that it writes a checkpoint; kill the session after a while."""
     child.terminate()
     try:
@@ -158,7 +167,7 @@ def _end(child: subprocess.Popen[str]) -> None:
             raise
 
 
-def _copy(child: subprocess.Popen[str], log: Path, show: Callable[[str], None], last: list[str]) -> None:
+def _copy(child: Child, log: Path, show: Callable[[str], None], last: list[str]) -> None:
     """Copy the output of ``child``, and keep its last line that is not blank in ``last``.
 
     A log that can't be written, on a full disk, is no reason to stop reading: the child would block forever

@@ -12,10 +12,11 @@ from typing import Any
 
 from rich import box
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from deepmatte.errors import InputError
+from deepmatte.errors import InputError, visible
 from deepmatte.runs.directory import FINISHED, OUTPUT_FILE, RESULT_FILE, RunDir, last_line
 from deepmatte.runs.locks import LOCK_FILE, Holder, holder
 from deepmatte.sweeps import search, sweep_file
@@ -195,8 +196,8 @@ def view(state: SweepState, height: int | None = None) -> Group:
         table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     for job in jobs:
         table.add_row(
-            Path(job.run).name,
-            job.label,
+            escape(Path(job.run).name),
+            escape(job.label),
             Text(job.state, style=STYLES.get(job.state, "red")),
             "" if job.progress is None else f"{100 * job.progress:.0f} %",
             "" if job.seconds_left is None else sweep_file.duration(job.seconds_left),
@@ -214,7 +215,8 @@ def view(state: SweepState, height: int | None = None) -> Group:
         )
     for job in jobs:
         if job.has_failed:
-            reason = job.error if str(job.error).startswith(job.state) else f"{job.state}: {job.error}"
+            said = visible(job.error)
+            reason = said if said.startswith(job.state) else f"{job.state}: {said}"
             lines += [f"{Path(job.run).name}  {reason}", f"    deepmatte sweep repeat {job.run}"]
     if state.is_over and not state.is_complete and "command" in state.sweep:
         lines += [

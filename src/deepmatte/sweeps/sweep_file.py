@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from statistics import fmean
@@ -11,15 +12,46 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from deepmatte.errors import InputError
+from deepmatte.errors import InputError, check_arguments, visible
 from deepmatte.files import write_text
+from deepmatte.plain import read_json, without_codes
 from deepmatte.runs.directory import FINISHED, RunDir
 from deepmatte.runs.identity import label
+from deepmatte.runs.locks import Holder
+from deepmatte.runs.result import Label, Numbers
 
 SWEEP_FILE = "sweep.json"
 
 JOB_FILE = "job.json"
 """In the launcher's folder of a job: its run, whether it was skipped, and the seconds of its start-up."""
+
+
+_DELETE = "delete it, the runs are kept"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A job in ``sweep.json``: its run's folder, its hash and its overrides."""
+
+    run: str
+    overrides: Sequence[str] = ()
+    config_hash: str | None = None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The keys of ``sweep.json`` that are read, as `deepmatte.sweeps.preflight` writes them."""
+
+    command: str | None = None
+    force: bool | None = None
+    jobs: Sequence[Entry] | None = None
+    num_trials: int | None = None
+    objective: Sequence[str] | None = None
+    parallel: int | None = None
+    process: Holder | None = None
+    shared: Sequence[str] | None = None
+    started: str | None = None
+    cost: Mapping[str, Label | Mapping[str, Numbers]] | None = None
 
 
 def is_grid(hydra: DictConfig) -> bool:
@@ -28,16 +60,29 @@ def is_grid(hydra: DictConfig) -> bool:
 
 
 def read(directory: Path) -> dict[str, Any]:
-    """Return ``sweep.json``, empty where there is none."""
+    """Return ``sweep.json``, empty where there is none.
+
+    Raises:
+        InputError: it can't be read, or one of its keys is not of the kind that `Sweep` says.
+    """
+    file = directory / SWEEP_FILE
     try:
-        found = json.loads((directory / SWEEP_FILE).read_text(encoding="utf-8"))
+        found = without_codes(read_json(file))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{directory / SWEEP_FILE}: not readable as JSON ({error}); delete it, the runs are kept"
-        ) from error
-    return found if isinstance(found, dict) else {}
+        raise InputError(f"{file}: not readable as JSON ({visible(error)}); {_DELETE}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: holds no keys; {_DELETE}")
+    found = {key: value for key, value in found.items() if value is not None}
+    try:
+        check_arguments(Sweep, found)
+        datetime.fromisoformat(found.get("started", "2000-01-01"))
+    except ValueError as error:
+        raise InputError(f"{file}: {error}; {_DELETE}") from error
+    for job in found.get("jobs", []):
+        job.setdefault("overrides", [])
+    return found
 
 
 def write(directory: Path, sweep: Mapping[str, Any]) -> None:
@@ -110,7 +155,7 @@ def start_up_seconds(directory: Path) -> float:
 def read_note(folder: Path) -> dict[str, Any]:
     """Return the `JOB_FILE` in a launcher's folder of a job, empty where there is none to read."""
     try:
-        found = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+        found = read_json(folder / JOB_FILE)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -13,7 +13,6 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
 from deepmatte.batch import Batch
@@ -63,12 +62,11 @@ def varied(kinds: Sequence[str], wanted: int) -> list[int]:
     return sorted(index for _, index in sorted(turns)[:wanted])
 
 
-def grid(batch: Batch, alpha: Tensor, width: int = 224) -> np.ndarray:
-    """Return an RGB row of the first sample of ``batch``: image, trimap, truth, prediction, error x 2."""
-    error = (alpha[0] - batch["alpha"][0]).abs() * 2
-    cells = [
-        to_uint8(part) for part in (batch["image"][0], batch["trimap"][0], batch["alpha"][0], alpha[0], error)
-    ]
+def grid(batch: Batch, alpha: Tensor, row: int = 0, width: int = 224) -> np.ndarray:
+    """Return an RGB row of the sample ``row`` of a batch: image, trimap, truth, prediction, error x 2."""
+    error = (alpha[row] - batch["alpha"][row]).abs() * 2
+    parts = (batch["image"][row], batch["trimap"][row], batch["alpha"][row], alpha[row], error)
+    cells = [to_uint8(part) for part in parts]
     height = max(1, round(width * cells[0].shape[0] / cells[0].shape[1]))
     return np.concatenate(
         [cv2.resize(cell, (width, height), interpolation=cv2.INTER_AREA) for cell in cells], 1
@@ -76,11 +74,17 @@ def grid(batch: Batch, alpha: Tensor, width: int = 224) -> np.ndarray:
 
 
 class PictureGrids(Callback):
-    """Draws the same fixed validation samples after every epoch: image, trimap, truth, prediction, error."""
+    """Draws the same fixed validation samples after every epoch: image, trimap, truth, prediction, error.
 
-    def __init__(self, directory: Path, num_samples: int = 4) -> None:
-        self.directory = directory
+    Args:
+        num_samples: how many.
+        directory: the folder for the pictures; None: ``pictures`` below the trainer's ``default_root_dir``.
+    """
+
+    def __init__(self, num_samples: int = 4, directory: Path | None = None) -> None:
         self.num_samples = num_samples
+        self.directory = directory
+        self.rows: dict[int, np.ndarray] = {}
 
     def on_validation_batch_end(
         self,
@@ -91,27 +95,44 @@ class PictureGrids(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw once an epoch, while averaged weights (if any) are in place; rank 0 predicts all samples."""
-        if batch_idx > 0 or trainer.sanity_checking or not trainer.is_global_zero:
+        """Draw those of the fixed samples that the batch has; ``outputs`` is the alpha that was scored."""
+        if trainer.sanity_checking or not trainer.is_global_zero or outputs is None:
             return
-        assert trainer.val_dataloaders is not None
-        dataset = trainer.val_dataloaders.dataset
-        rows = []
-        for index in evenly(len(dataset), self.num_samples):
-            sample = pl_module.transfer_batch_to_device(collate([dataset[index]]), pl_module.device, 0)
-            rows.append(grid(sample, pl_module(sample).alpha))
+        chosen = self._chosen(trainer)
+        for row, index in enumerate(batch["index"].tolist() if "index" in batch else []):
+            if index in chosen:
+                self.rows[index] = grid(batch, outputs, row)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw once an epoch, while averaged weights (if any) are in place.
+
+        Rank 0 predicts what others, or none, have scored.
+        """
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        for index in self._chosen(trainer):
+            if index not in self.rows:
+                sample = self._dataset(trainer)[index]
+                batch = pl_module.transfer_batch_to_device(collate([sample]), pl_module.device, 0)
+                self.rows[index] = grid(batch, pl_module(batch).alpha)
+        rows = [row for _, row in sorted(self.rows.items())]
+        self.rows = {}
         height = max(row.shape[0] for row in rows)
         rows = [np.pad(row, ((0, height - row.shape[0]), (0, 0), (0, 0))) for row in rows]
         picture = np.concatenate(rows, 0)
-        write_png(self.directory / f"epoch_{trainer.current_epoch:04d}.png", picture, parents=False)
+        folder = self.directory or Path(trainer.default_root_dir) / "pictures"
+        write_png(folder / f"epoch_{trainer.current_epoch:04d}.png", picture, parents=self.directory is None)
+        caption = ["image, trimap, truth, prediction, error x 2"]
         for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_image(
-                    "val/pictures",
-                    [picture],
-                    step=trainer.global_step,
-                    caption=["image, trimap, truth, prediction, error x 2"],
-                )
+            if hasattr(logger, "log_image"):
+                logger.log_image("val/pictures", [picture], step=trainer.global_step, caption=caption)
+
+    def _dataset(self, trainer: pl.Trainer) -> Any:
+        assert trainer.val_dataloaders is not None
+        return trainer.val_dataloaders.dataset
+
+    def _chosen(self, trainer: pl.Trainer) -> list[int]:
+        return evenly(len(self._dataset(trainer)), self.num_samples)
 
 
 class TestPictures(Callback):

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, Model
 
 from deepmatte.errors import InputError
 from deepmatte.runs import interruption
-from deepmatte.training.curves import Curves
+from deepmatte.training.tracking.curves import Curves
 
 NORMALISATION = ("running_mean", "running_var", "num_batches_tracked")
 """Ends of the names of the buffers that are averaged along with the weights."""

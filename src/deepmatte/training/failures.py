@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import torch
@@ -13,17 +13,16 @@ from deepmatte.files import refused
 from deepmatte.runs import interruption
 from deepmatte.runs.directory import RunDir
 from deepmatte.training.statistics import is_first_process
-from deepmatte.training.tracking import Tracker
 
 OTHER_PROCESS = "another process of the run ended"
 """How the message of a rank begins that only lost the others; theirs replaces it."""
 
 
 @contextmanager
-def recorded(run: RunDir) -> Iterator[None]:
+def recorded(run: RunDir, fail: Callable[[], None]) -> Iterator[None]:
     """Write into ``result.json`` how the run inside the block ended, if it does not end well.
 
-    Each rank may; the first message stays.
+    Each rank may; the first message stays. ``fail`` then tells the loggers.
     """
 
     def ended(status: str, error: str) -> None:
@@ -31,7 +30,7 @@ def recorded(run: RunDir) -> Iterator[None]:
             result = run.result() or {}
             if result.get("status") == "running" or str(result.get("error")).startswith(OTHER_PROCESS):
                 run.update(status=status, error=error)
-        Tracker.fail()
+        fail()
 
     def interrupted() -> None:
         _forget_ranks()

@@ -11,16 +11,22 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.accelerators import CPUAccelerator
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from deepmatte.config.build import build, loss_function
+from deepmatte.config.places import conf_dir
 from deepmatte.data.parallel import num_cores
 from deepmatte.errors import InputError, check_arguments
 from deepmatte.losses import LossTable
 from deepmatte.models import MattingModel
+from deepmatte.runs.identity import config_hash
 from deepmatte.training.acceleration import acceleration
 from deepmatte.training.checkpoints import AtomicCheckpointIO
 from deepmatte.training.datamodule import MattingData
+from deepmatte.training.module import MattingModule
+from deepmatte.training.optimisation import build_optimisation
+from deepmatte.training.stages import Stage
 
 SOURCE_NAMES = (
     "root",
@@ -43,6 +49,7 @@ _NOT_FOR_USERS = (
     "`srun` command is available",  # a job of a sweep starts its ranks itself, on a cluster too
     "isinstance.treespec, LeafSpec",  # Lightning's own calls of torch
     "broadcast_buffers. is deprecated",
+    "was called before the ``update`` method",  # val/loss, where a term has no part in validation
     "on epoch level in distributed setting",  # what is logged of an epoch has been joined over the processes
 )
 
@@ -88,6 +95,47 @@ def build_losses(config: DictConfig, stage: str) -> LossTable:
     # it does not know.
     table = OmegaConf.to_container(OmegaConf.merge(base, overlay))
     return LossTable(table, own_terms=loss_function)  # type: ignore[arg-type]
+
+
+def build_module(
+    config: DictConfig, model: MattingModel, stage: Stage, losses: LossTable | None = None
+) -> MattingModule:
+    """Return the module that trains ``model`` in ``stage``; ``losses`` are built where they are not given."""
+    return MattingModule(
+        model,
+        losses or build_losses(config, stage.name),
+        stage,
+        build_optimisation(config, stage),
+        protocol=config.protocol,
+        impose=config.impose_trimap,
+        identity={"model": config.model._target_, "config_hash": config_hash(config)},
+    )
+
+
+def build_loggers(config: DictConfig) -> dict[str, Any]:
+    """Return of each program of ``config.logger`` what makes its logger of a run (`tracking.tracker`).
+
+    ``csv`` is left out, since a run writes its curves in any case, and so is W&B where it is disabled.
+    """
+    chosen = _entries(config, "logger", "wandb")
+    off = {"csv"} | ({"wandb"} if config.wandb.mode == "disabled" else set())
+    return {name: build(node, f"logger.{name}") for name, node in chosen.items() if name not in off}
+
+
+def build_callbacks(config: DictConfig) -> list[Callback]:
+    """Return the callbacks of ``config.callbacks``, in its order."""
+    chosen = _entries(config, "callbacks", "default")
+    return [build(node, f"callbacks.{name}") for name, node in chosen.items()]
+
+
+def _entries(config: DictConfig, group: str, usual: str) -> dict[str, Any]:
+    """Return the entries of a group that are not null; old run directories have the ``usual`` choice."""
+    chosen = config.get(group)
+    if group not in config:
+        chosen = OmegaConf.load(conf_dir() / group / f"{usual}.yaml")
+    if not isinstance(chosen, DictConfig):
+        raise InputError(f"{group}={chosen}: has to be keys with values; choose a file of conf/{group}/")
+    return {str(name): node for name, node in chosen.items() if node is not None}
 
 
 def quieten() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -34,8 +36,12 @@ class MattingModule(pl.LightningModule):
     model reads a trimap; else the trimap only says what is scored. Their steps communicate nothing, so
     processes may see different numbers of images; the metrics are joined once at the end. ``radii`` are the
     widths in pixels by which a test also widens the unknown zone, to see how the error grows with it, and
-    ``disturbances`` what it also does to the captured background. With
-    ``colours`` it also scores the predicted colours of the foreground, which model and data must have.
+    ``disturbances`` what it also does to the captured background. With ``colours`` it also scores the
+    predicted colours of the foreground, which model and data must have.
+
+    Any trainer and any loader of batches with ``image``, ``alpha`` and ``trimap`` will do.
+    Without ``stage`` all parts learn for as long as the trainer says; without ``optimisation`` they do by
+    Adam at a constant 1e-3.
     """
 
     val_metrics: MattingMetrics
@@ -58,8 +64,9 @@ class MattingModule(pl.LightningModule):
         super().__init__()
         self.model = model
         self.losses = losses
-        self.stage = stage or Stage()
-        self.optimisation = optimisation or Optimisation()
+        self.stage = stage or Stage(learn=tuple(model.parts))
+        self.staged = stage is not None
+        self.optimisation = optimisation or Optimisation(partial(torch.optim.Adam, lr=1e-3))
         self.impose = impose and "trimap" in model.reads
         self.identity = dict(identity or {})
         check_protocol(protocol)
@@ -87,6 +94,12 @@ class MattingModule(pl.LightningModule):
 
     # ---- training ------------------------------------------------------------------------------------
 
+    def on_fit_start(self) -> None:
+        """Take the length of a training without stages from the trainer, for schedules of loss weights."""
+        if not self.staged:
+            epochs = max(self.trainer.max_epochs or 1, 1)
+            self.stage = dataclasses.replace(self.stage, epochs=epochs, run_epochs=epochs)
+
     def on_train_start(self) -> None:
         """Put the parts that do not learn in evaluation mode, so that their statistics stay as they are."""
         for part in self.model.parts:
@@ -107,7 +120,7 @@ class MattingModule(pl.LightningModule):
             values = ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in result.terms.items())
             place = f"epoch {self.current_epoch}, step {self.global_step}"
             raise RunError(
-                f"the loss is not finite in {place} ({values}); samples: {', '.join(batch['name'])}"
+                f"the loss is not finite in {place} ({values}); samples: {', '.join(batch.get('name', '?'))}"
             )
         size, total = len(batch["alpha"]), result.total.detach()
         self.epoch_loss.add(total, size)
@@ -136,13 +149,17 @@ class MattingModule(pl.LightningModule):
         """Give all processes the same running statistics."""
         average_statistics(self.model, self.trainer)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch, without communication; losses that a critic has part in are left out."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Score one batch, without communication, and return its alpha, which callbacks draw.
+
+        Losses that a critic has part in are left out.
+        """
         matte = self.model.forward(batch, refine=self.stage.refine)
         if self.losses is not None and self.losses.fits(batch):
             self.val_loss.update(self.losses(matte, batch, progress=1.0).total, weight=len(batch["alpha"]))
         alpha = impose_trimap(matte.alpha, batch["trimap"]) if self.impose else matte.alpha
-        self.val_metrics.update(alpha, batch["alpha"], batch["trimap"], batch["index"])
+        self.val_metrics.update(alpha, batch["alpha"], batch["trimap"], batch.get("index"))
+        return alpha
 
     def on_validation_epoch_end(self) -> None:
         """Log ``val/*`` of the joined images, and the epoch's training loss.
@@ -164,11 +181,11 @@ class MattingModule(pl.LightningModule):
         """Score one batch and the trivial matte on it; return the alpha, which callbacks draw."""
         matte = self(batch)
         alpha = matte.alpha
-        truth = batch["alpha"], batch["trimap"], batch["index"]
+        truth = batch["alpha"], batch["trimap"], batch.get("index")
         if self.colours is not None:
             predicted = matte.foreground.clamp(0, 1)
             self.colours.update(
-                predicted, batch["foreground"], batch["alpha"], batch["index"], batch["trimap"]
+                predicted, batch["foreground"], batch["alpha"], batch.get("index"), batch["trimap"]
             )
         self.test_metrics.update(alpha, *truth)
         self.diagnostics.update(alpha, *truth)
@@ -180,7 +197,7 @@ class MattingModule(pl.LightningModule):
                 [torch.from_numpy(widen_unknown(trimap[0], int(radius))[None]) for trimap in trimaps]
             )
             wide = Batch(**{**batch, "trimap": widened.to(batch["trimap"].device)})
-            metrics.update(self(wide).alpha, wide["alpha"], wide["trimap"], wide["index"])
+            metrics.update(self(wide).alpha, wide["alpha"], wide["trimap"], wide.get("index"))
         for disturbance, scores in zip(self.disturbances, self.on_disturbed, strict=True):
             cast(MattingMetrics, scores).update(self(disturbance(batch)).alpha, *truth)
         return alpha
@@ -214,7 +231,8 @@ class MattingModule(pl.LightningModule):
         optimizer = self.optimisation.build(self.model)
         # Lightning counts from the first epoch of the run; the schedule belongs to the stage alone.
         share = self.stage.epochs / max(self.stage.last_epoch, 1)
-        steps = max(1, round(self.trainer.estimated_stepping_batches * share))
+        total = self.trainer.estimated_stepping_batches * share
+        steps = max(1, round(total)) if math.isfinite(total) else 1  # a trainer of one's own may have no end
         return {
             "optimizer": optimizer,
             "lr_scheduler": {
@@ -233,7 +251,8 @@ class MattingModule(pl.LightningModule):
         if self.model.critics and gradient_clip_val:
             clip(self.model.players(), gradient_clip_val, gradient_clip_algorithm == "value")
         elif gradient_clip_val and isinstance(self.trainer.strategy, FSDPStrategy):
-            self.trainer.strategy.model.clip_grad_norm_(gradient_clip_val)  # over the shards of all processes
+            sharded: Any = self.trainer.strategy.model
+            sharded.clip_grad_norm_(gradient_clip_val)  # over the shards of all processes
         else:
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 

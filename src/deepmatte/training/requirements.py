@@ -35,7 +35,7 @@ def check_losses(
     data: MattingData,
     objective: str,
 ) -> None:
-    """Refuse losses that data and model can't serve, and a critic that learns without a loss.
+    """Refuse losses that data and model can't serve, and a critic that has a say before it learns.
 
     On validation data losses matter only as the objective.
 
@@ -49,6 +49,7 @@ def check_losses(
     Raises:
         InputError: it names the term or the stage, and the cure.
     """
+    taught: set[str] = set()
     for stage in stages:
         table = losses[stage.name]
         table.check((*data.serves("train"), *model.critics))
@@ -56,10 +57,13 @@ def check_losses(
         if objective == "val/loss":
             table.refuse_critics("objective=val/loss")
             table.check(data.serves("val"), "the validation data")
-        for critic in model.critics:
-            if critic in stage.learn and not table.reads(critic):
-                cure = f"leave it out, or set the weight of a term that reads the {critic}"
-                raise InputError(f"stages.{stage.name}.learn: no loss reads the {critic}; {cure}")
+        taught |= {critic for row in table.rows for critic in row.teaches if critic in stage.learn}
+        for row in table.rows:
+            for critic in set(row.reads) & set(model.critics) - taught:
+                cure = f"set loss.{critic}.weight=1, or loss.{row.name}.weight=0"
+                raise InputError(
+                    f"loss.{row.name}: in stage {stage.name} no {critic} has learned yet; {cure}"
+                )
 
 
 def check_sharding(model: MattingModel, config: DictConfig) -> None:

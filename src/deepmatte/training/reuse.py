@@ -42,7 +42,7 @@ def differences(config: DictConfig, result: Mapping[str, Any]) -> list[str]:
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
-    visible = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    visible = OmegaConf.masked_copy(config, [str(key) for key in config if key not in ("hydra", "logger")])
     plain = OmegaConf.to_container(visible, resolve=True)
     assert isinstance(plain, dict)
     return plain  # type: ignore[return-value]

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
-from pytorch_lightning.loggers import Logger
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from rich.console import Console
 
 from deepmatte.config.validation import check_own_keys
@@ -30,22 +29,22 @@ from deepmatte.runs.locks import locked
 from deepmatte.runs.provenance import provenance
 from deepmatte.training import from_config
 from deepmatte.training.acceleration import accelerate
-from deepmatte.training.callbacks import EpochLines, PictureGrids, Progress
+from deepmatte.training.callbacks import EpochLines, Progress
 from deepmatte.training.checkpoint_callbacks import AveragedWeights, EarlyStoppingForGood, LastCheckpoint
-from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, read_checkpoint
+from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, read_checkpoint, restoring
 from deepmatte.training.cost import over_ranks, peak_memory_mb
-from deepmatte.training.curves import Curves
 from deepmatte.training.datamodule import MattingData
+from deepmatte.training.examine import examine
 from deepmatte.training.failures import recorded
 from deepmatte.training.initial import start_from
-from deepmatte.training.module import MattingModule, check_protocol
+from deepmatte.training.module import check_protocol
 from deepmatte.training.optimisation import build_optimisation
 from deepmatte.training.requirements import check_inputs, check_losses, check_sharding
 from deepmatte.training.reuse import differences, fingerprint
 from deepmatte.training.score import conditions, score
-from deepmatte.training.stages import Stage, plan_stages
+from deepmatte.training.stages import Stage, plan_stages, without_idle_critics
 from deepmatte.training.statistics import is_first_process
-from deepmatte.training.tracking import Tracker
+from deepmatte.training.tracking.tracker import Tracker
 
 
 def train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[str, Any]:
@@ -69,6 +68,8 @@ def _train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[st
     from_config.quieten()
     check_own_keys(config)
     run = checked_run_dir(directory, config_hash(config))
+    if config.get("examine"):
+        return examine(config, run, overrides)
     result, fresh = run.result() or {}, config.force
     if result.get("status") == FINISHED and is_first_process() and not fresh:
         others = differences(config, result)
@@ -80,7 +81,7 @@ def _train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[st
     with locked(run.path) if is_first_process() else nullcontext():
         if is_first_process() and fresh:
             run.clear()
-        with recorded(run):
+        with recorded(run, job.fail):
             if is_first_process():
                 run.remove_leftovers()
                 run.write_config(config, overrides)
@@ -105,6 +106,7 @@ class _Job:
         self.losses: dict[str, LossTable] = {
             stage.name: from_config.build_losses(config, stage.name) for stage in self.stages
         }
+        self.stages = without_idle_critics(self.stages, self.model, self.losses)
         self.data: MattingData = from_config.build_data(config)
         for stage in self.stages:
             build_optimisation(config, stage).check(self.model, f"stages.{stage.name}")
@@ -120,7 +122,9 @@ class _Job:
         self.first_report: tuple[float, float] | None = None
         self.resumes = run.last_checkpoint.exists() and not fresh
         self.initial = None if self.resumes else start_from(self.model, config)
-        self.loggers: list[Logger] = []
+        self.makers = from_config.build_loggers(config)
+        from_config.build_callbacks(config)
+        self.tracker: Tracker | None = None
 
     def begin(self, overrides: list[str]) -> None:
         """Record in ``result.json`` that the run has started."""
@@ -158,10 +162,7 @@ class _Job:
                 for name in self.stages_done
                 if names.index(name) < names.index(resumed["deepmatte"]["stage"])
             ]
-        curves = Curves(self.run.path)
-        curves.keep_until(resumed["global_step"] if resumed else 0, resumed.get("num_rows") if resumed else 0)
-        self.tracker = Tracker(self.config, self.run)
-        self.loggers = [curves, *self.tracker.loggers]
+        self.tracker = Tracker(self.makers, self.config, self.run, resumed)
         for stage in self.stages:
             if stage.name in self.stages_done:
                 continue
@@ -178,23 +179,12 @@ class _Job:
             if is_first_process():
                 self.run.update(stages_done=self.stages_done)
 
-    def _module(self, stage: Stage) -> MattingModule:
-        return MattingModule(
-            self.model,
-            self.losses[stage.name],
-            stage,
-            build_optimisation(self.config, stage),
-            protocol=self.config.protocol,
-            impose=self.config.impose_trimap,
-            identity={"model": self.config.model._target_, "config_hash": config_hash(self.config)},
-        )
-
     def _fit_stage(self, stage: Stage, resume: bool) -> None:
         stage.freeze_others(self.model)
         trainer = from_config.build_trainer(
             self.config,
             max_epochs=stage.last_epoch,
-            logger=self.loggers,
+            logger=self.tracker.loggers if self.tracker else False,
             callbacks=self._callbacks(stage),
             default_root_dir=self.run.path,
             log_every_n_steps=1 if self.config.loss.log_cosines else 10,
@@ -204,8 +194,9 @@ class _Job:
         from_config.leave_cores_to_loaders(trainer, self.config.data.num_workers)
         accelerate(self.model, self.config, training=True)
         checkpoint = self.run.last_checkpoint if resume else None
-        with interruption.at_once_afterwards():
-            trainer.fit(self._module(stage), self.data, ckpt_path=checkpoint, weights_only=True)
+        module = from_config.build_module(self.config, self.model, stage, self.losses[stage.name])
+        with interruption.at_once_afterwards(), restoring(self.run.last_checkpoint):
+            trainer.fit(module, self.data, ckpt_path=checkpoint, weights_only=True)
         if not self.run.last_checkpoint.exists():
             cure = "validate_every must not exceed the stage's epochs"
             raise RunError(f"stage {stage.name}: no checkpoint was written; {cure}")
@@ -221,10 +212,9 @@ class _Job:
         )
         progress = Progress(self._report, self.stages[-1].last_epoch)
         callbacks: list[Callback] = [
-            PictureGrids(self.run.pictures),
+            *from_config.build_callbacks(config),
             EpochLines(stage),
             progress,
-            LearningRateMonitor("step"),
             best,
             last,
         ]
@@ -259,9 +249,9 @@ class _Job:
     def finish(self) -> dict[str, Any]:
         """Score the best checkpoint once on the test split and write the records; return ``result.json``."""
         best = read_checkpoint(self.run.checkpoints / "best.ckpt")
-        scored = score(
-            self.config, self.model, self.data, "test", best, self.run.pictures / "test", loggers=self.loggers
-        )
+        assert self.tracker is not None
+        loggers, pictures = self.tracker.loggers, self.run.pictures / "test"
+        scored = score(self.config, self.model, self.data, "test", best, pictures, loggers=loggers)
         cost = self._cost(over_ranks(peak_memory_mb())) | {
             "steps": int(read_checkpoint(self.run.last_checkpoint)["global_step"])
         }
@@ -278,5 +268,10 @@ class _Job:
             scores=best["deepmatte"]["scores"] | scored.scores,
             cost=cost,
         )
-        self.tracker.finish(self.run.path, result, scored.rows, self.run.pictures / "test")
+        self.tracker.finish(result, scored.rows)
         return result
+
+    def fail(self) -> None:
+        """Tell the loggers, if there are any yet, that the run broke off."""
+        if self.tracker is not None:
+            self.tracker.fail()

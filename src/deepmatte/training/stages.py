@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from deepmatte.config.length import own_stages
 from deepmatte.errors import InputError
+from deepmatte.losses import LossTable
 from deepmatte.models import MattingModel
 
 
@@ -75,6 +78,24 @@ def plan_stages(config: DictConfig, model: MattingModel) -> list[Stage]:
             if stages[-1].start not in ("last", "best"):
                 raise InputError(f"stages.{name}.start={keys.start}: give last or best")
     return stages
+
+
+def without_idle_critics(
+    stages: Sequence[Stage], model: MattingModel, losses: Mapping[str, LossTable]
+) -> list[Stage]:
+    """Return the stages with the critics only where a loss of the stage teaches them.
+
+    Any loss then trains any model: one without an adversarial term, its generator alone.
+    """
+    return [
+        dataclasses.replace(
+            stage,
+            learn=tuple(
+                part for part in stage.learn if part not in model.critics or losses[stage.name].teaches(part)
+            ),
+        )
+        for stage in stages
+    ]
 
 
 def _parts(learn: Any, model: MattingModel, key: str) -> tuple[str, ...]:

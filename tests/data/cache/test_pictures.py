@@ -240,6 +240,25 @@ def test_processes_that_prepare_one_folder_at_once_leave_whole_files_and_nothing
     assert same(stream(data(root, tmp_path / "cache")), stream(data(root)))
 
 
+def test_an_item_that_is_replaced_while_it_is_read_is_the_old_one_or_the_new_one(tmp_path, monkeypatch):
+    """numpy's own function opens the file twice, and would take the new data for the old header."""
+    folder = ArrayFolder(tmp_path)
+    folder.write("a", {"alpha": np.full((40, 40), 1, np.uint8)})
+    original = np.lib.format.read_array_header_2_0
+
+    def header(file):
+        found = original(file)
+        folder.write("a", {"alpha": np.full((90, 90), 2, np.uint8)})
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np.lib.format, "read_array_header_2_0", header)
+        found = folder.read("a")
+    assert found is not None
+    np.testing.assert_array_equal(found["alpha"], np.full((40, 40), 1, np.uint8))
+    assert folder.read("a")["alpha"].shape == (90, 90)
+
+
 def test_threads_that_write_the_same_picture_at_once_leave_one_whole_file(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     folder, seen = ArrayFolder(tmp_path), []

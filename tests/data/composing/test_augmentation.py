@@ -1,6 +1,7 @@
 import ast
 import os
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,15 @@ import torch
 import deepmatte
 from deepmatte.data.composing.augmentation import ColorJitter, Flip
 from deepmatte.data.composing.options import Jitter
+from deepmatte.errors import InputError
 
 COLOURS = np.random.default_rng(1).integers(0, 256, (24, 30, 3), dtype=np.uint8)
 ALPHA = np.random.default_rng(2).integers(0, 65536, (24, 30), dtype=np.uint16)
 
 
 def jitter(**strengths):
-    return ColorJitter(
-        Jitter(**(strengths or {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.1}))
-    )
+    strengths = strengths or {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.1}
+    return ColorJitter(Jitter(**strengths), "albumentations")
 
 
 def global_state():
@@ -67,8 +68,10 @@ def test_brightness_multiplies_within_its_strength():
 
 
 def test_no_strength_is_the_identity():
-    assert ColorJitter(Jitter())(np.random.default_rng(0), COLOURS) is COLOURS
-    assert ColorJitter(Jitter(brightness=0.0, hue=0.0))(np.random.default_rng(0), COLOURS) is COLOURS
+    assert ColorJitter(Jitter(), "opencv")(np.random.default_rng(0), COLOURS) is COLOURS
+    assert (
+        ColorJitter(Jitter(brightness=0.0, hue=0.0), "opencv")(np.random.default_rng(0), COLOURS) is COLOURS
+    )
 
 
 def test_flip_mirrors_colours_and_alpha_together_half_of_the_time():
@@ -92,7 +95,8 @@ def test_certain_flips_are_certain(probability):
 
 def imports_albumentations(nodes) -> bool:
     return any(
-        isinstance(node, ast.Import | ast.ImportFrom) and "albumentations" in ast.unparse(node)
+        isinstance(node, ast.Import | ast.ImportFrom)
+        and "albumentations" in ast.unparse(node).replace("albumentations_backend", "")
         for node in nodes
     )
 
@@ -102,9 +106,15 @@ def test_albumentations_is_imported_by_one_module_and_not_at_its_top():
     texts = {file.relative_to(package).as_posix(): file.read_text() for file in package.rglob("*.py")}
     trees = {name: ast.parse(text) for name, text in texts.items() if "albumentations" in text}
     assert [name for name, tree in trees.items() if imports_albumentations(ast.walk(tree))] == [
-        "data/composing/augmentation.py"
+        "data/composing/albumentations_backend.py"
     ]
-    assert not imports_albumentations(trees["data/composing/augmentation.py"].body)
+    assert not imports_albumentations(trees["data/composing/albumentations_backend.py"].body)
+
+
+def test_a_missing_albumentations_is_one_line_with_the_cure(monkeypatch):
+    monkeypatch.setitem(sys.modules, "albumentations", None)
+    with pytest.raises(InputError, match=r"composition\.backend=opencv"):
+        jitter()
 
 
 def test_albumentations_never_asks_for_updates(monkeypatch):

@@ -91,7 +91,7 @@ def test_noise_is_drawn_for_each_sample_and_apart_for_image_and_plate():
 
 def test_misalignment_moves_the_plate_by_at_most_a_degree_and_a_hundredth():
     ramp = np.broadcast_to(np.arange(200, dtype=np.uint8)[None, :, None], (200, 200, 3))
-    capturing = Capturing(group(Captured, {**OFF, "affine": {"probability": 1}}, "x"))
+    capturing = Capturing(group(Captured, {**OFF, "affine": {"probability": 1}}, "x"), "opencv")
     bound = 2 + math.tan(math.radians(1)) * 100 + 1
     moved = []
     for seed in range(30):

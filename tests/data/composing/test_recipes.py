@@ -313,5 +313,5 @@ def test_options_that_make_no_sense_are_refused_by_their_key(options, key):
 
 
 def test_degradations_off_are_no_work():
-    assert not Degradation(group(Degrade, {"jpeg": {"probability": 0.0}}, "x"))
-    assert Degradation(group(Degrade, {"jpeg": {"probability": 0.1}}, "x"))
+    assert not Degradation(group(Degrade, {"jpeg": {"probability": 0.0}}, "x"), "opencv")
+    assert Degradation(group(Degrade, {"jpeg": {"probability": 0.1}}, "x"), "opencv")

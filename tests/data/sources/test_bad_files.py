@@ -366,3 +366,27 @@ def test_two_files_of_one_name_are_both_left_out(tree):
         "fern",
         "glass",
     ]
+
+
+def test_other_formats_under_the_suffix_of_a_picture_are_refused(tmp_path, monkeypatch):
+    """Pillow gives PostScript to Ghostscript, whatever the file is called."""
+    monkeypatch.setattr("subprocess.Popen", lambda *_, **__: pytest.fail("a program was started"))
+    for name, content in {
+        "script.png": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%touch canary) (w) file\n",
+        "animation.jpg": b"GIF89a\x01\x00\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D;",
+        "plain.tif": b"P6 1 1 255\n\x00\x00\x00",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        refused(lambda name=name: read_image(tmp_path / name), name, "is no picture that can be read")
+
+
+def test_the_limit_of_pixels_can_be_set(tmp_path, monkeypatch):
+    path = bomb(tmp_path / "large.png", 14_000, 14_000)
+    refused(lambda: read_header(path), "large.png", "170 million", "DEEPMATTE_MAX_PIXELS")
+    monkeypatch.setenv("DEEPMATTE_MAX_PIXELS", "400000000")
+    assert read_header(path).width == 14_000
+    monkeypatch.setenv("DEEPMATTE_MAX_PIXELS", "100")
+    refused(lambda: read_header(path), "more than 0.0001 million")
+    for wrong in ("many", "0", "-3", "1e9"):
+        monkeypatch.setenv("DEEPMATTE_MAX_PIXELS", wrong)
+        refused(lambda: read_header(path), f"DEEPMATTE_MAX_PIXELS={wrong}", "a number of pixels")

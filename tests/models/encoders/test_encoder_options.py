@@ -9,6 +9,7 @@ from torch import nn
 
 from deepmatte.errors import InputError
 from deepmatte.models.encoders import ASPP, MobileNetV2, ResNet
+from deepmatte.models.encoders.layers import Normalisation
 
 THIN = 1 / 16
 
@@ -79,6 +80,25 @@ def test_aspp_trains_with_one_sample() -> None:
         assert torch.equal(pooled(x), pooled.eval()(x))
 
 
+def test_the_pooled_branch_of_a_thin_aspp_has_a_deviation_to_normalise_by() -> None:
+    """Eight channels to a group; with one channel to a group every picture would be the bias."""
+    torch.manual_seed(0)
+    pooled = ASPP(8, 32, norm="group").train().convs[4]
+    x = torch.rand(2, 8, 6, 6)
+    assert not torch.allclose(pooled(x)[:1], pooled(x)[1:])
+    values = pooled[1](x.mean((2, 3), keepdim=True)).reshape(2, 4, 8)
+    wanted = (values - values.mean(2, keepdim=True)) / (
+        values.var(2, keepdim=True, unbiased=False) + 1e-5
+    ).sqrt()
+    torch.testing.assert_close(pooled(x)[..., 0, 0], wanted.relu().flatten(1))
+
+
+def test_a_group_of_a_single_value_becomes_its_bias() -> None:
+    norm = Normalisation("group")(32)
+    nn.init.normal_(norm.bias)
+    torch.testing.assert_close(norm(torch.rand(1, 32, 1, 1)).flatten(), norm.bias, rtol=0, atol=1e-4)
+
+
 def test_an_unknown_norm_is_refused_in_one_line() -> None:
-    with pytest.raises(InputError, match="norm=instance is invalid; expected batch, group, none"):
+    with pytest.raises(InputError, match="norm=instance is invalid; expected batch, frozen, group, none"):
         ResNet(50, width=THIN, norm="instance")  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from deepmatte.models.encoders import ASPP, MobileNetV2, ResNet
 CASES = model_cases()
 
 
+@pytest.mark.slow
 def test_resnet50_and_aspp_of_background_matting_v2() -> None:
     case = CASES["bgmv2_base_resnet50"]
     state = formula_weights(case["state_dict"], case["overrides"])
@@ -43,6 +44,7 @@ ASPP_OF_ALPHAGAN = {
 }
 
 
+@pytest.mark.slow
 def test_dilated_resnet50_and_aspp_of_alphagan() -> None:
     """Group normalisation, dilation in the first block of a stage, overlapping pooling with its indices."""
     case = CASES["alphagan_generator_groupnorm"]

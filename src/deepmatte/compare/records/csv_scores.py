@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 from deepmatte.compare.records.grouping import Setting
 from deepmatte.compare.records.reading import LABELS, Run, checked_images, first_line
 from deepmatte.errors import InputError
+from deepmatte.plain import read_json
 
 SEED = re.compile(r"(?P<name>.+)\.seed(?P<seed>\d+)")
 """Stem of a file that holds one seed of a setting, as in ``dice.seed0.csv``."""
@@ -58,7 +58,7 @@ def read_table(file: Path) -> tuple[pd.DataFrame, str | None]:
     """Return the scores of a file by image, and the name of their protocol if it has one."""
     try:
         if file.suffix.lower() == ".json":
-            record = json.loads(file.read_text(encoding="utf-8"))
+            record = read_json(file)
             table = pd.DataFrame(record["images"])
             table["protocol"] = record.get("protocol")
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import Counter
@@ -14,10 +15,15 @@ import yaml
 from deepmatte.compare.records.naming import setting_name, setting_names
 from deepmatte.compare.records.reading import Run, first_line, lookup
 from deepmatte.errors import InputError
+from deepmatte.plain import check_yaml
 from deepmatte.runs.identity import identifies
 
 ABSENT = "default"
 """Level of a factor in a run that neither overrides it nor has its key in the config."""
+
+
+TUNING_FILE = "tuning.json"
+"""In a sweep whose settings were tuned: the key, the scores of its values, and the chosen ones."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,10 @@ def group_settings(runs: Sequence[Run]) -> list[Setting]:
     """
     factors = varying([overrides_of(run) for run in runs])
     levels = [levels_of(run, factors) for run in runs]
+    if tuned := tuned_keys(runs) & set(factors):
+        others = [{key: value for key, value in level.items() if key not in tuned} for level in levels]
+        if first_clash(runs, others) is None:  # they tell the settings apart
+            factors, levels = [key for key in factors if key not in tuned], others
     clash = first_clash(runs, levels)
     if clash is not None:
         flat = [flatten(read_config(run)) for run in runs]
@@ -81,6 +91,17 @@ def group_settings(runs: Sequence[Run]) -> list[Setting]:
         Setting(name, levels[members[0]], sorted((runs[item] for item in members), key=lambda run: run.seed))
         for name, members in zip(names, groups.values(), strict=True)
     ]
+
+
+def tuned_keys(runs: Sequence[Run]) -> set[str]:
+    """Return the keys that were tuned for each setting, by the `TUNING_FILE` of the runs' sweeps."""
+    found = set()
+    for home in {run.path.parent for run in runs}:
+        try:
+            found.add(str(json.loads((home / TUNING_FILE).read_text(encoding="utf-8"))["key"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found
 
 
 def find_setting(settings: Sequence[Setting], name: str) -> Setting | None:
@@ -133,11 +154,11 @@ def first_clash(runs: Sequence[Run], levels: Sequence[Mapping[str, str]]) -> tup
 
 def read_config(run: Run) -> dict[str, Any]:
     """Return ``.hydra/config.yaml`` as nested dicts, {} where it is missing or unreadable."""
+    file = run.path / ".hydra" / "config.yaml"
     try:
-        config = yaml.load(
-            (run.path / ".hydra" / "config.yaml").read_text(encoding="utf-8"),
-            Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader),
-        )
+        check_yaml(file)
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        config = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506  # both make plain data
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     return config if isinstance(config, dict) else {}

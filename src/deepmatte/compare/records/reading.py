@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from deepmatte.errors import InputError
+from deepmatte.errors import InputError, visible
 from deepmatte.runs.directory import RunDir
 
 LABELS = ("image", "foreground", "background", "category")
@@ -241,5 +241,5 @@ def lookup(tree: Any, dotted: str) -> Any:
 
 def first_line(text: object) -> str:
     """Return the first line of a text that is not blank, '' for None."""
-    lines = [line.strip() for line in str(text or "").splitlines() if line.strip()]
-    return lines[0] if lines else ""
+    lines = [line for line in str(text or "").splitlines() if line.strip()]
+    return visible(lines[0]) if lines else ""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from deepmatte.errors import InputError
@@ -13,17 +11,6 @@ from deepmatte.files import write_text
 PREFIX = "wandb:"
 FILES = ("result.json", "per_image.csv", "metrics.csv")
 """What a run has to have uploaded to be compared; the curves are welcome."""
-
-
-def local_paths(sources: Sequence[str], cache: Path | None = None) -> list[Path]:
-    """Return paths as they are, and for each ``wandb:ENTITY/PROJECT/GROUP`` a directory of its runs' records.
-
-    They are downloaded to ``cache`` (a fresh temporary directory by default).
-    """
-    if not any(source.startswith(PREFIX) for source in sources):
-        return [Path(source) for source in sources]
-    folder = cache or Path(tempfile.mkdtemp(prefix="deepmatte-"))
-    return [fetch_group(source, folder) if source.startswith(PREFIX) else Path(source) for source in sources]
 
 
 def fetch_group(source: str, cache: Path) -> Path:

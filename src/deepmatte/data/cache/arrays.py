@@ -51,10 +51,10 @@ class ArrayFolder:
         They are mapped and read-only, or copied into memory where ``mapped`` is false.
         """
         try:
-            record = np.lib.format.open_memmap(self.path(key), mode="r")
+            record = _mapped(self.path(key))
         except Exception:  # numpy answers to damaged headers with exceptions of many kinds
             return None
-        if record.shape or record.dtype.names is None:
+        if record is None or record.shape or record.dtype.names is None or record.dtype.hasobject:
             return None
         arrays = {name: np.asarray(record[name]) for name in record.dtype.names}
         return arrays if mapped else {name: array.copy() for name, array in arrays.items()}
@@ -74,3 +74,15 @@ class ArrayFolder:
             np.lib.format.write_array_header_2_0(file, header)
             for array in ordered.values():
                 file.write(np.ascontiguousarray(array).data)
+
+
+def _mapped(path: Path) -> np.ndarray | None:
+    """Return what a file of `ArrayFolder.write` holds, mapped; None of another version of numpy's format.
+
+    The file is opened once: `numpy.load` opens it a second time for its data, when it may be another one.
+    """
+    with path.open("rb") as file:
+        if np.lib.format.read_magic(file) != (2, 0):
+            return None
+        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+        return np.memmap(file, dtype=dtype, mode="r", offset=file.tell(), shape=shape)

@@ -180,4 +180,4 @@ def _say(text: str, aloud: bool) -> None:
     if aloud:
         from rich.console import Console
 
-        Console(stderr=True).print(text, highlight=False, soft_wrap=True)
+        Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,31 +1,42 @@
 """Jitter, flips and degradations whose randomness comes from the sample's generator.
 
-This is the only module that knows albumentations, which is imported when the first transform is made (about a
-second), and never looks for newer versions of itself.
+Jitter and degradations are computed by one of two backends, `albumentations_backend` or `opencv_backend`, to
+the same bits.
 """
 
 from __future__ import annotations
 
-import os
 import random
-from dataclasses import asdict, fields
+from dataclasses import astuple, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from deepmatte.data.composing.options import Blur, Degrade, Gamma, Hsv, Jitter, Jpeg, Noise
+from deepmatte.data.composing.options import (
+    Backend,
+    Blur,
+    Degrade,
+    Gamma,
+    Hsv,
+    Jitter,
+    Jpeg,
+    Noise,
+    Transform,
+)
 
-if TYPE_CHECKING:
-    import types
+
+def photometric(keys: Jitter | Blur | Gamma | Noise | Jpeg, backend: Backend) -> Transform:
+    """Return the transform of ``keys``; only its backend is imported, and only now."""
+    if backend == "opencv":
+        from deepmatte.data.composing.opencv_backend import transform
+    else:
+        from deepmatte.data.composing.albumentations_backend import transform
+    return transform(keys)
 
 
-def _albumentations() -> types.ModuleType:
-    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-    import albumentations
-
-    return albumentations
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**32))
 
 
 class ColorJitter:
@@ -34,18 +45,12 @@ class ColorJitter:
     All 0 leaves colours as they are.
     """
 
-    def __init__(self, jitter: Jitter) -> None:
-        strengths = asdict(jitter)
-        self._transform = (
-            _albumentations().ColorJitter(**strengths, p=1.0) if any(strengths.values()) else None
-        )
+    def __init__(self, jitter: Jitter, backend: Backend) -> None:
+        self._transform = photometric(jitter, backend) if any(astuple(jitter)) else None
 
     def __call__(self, rng: np.random.Generator, colours: np.ndarray) -> np.ndarray:
         """Return the jittered colours, uint8 (H, W, 3)."""
-        if self._transform is None:
-            return colours
-        _seed(self._transform, rng)
-        return self._transform(image=colours)["image"]
+        return colours if self._transform is None else self._transform(_seed(rng), colours)
 
 
 class Flip:
@@ -62,7 +67,7 @@ class Flip:
         layers = [colours, *masks]
         for axis, probability in self.axes:
             # The coin of albumentations' own flip: the same stream as with it, without its overhead.
-            if probability > 0 and random.Random(int(rng.integers(2**32))).random() < probability:
+            if probability > 0 and random.Random(_seed(rng)).random() < probability:
                 layers = [cv2.flip(layer, axis) for layer in layers]
         return layers
 
@@ -99,41 +104,23 @@ class Degradation:
     Alpha stays what it is.
     """
 
-    def __init__(self, options: Degrade) -> None:
-        kinds = {each.name: getattr(options, each.name) for each in fields(options)}
-        self._kinds = {kind: keys for kind, keys in kinds.items() if keys.probability > 0}
+    def __init__(self, options: Degrade, backend: Backend) -> None:
+        kinds = [getattr(options, each.name) for each in fields(options)]
+        self._kinds, self._backend = [keys for keys in kinds if keys.probability > 0], backend
 
     @cached_property
-    def _transforms(self) -> list[Any]:
-        return [_degradation(keys) for keys in self._kinds.values()]
+    def _transforms(self) -> list[Transform]:
+        return [photometric(keys, self._backend) for keys in self._kinds]
 
     def __bool__(self) -> bool:
         return bool(self._kinds)
 
     def warm_up(self) -> None:
-        """Make the transforms, for which albumentations is imported."""
+        """Make the transforms, for which the backend is imported."""
         _ = self._transforms
 
     def __call__(self, rng: np.random.Generator, colours: np.ndarray) -> np.ndarray:
         """Return the degraded colours, uint8 (H, W, 3)."""
         for transform in self._transforms:
-            _seed(transform, rng)
-            colours = transform(image=colours)["image"]
+            colours = transform(_seed(rng), colours)
         return colours
-
-
-def _degradation(keys: Blur | Gamma | Noise | Jpeg) -> Any:
-    library, p = _albumentations(), keys.probability
-    if isinstance(keys, Blur):
-        return library.GaussianBlur(blur_limit=0, sigma_limit=keys.sigma, p=p)
-    if isinstance(keys, Gamma):
-        return library.RandomGamma(gamma_limit=tuple(100 * value for value in keys.range), p=p)
-    if isinstance(keys, Noise):
-        return library.GaussNoise(std_range=tuple(value / 255 for value in keys.sigma), p=p)
-    return library.ImageCompression(quality_range=tuple(int(value) for value in keys.quality), p=p)
-
-
-def _seed(transform: Any, rng: np.random.Generator) -> None:
-    # A transform has two generators of its own; drawing their seed from the sample's makes the sample a
-    # function of it alone.
-    transform.set_random_seed(int(rng.integers(2**32)))

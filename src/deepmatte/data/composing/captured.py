@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from deepmatte.data.composing.augmentation import ColorJitter
-from deepmatte.data.composing.options import Jitter, chance, option, strength
+from deepmatte.data.composing.options import Backend, Jitter, chance, option, strength
 from deepmatte.data.composing.tensors import to_tensor
 from deepmatte.ops.zones import full_scale
 
@@ -103,21 +103,22 @@ class Captured:
 class Capturing:
     """Makes the plate of a sample, and what differs between it and the background of the image."""
 
-    def __init__(self, options: Captured) -> None:
-        self.options = options
+    def __init__(self, options: Captured, backend: Backend) -> None:
+        self.options, self.backend = options, backend
 
     def __bool__(self) -> bool:
         return self.options.plate
 
     def warm_up(self) -> None:
-        """Make the transform of colours, for which albumentations is imported."""
+        """Make the transform of colours, for which its backend is imported."""
         if self.options.plate:
             _ = self._jitter
 
     @cached_property
     def _jitter(self) -> ColorJitter:
         jitter = self.options.jitter
-        return ColorJitter(Jitter(jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue))
+        strengths = Jitter(jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue)
+        return ColorJitter(strengths, self.backend)
 
     def shaded(self, rng: np.random.Generator, background: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         """Return the background of the image, uint8 (H, W, 3), with or without a shadow of alpha (H, W)."""

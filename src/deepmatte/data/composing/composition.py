@@ -57,8 +57,8 @@ class Composition(CompositionOptions):
         self._hsv = HsvJitter(group(Hsv, self.hsv, "composition.hsv"))
         self._affine = group(Affine, self.affine, "composition.affine")
         self._shadow = group(Shadow, self.shadow, "composition.shadow")
-        self._degradation = Degradation(group(Degrade, self.degrade, "composition.degrade"))
-        self.capturing = Capturing(group(Captured, self.captured, "composition.captured"))
+        self._degradation = Degradation(group(Degrade, self.degrade, "composition.degrade"), self.backend)
+        self.capturing = Capturing(group(Captured, self.captured, "composition.captured"), self.backend)
 
     def check_size(self, name: str, height: int, width: int) -> None:
         """Refuse a foreground into which the smallest crop does not fit.
@@ -97,7 +97,10 @@ class Composition(CompositionOptions):
 
     @cached_property
     def _augmentations(self) -> tuple[ColorJitter, ColorJitter]:
-        return ColorJitter(self._foreground_jitter), ColorJitter(self._background_jitter)
+        return (
+            ColorJitter(self._foreground_jitter, self.backend),
+            ColorJitter(self._background_jitter, self.backend),
+        )
 
     def wants_second(self, rng: np.random.Generator) -> bool:
         """Draw whether the next sample has a second foreground."""

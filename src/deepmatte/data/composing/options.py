@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
+
+import numpy as np
 
 from deepmatte.errors import InputError
 
 Group = TypeVar("Group")
+
+Backend = Literal["albumentations", "opencv"]
+"""What computes jitter and degradations."""
+
+Transform = Callable[[int, np.ndarray], np.ndarray]
+"""A change of uint8 colours (H, W, 3) that is a function of a seed and the colours."""
 
 
 def option(default: Any, fits: Callable[[Any], bool], what: str) -> Any:
@@ -188,6 +196,7 @@ class CompositionOptions:
             ``max_side``.
         augment: probability that a sample is mirrored and warped at all; ``flip`` and ``affine.probability``
             are of those.
+        backend: what computes jitter and degradations, ``albumentations`` or ``opencv``: the same samples.
         captured: whether samples have a ``captured_background``, and how it differs from the background of
             the image (`deepmatte.data.composing.captured.Captured`). Its randomness has a generator of its
             own: all else is the same with it and without.
@@ -217,6 +226,7 @@ class CompositionOptions:
     trimap_at: str = "output"
     fixed_size: int | None = None
     augment: float = 1.0
+    backend: Backend = "albumentations"
     captured: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
@@ -247,4 +257,5 @@ _CHOICES = {
     "interpolation": ("area", "random"),
     "crop": ("edge", "whole"),
     "trimap_at": ("output", "source"),
+    "backend": get_args(Backend),
 }

@@ -19,6 +19,7 @@ from deepmatte.data.sources.images import read_as_stored, read_image, write_png
 from deepmatte.data.sources.splits import stem_of
 from deepmatte.errors import InputError
 from deepmatte.files import printable, write_text, writing
+from deepmatte.plain import read_json
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -155,7 +156,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         InputError: it is missing or no manifest.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         texts = [
             content["sha256"],
             *(

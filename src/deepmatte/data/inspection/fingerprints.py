@@ -23,6 +23,7 @@ from deepmatte.data.sources.protocols import alpha_of, origin_of
 from deepmatte.errors import InputError
 from deepmatte.files import printable, write_text
 from deepmatte.ops.trimap import full_scale
+from deepmatte.plain import read_json
 
 FORMAT = 1
 SIDE = 12
@@ -258,8 +259,8 @@ class _Kept:
 
     def _read(self) -> dict[str, Any]:
         try:
-            content = json.loads(self.file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            content = read_json(self.file)
+        except (OSError, ValueError):
             return {}
         fits = (
             isinstance(content, Mapping)

@@ -17,14 +17,20 @@ import cv2
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from deepmatte.errors import InputError
+from deepmatte.errors import InputError, visible
 from deepmatte.files import PathLike, printable
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 """Lower-case suffixes of the files that count as pictures."""
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16", "I;16B", "I;16L"})
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+"""What is read, whatever a file's suffix says: Pillow hands some of its other formats to programs."""
+
+LIMIT = "DEEPMATTE_MAX_PIXELS"
+"""Environment variable: pictures of more pixels are refused before they are decoded."""
+
 MAX_PIXELS = 170_000_000
-"""Larger pictures are refused before decoding: a file of a few bytes can unpack to more than the memory."""
+"""The limit where the variable is not set: a file of a few bytes can unpack to more than the memory."""
 _ORIENTATION = 0x0112
 _TAIL = 4096  # bytes; some cameras and editors append data of their own behind the end marker
 
@@ -97,12 +103,14 @@ def opened(
 
     Whatever is wrong with the file is an `InputError` that names it.
     """
+    limit = max_pixels()
+    Image.MAX_IMAGE_PIXELS = limit  # Pillow's own limit would refuse what ours allows
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(path)
+            picture = Image.open(path, formats=FORMATS)
         with picture:
-            if picture.width * picture.height > MAX_PIXELS:
+            if picture.width * picture.height > limit:
                 raise Image.DecompressionBombError
             if picture.mode not in _MODES and not any_mode:
                 raise InputError(
@@ -123,18 +131,30 @@ def opened(
             f"{printable(path)}: you may not read this file; change its permissions or remove it"
         ) from None
     except Image.DecompressionBombError:
-        limit = MAX_PIXELS // 10**6
+        advice = f"shrink or remove it, or set {LIMIT} if the memory allows"
         raise InputError(
-            f"{printable(path)}: unpacks to too many pixels, more than {limit} million; shrink or remove it"
+            f"{printable(path)}: unpacks to too many pixels, more than {limit / 1e6:.4g} million; {advice}"
         ) from None
     except UnidentifiedImageError:
         state = "is empty" if _is_empty(path) else "is no picture that can be read"
         raise InputError(f"{printable(path)}: the file {state}; replace or remove it") from None
     except Exception as error:  # decoders answer to damaged files with exceptions of every kind
-        reason = " ".join((str(error) or type(error).__name__).replace(os.fspath(path), "it").split())
+        reason = visible((str(error) or type(error).__name__).replace(os.fspath(path), "it"))
         raise InputError(
             f"{printable(path)}: can't be read, the file may be damaged ({reason}); replace or remove it"
         ) from None
+
+
+def max_pixels() -> int:
+    """Return how many pixels a picture may have.
+
+    Raises:
+        InputError: the environment variable holds no whole number above 0.
+    """
+    text = os.environ.get(LIMIT, str(MAX_PIXELS))
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"{LIMIT}={visible(text)}: give a number of pixels, such as {MAX_PIXELS}")
+    return int(text)
 
 
 def _is_empty(path: PathLike) -> bool:

@@ -17,7 +17,7 @@ class Pooled(nn.Sequential):
         super().__init__(
             nn.AdaptiveAvgPool2d(1),
             convolution(inputs, outputs, 1, norm),
-            norm(outputs),
+            norm(outputs, pooled=True),
             nn.ReLU(inplace=True),
         )
 
@@ -34,7 +34,7 @@ class ASPP(nn.Module):
         outputs: channels of each branch and of the result.
         rates: dilations of the 3x3 convolutions: 6, 12, 18 (AlphaGAN) or 3, 6, 9 (Background Matting V2).
         dropout: probability that a value of the result is zeroed in training.
-        norm: what follows each convolution: ``batch``, ``group`` or ``none``.
+        norm: what follows each convolution: ``batch``, ``frozen``, ``group`` or ``none``.
     """
 
     def __init__(

@@ -10,43 +10,68 @@ from torch import Tensor, nn
 
 from deepmatte.errors import InputError
 
-EncoderNorm = Literal["batch", "group", "none"]
+EncoderNorm = Literal["batch", "frozen", "group", "none"]
 
 
 class Normalisation:
     """Makes the normalisation that follows a convolution; ``bias`` is whether that convolution has a bias.
 
     Args:
-        kind: ``batch``; ``group``, which does not depend on the batch: 32 groups, as in Group Normalization
-            (Wu and He 2018), and groups of four channels or more where 32 does not divide the channels of a
-            thin network; or ``none``.
+        kind: ``batch``; ``frozen``, batch normalisation whose statistics stay those that were loaded, while
+            scale and shift learn; ``group``, which does not depend on the batch either: 32 groups, as in
+            Group Normalization (Wu and He 2018), and groups of four channels or more where 32 does not divide
+            the channels of a thin network; or ``none``.
+        eps: of all normalisations.
+        momentum: of the running statistics.
+        smallest: the number of channels below which no group goes.
 
     >>> normalise = Normalisation("group")
     >>> [normalise(channels).num_groups for channels in (256, 32, 24, 10)]
     [32, 32, 6, 2]
     """
 
-    def __init__(self, kind: EncoderNorm, eps: float = 1e-5, momentum: float = 0.1) -> None:
+    def __init__(
+        self, kind: EncoderNorm, eps: float = 1e-5, momentum: float = 0.1, smallest: int = 1
+    ) -> None:
         if kind not in get_args(EncoderNorm):
             raise InputError(f"model: norm={kind} is invalid; expected {', '.join(get_args(EncoderNorm))}")
         self.kind = kind
         self.eps = eps
         self.momentum = momentum
+        self.smallest = smallest
         self.bias = kind == "none"
 
-    def __call__(self, channels: int) -> nn.Module:
-        """Return the normalisation of that many channels."""
-        if self.kind == "batch":
-            return BatchNorm(channels, eps=self.eps, momentum=self.momentum)
+    def __call__(self, channels: int, pooled: bool = False) -> nn.Module:
+        """Return the normalisation of that many channels.
+
+        Where a picture is ``pooled`` to one value for each channel, a group is of eight channels or more:
+        one of a single channel would have no deviation. 256 channels have 32 groups either way.
+        """
+        if self.kind in ("batch", "frozen"):
+            kind = BatchNorm if self.kind == "batch" else FrozenBatchNorm
+            return kind(channels, eps=self.eps, momentum=self.momentum)
         if self.kind == "group":
-            return nn.GroupNorm(_groups(channels), channels, eps=self.eps)
+            groups = _groups(channels, max(self.smallest, 8 if pooled else 1))
+            return GroupNorm(groups, channels, eps=self.eps)
         return nn.Identity()
 
 
-def _groups(channels: int) -> int:
-    if channels % 32 == 0:
+def _groups(channels: int, at_least: int) -> int:
+    if channels % 32 == 0 and channels // 32 >= at_least:
         return 32
-    return max(groups for groups in range(1, max(2, channels // 4 + 1)) if channels % groups == 0)
+    most = max(1, channels // max(4, at_least))
+    return max(groups for groups in range(1, most + 1) if channels % groups == 0)
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group normalisation that also takes groups of a single value, where PyTorch's raises.
+
+    Such a value becomes the bias. Groups of one channel meet it in pictures of a few pixels.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (N, C, H, W)."""
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -61,6 +86,18 @@ class BatchNorm(nn.BatchNorm2d):
         if self.training and x.numel() == x.shape[1]:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return super().forward(x)
+
+
+class FrozenBatchNorm(BatchNorm):
+    """Batch normalisation by its running statistics, also in training.
+
+    So neither the samples nor the processes of a batch depend on one another.
+    """
+
+    def train(self, mode: bool = True) -> FrozenBatchNorm:
+        """Stay in evaluation mode."""
+        super().train(False)
+        return self
 
 
 def convolution(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from deepmatte.models.encoders.encoder import Encoder
 from deepmatte.models.encoders.layers import EncoderNorm, Normalisation, convolution, kaiming, scaled
 
 STAGES = (
@@ -50,7 +51,7 @@ class InvertedResidual(nn.Module):
         return x + self.conv(x) if self.residual else self.conv(x)
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(Encoder):
     """The stem and 17 inverted residuals; the classifier is left out.
 
     Levels: 16 channels at 1/2, 24 at 1/4, 32 at 1/8, and 96 at 1/16 and 320 at 1/32; with ``dilated`` instead
@@ -59,7 +60,7 @@ class MobileNetV2(nn.Module):
     Args:
         inputs: channels of the input.
         width: factor on all channel counts.
-        norm: what follows each convolution: ``batch``, ``group`` or ``none``.
+        norm: what follows each convolution: ``batch``, ``frozen``, ``group`` or ``none``.
         dilated: ``features.14`` has stride 1 and the blocks behind it dilation 2, as in Background Matting
             V2.
         last: keep the 1x1 convolution to 1280 channels, whose features are then those of the last level.
@@ -97,7 +98,7 @@ class MobileNetV2(nn.Module):
         ends[len(features) - 1] = (channels, stride)
         self.features = nn.Sequential(*features)
         self.ends = tuple(ends)
-        self.channels, self.strides = zip(*ends.values(), strict=True)
+        self.channels, self.strides = map(tuple, zip(*ends.values(), strict=True))
         kaiming(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:

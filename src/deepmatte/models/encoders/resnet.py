@@ -11,6 +11,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deepmatte.models.encoders.encoder import Encoder
 from deepmatte.models.encoders.layers import EncoderNorm, Normalisation, convolution, kaiming, scaled
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -44,7 +45,7 @@ class Bottleneck(nn.Module):
         return F.relu(residual + (x if self.downsample is None else self.downsample(x)))
 
 
-class ResNet(nn.Module):
+class ResNet(Encoder):
     """The stem and four stages of bottlenecks; the classifier is left out.
 
     Levels: the stem before its pooling (64 channels at 1/2), then the stages (256, 512, 1024, 2048 channels;
@@ -54,7 +55,7 @@ class ResNet(nn.Module):
         depth: 50 or 101.
         inputs: channels of the input.
         width: factor on all channel counts.
-        norm: what follows each convolution: ``batch``, ``group`` or ``none``.
+        norm: what follows each convolution: ``batch``, ``frozen``, ``group`` or ``none``.
         strides: of the first block of each stage.
         dilations: of each stage.
         dilated: which blocks have the dilation of their stage: all ``but the first``, which has that of the
@@ -86,7 +87,7 @@ class ResNet(nn.Module):
         self.conv1 = nn.Conv2d(inputs, channels, 7, stride=2, padding=3, bias=normalise.bias)
         self.bn1 = normalise(channels)
         self.channels = (channels, *(4 * stage for stage in planes))
-        self.strides = [2, 4]
+        sizes = [2, 4]
         for number, blocks in enumerate(BLOCKS[depth]):
             before = dilations[number - 1] if number else 1
             of_blocks = _dilations(blocks, dilations[number], before, dilated)
@@ -97,7 +98,8 @@ class ResNet(nn.Module):
                 channels = 4 * planes[number]
             self.add_module(f"layer{number + 1}", nn.Sequential(*stage))
             if number:
-                self.strides.append(self.strides[-1] * strides[number])
+                sizes.append(sizes[-1] * strides[number])
+        self.strides = tuple(sizes)
         kaiming(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:

@@ -13,6 +13,7 @@ from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from deepmatte.errors import InputError, visible
 from deepmatte.files import write_text
 
 
@@ -46,15 +47,21 @@ class Curves(CSVLogger):
         checkpoints that don't know it.
         """
         rows: list[dict[str, str]] = []
-        if self.file.exists():
-            with self.file.open(
-                encoding="utf-8", newline=""
-            ) as file:  # a full disk may have cut the last row off
-                whole = [row for row in csv.DictReader(file) if None not in (*row, *row.values())]
+        if self.file.exists():  # a full disk may have cut the last row off
+            whole = [row for row in self._read() if None not in (*row, *row.values())]
             rows = [{key: value for key, value in row.items() if value} for row in whole]
         self.experiment.restore(
-            [row for row in rows[:num_rows] if row.get("step", "").isdigit() and int(row["step"]) < step]
+            [row for row in rows[:num_rows] if row.get("step", "").isdecimal() and int(row["step"]) < step]
         )
+
+    def _read(self) -> list[dict[str, str]]:
+        """Return the rows of the file."""
+        try:
+            with self.file.open(encoding="utf-8", newline="") as file:
+                return list(csv.DictReader(file))
+        except (OSError, ValueError, csv.Error) as error:
+            cure = "remove it; the curves then begin where the run is resumed"
+            raise InputError(f"{self.file}: not readable as CSV ({visible(error)}); {cure}") from error
 
 
 class Rows(ExperimentWriter):

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from deepmatte.compare.racing import Decision, Drop, Plan, Scores
-from deepmatte.compare.record import plain
 from deepmatte.compare.records.grouping import Setting
+from deepmatte.compare.records.json_numbers import plain
 from deepmatte.compare.records.reading import Run, check_comparable, read_run
 from deepmatte.compare.score_table import make_score_table
-from deepmatte.errors import InputError
+from deepmatte.errors import InputError, visible
 from deepmatte.files import write_text
-from deepmatte.sweeps import sweep_file
+from deepmatte.plain import read_json
 
 RACE_FILE = "race.json"
 
@@ -25,7 +25,7 @@ class Round:
 
     Attributes:
         seeds: those that it added.
-        runs: setting -> seed -> the run's folder, as `sweep_file.name_in` writes it.
+        runs: setting -> seed -> the run's folder, as `deepmatte.sweeps.sweep_file.name_in` writes it.
         failed: settings that have fewer than two finished runs, and leave the race.
         decision: what the round shows.
     """
@@ -83,25 +83,34 @@ def open_race(sweep: Path, plan: Plan, about: dict[str, object], settings: Seque
     Raises:
         InputError: ``race.json`` is damaged, or of another race.
     """
-    file, race = sweep / RACE_FILE, Race(sweep, plan, about, list(settings))
+    new, file = Race(sweep, plan, about, list(settings)), sweep / RACE_FILE
     if not file.is_file():
-        return race
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        before = record["about"] | record["plan"] | {"settings": record["settings"]}
-        race.rounds = [read_round(item) for item in record["rounds"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{file}: not readable as a race ({error}); move it away, the runs are kept"
-        ) from error
+        return new
+    race = read_race(sweep)
+    before = race.about | asdict(race.plan) | {"settings": race.settings}
     now = about | asdict(plan) | {"settings": list(settings)}
-    for key, value in now.items():
-        if before.get(key) != value:
+    for key in now | before:
+        if before.get(key) != now.get(key):
             raise InputError(
-                f"{file}: is of a race with other {key} ({before.get(key)}, now {value}); "
+                f"{file}: is of a race with other {key} ({before.get(key)}, now {now.get(key)}); "
                 "repeat its command, or move the file away to start a new race, the runs are kept"
             )
-    return race
+    new.rounds = race.rounds
+    return new
+
+
+def read_race(sweep: Path) -> Race:
+    """Return the race in ``sweep``; InputError where ``race.json`` is missing or damaged."""
+    file = sweep / RACE_FILE
+    try:
+        record = read_json(file)
+        rounds = [read_round(item) for item in record["rounds"]]
+        plan, ended = Plan(**record["plan"]), str(record.get("ended", ""))
+        return Race(sweep, plan, dict(record["about"]), list(record["settings"]), rounds, ended)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{file}: not readable as a race ({visible(error)[:200]}); move it away, the runs are kept"
+        ) from error
 
 
 def read_round(record: dict) -> Round:
@@ -135,15 +144,3 @@ def read_scores(
     table = make_score_table(settings, metric)
     cells = [table.cells(number) for number in range(len(settings))]
     return Scores(table.names, cells, [item.seeds for item in settings], table.weights, table.sign), failed
-
-
-def seconds(sweep: Path, runs: dict[str, dict[int, Path]]) -> dict[str, float]:
-    """Return the seconds that the runs of each setting took, with the start of their processes."""
-    start_up = sweep_file.start_up_seconds(sweep)
-    return {
-        name: sum(
-            float((sweep_file.result_or_nothing(path).get("cost") or {}).get("seconds") or 0.0) + start_up
-            for path in found.values()
-        )
-        for name, found in runs.items()
-    }

@@ -1,0 +1,423 @@
+"""Kills at random instants, and the same command again: what is left is what an uninterrupted run leaves.
+
+A try is a run (or a sweep) that is killed up to three times and then let go to its end. Ctrl-C, SIGTERM and
+SIGKILL come at a random call of a random hook, or up to 50 ms after it: in a forward or backward pass, an
+optimiser step, validation, the writing of a checkpoint, the scoring of the test split, the drawing of the
+embedded data, the start of W&B. Weights, buffers, optimiser, ``metrics.csv``, ``per_image.csv``,
+``result.json`` and the files that are there have to be equal; no process, lock or half-written file may stay.
+
+``single`` runs in a forked process, ``ddp`` as two processes that talk through gloo, ``sweep`` and ``joblib``
+as whole sweeps in which training is a stub that folds its steps into "weights".
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from interrupting import (
+    LENGTH,
+    VARIANTS,
+    Commands,
+    Instant,
+    differences,
+    every_step_logged,
+    hooked,
+    left_in_session,
+    without_figures,
+)
+from omegaconf import DictConfig
+from tiny_run import TINY, compose
+
+from campaigns.campaign import Tally, parser, rounds
+from deepmatte.errors import InputError, RunError
+from deepmatte.files import ASIDE
+from deepmatte.runs.locks import LOCK_FILE, holder
+
+MODES = ("single", "ddp", "sweep", "joblib")
+SHARES = {"single": 12, "ddp": 1, "sweep": 2, "joblib": 2}
+"""How often each mode gets a turn: a try of two processes takes as long as ten of a forked one."""
+
+SINGLE = {
+    **VARIANTS,
+    "all": ("data.num_workers=2", "ema=0.9", "trainer.accumulate_grad_batches=2", "save_every.steps=1"),
+    "wandb": ("wandb.mode=offline",),
+}
+DDP = ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "ema=0.9")
+LAUNCHERS = {"sweep": (), "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")}
+SIGNALS = ("SIGKILL", "SIGKILL", "SIGTERM", "SIGINT")
+MOST_KILLS = 3
+PAUSE = 0.05
+
+
+class FaultError(Exception):
+    """What a try has shown."""
+
+
+# ---- runs in forked processes ------------------------------------------------------------------------------
+
+
+class Singles:
+    """Runs of one process, forked from this one, which has imported everything."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.whole: dict[str, tuple[Path, dict[str, int]]] = {}
+        self.composed: dict[tuple[str, ...], DictConfig] = {}
+
+    def overrides(self, variant: str, cache: Path) -> tuple[str, ...]:
+        """Return the command line of a variant."""
+        quiet = () if variant == "wandb" else ("wandb.mode=disabled",)
+        return (*TINY, *LENGTH, *SINGLE[variant], *quiet, f"data.source.cache_dir={cache}")
+
+    def start(
+        self, directory: Path, variant: str, cache: Path, *instants: Instant, log: Path | None = None
+    ) -> int:
+        """Carry a run out in a forked process; return its exit status, negative for a signal.
+
+        Raises:
+            FaultError: the process ended in another way, or did not end, or has left others.
+        """
+        log = log or directory.parent / "log.txt"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        overrides = self.overrides(variant, cache)
+        if overrides not in self.composed:
+            self.composed[overrides] = compose("train", list(overrides))
+        pid = os.fork()
+        if pid == 0:
+            self._child(log, directory, overrides, instants)
+        code = _awaited(pid)
+        left = left_in_session(pid)
+        for process in left:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        if left:
+            raise FaultError(f"processes outlive the run: {left}")
+        if code not in (0, 2, 130, -signal.SIGKILL):
+            raise FaultError(f"exit status {code}: {log.read_text(errors='replace')[-3000:]}")
+        return code
+
+    def _child(
+        self, log: Path, directory: Path, overrides: tuple[str, ...], instants: Sequence[Instant]
+    ) -> None:
+        """Train in this process, and end it without the ends of the parent."""
+        code = 1
+        try:
+            os.setsid()
+            with log.open("ab") as file:
+                os.dup2(file.fileno(), 1)
+                os.dup2(file.fileno(), 2)
+            from deepmatte.training.run import train
+
+            calls_file = log.with_name("calls.txt")
+            with (
+                hooked(list(instants)) as calls,
+                every_step_logged(),
+                without_figures(),
+                drawing(calls, instants),
+            ):
+                train(self.composed[overrides].copy(), directory, list(overrides))
+            calls_file.write_text("\n".join(f"{count} {hook}" for hook, count in calls.items()))
+            code = 0
+        except KeyboardInterrupt:
+            code = 130
+        except (InputError, RunError) as error:
+            print(f"deepmatte: {error}")
+            code = 2
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def uninterrupted(self, variant: str) -> tuple[Path, dict[str, int]]:
+        """Return the whole run of a variant, and how often each hook was called in it."""
+        if variant not in self.whole:
+            home = self.home / "whole" / variant
+            code = self.start(home / "run", variant, home / "cache")
+            if code != 0:
+                raise FaultError(f"the uninterrupted run ends with {code}")
+            lines = (home / "calls.txt").read_text().splitlines()
+            calls = {hook: int(count) for count, hook in (line.split(" ", 1) for line in lines)}
+            self.whole[variant] = home / "run", calls
+        return self.whole[variant]
+
+    def attack(self, rng: random.Random, tally: Tally, most: int) -> None:
+        """Kill a run of a random variant up to ``most`` times, and compare what it ends in."""
+        variant = rng.choice(list(SINGLE))
+        whole, calls = self.uninterrupted(variant)
+        home = self.home / "try"
+        shutil.rmtree(home, ignore_errors=True)
+        instants = [_instant(rng, calls) for _ in range(rng.randint(1, most))]
+        draws = any(instant.hook.startswith("ArrayFolder") for instant in instants)
+        cache = (home if draws else whole.parent) / "cache"
+        for instant in instants:
+            code = self.start(home / "run", variant, cache, instant)
+            if code == 2:
+                raise FaultError(f"{instant}: an error: {(home / 'log.txt').read_text()[-500:]}")
+            if code == 0:
+                break
+            tally.tried[f"single {variant}"] += 1
+            tally.ended[instant.signal] += 1
+        if self.start(home / "run", variant, cache) != 0:
+            raise FaultError("the run does not end")
+        check_equal(whole, home / "run", cache)
+
+
+def drawing(calls: dict[str, int], instants: Sequence[Instant]) -> ExitStack:
+    """Send the signals that are due while the embedded data are drawn or W&B starts, which are no hooks."""
+    from unittest import mock
+
+    from deepmatte.data.cache.arrays import ArrayFolder
+    from deepmatte.training.tracking import Tracker
+
+    stack = ExitStack()
+    due = {(instant.hook, instant.call): instant for instant in instants}
+    for owner, name in ((ArrayFolder, "write"), (Tracker, "__init__")):
+        original, place = getattr(owner, name), f"{owner.__name__}.{name}"
+
+        def method(
+            self: object, *args: object, _o: Callable = original, _p: str = place, **more: object
+        ) -> object:
+            calls[_p] += 1
+            if (_p, calls[_p]) in due:
+                due[_p, calls[_p]].strike()
+            return _o(self, *args, **more)
+
+        stack.enter_context(mock.patch.object(owner, name, method))
+    return stack
+
+
+def _instant(rng: random.Random, calls: dict[str, int]) -> Instant:
+    hook = rng.choice(sorted(calls))
+    pause = rng.choice((0.0, rng.uniform(0, PAUSE)))
+    when = "before" if hook.startswith(("ArrayFolder", "Tracker")) else rng.choice(("before", "after"))
+    return Instant(hook, rng.randint(1, calls[hook]), when, rng.choice(SIGNALS), pause=pause)
+
+
+def _awaited(pid: int, seconds: float = 600.0) -> int:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    raise FaultError(f"the run hangs for {seconds:.0f} s")
+
+
+def check_equal(whole: Path, run: Path, cache: Path | None = None) -> None:
+    """Raise where a run differs from the uninterrupted one, or has left something behind."""
+    found = [line for line in differences(whole, run) if not line.startswith("wandb/")]
+    if found:
+        raise FaultError(f"{len(found)} differences: " + "; ".join(found[:5]))
+    check_clean(run, cache)
+
+
+def check_clean(*folders: Path | None) -> None:
+    """Raise where a folder has a half-written file or a lock that is held."""
+    for folder in folders:
+        if folder is None:
+            continue
+        if litter := [file.name for file in folder.rglob(f"*{ASIDE}")]:
+            raise FaultError(f"litter: {litter}")
+        held = [file.parent for file in folder.rglob(LOCK_FILE) if holder(file.parent) is not None]
+        if held:
+            raise FaultError(f"stale locks in {held}")
+
+
+# ---- two processes -----------------------------------------------------------------------------------------
+
+
+class Pairs:
+    """Runs as two processes, started by their command."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        overrides = (*TINY, *LENGTH, *DDP, f"data.source.cache_dir={home / 'cache'}")
+        self.commands = Commands(overrides)
+        self.hooks = (
+            *(
+                "callbacks.on_train_batch_start",
+                "callbacks.on_after_backward",
+                "callbacks.on_before_optimizer_step",
+            ),
+            *(
+                "MattingModule.training_step",
+                "MattingModule.validation_step",
+                "callbacks.on_validation_batch_end",
+            ),
+            *(
+                "ModelCheckpoint._save_checkpoint",
+                "callbacks.on_test_batch_end",
+                "RunDir.update",
+                "_Job.finish",
+            ),
+        )
+
+    def attack(self, rng: random.Random, tally: Tally, most: int) -> None:
+        """Kill a run of two processes, either of them or both, and compare what it ends in."""
+        whole = self.home / "whole/run"
+        if not (whole / "result.json").exists() and self.commands.run(whole)[0] != 0:
+            raise FaultError("the uninterrupted run does not end")
+        home = self.home / "try"
+        shutil.rmtree(home, ignore_errors=True)
+        for _ in range(rng.randint(1, most)):
+            instant = Instant(
+                rng.choice(self.hooks),
+                rng.randint(1, 2),
+                rng.choice(("before", "after")),
+                rng.choice(SIGNALS),
+                to=rng.choice(("process", "group")),
+                rank=rng.choice((0, 1)),
+                pause=rng.choice((0.0, rng.uniform(0, PAUSE))),
+            )
+            try:
+                code, _ = self.commands.run(home / "run", instant)
+            except AssertionError as error:
+                raise FaultError(f"{asdict(instant)}: {error}") from error
+            if code == 0:
+                break
+            tally.tried["ddp"] += 1
+            tally.ended[instant.signal] += 1
+        if self.commands.run(home / "run")[0] != 0:
+            raise FaultError("the run does not end")
+        check_equal(whole, home / "run", self.home / "cache")
+
+
+# ---- sweeps ------------------------------------------------------------------------------------------------
+
+
+class SweepsOfStubs:
+    """Sweeps of three jobs whose processes are real and whose training is a stub."""
+
+    def __init__(self, home: Path, mode: str) -> None:
+        from sweeping import sweeps_in, with_stub
+
+        self.home, self.mode = home, mode
+        home.mkdir(parents=True)
+        self.box = with_stub(sweeps_in(home))
+        self.box.environment |= {"STUB_STEPS": "6", "STUB_PAUSE": "0.15"}
+        self.words = ("seed=0,1,2", "optimizer.lr=1e-3", *LAUNCHERS[mode])
+
+    def attack(self, rng: random.Random, tally: Tally, most: int) -> None:
+        """Kill the launcher, a job or all of them at random times; each step has to be made once."""
+        from stub_training import weights_after
+
+        shutil.rmtree(self.box.home / "runs", ignore_errors=True)
+        for _ in range(rng.randint(1, most)):
+            process = self.box.start(*self.words)
+            # From the launcher's imports on; most of the time goes by while jobs run.
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=rng.uniform(0.5, 1.0) ** 2 * self._usual())
+            pids = rng.choice((self.box.jobs, self.box.pids, lambda p=process: [p.pid]))()
+            number = signal.Signals[rng.choice(SIGNALS)]
+            if not pids:
+                continue
+            hit = self.box.kill([rng.choice(pids)] if rng.random() < 0.5 else pids, number)
+            tally.tried[self.mode] += hit
+            tally.ended[number.name] += hit
+            self._end(process)
+        begun = time.monotonic()
+        code, output = self.box.run(*self.words, timeout=1200)
+        self.usual = time.monotonic() - begun
+        if code != 0:
+            raise FaultError(f"the sweep ends with {code}: {output[-2000:]}")
+        weights = self.box.weights()
+        expected = sorted(weights_after(6, seed, 1e-3) for seed in (0, 1, 2))
+        if sorted(weights.values()) != expected:
+            raise FaultError(f"other weights: {weights}")
+        if twice := [step for step, count in self.box.steps().items() if count > 1]:
+            raise FaultError(f"steps were made twice: {twice}")
+        states = {record["status"] for record in self.box.records().values()}
+        if states != {"finished"}:
+            raise FaultError(f"states {states}")
+        check_clean(self.box.home / "runs")
+
+    def _usual(self) -> float:
+        """Return how long an undisturbed sweep takes, from the one before."""
+        if not hasattr(self, "usual"):
+            begun = time.monotonic()
+            self.box.run(*self.words, timeout=1200)
+            self.usual = time.monotonic() - begun
+            shutil.rmtree(self.box.home / "runs", ignore_errors=True)
+        return self.usual
+
+    def _end(self, process: subprocess.Popen[str]) -> None:
+        """Wait for the end of the sweep; one whose launcher lives goes on without the killed job."""
+        try:
+            process.communicate(timeout=1200)
+        except subprocess.TimeoutExpired:
+            raise FaultError("the sweep hangs") from None
+        end = time.monotonic() + 60
+        while (left := self.box.pids()) and time.monotonic() < end:
+            time.sleep(0.2)
+        if left:
+            raise FaultError(f"processes outlive the sweep: {left}")
+
+
+# ---- the campaign ------------------------------------------------------------------------------------------
+
+
+def main(argv: list[str]) -> int:
+    """Run the campaign; return 1 where there was a fault."""
+    options_of = parser("kills", str(__doc__), 50, "kills")
+    options_of.add_argument("--mode", choices=MODES, action="append", help="this mode alone")
+    options = options_of.parse_args(argv)
+    tally = Tally.of("kills", "kills", options)
+    with TemporaryDirectory() as place:
+        home = Path(place).resolve()
+        made: dict[str, Singles | Pairs | SweepsOfStubs] = {}
+        modes = [mode for mode in (options.mode or MODES) for _ in range(SHARES[mode])]
+        random.Random(options.seed).shuffle(modes)
+        for number, _ in rounds(argparse.Namespace(minutes=options.minutes, count=10**9)):
+            if options.minutes is None and tally.tried.total() >= options.count:
+                break
+            mode = modes[number % len(modes)]
+            attacker = made[mode] = made.get(mode) or _made(mode, home)
+            rng = random.Random(options.seed * 1_000_003 + number)
+            _try(attacker, rng, tally, mode, number)
+    return tally.finish()
+
+
+def _made(mode: str, home: Path) -> Singles | Pairs | SweepsOfStubs:
+    if mode == "single":
+        import deepmatte.training.run  # noqa: F401  # once, for all forks
+
+        return Singles(home / mode)
+    return Pairs(home / mode) if mode == "ddp" else SweepsOfStubs(home / mode, mode)
+
+
+def _try(
+    attacker: Singles | Pairs | SweepsOfStubs, rng: random.Random, tally: Tally, mode: str, number: int
+) -> None:
+    """Carry out one try and count what it shows."""
+    before = tally.tried.total()
+    try:
+        attacker.attack(rng, tally, MOST_KILLS)
+    except FaultError as fault:
+        again = f"python -m campaigns.kills --mode {mode} --seed {tally.seed}  # try {number}"
+        tally.fault(f"{mode}: {str(fault)[:60]}", f"{fault}\n{again}", attacker.home)
+    else:
+        tally.ended["equal ends"] += 1
+    print(f"  try {number} ({mode}): {tally.tried.total() - before} kills", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("WANDB_MODE", "offline")
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,54 @@
+"""What ``result.json`` may hold: the kinds of its keys, whoever wrote it. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+Label = str | int | float | bool | None
+Numbers = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Which code and data made a run: digits of the code, and of each split's data."""
+
+    code: str | None = None
+    data: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """The keys of ``result.json`` that are read; others may be there, too.
+
+    The documentation of the keys themselves is where they are written: `deepmatte.training.run`,
+    `deepmatte.scoring.evaluate`.
+    """
+
+    status: str
+    config_hash: str | None = None
+    experiment: str | None = None
+    command: str | None = None
+    overrides: Sequence[str] | None = None
+    seed: int | None = None
+    run: str | None = None
+    method: str | None = None
+    mode: str | None = None
+    stage: str | None = None
+    stages_done: Sequence[str] | None = None
+    best_epoch: int | None = None
+    protocol: str | None = None
+    metrics_version: Label = None
+    impose_trimap: bool | None = None
+    trimap: Mapping[str, Label] | None = None
+    data_root: str | None = None
+    dataset: Mapping[str, Label] | None = None
+    trained_on: Sequence[str] | None = None
+    fingerprint: Fingerprint | None = None
+    scores: Mapping[str, float | None] | None = None
+    cost: Numbers | None = None
+    notes: Mapping[str, str] | None = None
+    error: str | None = None
+    git_commit: str | None = None
+    machine: str | None = None
+    versions: Mapping[str, str | None] | None = None
