@@ -27,6 +27,7 @@ SIDES = (1080, 1920)
 """Height and width of the picture for which multiplications are counted."""
 
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
+    "bgmv2": ({"backbone": "resnet101"}, {"backbone": "mobilenetv2"}),
     "encoder_decoder": ({"encoder": "resnet50"}, {"encoder": "resnet101"}, {"encoder": "mobilenetv2"}),
     "vitmatte": ({"size": "B"}, {"size": "tiny"}),
 }
