@@ -39,8 +39,8 @@ class MattingModule(pl.LightningModule):
     ``disturbances`` what it also does to the captured background. With ``colours`` it also scores the
     predicted colours of the foreground, which model and data must have.
 
-    Any trainer and any loader of batches with ``image``, ``alpha`` and ``trimap`` will do. Without ``stage`` all parts learn for as long as the trainer says; without ``optimisation`` they do by
-    Adam at a constant 1e-3.
+    Any trainer and any loader of batches with ``image``, ``alpha`` and ``trimap`` will do. Without ``stage``
+    all parts learn for as long as the trainer says; without ``optimisation`` by Adam at a constant 1e-3.
     """
 
     val_metrics: MattingMetrics
