@@ -36,11 +36,11 @@ class MattingModule(pl.LightningModule):
     model reads a trimap; else the trimap only says what is scored. Their steps communicate nothing, so
     processes may see different numbers of images; the metrics are joined once at the end. ``radii`` are the
     widths in pixels by which a test also widens the unknown zone, to see how the error grows with it, and
-    ``disturbances`` what it also does to the captured background. With ``colours`` it scores the predicted
-    colours of the foreground, too, which model and data must have.
+    ``disturbances`` what it also does to the captured background. With ``colours`` it also scores the
+    predicted colours of the foreground, which model and data must have.
 
     Any trainer and any loader of batches with ``image``, ``alpha`` and ``trimap`` will do. Without ``stage``
-    all parts learn for as long as the trainer says, without ``optimisation`` by Adam at a constant 1e-3.
+    all parts learn for as long as the trainer says; without ``optimisation`` by Adam at a constant 1e-3.
     """
 
     val_metrics: MattingMetrics

@@ -49,6 +49,15 @@ class BackgroundMattingV2(MattingModel):
     to the coarse matte, so that joint training starts with it, and lets clamped predictions learn. Published
     weights need ``refinement=replace``.
 
+    Source: Lin, Ryabtsev, Sengupta, Curless, Seitz, Kemelmacher-Shlizerman, "Real-time high-resolution
+    background matting", CVPR 2021, and the published code; `model=bgmv2` with `refinement=replace` and
+    `clamp=hard` is the published network, with the names of its weights.
+
+    Differences: `refinement=correct` starts joint training at the coarse matte, and `clamp=inward` lets learn
+    what is clamped on the wrong side. In training at least one patch of each picture is refined, so that no
+    process is without gradients; there are never more patches sampled than there are; pictures of any size
+    are padded.
+
     Args:
         backbone: ``resnet50`` (40.2 M parameters), ``resnet101`` (59.2 M) or ``mobilenetv2`` (5.0 M).
         width: factor on the channel counts of the base; 1 is the published network.
