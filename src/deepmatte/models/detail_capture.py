@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepmatte.errors import InputError
-from deepmatte.models.encoders.layers import EncoderNorm, Normalisation, kaiming, scaled
+from deepmatte.models.encoders.layers import EncoderNorm, NormLayers, kaiming, scaled
 
 STREAM = {2: 48, 4: 96, 8: 192}
 """Channels of the stream of convolutions, by how much its features are smaller than the picture."""
@@ -25,7 +25,7 @@ FUSED = {1: 32, 2: 64, 4: 128, 8: 256, 16: 256}
 class Unit(nn.Module):
     """A 3x3 convolution, its normalisation and a ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, norm: Normalisation, stride: int = 1) -> None:
+    def __init__(self, inputs: int, outputs: int, norm: NormLayers, stride: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=norm.bias)
         self.bn = norm(outputs)
@@ -38,7 +38,7 @@ class Unit(nn.Module):
 class Stream(nn.Module):
     """Convolutions of stride 2 on the picture, for the sizes at which the encoder has no features."""
 
-    def __init__(self, channels: Sequence[int], norm: Normalisation) -> None:
+    def __init__(self, channels: Sequence[int], norm: NormLayers) -> None:
         super().__init__()
         self.convs = nn.ModuleList(
             Unit(inputs, outputs, norm, stride=2) for inputs, outputs in pairwise(channels)
@@ -55,7 +55,7 @@ class Stream(nn.Module):
 class Fusion(nn.Module):
     """Enlarges features to the size of finer ones, and joins both by a 3x3 convolution."""
 
-    def __init__(self, inputs: int, outputs: int, norm: Normalisation) -> None:
+    def __init__(self, inputs: int, outputs: int, norm: NormLayers) -> None:
         super().__init__()
         self.conv = Unit(inputs, outputs, norm)
 
@@ -68,7 +68,7 @@ class Fusion(nn.Module):
 class Head(nn.Module):
     """A 3x3 and a 1x1 convolution to the logit."""
 
-    def __init__(self, inputs: int, norm: Normalisation) -> None:
+    def __init__(self, inputs: int, norm: NormLayers) -> None:
         super().__init__()
         hidden = max(1, inputs // 2)
         self.matting_convs = nn.Sequential(
@@ -110,7 +110,7 @@ class DetailCapture(nn.Module):
         inputs: int = 4,
     ) -> None:
         super().__init__()
-        normalise = Normalisation(norm, smallest=4)
+        normalise = NormLayers(norm, smallest=4)
         # Of several levels of one size the last counts: it has seen most.
         levels = dict(zip(strides, channels, strict=True))
         finer = {size: scaled(count, width) for size, count in STREAM.items() if size < min(levels)}

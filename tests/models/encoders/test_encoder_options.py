@@ -9,7 +9,7 @@ from torch import nn
 
 from deepmatte.errors import InputError
 from deepmatte.models.encoders import ASPP, MobileNetV2, ResNet
-from deepmatte.models.encoders.layers import Normalisation
+from deepmatte.models.encoders.layers import NormLayers
 
 THIN = 1 / 16
 
@@ -94,7 +94,7 @@ def test_the_pooled_branch_of_a_thin_aspp_has_a_deviation_to_normalise_by() -> N
 
 
 def test_a_group_of_a_single_value_becomes_its_bias() -> None:
-    norm = Normalisation("group")(32)
+    norm = NormLayers("group")(32)
     nn.init.normal_(norm.bias)
     torch.testing.assert_close(norm(torch.rand(1, 32, 1, 1)).flatten(), norm.bias, rtol=0, atol=1e-4)
 

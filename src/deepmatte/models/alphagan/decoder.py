@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepmatte.models.encoders.layers import EncoderNorm, Normalisation, convolution, scaled
+from deepmatte.models.encoders.layers import EncoderNorm, NormLayers, convolution, scaled
 
 
-def unit(inputs: int, outputs: int, size: int, norm: Normalisation) -> list[nn.Module]:
+def unit(inputs: int, outputs: int, size: int, norm: NormLayers) -> list[nn.Module]:
     """Return a convolution, its normalisation and a ReLU."""
     return [convolution(inputs, outputs, size, norm), norm(outputs), nn.ReLU(inplace=True)]
 
@@ -31,7 +31,7 @@ class Decoder(nn.Module):
 
     def __init__(self, features: int, quarter: int, half: int, width: float, norm: EncoderNorm) -> None:
         super().__init__()
-        normalise = Normalisation(norm)
+        normalise = NormLayers(norm)
         c256, c128, c64, c32 = (scaled(channels, width) for channels in (256, 128, 64, 32))
         self.skip_quarter = nn.Sequential(*unit(quarter, c64, 1, normalise))
         self.at_quarter = nn.Sequential(

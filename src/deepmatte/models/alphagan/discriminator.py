@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from deepmatte.errors import InputError
 from deepmatte.models.base import IMAGENET
-from deepmatte.models.encoders.layers import EncoderNorm, Normalisation, scaled
+from deepmatte.models.encoders.layers import EncoderNorm, NormLayers, scaled
 
 Field = Literal[34, 70]
 """Side of a patch in pixels."""
@@ -46,7 +46,7 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         if field not in NUM_STRIDED:
             raise InputError(f"model.field={field}: choose 70 or 34")
-        normalise = Normalisation(norm)
+        normalise = NormLayers(norm)
         num_strided = NUM_STRIDED[field]
         channels = scaled(64, width)
         layers: list[nn.Module] = [nn.Conv2d(4, channels, 4, 2, 1), nn.LeakyReLU(SLOPE, inplace=True)]

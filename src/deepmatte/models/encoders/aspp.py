@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from deepmatte.models.encoders.layers import EncoderNorm, Normalisation, convolution, kaiming
+from deepmatte.models.encoders.layers import EncoderNorm, NormLayers, convolution, kaiming
 
 
 class Pooled(nn.Sequential):
     """The mean over the picture, a 1x1 convolution, and the same value at every pixel."""
 
-    def __init__(self, inputs: int, outputs: int, norm: Normalisation) -> None:
+    def __init__(self, inputs: int, outputs: int, norm: NormLayers) -> None:
         super().__init__(
             nn.AdaptiveAvgPool2d(1),
             convolution(inputs, outputs, 1, norm),
@@ -46,7 +46,7 @@ class ASPP(nn.Module):
         norm: EncoderNorm = "batch",
     ) -> None:
         super().__init__()
-        normalise = Normalisation(norm)
+        normalise = NormLayers(norm)
         branches: list[nn.Module] = [
             nn.Sequential(
                 convolution(inputs, outputs, 3 if rate else 1, normalise, dilation=rate or 1),

@@ -13,7 +13,7 @@ from deepmatte.errors import InputError
 EncoderNorm = Literal["batch", "frozen", "group", "none"]
 
 
-class Normalisation:
+class NormLayers:
     """Makes the normalisation that follows a convolution; ``bias`` is whether that convolution has a bias.
 
     Args:
@@ -25,7 +25,7 @@ class Normalisation:
         momentum: of the running statistics.
         smallest: the number of channels below which no group goes.
 
-    >>> normalise = Normalisation("group")
+    >>> normalise = NormLayers("group")
     >>> [normalise(channels).num_groups for channels in (256, 32, 24, 10)]
     [32, 32, 6, 2]
     """
@@ -104,7 +104,7 @@ def convolution(
     inputs: int,
     outputs: int,
     size: int,
-    norm: Normalisation,
+    norm: NormLayers,
     stride: int = 1,
     dilation: int = 1,
     groups: int = 1,

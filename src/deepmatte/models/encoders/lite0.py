@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from deepmatte.models.base import SIGNED
 from deepmatte.models.encoders.encoder import Encoder
-from deepmatte.models.encoders.layers import EncoderNorm, Normalisation, kaiming, scaled
+from deepmatte.models.encoders.layers import EncoderNorm, NormLayers, kaiming, scaled
 
 STAGES = (
     (1, 3, 16, 1, 1),
@@ -51,7 +51,7 @@ class Block(nn.Module):
     """Expansion by a 1x1 convolution, a convolution by channel, and a linear 1x1 convolution."""
 
     def __init__(
-        self, inputs: int, outputs: int, expansion: int, size: int, stride: int, norm: Normalisation
+        self, inputs: int, outputs: int, expansion: int, size: int, stride: int, norm: NormLayers
     ) -> None:
         super().__init__()
         hidden = inputs * expansion
@@ -94,7 +94,7 @@ class EfficientNetLite0(Encoder):
     def __init__(self, inputs: int = 3, width: float = 1.0, norm: EncoderNorm = "batch") -> None:
         super().__init__()
         # TensorFlow's momentum 0.99 is PyTorch's 0.01.
-        normalise = Normalisation(norm, eps=1e-3, momentum=0.01)
+        normalise = NormLayers(norm, eps=1e-3, momentum=0.01)
         channels, stride = scaled(32, width), 2
         self.conv_stem = SameConv2d(inputs, channels, 3, 2, bias=normalise.bias)
         self.bn0 = normalise(channels)

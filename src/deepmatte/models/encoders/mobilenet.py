@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from deepmatte.models.encoders.encoder import Encoder
-from deepmatte.models.encoders.layers import EncoderNorm, Normalisation, convolution, kaiming, scaled
+from deepmatte.models.encoders.layers import EncoderNorm, NormLayers, convolution, kaiming, scaled
 
 STAGES = (
     (1, 16, 1, 1),
@@ -23,7 +23,7 @@ def unit(
     inputs: int,
     outputs: int,
     size: int,
-    norm: Normalisation,
+    norm: NormLayers,
     stride: int = 1,
     dilation: int = 1,
     groups: int = 1,
@@ -37,7 +37,7 @@ class InvertedResidual(nn.Module):
     """Expansion by a 1x1 convolution, a 3x3 convolution by channel, and a linear 1x1 convolution."""
 
     def __init__(
-        self, inputs: int, outputs: int, expansion: int, norm: Normalisation, stride: int, dilation: int
+        self, inputs: int, outputs: int, expansion: int, norm: NormLayers, stride: int, dilation: int
     ) -> None:
         super().__init__()
         hidden = inputs * expansion
@@ -78,7 +78,7 @@ class MobileNetV2(Encoder):
         last: bool = False,
     ) -> None:
         super().__init__()
-        normalise = Normalisation(norm)
+        normalise = NormLayers(norm)
         channels, stride = scaled(32, width), 2
         features: list[nn.Module] = [unit(inputs, channels, 3, normalise, stride=2)]
         ends: dict[int, tuple[int, int]] = {}  # the last layer of each size, with channels and stride

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepmatte.models.encoders.encoder import Encoder
-from deepmatte.models.encoders.layers import EncoderNorm, Normalisation, convolution, kaiming, scaled
+from deepmatte.models.encoders.layers import EncoderNorm, NormLayers, convolution, kaiming, scaled
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 """Bottlenecks by stage, for each depth."""
@@ -24,7 +24,7 @@ Pooling = Literal["overlapping", "2x2"]
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolution beside the identity, or beside a 1x1 convolution if the shape changes."""
 
-    def __init__(self, inputs: int, planes: int, norm: Normalisation, stride: int, dilation: int) -> None:
+    def __init__(self, inputs: int, planes: int, norm: NormLayers, stride: int, dilation: int) -> None:
         super().__init__()
         outputs = 4 * planes
         self.conv1 = convolution(inputs, planes, 1, norm)
@@ -80,7 +80,7 @@ class ResNet(Encoder):
         pooling: Pooling = "overlapping",
     ) -> None:
         super().__init__()
-        normalise = Normalisation(norm)
+        normalise = NormLayers(norm)
         planes = [scaled(channels, width) for channels in (64, 128, 256, 512)]
         channels = planes[0]
         self.pooling = pooling
