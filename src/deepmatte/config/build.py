@@ -68,7 +68,7 @@ PLACES: dict[str, Place] = {
 """Every key that takes an object. The module of a new class has to be entered here."""
 
 
-def build(config: DictConfig | dict[str, Any], key: str) -> Any:
+def build(config: DictConfig | dict[str, Any] | None, key: str) -> Any:
     """Return the object that ``config`` describes by its ``_target_``.
 
     Args:
