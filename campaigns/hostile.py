@@ -27,10 +27,12 @@ import numpy as np
 import torch
 import yaml
 from hostile import SECRET, Trap, stranger
+from omegaconf.errors import OmegaConfBaseException
 from simulated_runs import write_run
 
 from campaigns.campaign import Tally, kind_of, parser, rounds
 from campaigns.isolation import isolated
+from deepmatte.config.unknown_keys import explained
 from deepmatte.errors import InputError, RunError, one_line
 from deepmatte.runs.directory import RunDir
 
@@ -211,7 +213,10 @@ def evaluate(run: RunDir) -> None:
 
     from deepmatte.scoring.evaluate import evaluate as score
 
-    score(compose("evaluate", [f"run={run.path}"]))
+    try:
+        score(compose("evaluate", [f"run={run.path}"]))
+    except OmegaConfBaseException as error:  # as the command turns it into one line
+        raise InputError(explained(error, "evaluate")) from error
 
 
 def predict(run: RunDir) -> None:

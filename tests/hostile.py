@@ -277,6 +277,7 @@ IN_A_RUN: dict[str, dict[str, Any]] = {
     "reference": {"name": "${oc.env:SECRET_TOKEN}"},
     "no model": {"model": None},
     "no data": {"data": "a word"},
+    "no source": {"data": {"batch_size": 2}},
 }
 
 

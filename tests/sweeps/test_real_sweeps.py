@@ -65,7 +65,7 @@ def test_forked_jobs_compute_what_jobs_with_an_interpreter_of_their_own_do(
     for fork in ("true", "false"):
         process = sweeps.start(*words, f"sweep.fork={fork}", WANDB_MODE="offline")
         if fork == "true":
-            sweeps.wait_for(lambda: sweeps.pids("waits for jobs") and len(sweeps.records()) > 1)
+            sweeps.wait_for(lambda: sweeps.pids("waits for jobs") and len(sweeps.records()) > 1, seconds=1500)
         output = process.communicate(timeout=900)[0]
         assert process.returncode == 0, output
         assert not sweeps.pids()

@@ -151,6 +151,13 @@ def test_rows_that_were_cut_off_are_left_out_of_the_curves(tmp_path: Path) -> No
     assert (tmp_path / "metrics.csv").read_text().split() == ["epoch,step,train/loss", "0,0,0.5", "0,1,0.4"]
 
 
+@pytest.mark.parametrize("content", [b"epoch,step\r\n0,\xff\r\n", b"epoch,step\r\n0,1\x00\r\n\x80"])
+def test_curves_that_are_no_text_are_named_in_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "metrics.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"^[^\n]*metrics\.csv: not readable as CSV \([^\n]*; remove it"):
+        Curves(tmp_path).keep_until(2)
+
+
 def test_evaluate_in_a_run_directory_that_can_only_be_read_suggests_output(
     trained: Path, tmp_path: Path
 ) -> None:

@@ -89,7 +89,7 @@ def place_of(key: str) -> Place:
     return PLACES.get(key) or PLACES[f"{key.partition('.')[0]}.*"]
 
 
-def build(config: DictConfig | dict[str, Any], key: str) -> Any:
+def build(config: DictConfig | dict[str, Any] | None, key: str) -> Any:
     """Return the object that ``config`` describes by its ``_target_``.
 
     Args:

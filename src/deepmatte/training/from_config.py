@@ -67,7 +67,7 @@ def build_model(config: DictConfig) -> MattingModel:
 def build_data(config: DictConfig) -> MattingData:
     """Return the data module of ``config.data`` and ``config.composition``."""
     keys = dict(config.data)
-    source = build(keys.pop("source"), "data.source")
+    source = build(keys.pop("source", None), "data.source")
     for name in SOURCE_NAMES:
         keys.pop(name, None)
     composition = build(config.composition, "composition")
