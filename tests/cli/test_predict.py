@@ -246,7 +246,10 @@ def test_a_run_that_can_not_predict_is_named(folder: Path, capsys: pytest.Captur
     assert "foreign.ckpt: not a readable checkpoint" in refused(
         folder, capsys, *arguments, "--checkpoint", folder / "foreign.ckpt"
     )
-    torch.save({"state_dict": {}, "deepmatte": {"refine": True}}, folder / "other.ckpt")
+    torch.save(
+        {"state_dict": {}, "deepmatte": {"stage": "joint", "refine": True, "scores": {}}},
+        folder / "other.ckpt",
+    )
     assert "other.ckpt: holds weights of another model" in refused(
         folder, capsys, *arguments, "--checkpoint", folder / "other.ckpt"
     )

@@ -154,7 +154,9 @@ def test_machine_and_place_do_not_change_the_hash_but_everything_else_does() -> 
 def test_a_key_that_was_added_later_counts_only_where_it_differs(key: str) -> None:
     config = compose("train", [])
     hashes = set()
-    for value in (ADDED_SINCE[key], "something else"):
+    added = ADDED_SINCE[key]
+    other = {**added, "weight": 2} if isinstance(added, dict) else "something else"
+    for value in (added, other):
         OmegaConf.update(config, key, value, force_add=True)
         hashes.add(config_hash(config))
     *parents, last = key.split(".")

@@ -49,8 +49,9 @@ def case() -> tuple[Batch, Matte, Matte]:
 
 
 def losses(stage: str) -> LossTable:
-    table = OmegaConf.merge(compose("loss/bgmv2").loss, OmegaConf.load(STAGES)[stage].loss)
-    return LossTable(OmegaConf.to_container(table))
+    config = compose("loss/bgmv2")
+    config.loss = OmegaConf.merge(config.loss, OmegaConf.load(STAGES)[stage].loss)
+    return LossTable(OmegaConf.to_container(config.loss, resolve=True))
 
 
 def weighted(table: LossTable, matte: Matte, batch: Batch) -> dict[str, float]:

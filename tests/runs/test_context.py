@@ -63,6 +63,7 @@ def test_the_parent_of_a_process_is_not_that_of_its_children(monkeypatch: pytest
         "run": "/runs/a",
         "launcher": None,
         "gpus": None,
+        "orders": None,
     }
 
 

@@ -191,7 +191,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / ".hydra").mkdir()
     for name, seed in WEIGHTS.items():
         state = {f"model.{key}": value for key, value in network(seed).state_dict().items()}
-        checkpoint = {"state_dict": state, "deepmatte": {"refine": name != "coarse"}}
+        checkpoint = {
+            "state_dict": state,
+            "deepmatte": {"stage": "joint", "refine": name != "coarse", "scores": {}},
+        }
         torch.save(checkpoint, directory / "checkpoints" / f"{name}.ckpt")
     model = {
         "_target_": "deepmatte.models.DeepImageMatting",

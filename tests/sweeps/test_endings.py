@@ -215,7 +215,7 @@ def test_a_job_measures_its_start_up_also_where_it_resumes(
     monkeypatch.setattr(jobs, "start_tree", half_a_second)
     config = {
         "objective": "val/sad",
-        "sweep": {"objectives": None, "time_limit": None},
+        "sweep": {"objectives": None, "time_limit": None, "fork": False},
         "trainer": {"devices": 1},
     }
     hydra = {

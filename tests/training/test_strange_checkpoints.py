@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from deepmatte.errors import InputError
+from deepmatte.models.weights import load_weights
 from deepmatte.training.checkpoints import newest_checkpoint, read_checkpoint, restoring
-from deepmatte.training.module import load_weights
 
 ABOUT = {"stage": "joint", "refine": True, "scores": {"val/sad": 1.0}, "first_epoch": 0, "epochs_done": 1}
 STATE: dict[str, Any] = {"epoch": 0, "global_step": 1, "loops": {}, "callbacks": {}}

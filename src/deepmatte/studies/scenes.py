@@ -27,7 +27,7 @@ from deepmatte.metrics.names import higher_is_better
 from deepmatte.ops.layers import class_map, instance_map
 from deepmatte.ops.zones import impose_trimap
 from deepmatte.runs.directory import RunDir
-from deepmatte.scoring.predictors import Predictor, predictor_of_run
+from deepmatte.scoring.predictors import predictor_of_run
 from deepmatte.studies.instances import InstanceScenes, Scene, digest
 from deepmatte.studies.study import Study
 from deepmatte.training.from_config import build_data
@@ -130,10 +130,15 @@ def read_scores(folder: Path) -> dict[str, Any] | None:
 
 def _network(name: str, run: Run) -> Contender:
     identity = json.dumps([run.result.get("config_hash"), run.result["scores"]], sort_keys=True)
+
+    def prepare() -> Alphas:
+        predictor = predictor_of_run(run.path)
+        return _each(lambda image, trimap: predictor(image, trimap).alpha)
+
     return Contender(
         name,
         hashlib.sha256(identity.encode()).hexdigest()[:16],
-        lambda: _each(predictor_of_run(run.path)),
+        prepare,
         "network",
     )
 
@@ -148,17 +153,14 @@ def _method(words: str) -> Contender:
     return Contender(method.label, method.label, prepare, "method")
 
 
-def _each(predictor: Predictor) -> Alphas:
+def _each(matte: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Alphas:
     """Return the function that mattes each object of a scene by its own trimap, with known zones imposed."""
 
     def alphas(scene: Scene) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", MattingWarning)
             return np.stack(
-                [
-                    impose_trimap(np.asarray(predictor(scene.image, trimap).alpha), trimap)
-                    for trimap in scene.trimaps
-                ]
+                [impose_trimap(np.asarray(matte(scene.image, trimap)), trimap) for trimap in scene.trimaps]
             )
 
     return alphas

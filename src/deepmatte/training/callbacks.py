@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,9 @@ class PictureGrids(Callback):
         rows = [np.pad(row, ((0, height - row.shape[0]), (0, 0), (0, 0))) for row in rows]
         picture = np.concatenate([titles(), *rows], 0)
         folder = self.directory or Path(trainer.default_root_dir) / "pictures"
-        write_png(folder / f"epoch_{trainer.current_epoch:04d}.png", picture, parents=self.directory is None)
+        with suppress(FileNotFoundError):  # a run directory that is gone is not made again
+            folder.mkdir(exist_ok=True)
+        write_png(folder / f"epoch_{trainer.current_epoch:04d}.png", picture, parents=False)
         caption = [", ".join(COLUMNS)]
         for logger in trainer.loggers:
             if hasattr(logger, "log_image"):

@@ -288,7 +288,7 @@ def test_triples_are_the_stored_pixels(tmp_path):
     images = photographs(triples(tmp_path))
     assert isinstance(images, ImageSet)
     for i, name in enumerate(images.names):
-        for folder, pixels in zip(("image", "trimap", "alpha"), images.load(i), strict=True):
+        for folder, pixels in zip(("image", "trimap", "alpha"), images.load(i)[:3], strict=True):
             np.testing.assert_array_equal(pixels, np.asarray(Image.open(tmp_path / folder / f"{name}.png")))
 
 

@@ -27,7 +27,7 @@ def foreground_mse(prediction: Image, foreground: Image, alpha: Image, trimap: I
 
     >>> foreground_mse(np.full((3, 2, 2), 0.2), np.zeros((3, 2, 2)), np.ones((2, 2)))
     40.0
-    >>> half = np.array([[0, 1], [0, 1]])
+    >>> half = np.array([[0.0, 1.0], [0.0, 1.0]])
     >>> foreground_mse(np.full((3, 2, 2), 0.2), np.zeros((3, 2, 2)), half, np.full((2, 2), 128, np.uint8))
     20.0
     """
