@@ -94,3 +94,29 @@ def test_the_command_prints_a_verdict_and_writes_a_page(
         main([])
     with pytest.raises(SystemExit):
         main(["runs", "--csv", "a.csv"])
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"protocol": [{"a": 0}], "images": [{"image": "a", "sad": 1}]}, r"protocol=\[.*has to be a text"),
+        ({"images": [{"image": "a", "sad": 1}, {"image": [{}], "sad": 2}]}, "images"),
+        ({"images": [{"image": "a", "sad": 1}, {"image": None, "sad": 2}]}, "has a row without an image"),
+        ({"images": [{"image": "a", "sad": {}}]}, "images"),
+        ({"images": "a"}, "images=a"),
+        ([1], "not readable as a table of scores"),
+    ],
+)
+def test_json_of_other_kinds_is_refused_in_one_line(tmp_path: Path, record: object, words: str) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(record))
+    with pytest.raises(InputError, match=rf"^[^\n]*a\.json[^\n]*{words}[^\n]*$"):
+        read_score_files([file])
+
+
+def test_images_that_are_numbered_in_json_are_named_by_their_numbers(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(
+        json.dumps({"images": [{"image": 2, "sad": 1.0}, {"image": "x", "sad": 2.0}]})
+    )
+    (setting,) = read_score_files([tmp_path / "a.json"])
+    assert list(setting.runs[0].images["image"]) == ["2", "x"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,20 @@ import pandas as pd
 
 from deepmatte.compare.records.grouping import Setting
 from deepmatte.compare.records.reading import LABELS, Run, checked_images, first_line
-from deepmatte.errors import InputError
+from deepmatte.errors import InputError, check_arguments
 from deepmatte.files import read_json
+from deepmatte.runs.result import Label
 
 SEED = re.compile(r"(?P<name>.+)\.seed(?P<seed>\d+)")
 """Stem of a file that holds one seed of a setting, as in ``dice.seed0.csv``."""
+
+
+@dataclass(frozen=True)
+class ScoreFile:
+    """What is read of a JSON file of ``deepmatte score``: a mapping an image, and the protocol."""
+
+    images: Sequence[Mapping[str, Label]] | None = None
+    protocol: str | None = None
 
 
 def read_score_files(files: Sequence[Path]) -> list[Setting]:
@@ -59,10 +69,15 @@ def read_table(file: Path) -> tuple[pd.DataFrame, str | None]:
     try:
         if file.suffix.lower() == ".json":
             record = read_json(file)
+            check_arguments(ScoreFile, record, str(file))
             table = pd.DataFrame(record["images"])
+            for label in {*LABELS} & {*table.columns}:
+                table[label] = table[label].map(str, na_action="ignore")
             table["protocol"] = record.get("protocol")
         else:
             table = pd.read_csv(file, dtype=dict.fromkeys((*LABELS, "protocol"), str))
+    except InputError:
+        raise
     except KeyError as error:
         raise InputError(f"{file}: has no list 'images'; give what `deepmatte score --json` wrote") from error
     except (OSError, ValueError, TypeError, AttributeError) as error:

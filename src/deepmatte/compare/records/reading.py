@@ -177,6 +177,8 @@ def checked_images(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """
     if "image" not in table or table.empty:
         raise InputError(f"{name} has no column 'image' or no rows")
+    if table["image"].isna().any():
+        raise InputError(f"{name} has a row without an image")
     if table["image"].duplicated().any():
         twice = table["image"][table["image"].duplicated()].iloc[0]
         raise InputError(f"{name} has the image {twice} twice")
