@@ -27,6 +27,7 @@ def sweep_of_four(trained: Path, tmp_path: Path) -> Path:
     return tmp_path / "sweep"
 
 
+@pytest.mark.slow
 def test_every_finished_run_of_a_sweep_is_evaluated_once(
     sweep_of_four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -177,6 +177,7 @@ def test_early_stopping_ends_a_stage_that_is_resumed_from_its_last_checkpoint(
     assert not differences(tmp_path / "whole" / "run", tmp_path / "killed" / "run")
 
 
+@pytest.mark.slow
 def test_a_stage_from_the_best_weights_starts_from_them_again_if_killed_in_its_first_validation(
     train_shortly, tmp_path: Path
 ) -> None:
@@ -233,6 +234,7 @@ def power_failure(module: object) -> None:
     raise OSError("the power fails")
 
 
+@pytest.mark.slow
 def test_parts_that_do_not_learn_keep_their_statistics_in_a_resumed_epoch(
     train_shortly, whole, tmp_path: Path
 ) -> None:

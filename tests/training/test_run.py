@@ -106,6 +106,7 @@ def test_a_run_resumed_after_an_epoch_ends_in_the_weights_of_one_that_was_not_in
     assert [row["val/sad"] for row in rows[0]] == [row["val/sad"] for row in rows[1]]
 
 
+@pytest.mark.slow
 def test_a_run_interrupted_in_mid_epoch_goes_on_with_the_next_batch(train_tiny, tmp_path: Path) -> None:
     overrides = ("stages.encoder_decoder.epochs=2", "data.samples_per_epoch=16")
     train_tiny(tmp_path / "whole", *overrides)

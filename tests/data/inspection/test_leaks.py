@@ -433,6 +433,7 @@ def test_a_matte_that_can_not_be_read_is_named_or_passed_over(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_was_trained_on_and_its_evaluation_warns(tmp_path, capsys):
     from deepmatte.scoring.evaluate import evaluate
     from deepmatte.training.run import train
