@@ -246,10 +246,8 @@ def test_a_run_that_can_not_predict_is_named(folder: Path, capsys: pytest.Captur
     assert "foreign.ckpt: not a readable checkpoint" in refused(
         folder, capsys, *arguments, "--checkpoint", folder / "foreign.ckpt"
     )
-    torch.save(
-        {"state_dict": {}, "deepmatte": {"stage": "joint", "refine": True, "scores": {}}},
-        folder / "other.ckpt",
-    )
+    own = {"stage": "joint", "refine": True, "scores": {}}
+    torch.save({"state_dict": {"model.x": torch.zeros(1)}, "deepmatte": own}, folder / "other.ckpt")
     assert "other.ckpt: holds weights of another model" in refused(
         folder, capsys, *arguments, "--checkpoint", folder / "other.ckpt"
     )
