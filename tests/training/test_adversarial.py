@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import json
 import subprocess
@@ -163,6 +162,3 @@ def test_a_run_that_breaks_off_in_mid_epoch_ends_in_the_bits_of_one_that_did_not
     for name, value in averaged.items():
         if name.startswith("model.discriminator."):
             assert torch.equal(value, trained[name]), name  # judged, not averaged
-    rows = list(csv.DictReader((whole / "metrics.csv").open()))
-    for column in ("adversarial/gradient_ratio", "discriminator/real", "discriminator/fake"):
-        assert any(row[f"train/{column}"] for row in rows), column
