@@ -163,8 +163,9 @@ class Singles:
         home = self.home / "try"
         shutil.rmtree(home, ignore_errors=True)
         instants = [_instant(rng, calls) for _ in range(rng.randint(1, most))]
-        draws = any(instant.hook.startswith("ArrayFolder") for instant in instants)
-        cache = (home if draws else whole.parent) / "cache"
+        cache = whole.parent / "cache"
+        if any(instant.hook.startswith("ArrayFolder") for instant in instants):
+            shutil.rmtree(cache)  # so that it has to be drawn, at the place that the overrides name
         for instant in instants:
             code = self.start(home / "run", variant, cache, instant)
             if code == 2:
