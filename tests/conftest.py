@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from simulated_runs import PER_FOREGROUND, write_run
 from tiny_run import TINY, compose
 
@@ -16,6 +17,10 @@ from tiny_run import TINY, compose
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ["WANDB_MODE"] = "disabled"
 os.environ["WANDB_SILENT"] = "true"
+
+# Hydra parses the same two dozen files for each of a thousand compositions: here libyaml does it, which reads
+# the same (tests/config/test_configuration.py) in a tenth of the time.
+yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # type: ignore[misc]
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +52,7 @@ def train_tiny(tiny: Callable[..., tuple[str, ...]]) -> Callable[..., dict]:
 def trained(train_tiny: Callable[..., dict], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished tiny run with all three stages; tests must not write into it."""
     directory = tmp_path_factory.mktemp("runs") / "tiny"
-    train_tiny(directory, "stages.refine.epochs=1", "stages.joint.epochs=1")
+    train_tiny(directory, "stages.refine.epochs=1", "stages.joint.epochs=1", "num_pictures=2")
     return directory
 
 

@@ -83,17 +83,20 @@ def test_what_an_experiment_sets_survives_composition(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_has_five_seeds_and_fewer_on_a_laptop_unless_seeds_are_given(name: str) -> None:
+def test_an_experiment_leaves_its_seeds_to_the_budget(name: str) -> None:
     file = OmegaConf.load(CONF.parent / "experiments" / f"{name}.yaml")
+    assert "seeds" not in file
+    assert "0,1,2,3,4".startswith(file.get("laptop", {}).get("seeds", "0"))
     if "seed" in file.hydra.sweeper.params:
         assert OmegaConf.to_container(file)["hydra"]["sweeper"]["params"]["seed"] == "${seeds}"
-    seeds = {
-        words: compose("train", [f"experiments={name}", *words]).seeds
-        for words in ((), ("budget=full",), ("seeds='7,8'",))
-    }
-    assert seeds[("budget=full",)].startswith(f"{seeds[()]},")
-    assert seeds[("budget=full",)] == "0,1,2,3,4"
-    assert seeds[("seeds='7,8'",)] == "7,8"
+
+
+def test_an_experiment_has_five_seeds_and_fewer_on_a_laptop_unless_seeds_are_given() -> None:
+    words = ["experiments=loss_combinations"]
+    full = compose("train", [*words, "budget=full"]).seeds
+    assert full == "0,1,2,3,4"
+    assert full.startswith(f"{compose('train', words).seeds},")
+    assert compose("train", [*words, "seeds='7,8'"]).seeds == "7,8"
 
 
 @pytest.mark.parametrize("budget", ["laptop", "full"])

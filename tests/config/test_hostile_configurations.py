@@ -377,12 +377,13 @@ def test_repeating_a_strangers_run_acts_on_nothing_that_is_hydras(
     assert result["error"].startswith("model._target_=deepmatte.sweeps.process.run_tree")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
         "train resume=RUN",
-        pytest.param("predict RUN photo.png --trimap photo.png --out out", marks=pytest.mark.slow),
-        pytest.param("evaluate RUN", marks=pytest.mark.slow),
+        "predict RUN photo.png --trimap photo.png --out out",
+        "evaluate RUN",
     ],
 )
 def test_the_command_line_refuses_a_strangers_run_in_one_line(trap: Trap, words: str) -> None:

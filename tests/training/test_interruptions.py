@@ -81,8 +81,12 @@ def outcome(train: Train, whole: Path, directory: Path, variant: str, *instants:
 @pytest.mark.parametrize(
     ("hook", "call", "number"),
     [
-        ("callbacks.on_train_epoch_start", 2, "SIGINT"),  # a whole epoch was lost
-        ("callbacks.on_before_zero_grad", 5, "SIGINT"),  # the step was made twice
+        pytest.param(
+            *("callbacks.on_train_epoch_start", 2, "SIGINT"), marks=pytest.mark.slow
+        ),  # a whole epoch was lost
+        pytest.param(
+            *("callbacks.on_before_zero_grad", 5, "SIGINT"), marks=pytest.mark.slow
+        ),  # the step was made twice
         ("MattingModule.training_step", 5, "SIGTERM"),  # batch normalisation saw the batch twice
         pytest.param(
             *("callbacks.on_validation_epoch_end", 2, "SIGINT"), marks=pytest.mark.slow

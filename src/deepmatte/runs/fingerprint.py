@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType
@@ -32,7 +33,7 @@ def code_fingerprint(config: Mapping[str, Any]) -> str:
     digest = hashlib.sha256()
     for root in (*(_PACKAGE / room for room in COMPUTES), *_own_packages(config)):
         for file in _files(root):
-            computes = _imported.get(file) or _computes(file)
+            computes = _imported.get(file) or _computes(_text(file))
             digest.update(f"{file.relative_to(root.parent).as_posix()}\n{computes}\n".encode())
     return digest.hexdigest()[:16]
 
@@ -42,16 +43,20 @@ def remember_code() -> None:
 
     It is for a process whose forks execute that code, whatever becomes of the files meanwhile.
     """
-    _imported.update((file, _computes(file)) for room in COMPUTES for file in _files(_PACKAGE / room))
+    _imported.update((file, _computes(_text(file))) for room in COMPUTES for file in _files(_PACKAGE / room))
 
 
 def _files(root: Path) -> list[Path]:
     return sorted(root.rglob("*.py")) if root.is_dir() else [root]
 
 
-def _computes(file: Path) -> str:
-    """Return what Python makes of a file; a file that is no Python counts as it is written."""
-    text = file.read_text(encoding="utf-8", errors="replace")
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
+
+
+@cache
+def _computes(text: str) -> str:
+    """Return what Python makes of the text of a file; what is no Python counts as it is written."""
     try:
         tree = ast.parse(text)
         _drop_docstrings(tree)
