@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import pickle
 from collections.abc import Sequence
 from functools import cache
 
 from omegaconf import DictConfig
+
+from deepmatte.config.places import conf_dir
 
 TINY = (
     "data.source.size=96",
@@ -28,12 +32,23 @@ TINY = (
 
 def compose(name: str, overrides: Sequence[str]) -> DictConfig:
     """Return the configuration that ``deepmatte train`` (or evaluate) would see."""
-    return pickle.loads(_composed(name, tuple(overrides)))
+    return pickle.loads(_composed(name, tuple(overrides), os.getcwd()))
 
 
 @cache
-def _composed(name: str, overrides: tuple[str, ...]) -> bytes:
+def _composed(name: str, overrides: tuple[str, ...], folder: str) -> bytes:
     """Compose once what many tests ask for."""
     from deepmatte.config.compose import compose
 
     return pickle.dumps(compose(name, overrides))
+
+
+def rows_of_choices() -> list[list[tuple[str, str]]]:
+    """Return rows of (group, choice), of all groups of a training at once, in which every choice is met."""
+    groups = {
+        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
+        for folder in sorted(conf_dir().iterdir())
+        if folder.is_dir() and folder.name not in ("hydra", "budget", "debug", "method", "experiments")
+    }
+    columns = [[(group, name) for name in names] for group, names in groups.items()]
+    return [[pair for pair in row if pair is not None] for row in itertools.zip_longest(*columns)]

@@ -60,9 +60,8 @@ def test_it_lists_the_offline_runs_that_wandb_would_upload_but_not_those_in_work
     assert [Path(line) for line in said[1:]] == folders[2:]
 
 
-@pytest.mark.parametrize(
-    "end", [pytest.param(0, id="lowest", marks=pytest.mark.slow), pytest.param(-1, id="highest")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [pytest.param(0, id="lowest"), pytest.param(-1, id="highest")])
 def test_a_trial_that_a_wandb_agent_starts_is_a_run_of_deepmatte(end: int) -> None:
     """The words are made by W&B's own code from values at the ends of each parameter's range."""
     from wandb.sdk.launch.sweeps.utils import create_sweep_command_args

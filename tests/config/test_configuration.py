@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 from omegaconf import DictConfig, OmegaConf, open_dict
-from tiny_run import compose
+from tiny_run import compose, rows_of_choices
 
 from deepmatte.config.build import build
 from deepmatte.config.places import conf_dir
@@ -17,11 +17,8 @@ from deepmatte.runs.identity import ADDED_SINCE, NOT_IDENTITY, config_hash
 
 CONF = conf_dir()
 EXPERIMENTS = sorted(file.stem for file in (CONF.parent / "experiments").glob("*.yaml"))
-CHOICES = [
-    f"{file.parent.name}={file.stem}"
-    for file in sorted(CONF.glob("*/*.yaml"))
-    if file.parent.name != "hydra" and file.stem != "table"
-]
+ROWS = [["budget=laptop", *(f"{group}={name}" for group, name in row)] for row in rows_of_choices()]
+LOSSES = sorted(file.stem for file in (CONF / "loss").glob("*.yaml"))
 
 
 def targets(node: object, place: str = ""):
@@ -32,10 +29,17 @@ def targets(node: object, place: str = ""):
             yield from targets(child, f"{place}.{key}" if place else str(key))
 
 
-@pytest.mark.parametrize("choice", CHOICES)
-def test_every_choice_composes_and_fits_the_signatures_that_it_feeds(choice: str) -> None:
-    config = compose("evaluate" if choice.startswith("method=") else "train", [choice])
-    plain = OmegaConf.to_container(config, resolve=False)
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        *(("train", row) for row in ROWS),
+        *(("train", [f"debug={file.stem}"]) for file in sorted((CONF / "debug").glob("*.yaml"))),
+        *(("evaluate", [f"method={file.stem}"]) for file in sorted((CONF / "method").glob("*.yaml"))),
+    ],
+    ids=str,
+)
+def test_every_choice_composes_and_fits_the_signatures_that_it_feeds(page: str, words: list[str]) -> None:
+    plain = OmegaConf.to_container(compose(page, words), resolve=False)
     for place, node in targets(plain):
         module, _, name = node["_target_"].rpartition(".")
         parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
@@ -54,11 +58,11 @@ def fits_kinds(plain: object) -> None:
             check_arguments(getattr(importlib.import_module(module), name), own, place)
 
 
-@pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice.startswith("loss=")])
-def test_every_loss_preset_makes_a_table(choice: str) -> None:
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "table"])
+def test_every_loss_preset_makes_a_table(name: str) -> None:
     from deepmatte.losses import LossTable
 
-    table = LossTable(OmegaConf.to_container(compose("train", [choice]).loss, resolve=True))
+    table = LossTable(OmegaConf.to_container(compose("train", [f"loss={name}"]).loss, resolve=True))
     assert table.rows
 
 

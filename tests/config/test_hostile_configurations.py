@@ -258,7 +258,7 @@ def use(verb: str, run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("attack", IN_A_RUN)
-@pytest.mark.parametrize("verb", ["resume", "evaluate", "predict"])
+@pytest.mark.parametrize("verb", [pytest.param("resume", marks=pytest.mark.slow), "evaluate", "predict"])
 def test_a_strangers_run_is_refused_by_each_verb(
     trap: Trap, monkeypatch: pytest.MonkeyPatch, verb: str, attack: str
 ) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import itertools
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
-from tiny_run import compose
+from tiny_run import compose, rows_of_choices
 
 from deepmatte.config.places import conf_dir
 from deepmatte.config.unknown_keys import check_keys
@@ -18,10 +19,6 @@ from deepmatte.errors import InputError
 
 CONF = conf_dir()
 BUDGETS = ("laptop", "full")
-GROUPS = sorted(
-    {folder.name for folder in CONF.iterdir() if folder.is_dir()}
-    - {"hydra", "budget", "debug", "method", "experiments"}
-)
 SET_BY_BUDGETS = {
     "composition.crop_sizes",
     "composition.size",
@@ -40,7 +37,8 @@ def choices(group: str) -> list[str]:
     return sorted(file.stem for file in (CONF / group).glob("*.yaml"))
 
 
-def read(group: str, name: str) -> dict[str, Any]:
+@cache
+def read(group: str, name: str) -> Mapping[str, Any]:
     plain = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml"), resolve=False)
     assert isinstance(plain, dict)
     return plain  # type: ignore[return-value]
@@ -48,7 +46,7 @@ def read(group: str, name: str) -> dict[str, Any]:
 
 def written(group: str, name: str) -> dict[str, Any]:
     """Return what ``conf/GROUP/NAME.yaml`` says, laid over the files of its defaults list, without Hydra."""
-    own = read(group, name)
+    own = dict(read(group, name))
     merged: dict[str, Any] = {}
     for entry in own.pop("defaults", ["_self_"]):
         if entry == "_self_":
@@ -89,26 +87,18 @@ def placed(group: str, name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("budget", ["laptop", pytest.param("full", marks=pytest.mark.slow)])
 def test_every_choice_is_what_its_file_says_under_every_budget(budget: str) -> None:
-    """All groups are varied at once, one row a composition, so that each file is met with each budget."""
-    columns = [[(group, name) for name in choices(group)] for group in GROUPS]
-    met = set()
-    for row in itertools.zip_longest(*columns):
-        named = [pair for pair in row if pair is not None]
-        config = compose("train", [f"budget={budget}", *(f"{group}={name}" for group, name in named)])
-        plain = OmegaConf.to_container(config, resolve=False)
-        assert isinstance(plain, dict)
-        for group, name in named:
-            composed = leaves(plain, "")
+    for row in rows_of_choices():
+        config = compose("train", [f"budget={budget}", *(f"{group}={name}" for group, name in row)])
+        composed = leaves(OmegaConf.to_container(config, resolve=False), "")
+        for group, name in row:
             for key, value in placed(group, name).items():
                 if key not in SET_BY_BUDGETS | SET_BY_MODELS:
                     assert composed[key] == value, f"{group}={name} under budget={budget}: {key}"
-            met.add((group, name))
-    assert met == {pair for column in columns for pair in column}
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_a_budget_sets_sizes_and_lengths_only(budget: str) -> None:
-    body = read("budget", budget)
+    body = dict(read("budget", budget))
     body.pop("defaults", None)
     assert {key for name, node in body.items() for key in leaves(node, name)} <= SET_BY_BUDGETS
 
@@ -118,7 +108,7 @@ def test_what_a_recipe_leaves_out_is_what_dim_says() -> None:
     dim = written("composition", "dim")
     assert set(dim) - {"_target_"} == set(inspect.signature(Composition).parameters)
     for name in set(choices("composition")) - {"dim"}:
-        own = read("composition", name)
+        own = dict(read("composition", name))
         assert own.pop("defaults") == ["dim", "_self_"]
         assert set(own) <= set(dim)
         said = leaves(own, name)
