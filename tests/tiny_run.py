@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
 import pickle
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -32,11 +32,11 @@ TINY = (
 
 def compose(name: str, overrides: Sequence[str]) -> DictConfig:
     """Return the configuration that ``deepmatte train`` (or evaluate) would see."""
-    return pickle.loads(_composed(name, tuple(overrides), os.getcwd()))
+    return pickle.loads(_composed(name, tuple(overrides), Path.cwd()))
 
 
 @cache
-def _composed(name: str, overrides: tuple[str, ...], folder: str) -> bytes:
+def _composed(name: str, overrides: tuple[str, ...], folder: Path) -> bytes:
     """Compose once what many tests ask for."""
     from deepmatte.config.compose import compose
 

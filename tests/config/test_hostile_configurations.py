@@ -257,8 +257,14 @@ def use(verb: str, run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
         predictor_of_run(run.path)
 
 
-@pytest.mark.parametrize("attack", IN_A_RUN)
-@pytest.mark.parametrize("verb", [pytest.param("resume", marks=pytest.mark.slow), "evaluate", "predict"])
+@pytest.mark.parametrize(
+    ("verb", "attack"),
+    [
+        pytest.param(verb, attack, marks=[pytest.mark.slow] if verb != "predict" and number else [])
+        for verb in ("resume", "evaluate", "predict")
+        for number, attack in enumerate(IN_A_RUN)
+    ],
+)
 def test_a_strangers_run_is_refused_by_each_verb(
     trap: Trap, monkeypatch: pytest.MonkeyPatch, verb: str, attack: str
 ) -> None:
@@ -291,7 +297,10 @@ WRONG_KINDS: dict[str, tuple[str, Any, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG_KINDS)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.slow] if "of a" in case else []) for case in WRONG_KINDS],
+)
 def test_wrong_kinds_in_a_strangers_run_end_in_one_line(
     trap: Trap, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
