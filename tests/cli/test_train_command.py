@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from deepmatte.cli.main import run_hydra
+from deepmatte.cli import train
 from deepmatte.cli.train import main
 from deepmatte.cli.verbs import VERBS
 
@@ -32,6 +33,17 @@ def test_help_lists_every_verb_and_overrides_are_explained(tmp_path: Path) -> No
     listing = call([SCRIPT[0], "--help"], tmp_path).stdout
     assert all(f"  {verb} " in listing for verb in VERBS)
     assert "procedural" in call([*SCRIPT, "--help"], tmp_path).stdout
+
+
+def test_an_experiment_of_ones_own_names_the_extra_that_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train, "find_spec", lambda name: None)
+    assert train.missing_extra(["experiments=mine"]) is None
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "mine.yaml").write_text("defaults:\n  - override /hydra/sweeper: tpe\n")
+    assert train.missing_extra(["experiments=mine"]) == "tpe: needs an extra; pip install 'deepmatte[optuna]'"
 
 
 def test_a_reader_that_leaves_and_an_unknown_verb_make_no_traceback(tmp_path: Path) -> None:

@@ -125,8 +125,9 @@ def missing_extra(words: list[str]) -> str | None:
     """
     texts = list(words)
     for name in (word.partition("=")[2] for word in words if word.startswith("experiments=")):
-        file = conf_dir().parent / "experiments" / f"{name}.yaml"
-        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        files = (folder / "experiments" / f"{name}.yaml" for folder in (Path(), conf_dir().parent))
+        file = next((file for file in files if file.is_file()), None)
+        lines = file.read_text(encoding="utf-8").splitlines() if file is not None else []
         texts += [line.strip(" -").replace("override /", "").replace(": ", "=") for line in lines]
     chosen = {
         text.partition("=")[2].split("#")[0].strip()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.loggers import Logger
 
@@ -79,7 +79,7 @@ def model_of_run(
         directory.checkpoints / f"{checkpoint}.ckpt" if checkpoint in ("best", "last") else Path(checkpoint)
     )
     weights = read_checkpoint(path)
-    with open_dict(settings):
+    if "pretrained" in settings.model:  # a model of a user's own need not know the word
         settings.model.pretrained = None
     return from_config.build_model(settings), weights, str(path)
 
