@@ -9,12 +9,16 @@ TORCH      ?= torch==2.13.0
 EXPERIMENT ?= loss_combinations
 RUN        ?= $(patsubst %/result.json,%,$(shell ls -t runs/train/*/result.json 2>/dev/null | head -1))
 ARGS       ?=
+# LOCKED=1 installs exactly what requirements/cpu.txt lists, by its hashes: CPython 3.11 on Linux (x86-64).
+LOCKED     ?=
+LOCK       := requirements/cpu.txt
+EXTRAS     := dev,joblib,slurm,optuna,pretrained
 BIN        := $(VENV)/bin
 # One process per core with one thread each: small networks gain nothing from more threads.
 PYTEST     := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train eval sweep study compare predict test test-all test-browser test-slurm lint audit campaign bench clean
+.PHONY: help setup train eval sweep study compare predict test test-all test-browser test-slurm test-lowest test-next lint lock audit campaign bench release clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -24,7 +28,12 @@ setup: $(VENV)/.installed ## create .venv and install everything (automatic on f
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet "$(TORCH)" --editable ".[dev,joblib,slurm,optuna,pretrained]"
+ifeq ($(LOCKED),)
+	$(BIN)/python -m pip install --quiet "$(TORCH)" --editable ".[$(EXTRAS)]"
+else
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement $(LOCK)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+endif
 	@touch $@
 
 train: setup ## train on the embedded data; ends with a table and pictures
@@ -63,6 +72,25 @@ test-slurm: setup ## sweeps on a real Slurm of two nodes (root on Debian: instal
 	$(BIN)/python -m pip install --quiet "hydra-submitit-launcher>=1.2"
 	DEEPMATTE_TEST_SLURM=1 $(BIN)/python -m pytest tests/slurm -rs $(ARGS)
 
+# $(call versions,ENVIRONMENT,PYTEST,REQUIREMENTS): test what uv resolves, in an environment beside .venv. DRY=1 only resolves.
+define versions
+	$(BIN)/python -m pip install --quiet "uv>=0.5"
+	test -x $(1)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(1)
+	$(BIN)/uv pip install --python $(1)/bin/python $(if $(DRY),--dry-run) --editable ".[$(EXTRAS)]" $(3)
+	$(if $(DRY),,OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS))
+endef
+
+test-lowest: setup ## the fast tests under the lowest versions that are allowed, in .venv-lowest
+	$(call versions,.venv-lowest,--resolution lowest-direct --constraint requirements/lowest.txt)
+
+test-next: setup ## the fast tests under the newest versions and Hydra's candidates, in .venv-next
+	$(call versions,.venv-next,--upgrade --requirement requirements/next.txt)
+
+lock: setup ## write requirements/cpu.txt anew, which LOCKED=1 installs
+	$(BIN)/python -m pip install --quiet "uv>=0.5"
+	echo "$(TORCH)" | $(BIN)/uv pip compile --quiet --python $(BIN)/python --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	  $(foreach extra,$(subst $(comma), ,$(EXTRAS)),--extra $(extra)) $(LOCK_ARGS) pyproject.toml - requirements/build.in --output-file $(LOCK)
+
 lint: setup ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -79,6 +107,10 @@ campaign: setup ## try to break what is promised, for ten minutes or ARGS="kills
 bench: setup ## measure speed, in ratios
 	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
+release: setup ## build, check and use wheel and sdist as a stranger would; writes dist/ (needs the network)
+	$(BIN)/python -m pip install --quiet --editable ".[release]"
+	$(BIN)/python -m release --torch "$(TORCH)" $(ARGS)
+
 clean: ## remove .venv, caches and build products; keep runs/
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest .venv-next build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

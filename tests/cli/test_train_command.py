@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from deepmatte.cli.main import run_hydra
 from deepmatte.cli import train
+from deepmatte.cli.main import run_hydra
 from deepmatte.cli.train import main
 from deepmatte.cli.verbs import VERBS
 
