@@ -12,7 +12,9 @@ ARGS       ?=
 # LOCKED=1 installs exactly what requirements/cpu.txt lists, by its hashes: CPython 3.11 on Linux (x86-64).
 LOCKED     ?=
 LOCK       := requirements/cpu.txt
+LOCKING    ?= --torch-backend cpu
 EXTRAS     := dev,joblib,slurm,optuna,pretrained
+comma      := ,
 BIN        := $(VENV)/bin
 # One process per core with one thread each: small networks gain nothing from more threads.
 PYTEST     := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
@@ -72,24 +74,27 @@ test-slurm: setup ## sweeps on a real Slurm of two nodes (root on Debian: instal
 	$(BIN)/python -m pip install --quiet "hydra-submitit-launcher>=1.2"
 	DEEPMATTE_TEST_SLURM=1 $(BIN)/python -m pytest tests/slurm -rs $(ARGS)
 
-# $(call versions,ENVIRONMENT,PYTEST,REQUIREMENTS): test what uv resolves, in an environment beside .venv. DRY=1 only resolves.
-define versions
-	$(BIN)/python -m pip install --quiet "uv>=0.5"
-	test -x $(1)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(1)
-	$(BIN)/uv pip install --python $(1)/bin/python $(if $(DRY),--dry-run) --editable ".[$(EXTRAS)]" $(3)
-	$(if $(DRY),,OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS))
+# $(call test-versions,FOLDER,OPTIONS): the fast tests in an environment of its own, with what uv resolves under
+# these options. DRY=1 only says what that is.
+define test-versions
+test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+$(1)/bin/python -m pip install --quiet "uv>=0.5"
+$(1)/bin/uv pip install --python $(1)/bin/python $(if $(DRY),--dry-run) $(2) --editable ".[$(EXTRAS)]"
+$(if $(DRY),,OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS))
 endef
 
-test-lowest: setup ## the fast tests under the lowest versions that are allowed, in .venv-lowest
-	$(call versions,.venv-lowest,--resolution lowest-direct --constraint requirements/lowest.txt)
+test-lowest: ## the fast tests with the lowest versions that are allowed, in .venv-lowest
+	$(call test-versions,.venv-lowest,--resolution lowest-direct --constraint requirements/lowest.txt)
 
-test-next: setup ## the fast tests under the newest versions and Hydra's candidates, in .venv-next
-	$(call versions,.venv-next,--upgrade --requirement requirements/next.txt)
+test-next: ## the fast tests with the newest versions and Hydra's candidates, in .venv-next
+	$(call test-versions,.venv-next,--upgrade --requirement requirements/next.txt)
 
-lock: setup ## write requirements/cpu.txt anew, which LOCKED=1 installs
+lock: setup ## write requirements/cpu.txt anew, from which LOCKED=1 installs
 	$(BIN)/python -m pip install --quiet "uv>=0.5"
-	echo "$(TORCH)" | $(BIN)/uv pip compile --quiet --python $(BIN)/python --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
-	  $(foreach extra,$(subst $(comma), ,$(EXTRAS)),--extra $(extra)) $(LOCK_ARGS) pyproject.toml - requirements/build.in --output-file $(LOCK)
+	echo "$(TORCH)" | $(BIN)/uv pip compile --quiet --upgrade --python $(BIN)/python --generate-hashes --no-header \
+	  --no-annotate --no-emit-index-url --no-emit-find-links $(LOCKING) $(addprefix --extra ,$(subst $(comma), ,$(EXTRAS))) \
+	  --output-file $(LOCK) pyproject.toml requirements/build.in -
+	sed -i '1i # What `make setup LOCKED=1` installs: the CPU set-up on CPython 3.11 and Linux (x86-64), by `make lock`.' $(LOCK)
 
 lint: setup ## style and types
 	$(BIN)/ruff check .

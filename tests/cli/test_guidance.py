@@ -16,6 +16,7 @@ from deepmatte.cli.main import run
 from deepmatte.cli.verbs import VERBS
 from deepmatte.config.compose import register_resolvers
 from deepmatte.config.places import conf_dir
+from deepmatte.config.releases import base
 
 BIN = Path(sys.executable).parent
 
@@ -36,7 +37,7 @@ def test_help_of_hydra_verbs_shows_commands_that_compose(
     for example in examples:
         words = [word for word in shlex.split(example)[2:] if "=" in word and "hydra/" not in word]
         words = [word.split(",")[0] for word in words if "interval(" not in word]
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        with initialize_config_dir(str(conf_dir()), **base()):
             compose(
                 "evaluate" if verb == "evaluate" else "train", [w for w in words if "experiments" not in w]
             )

@@ -20,6 +20,9 @@ def make_study(file: Path, states: list[str]) -> None:
 
 def test_failed_trials_count_and_broken_ones_are_still_to_come(tmp_path: Path) -> None:
     assert trials_left(10, str(tmp_path)) == 10
+    with closing(sqlite3.connect(tmp_path / "study.db")) as database:  # a launcher begins to write its tables
+        database.execute("CREATE TABLE studies (study_id INTEGER PRIMARY KEY)")
+    assert count_trials(tmp_path / "study.db") == {}
     make_study(tmp_path / "study.db", ["COMPLETE"] * 3 + ["FAIL"] * 2 + ["RUNNING", "WAITING"])
     assert count_trials(tmp_path / "study.db") == {"COMPLETE": 3, "FAIL": 2, "RUNNING": 1, "WAITING": 1}
     assert trials_left(10, str(tmp_path)) == 5

@@ -14,13 +14,14 @@ from omegaconf import DictConfig
 from deepmatte.cli.main import report, run_hydra
 from deepmatte.config.compose import register_resolvers
 from deepmatte.config.places import conf_dir
+from deepmatte.config.releases import main_options
 from deepmatte.config.unknown_keys import check_keys
 from deepmatte.errors import InputError, RunError
 
 register_resolvers()
 
 
-@hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="evaluate")
+@hydra.main(config_path=str(conf_dir()), config_name="evaluate", **main_options())
 def main(config: DictConfig) -> None:
     """Evaluate and print the table; exit code 1 if runs of a sweep could not be evaluated."""
     failed = False

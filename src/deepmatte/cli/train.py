@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from deepmatte.cli.main import report, run_hydra
 from deepmatte.config.compose import register_resolvers
 from deepmatte.config.places import conf_dir
+from deepmatte.config.releases import main_options
 from deepmatte.config.unknown_keys import check_keys
 from deepmatte.errors import InputError, RunError
 from deepmatte.runs.context import SweepContext
@@ -45,7 +46,7 @@ register_resolvers()
 search.register_resolvers()
 
 
-@hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")
+@hydra.main(config_path=str(conf_dir()), config_name="train", **main_options())
 def main(config: DictConfig) -> float | tuple[float, ...] | None:
     """Train one run; under multirun start a process tree for it."""
     try:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 
 from hydra.core.override_parser.types import Quote, QuotedString
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from deepmatte.config import initial, length
 from deepmatte.config.places import conf_dir
+from deepmatte.config.releases import base, register_resolver
 from deepmatte.config.unknown_keys import explained
 from deepmatte.errors import InputError
 from deepmatte.runs.identity import run_dir
@@ -34,9 +35,9 @@ def register_resolvers() -> None:
     ``${deepmatte.epochs:STAGE}`` the length of a stage; ``${deepmatte.digest:INIT}`` what identifies the
     weights that a run starts from.
     """
-    OmegaConf.register_new_resolver("deepmatte.home", lambda: str(conf_dir().parent), replace=True)
-    OmegaConf.register_new_resolver("deepmatte.rest", lambda weight: round(1 - weight, 12), replace=True)
-    OmegaConf.register_new_resolver("deepmatte.run_dir", lambda *, _root_: str(run_dir(_root_)), replace=True)
+    register_resolver("deepmatte.home", lambda: str(conf_dir().parent))
+    register_resolver("deepmatte.rest", lambda weight: round(1 - weight, 12))
+    register_resolver("deepmatte.run_dir", lambda *, _root_: str(run_dir(_root_)))
     initial.register()
     length.register()
 
@@ -57,7 +58,7 @@ def compose(page: str, overrides: Sequence[str] = (), *, hydra: bool = False) ->
 
     register_resolvers()
     try:
-        with library.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        with library.initialize_config_dir(str(conf_dir()), **base()):
             return library.compose(page, list(overrides), return_hydra_config=hydra)
     except HydraException as error:
         raise InputError(explained(error, page)) from error

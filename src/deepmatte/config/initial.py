@@ -10,8 +10,9 @@ import hashlib
 from contextlib import suppress
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from deepmatte.config.releases import register_resolver
 from deepmatte.errors import InputError
 from deepmatte.files import printable
 
@@ -81,4 +82,4 @@ def register() -> None:
                 return digest(str(init))
         return None
 
-    OmegaConf.register_new_resolver("deepmatte.digest", of, replace=True)
+    register_resolver("deepmatte.digest", of)

@@ -12,6 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from deepmatte.config.releases import register_resolver
 from deepmatte.errors import InputError, did_you_mean
 
 WORDS = ("first", "last", "each")
@@ -136,4 +137,4 @@ def register() -> None:
             return _epochs(_root_).get(stage, 0)
         return None
 
-    OmegaConf.register_new_resolver("deepmatte.epochs", epochs, replace=True)
+    register_resolver("deepmatte.epochs", epochs)

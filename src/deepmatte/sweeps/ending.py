@@ -76,6 +76,7 @@ class SweepGuard(Callback):
         self.earlier: dict[Path, tuple[int, int]] = {}
         self.search_lock: Lock | None = None
         self.reporter: Reporter | None = None
+        self.given_up = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out lock and thread, since some launchers send the callbacks to other processes."""
@@ -148,6 +149,8 @@ class SweepGuard(Callback):
             retried = "the same command runs only those again"
             hint = retried if is_grid(config.hydra) else "they count as trials of the search"
             console.print(f"{len(failed)} of {len(runs)} runs failed; {hint}", style="bold red", markup=False)
+            if not (is_grid(config.hydra) or search.has_best(config) or self.given_up):
+                console.print(f"deepmatte: {_fruitless(config)}", markup=False)
             sys.exit(1)
 
     def _runs(self, config: DictConfig) -> dict[Path, bool]:
@@ -179,8 +182,9 @@ def _defects_end_the_program() -> Iterator[None]:
 def given_up(error: Exception) -> str | None:
     """Close a sweep that its sweeper or launcher gave up, and return why in a line.
 
-    Failed jobs do not get here: Optuna fails if no trial has finished, submitit if a job was cancelled,
-    joblib if a worker was killed. Returns None where ``error`` is a defect, which needs its traceback.
+    Failed jobs do not get here: Optuna's sweeper for Hydra 1.3 fails if no trial has finished, submitit if
+    a job was cancelled, joblib if a worker was killed. Returns None where ``error`` is a defect, which needs
+    its traceback.
     """
     library, text = type(error).__module__.partition(".")[0], " ".join(str(error).split())
     if SweepGuard.active is None:
@@ -194,13 +198,18 @@ def given_up(error: Exception) -> str | None:
     elif library == "joblib":
         reason = f"joblib lost a worker ({text[:200]} ...); the same command resumes the sweep"
     elif not is_grid(config.hydra) and not search.has_best(config):
-        status = f"deepmatte sweep status {config.hydra.sweep.dir}"
-        reason = f"no trial of the search has finished; `{status}` shows why they failed"
+        reason = _fruitless(config)
     else:
         return None
+    guard.given_up = True
     with suppress(SystemExit):
         guard.on_multirun_end(config)
     return reason
+
+
+def _fruitless(config: DictConfig) -> str:
+    status = f"deepmatte sweep status {config.hydra.sweep.dir}"
+    return f"no trial of the search has finished; `{status}` shows why they failed"
 
 
 def _wait_or_run(run: RunDir, config: DictConfig, console: Console) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from omegaconf import DictConfig, OmegaConf
 
+from deepmatte.config.releases import register_resolver
 from deepmatte.errors import InputError
 from deepmatte.metrics.names import DEFAULT_SCORES
 from deepmatte.runs.locks import Lock, acquire, holder
@@ -30,6 +31,8 @@ def count_trials(file: Path) -> dict[str, int]:
         return {}
     try:
         with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=30)) as database:
+            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'trials'").fetchone():
+                return {}  # Optuna is making its tables
             return dict(database.execute("SELECT state, COUNT(*) FROM trials GROUP BY state").fetchall())
     except sqlite3.Error as error:
         raise InputError(
@@ -55,8 +58,8 @@ def sampler_seed(seed: int, directory: str) -> int:
 
 def register_resolvers() -> None:
     """Register `trials_left` and `sampler_seed` with OmegaConf, for conf/hydra/sweeper/."""
-    OmegaConf.register_new_resolver("deepmatte.trials_left", trials_left, replace=True)
-    OmegaConf.register_new_resolver("deepmatte.sampler_seed", sampler_seed, replace=True)
+    register_resolver("deepmatte.trials_left", trials_left)
+    register_resolver("deepmatte.sampler_seed", sampler_seed)
 
 
 def check_objectives(config: DictConfig) -> None:

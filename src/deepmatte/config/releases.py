@@ -1,0 +1,41 @@
+"""What differs between the releases of Hydra (1.3 and 1.4) and OmegaConf (2.3 and 2.4) that we work with."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import hydra
+from omegaconf import OmegaConf
+
+from deepmatte.config.trust import trusted_packages
+
+BUILT_BY_HYDRA = ("deepmatte.sweeps.ending.SweepGuard", "optuna.samplers.*")
+"""The ``_target_``s below ``hydra``, the only ones that Hydra builds; `config.build` builds all others."""
+
+
+def register_resolver(name: str, resolver: Callable[..., Any]) -> None:
+    """Make ``${NAME:…}`` known to OmegaConf, in the place of an earlier one of that name."""
+    register: Any = OmegaConf.register_resolver
+    if "replace" not in inspect.signature(register).parameters:  # in 2.3 something older has this name
+        register = OmegaConf.register_new_resolver
+    register(name, resolver, replace=True)
+
+
+def base() -> dict[str, Any]:
+    """Return the arguments by which Hydra composes as its release 1.3 does.
+
+    Later ones do without being told, and warn of it.
+    """
+    return {} if _has_whitelist() else {"version_base": "1.3"}
+
+
+def main_options() -> dict[str, Any]:
+    """Return `base` and, where Hydra takes one, the list of what it may build for `hydra.main`."""
+    allowed = [*BUILT_BY_HYDRA, *(f"{package}.*" for package in trusted_packages())]
+    return {**base(), **({"execution_whitelist": allowed} if _has_whitelist() else {})}
+
+
+def _has_whitelist() -> bool:
+    return "execution_whitelist" in inspect.signature(hydra.main).parameters
