@@ -2,7 +2,7 @@
 # is a test of it.
 #
 #   docker build --tag deepmatte .
-#   docker run --rm --user "$(id -u)" --volume "$PWD:/work" deepmatte train loss=dice
+#   docker run --rm --user "$(id -u)" --volume "$PWD:/runs" deepmatte train loss=dice
 #
 # For GPUs: --build-arg TORCH="torch>=2.6" --build-arg TORCH_INDEX=, and `docker run --gpus all … train trainer=gpu`.
 FROM python:3.13-slim
@@ -24,7 +24,7 @@ COPY experiments /build/experiments
 RUN pip install "/build[joblib,optuna,pretrained]" && rm -rf /build
 
 # Runs, caches and W&B's files go to the mounted folder, whoever the user is.
-ENV HOME=/tmp XDG_CACHE_HOME=/work/.cache PIP_EXTRA_INDEX_URL=
-WORKDIR /work
+ENV HOME=/tmp XDG_CACHE_HOME=/runs/.cache PIP_EXTRA_INDEX_URL=
+WORKDIR /runs
 ENTRYPOINT ["deepmatte"]
 CMD ["--help"]
