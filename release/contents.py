@@ -9,7 +9,12 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-PACKED = {"src/deepmatte": "deepmatte", "conf": "deepmatte/conf", "experiments": "deepmatte/experiments"}
+PACKED = {
+    "src/deepmatte": "deepmatte",
+    "src/hydra_plugins": "hydra_plugins",
+    "conf": "deepmatte/conf",
+    "experiments": "deepmatte/experiments",
+}
 """Folders of the checkout, and where the wheel has them."""
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".dng")

@@ -74,7 +74,7 @@ _TEXTS = {"train": TRAIN, "resume": RESUME, "evaluate": EVALUATE}
 
 _PLUGINS = {
     "hydra/launcher": ("basic", "joblib", "submitit_local", "submitit_slurm"),
-    "hydra/sweeper": ("basic", "optuna"),
+    "hydra/sweeper": ("basic",),
 }
 """Choices that Hydra and its plugins bring along."""
 

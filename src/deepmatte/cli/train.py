@@ -30,20 +30,19 @@ from deepmatte.runs.directory import RunDir
 from deepmatte.runs.fingerprint import remember_code
 from deepmatte.runs.locks import is_inherited
 from deepmatte.runs.parent_watch import tie_to_parent
-from deepmatte.sweeps import fork_server, search
+from deepmatte.sweeps import fork_server
 
 EXTRAS = {
-    "joblib": ("hydra_joblib_launcher", ("joblib", "workstation")),
-    "slurm": ("hydra_submitit_launcher", ("submitit_local", "submitit_slurm", "cluster")),
-    "optuna": ("hydra_optuna_sweeper", ("optuna", "tpe", "pareto")),
+    "joblib": ("hydra_plugins.hydra_joblib_launcher", ("joblib", "workstation")),
+    "slurm": ("hydra_plugins.hydra_submitit_launcher", ("submitit_local", "submitit_slurm", "cluster")),
+    "optuna": ("optuna", ("tpe", "pareto")),
 }
-"""Extra of the package -> Hydra's plugin, and the launchers and sweepers that need it."""
+"""Extra of the package -> the package that it brings, and the launchers and sweepers that need it."""
 
 SECTIONS = ("data", "composition", "model", "loss", "optimizer", "trainer", "stages", "schedule", "wandb")
 """Keys that a run's own configuration must have."""
 
 register_resolvers()
-search.register_resolvers()
 
 
 @hydra.main(config_path=str(conf_dir()), config_name="train", **main_options())
@@ -135,8 +134,8 @@ def missing_extra(words: list[str]) -> str | None:
         for text in texts
         if text.startswith(("hydra/launcher=", "hydra/sweeper="))
     }
-    for extra, (plugin, choices) in EXTRAS.items():
-        if chosen & set(choices) and find_spec(f"hydra_plugins.{plugin}") is None:
+    for extra, (package, choices) in EXTRAS.items():
+        if chosen & set(choices) and find_spec(package) is None:
             named = ", ".join(sorted(chosen & set(choices)))
             return f"{named}: needs an extra; pip install 'deepmatte[{extra}]'"
     return None

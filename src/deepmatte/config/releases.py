@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 
 from deepmatte.config.trust import trusted_packages
 
-BUILT_BY_HYDRA = ("deepmatte.sweeps.ending.SweepGuard", "optuna.samplers.*")
-"""The ``_target_``s below ``hydra``, the only ones that Hydra builds; `config.build` builds all others."""
+BUILT_BY_HYDRA = ("deepmatte.sweeps.ending.SweepGuard",)
+"""The ``_target_``s below ``hydra`` that are no plugins: Hydra builds these, `config.build` all others."""
 
 
 def register_resolver(name: str, resolver: Callable[..., Any]) -> None:

@@ -29,7 +29,7 @@ from deepmatte.files import read_json, write_text
 from deepmatte.runs.context import SweepContext
 from deepmatte.runs.directory import FINISHED, RunDir
 from deepmatte.runs.provenance import stopwatch
-from deepmatte.sweeps import search, sweep_file
+from deepmatte.sweeps import sweep_file
 from deepmatte.sweeps.devices import cores, launcher_name, processes, uses_gpus
 
 SAME = ("dataset.digest", "protocol", "metrics_version")
@@ -135,7 +135,6 @@ def find_study(name: str, overrides: Sequence[str] = ()) -> Study:
     if file is None:
         names = ", ".join(sorted({other.stem for folder in folders for other in folder.glob("*.yaml")}))
         raise InputError(f"EXPERIMENT={name}: there is no experiments/{name}.yaml; choose one of {names}")
-    search.register_resolvers()
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         # Lists of values belong to the jobs.

@@ -1,65 +1,98 @@
 """Searches with Optuna: the trials are kept in a file, so that a search can be stopped and resumed.
 
-Optuna calls that file a study; here, a study is an experiment with a page (`deepmatte.studies`).
+Optuna calls a search a study; here, a study is an experiment with a page (`deepmatte.studies`). Nothing of
+Optuna is imported before a search is there: it is an extra.
 """
 
 from __future__ import annotations
 
-import logging
-import sqlite3
-from contextlib import closing
+from collections import Counter
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from deepmatte.config.releases import register_resolver
 from deepmatte.errors import InputError
 from deepmatte.metrics.names import DEFAULT_SCORES
 from deepmatte.runs.locks import Lock, acquire, holder
 
-TRIALS_FILE, RESULTS_FILE = "study.db", "optimization_results.yaml"
+if TYPE_CHECKING:
+    import optuna
+
+TRIALS_FILE, RESULTS_FILE = "trials.log", "optimization_results.yaml"
+OLDER_FILE = "study.db"
+"""Where searches of before 0.1.0 kept their trials."""
+
 COSTS = ("seconds", "device_seconds", "peak_memory_mb", "steps")
 LOCK = "search.lock"
+RESUMES = "resumes"
+"""Attribute of a trial that takes a killed one up again: the number of that one."""
+
 _DONE = ("COMPLETE", "FAIL", "PRUNED")
 
 
-def count_trials(file: Path) -> dict[str, int]:
-    """Return the number of trials in ``file`` by state: COMPLETE, FAIL, PRUNED, RUNNING, WAITING."""
+def read_trials(directory: Path) -> list[optuna.trial.FrozenTrial]:
+    """Return the trials of the search in ``directory``, without the killed ones that others have taken up.
+
+    Raises:
+        InputError: its file is none of Optuna's, or Optuna is not installed.
+    """
+    file = directory / TRIALS_FILE
     if not file.is_file():
-        return {}
+        return []
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=30)) as database:
-            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'trials'").fetchone():
-                return {}  # Optuna is making its tables
-            return dict(database.execute("SELECT state, COUNT(*) FROM trials GROUP BY state").fetchall())
-    except sqlite3.Error as error:
-        raise InputError(
-            f"{file}: not a database of Optuna ({error}); move it away to restart the search"
-        ) from error
+        storage = _storage(file)
+        found = [
+            trial
+            for study in storage.get_all_studies()
+            for trial in storage.get_all_trials(study._study_id, deepcopy=False)
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        cure = "move it away to restart the search"
+        raise InputError(f"{file}: not a record of Optuna ({type(error).__name__}); {cure}") from error
+    replaced = {trial.user_attrs.get(RESUMES) for trial in found}
+    return [trial for trial in found if trial.number not in replaced]
 
 
-def trials_left(total: int, directory: str) -> int:
-    """Return how many of ``total`` trials are still to be run: failed ones count, killed ones don't."""
-    return max(0, int(total) - trials_done(Path(directory)))
+def _storage(file: Path) -> optuna.storages.BaseStorage:
+    try:
+        from optuna.logging import ERROR, set_verbosity
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+    except ImportError as error:
+        raise InputError(f"{file}: needs an extra; pip install 'deepmatte[optuna]'") from error
+    set_verbosity(ERROR)  # failures are reported by the jobs
+    return JournalStorage(JournalFileBackend(str(file), lock_obj=_OneWriter()))  # type: ignore[arg-type]
+
+
+class _OneWriter:
+    """In place of Optuna's lock of the file, which would outlive a killed launcher.
+
+    Only the holder of `LOCK` writes, and the kernel releases that with its process.
+    """
+
+    def acquire(self) -> bool:
+        """Return that the file may be written."""
+        return True
+
+    def release(self) -> None:
+        """Do nothing."""
+
+
+def count_trials(directory: Path) -> Counter[str]:
+    """Return the number of trials in ``directory`` by state: COMPLETE, FAIL, PRUNED, RUNNING, WAITING."""
+    return Counter(trial.state.name for trial in read_trials(directory))
+
+
+def num_trials(directory: Path) -> int:
+    """Return how many trials there are, of whatever state."""
+    return count_trials(directory).total()
 
 
 def trials_done(directory: Path) -> int:
-    """Return how many trials of the search in ``directory`` have ended, well or not."""
-    counts = count_trials(directory / TRIALS_FILE)
-    return sum(counts.get(state, 0) for state in _DONE)
-
-
-def sampler_seed(seed: int, directory: str) -> int:
-    """Return a seed that differs each time the search resumes: the sampler would repeat its first draws."""
-    return int(seed) + sum(count_trials(Path(directory) / TRIALS_FILE).values())
-
-
-def register_resolvers() -> None:
-    """Register `trials_left` and `sampler_seed` with OmegaConf, for conf/hydra/sweeper/."""
-    register_resolver("deepmatte.trials_left", trials_left)
-    register_resolver("deepmatte.sampler_seed", sampler_seed)
+    """Return how many trials have ended: failed ones count, killed ones don't."""
+    counts = count_trials(directory)
+    return sum(counts[state] for state in _DONE)
 
 
 def check_objectives(config: DictConfig) -> None:
@@ -69,8 +102,7 @@ def check_objectives(config: DictConfig) -> None:
         InputError: there are more or fewer directions than objectives, or no run has an objective.
     """
     names = list(config.sweep.objectives or [config.objective])
-    direction = config.hydra.sweeper.get("direction")
-    directions = [str(direction)] if direction is None or isinstance(direction, str) else list(direction)
+    directions = _directions(config)
     if len(names) != len(directions):
         raise InputError(
             f"{len(names)} objective(s) ({', '.join(names)}), "
@@ -93,32 +125,68 @@ def open_search(config: DictConfig) -> Lock | None:
     A run with the same values has the same directory, so it resumes from its last checkpoint.
 
     Raises:
-        InputError: another launcher is running this search.
+        InputError: another launcher is running this search, or an older deepmatte has begun it.
     """
     directory = Path(config.hydra.sweep.dir)
+    if (directory / OLDER_FILE).exists() and not (directory / TRIALS_FILE).exists():
+        raise InputError(
+            f"{directory / OLDER_FILE}: is of a search by an older deepmatte, which can't be continued; "
+            "choose another name=, or move the file away to begin again (finished runs are reused)"
+        )
     lock = acquire(directory, LOCK)
     if lock is None:
         who = holder(directory, LOCK) or "another launcher"
         raise InputError(f"{directory}: {who} is running this search; wait until it ends, or stop it")
-    _quieten()
-    file = directory / TRIALS_FILE
-    if count_trials(file).get("RUNNING"):
-        with closing(sqlite3.connect(file, timeout=30)) as database, database:
-            database.execute("UPDATE trials SET state = 'WAITING' WHERE state = 'RUNNING'")
+    killed = [trial for trial in read_trials(directory) if trial.state.name == "RUNNING"]
+    if killed:
+        import optuna
+
+        study = open_study(config)
+        for trial in killed:
+            study.enqueue_trial(trial.params, user_attrs={RESUMES: trial.number})
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     return lock
 
 
-def _quieten() -> None:
-    """Leave reports of failure to the jobs; Optuna and Hydra's sweeper would repeat them."""
+def open_study(config: DictConfig, sampler: optuna.samplers.BaseSampler | None = None) -> optuna.Study:
+    """Return Optuna's study of the search, begun or resumed.
+
+    Raises:
+        InputError: it was begun for other objectives.
+    """
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    logging.getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(logging.CRITICAL)
+    file = Path(config.hydra.sweep.dir) / TRIALS_FILE
+    names = _directions(config)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        storage=_storage(file),
+        sampler=sampler,
+        study_name=str(config.name),
+        directions=names,
+        load_if_exists=True,
+    )
+    before = [direction.name.lower() for direction in study.directions]
+    if before != names:
+        raise InputError(
+            f"{file}: was begun with hydra.sweeper.direction={before}, not {names}; choose another name="
+        )
+    return study
+
+
+def _directions(config: DictConfig) -> list[Any]:
+    direction = config.hydra.sweeper.get("direction")
+    return [str(direction)] if direction is None or isinstance(direction, str) else list(direction)
+
+
+def complete(study: optuna.Study) -> bool:
+    """Return whether a trial of the study has finished."""
+    return any(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False))
 
 
 def has_best(config: DictConfig) -> bool:
     """Return whether a trial of the search has finished."""
-    return count_trials(Path(config.hydra.sweep.dir) / TRIALS_FILE).get("COMPLETE", 0) > 0
+    return count_trials(Path(config.hydra.sweep.dir))["COMPLETE"] > 0
 
 
 def best(config: DictConfig) -> list[str]:
@@ -142,6 +210,6 @@ def best(config: DictConfig) -> list[str]:
 
 def outlook(config: DictConfig) -> str:
     """Return how many trials have finished, failed, and are to come."""
-    counts = count_trials(Path(config.hydra.sweep.dir) / TRIALS_FILE)
-    done = f"{counts.get('COMPLETE', 0)} trials finished, {counts.get('FAIL', 0)} failed"
-    return f"{done}, {config.hydra.sweeper.get('n_trials', '?')} to come"
+    directory = Path(config.hydra.sweep.dir)
+    counts, left = count_trials(directory), int(config.sweep.trials) - trials_done(directory)
+    return f"{counts['COMPLETE']} trials finished, {counts['FAIL']} failed, {max(0, left)} to come"

@@ -1,0 +1,162 @@
+"""The trials of a search: what Optuna is asked, what becomes jobs, and what it is told of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig, OmegaConf
+
+from deepmatte.errors import InputError, did_you_mean
+from deepmatte.files import write_text
+from deepmatte.sweeps import search
+
+if TYPE_CHECKING:
+    import optuna
+
+SAMPLERS = {
+    "tpe": "TPESampler",
+    "random": "RandomSampler",
+    "gp": "GPSampler",
+    "cmaes": "CmaEsSampler",
+    "qmc": "QMCSampler",
+    "nsgaii": "NSGAIISampler",
+    "nsgaiii": "NSGAIIISampler",
+}
+"""Names of ``hydra.sweeper.sampler.name``, and Optuna's classes."""
+
+
+def run_trials(
+    config: DictConfig, launcher: Launcher, loader: ConfigLoader | None, words: Sequence[str]
+) -> None:
+    """Run trials until ``sweep.trials`` have ended, earlier calls' included, and write the best ones.
+
+    Args:
+        config: of the sweep, with Hydra's own.
+        launcher: runs the jobs, ``hydra.sweeper.n_jobs`` at once.
+        loader: finds the choices that ``glob(…)`` stands for.
+        words: overrides; each that has several values is searched.
+
+    Raises:
+        InputError: a sampler or an option of one is unknown.
+    """
+    directory, options = Path(config.hydra.sweep.dir), config.hydra.sweeper
+    space, fixed = read_space(words, loader)
+    study = search.open_study(config, make_sampler(options.get("sampler"), search.num_trials(directory)))
+    directory.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, directory / "multirun.yaml")
+    while (left := int(config.sweep.trials) - search.trials_done(directory)) > 0:
+        trials = [study.ask(space) for _ in range(min(int(options.n_jobs), left))]
+        chosen = [[f"{key}={value}" for key, value in trial.params.items()] for trial in trials]
+        jobs = launcher.launch([[*own, *fixed] for own in chosen], initial_job_idx=trials[0].number)
+        for trial, job in zip(trials, jobs, strict=True):
+            tell(study, trial, job)
+        write_best(study, directory / search.RESULTS_FILE)
+
+
+def read_space(
+    words: Sequence[str], loader: ConfigLoader | None = None
+) -> tuple[dict[str, optuna.distributions.BaseDistribution], list[str]]:
+    """Split overrides into those that are searched, by key, and those that are the same in all trials.
+
+    A key that is given twice counts as it was given last.
+    """
+    space: dict[str, optuna.distributions.BaseDistribution] = {}
+    fixed: dict[str, str] = {}
+    for override in OverridesParser.create(config_loader=loader).parse_overrides(list(words)):
+        key = override.get_key_element()
+        space.pop(key, None)
+        fixed.pop(key, None)
+        if override.is_sweep_override():
+            space[key] = distribution(override)
+        else:
+            fixed[key] = str(override.input_line)
+    return space, list(fixed.values())
+
+
+def distribution(override: Override) -> optuna.distributions.BaseDistribution:
+    """Return from what Optuna draws the values of an override.
+
+    ``interval(a,b)`` has both ends and, as ``int(interval(a,b))``, whole numbers alone; ``range(a,b,step)``
+    ends before b, as elsewhere in Hydra; with the tag ``log`` an interval is drawn by its logarithm. All else
+    is a choice without an order.
+
+    >>> parse = OverridesParser.create().parse_override
+    >>> distribution(parse("lr=tag(log,interval(1e-4,1e-2))"))
+    FloatDistribution(high=0.01, log=True, low=0.0001, step=None)
+    >>> distribution(parse("width=range(16,65,16)"))
+    IntDistribution(high=64, log=False, low=16, step=16)
+    >>> distribution(parse("loss=alpha,dice"))
+    CategoricalDistribution(choices=('alpha', 'dice'))
+    """
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        low, high, log = value.start, value.end, "log" in value.tags
+        assert low is not None
+        assert high is not None
+        if isinstance(low, int) and isinstance(high, int):
+            return IntDistribution(low, high, log=log)
+        return FloatDistribution(float(low), float(high), log=log)
+    values: list[Any] = list(override.sweep_iterator(transformer=Transformer.encode))
+    if not isinstance(value, RangeSweep) or value.shuffle:
+        return CategoricalDistribution(values)
+    values.sort()
+    step: Any = abs(value.step)
+    if all(isinstance(number, int) for number in values):
+        return IntDistribution(values[0], values[-1], step=int(step))
+    return FloatDistribution(float(values[0]), float(values[-1]), step=float(step))
+
+
+def make_sampler(options: DictConfig | None, earlier: int) -> optuna.samplers.BaseSampler:
+    """Return the sampler that ``hydra.sweeper.sampler`` describes.
+
+    Its seed differs each time that the search is resumed, with ``earlier`` trials: it would repeat its first
+    draws.
+    """
+    import optuna
+
+    given: Any = OmegaConf.to_container(options, resolve=True) if options is not None else {}
+    name = given.pop("name", "tpe")
+    if name not in SAMPLERS:
+        meant = did_you_mean(str(name), SAMPLERS) or f"; choose one of {', '.join(SAMPLERS)}"
+        raise InputError(f"hydra.sweeper.sampler.name={name}: is no sampler{meant}")
+    given["seed"] = int(given.get("seed") or 0) + earlier
+    try:
+        return getattr(optuna.samplers, SAMPLERS[name])(**given)
+    except (TypeError, ValueError, ImportError) as error:
+        raise InputError(f"hydra.sweeper.sampler: {' '.join(str(error).split())}") from error
+
+
+def tell(study: optuna.Study, trial: optuna.Trial, job: JobReturn) -> None:
+    """Tell Optuna what became of a trial: its objectives, or that it has none, which it counts as failed."""
+    from optuna.trial import TrialState
+
+    value = job.return_value if job.status == JobStatus.COMPLETED else None
+    values: list[Any] = list(value) if isinstance(value, Sequence) else [value]
+    if all(isinstance(number, int | float) and math.isfinite(number) for number in values):
+        study.tell(trial, values)
+    else:
+        study.tell(trial, state=TrialState.FAIL)
+
+
+def write_best(study: optuna.Study, file: Path) -> None:
+    """Write the best trial; with several objectives, those that no other beats in all."""
+    if not search.complete(study):
+        return
+    best: dict[str, Any] = {"name": "optuna"}
+    if len(study.directions) == 1:
+        best |= {"best_params": dict(study.best_params), "best_value": study.best_value}
+    else:
+        best["solutions"] = [
+            {"params": dict(trial.params), "values": list(trial.values)} for trial in study.best_trials
+        ]
+    write_text(file, OmegaConf.to_yaml(OmegaConf.create(best)))
