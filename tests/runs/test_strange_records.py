@@ -91,7 +91,14 @@ def test_links_that_lead_to_themselves_are_refused_those_inside_and_checkpoints_
     (run.path.parent / "stored.ckpt").touch()
     run.checkpoints.mkdir()
     (run.checkpoints / "best.ckpt").symlink_to(run.path.parent / "stored.ckpt")
+    logs = run.path / "wandb" / "offline-run-20261130_093000-0123abcd" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "debug-core.log").symlink_to(run.path.parent / "a cache" / "core-debug.log")  # as W&B makes it
     run.check_links()
+    (logs / "more").symlink_to(run.path.parent)
+    with pytest.raises(InputError, match=r"logs/more: is a link"):
+        run.check_links()
+    (logs / "more").unlink()
     (run.path / "loop").symlink_to(run.path / "loop")
     with pytest.raises(InputError, match=r"/loop: is a link"):
         run.check_links()

@@ -197,7 +197,8 @@ class RunDir:
     def check_links(self) -> None:
         """Refuse links out of the directory, which a stranger may have made, before anything is written.
 
-        Only the files in ``checkpoints/`` may be links: those are read, or replaced as they are.
+        Only the files in ``checkpoints/`` may be links, which are read, or replaced as they are, and W&B's logs:
+        it links each run's to its own in the user's cache, and nothing reads or writes those of an earlier run.
 
         Raises:
             InputError: it names the link.
@@ -207,6 +208,12 @@ class RunDir:
             linked = [Path(folder, name) for name in (*folders, *files) if Path(folder, name).is_symlink()]
             for place in linked:
                 if place.parent == self.checkpoints and place.is_file():
+                    continue
+                if (
+                    place.parent.match("wandb/*/logs")
+                    and place.parents[3] == self.path
+                    and not place.is_dir()
+                ):
                     continue
                 try:
                     outside = not place.resolve().is_relative_to(top)
