@@ -232,7 +232,7 @@ REFERENCES = {
     "made of text": {"model": "${oc.create:{_target_:os.system,command:'touch CANARY'}}"},
     "decoded": {"seed": "${oc.decode:'0'}"},
     "our own": {"output_root": "${deepmatte.run_dir:}"},
-    "of a search": {"seed": "${deepmatte.trials_left:1,CANARY}"},
+    "of weights": {"seed": "${deepmatte.digest:CANARY}"},
     "of Hydra": {"name": "${hydra:runtime.cwd}"},
     "a name made of names": {"name": "${${objective}}"},
     "a plain one": {"name": "${objective}"},

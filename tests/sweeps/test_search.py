@@ -55,6 +55,9 @@ def test_a_search_that_is_killed_runs_its_open_trials_again_and_counts_them_once
         trials.run_trials(config, killed, None, words)
     assert count_trials(tmp_path)["RUNNING"] == 2
     assert trials_done(tmp_path) == 2
+    with (tmp_path / "trials.log").open("a") as file:
+        file.write('{"op_code": 6, "wor')  # all that a full disk took
+    assert trials_done(tmp_path) == 2
     with open_search(config):
         counts = count_trials(tmp_path)
         assert (counts["RUNNING"], counts["WAITING"]) == (0, 2)

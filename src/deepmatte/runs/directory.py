@@ -197,8 +197,8 @@ class RunDir:
     def check_links(self) -> None:
         """Refuse links out of the directory, which a stranger may have made, before anything is written.
 
-        Only the files in ``checkpoints/`` may be links, which are read, or replaced as they are, and W&B's logs.
-        W&B links those to its own in the user's cache; nothing reads or writes those of an earlier run.
+        Only the files in ``checkpoints/`` may be links, which are read, or replaced as they are, and the logs
+        of W&B, which links them to its own in the user's cache; nothing reads or writes an earlier run's.
 
         Raises:
             InputError: it names the link.

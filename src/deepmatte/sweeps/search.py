@@ -6,6 +6,7 @@ Optuna is imported before a search is there: it is an extra.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,6 +138,7 @@ def open_search(config: DictConfig) -> Lock | None:
     if lock is None:
         who = holder(directory, LOCK) or "another launcher"
         raise InputError(f"{directory}: {who} is running this search; wait until it ends, or stop it")
+    _mend(directory / TRIALS_FILE)
     killed = [trial for trial in read_trials(directory) if trial.state.name == "RUNNING"]
     if killed:
         import optuna
@@ -146,6 +148,13 @@ def open_search(config: DictConfig) -> Lock | None:
             study.enqueue_trial(trial.params, user_attrs={RESUMES: trial.number})
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     return lock
+
+
+def _mend(file: Path) -> None:
+    """Cut off a last line that a full disk has torn; Optuna would write the next one behind it."""
+    text = file.read_bytes() if file.is_file() else b""
+    if text and not text.endswith(b"\n"):
+        os.truncate(file, text.rfind(b"\n") + 1)
 
 
 def open_study(config: DictConfig, sampler: optuna.samplers.BaseSampler | None = None) -> optuna.Study:
