@@ -92,6 +92,7 @@ def test_a_search_without_a_finished_trial_has_no_best(tmp_path: Path) -> None:
         ("x=range(1,8,2)", optuna.distributions.IntDistribution(1, 7, step=2)),
         ("x=range(8,1,-2)", optuna.distributions.IntDistribution(2, 8, step=2)),
         ("x=range(0,0.5,0.25)", optuna.distributions.FloatDistribution(0, 0.25, step=0.25)),
+        ("x=range(16,65,16)", optuna.distributions.IntDistribution(16, 64, step=16)),
         ("x=shuffle(range(1,3))", {1, 2}),
         ("x=a,null,1.5,true", {"a", "null", 1.5, True}),
         ("x=[1,2],[3]", {"[1,2]", "[3]"}),

@@ -87,14 +87,6 @@ def distribution(override: Override) -> optuna.distributions.BaseDistribution:
     ``interval(a,b)`` has both ends and, as ``int(interval(a,b))``, whole numbers alone; ``range(a,b,step)``
     ends before b, as elsewhere in Hydra; with the tag ``log`` an interval is drawn by its logarithm. All else
     is a choice without an order.
-
-    >>> parse = OverridesParser.create().parse_override
-    >>> distribution(parse("lr=tag(log,interval(1e-4,1e-2))"))
-    FloatDistribution(high=0.01, log=True, low=0.0001, step=None)
-    >>> distribution(parse("width=range(16,65,16)"))
-    IntDistribution(high=64, log=False, low=16, step=16)
-    >>> distribution(parse("loss=alpha,dice"))
-    CategoricalDistribution(choices=('alpha', 'dice'))
     """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
