@@ -92,10 +92,12 @@ def test_every_command_of_the_readme_runs(user: Path, tiny, monkeypatch: pytest.
 def test_the_python_of_the_readme_runs(
     user: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It trains on one's own data set with one's own trainer, and prints the test scores."""
+    """It mattes and scores pictures in memory, and trains on one's own data set with one's own trainer."""
     monkeypatch.chdir(user)
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.S)
-    exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+    alone, training = re.findall(r"```python\n(.*?)```", README, re.S)
+    exec(compile(alone, "README.md", "exec"), {"__name__": "readme"})
+    assert "'grad':" in capsys.readouterr().out
+    exec(compile(training, "README.md", "exec"), {"__name__": "readme"})
     assert "trivial/test/sad" in capsys.readouterr().out
 
 

@@ -12,6 +12,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
+from deepmatte import load, matte
 from deepmatte.batch import Batch
 from deepmatte.classical import METHODS
 from deepmatte.errors import InputError
@@ -267,3 +268,15 @@ def test_want_of_memory_names_the_photograph_and_its_size(scene: Scene, tmp_path
     with pytest.raises(RuntimeError, match=rf"image.png: not enough memory for {WIDTH}x{HEIGHT} pixels"):
         list(predict(photos, exhausted, Output(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_loaded_network_is_called_like_a_method_and_gives_the_commands_matte(
+    run: Path, scene: Scene
+) -> None:
+    network = load(run, checkpoint="last")
+    assert isinstance(network.model, DeepImageMatting)
+    expected = predictor_of_run(run, "last")(scene.image, scene.trimap).alpha
+    assert np.array_equal(network(scene.image, scene.trimap), expected)
+    tensor = torch.from_numpy(scene.image / 255).permute(2, 0, 1)[None].float()
+    found = matte(tensor, torch.from_numpy(scene.trimap)[None, None], method=network)
+    np.testing.assert_allclose(found[0, 0].numpy(), expected, atol=1e-6)
