@@ -48,6 +48,7 @@ def user(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
         ("my_photos/image", "photo.jpg"),
         ("my_photos/trimap_tight", "trimap.png"),
         ("my_data/bg", "beach.jpg"),
+        ("my_data/alpha", "mask.png"),
     ):
         cv2.imwrite(str(home / copy), cv2.imread(str(home / source / "0.png"), cv2.IMREAD_UNCHANGED))
     shutil.copytree(trained, home / "run")
@@ -82,6 +83,8 @@ def test_every_command_of_the_readme_runs(user: Path, tiny, monkeypatch: pytest.
         "photo_cutout.png",
         "photo_composite.png",
     }
+    assert Path("from_mask/photo_cutout.png").is_file()
+    assert Path("photo_trimap.png").is_file()
     assert Path("scores.json").is_file()
     assert Path("pages/dim_two_stage.md").is_file()
     assert Path("preview.png").is_file()

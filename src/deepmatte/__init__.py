@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from deepmatte.scoring.notebook import cutout as cutout
     from deepmatte.scoring.notebook import load as load
     from deepmatte.scoring.notebook import matte as matte
+    from deepmatte.scoring.notebook import trimap as trimap
     from deepmatte.training.callbacks import PictureGrids as PictureGrids
     from deepmatte.training.datamodule import MattingData as MattingData
     from deepmatte.training.module import MattingModule as MattingModule
@@ -47,6 +48,7 @@ _HOMES = {
     "cutout": "deepmatte.scoring.notebook",
     "load": "deepmatte.scoring.notebook",
     "matte": "deepmatte.scoring.notebook",
+    "trimap": "deepmatte.scoring.notebook",
 }
 """The module of each public name."""
 

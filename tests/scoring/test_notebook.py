@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-import deepmatte
-from deepmatte import cutout, load, matte
+from deepmatte import cutout, matte, trimap
 from deepmatte.classical import ClosedForm
 from deepmatte.errors import InputError
 from deepmatte.scoring.forms import Picture
@@ -148,14 +145,37 @@ def test_pictures_of_a_few_pixels_have_a_matte_and_a_cutout(shape: tuple[int, in
     assert cutout(image, alpha).shape == (*shape, 4)
 
 
-def test_a_place_that_is_no_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not a run directory"):
-        load(tmp_path)
+def test_a_trimap_of_a_mask_or_box_or_scribbles_fits_matte_in_any_form(tmp_path: Path) -> None:
+    mask = np.hypot(y - 6, x - 9) < 4
+    image = np.where(mask[..., None], np.uint8(200), np.uint8(40)) * np.ones(3, np.uint8)
+    expected = trimap(image, mask, width=1)
+    assert expected.dtype == np.uint8
+    assert np.array_equal(expected == 255, np.hypot(y - 6, x - 9) < 3)
+    strokes = np.full(mask.shape, 128, np.uint8)
+    strokes[6, 8:11], strokes[0] = 255, 0
+    for name, form in forms_of(image, tmp_path).items():
+        found = trimap(form, Image.fromarray(mask), width=1)
+        assert np.array_equal(np.rint(255 * numbers(found)), expected), name
+        assert (numbers(matte(form, found))[mask] > 0.99).all(), name
+    for hint in ({"box": (4, 1, 11, 11)}, {"scribbles": strokes}, {"scribbles": strokes / 255}):
+        assert np.array_equal(trimap(image, **hint, width=1), expected)
 
 
-def test_importing_the_names_loads_no_torch() -> None:
-    code = (
-        "import sys, deepmatte; from deepmatte import matte, cutout, load; sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
-    assert {"matte", "cutout", "load"} <= set(deepmatte.__all__)
+@pytest.mark.parametrize(
+    ("hint", "message"),
+    [
+        ({}, "give one of mask, box and scribbles"),
+        ({"mask": TRIMAP > 0, "box": (1, 1, 5, 5)}, "give one of"),
+        ({"mask": TRIMAP[1:] > 0}, "mask has 20x11 pixels, but image 20x12"),
+        ({"mask": np.ones((12, 20))}, "this mask is light everywhere"),
+        ({"box": (1, 1, 50, 5)}, "reaches beyond the picture of 20x12"),
+        ({"box": (1, 1, 5)}, "box=.*: give left, top, width and height"),
+        ({"scribbles": np.full((12, 20), 128, np.uint8)}, "has no white strokes on the foreground"),
+        ({"scribbles": np.where(TRIMAP > 200, TRIMAP, 128)}, "has no black ones beside it"),
+        ({"mask": TRIMAP > 0, "width": "wide"}, "width=wide: give auto or a number of pixels above 0"),
+        ({"mask": TRIMAP > 0, "width": -3}, "width=-3: give auto or"),
+    ],
+)
+def test_a_hint_that_can_not_be_is_named(hint: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        trimap(IMAGE, **hint)

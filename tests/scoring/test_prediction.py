@@ -17,7 +17,8 @@ from deepmatte.batch import Batch
 from deepmatte.classical import METHODS
 from deepmatte.errors import InputError
 from deepmatte.models import DeepImageMatting
-from deepmatte.scoring.predict import Output, find_photos, predict
+from deepmatte.scoring.photos import find_photos
+from deepmatte.scoring.predict import Output, predict
 from deepmatte.scoring.predictors import (
     Prediction,
     network_predictor,
@@ -280,3 +281,8 @@ def test_a_loaded_network_is_called_like_a_method_and_gives_the_commands_matte(
     tensor = torch.from_numpy(scene.image / 255).permute(2, 0, 1)[None].float()
     found = matte(tensor, torch.from_numpy(scene.trimap)[None, None], method=network)
     np.testing.assert_allclose(found[0, 0].numpy(), expected, atol=1e-6)
+
+
+def test_a_place_that_is_no_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a run directory"):
+        load(tmp_path)

@@ -26,6 +26,7 @@ VERBS = {
         "deepmatte.cli.evaluate", "Score a run, a sweep or a classical method on a data set", hydra=True
     ),
     "predict": Verb("deepmatte.cli.predict", "Matte photographs: matte, cut-out, new composite"),
+    "trimap": Verb("deepmatte.cli.trimap", "Make trimaps of a box, a mask or strokes"),
     "convert": Verb("deepmatte.cli.convert", "Convert other people's weights, to start a run from them"),
     "score": Verb("deepmatte.cli.score", "Score mattes on disk, whoever made them"),
     "sweep": Verb(

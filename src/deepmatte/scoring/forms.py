@@ -18,6 +18,7 @@ from deepmatte.data.sources.decoding import MODES, decoded, expanded
 from deepmatte.data.sources.images import alpha_of_pixels, colours_of_pixels, trimap_of_pixels
 from deepmatte.errors import InputError
 from deepmatte.files import printable
+from deepmatte.scoring.hints import strokes_of_pixels
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,8 +29,6 @@ Picture = Union[np.ndarray, Image.Image, "Tensor", str, os.PathLike[str]]
 
 FULL = {"uint8": 255, "uint16": 65535}
 """The value of 1 in the types of whole numbers that hold pictures."""
-
-_FLOAT: np.dtype = np.dtype(np.float32)
 
 
 def colours(picture: Picture, name: str = "image") -> list[np.ndarray]:
@@ -83,36 +82,32 @@ def mattes(picture: Picture, name: str = "alpha") -> list[np.ndarray]:
     return found
 
 
-def given_back(planes: Sequence[np.ndarray], like: Picture, own_type: bool) -> Any:
+def given_back(planes: Sequence[np.ndarray], like: Picture, dtype: str | None = None) -> Any:
     """Return results, float in [0, 1], (H, W) or (H, W, channels), in the form of the picture ``like``.
 
     Args:
         planes: one a picture.
         like: what they were made of. A PIL image gives one of 8 bits, a file an array.
-        own_type: keep the type of an array or tensor of whole numbers; else they become float32.
+        dtype: of an array or tensor; None is that of ``like``. Whole numbers are at full scale.
     """
     if isinstance(like, Image.Image):
-        return Image.fromarray(_stored(planes[0], np.dtype(np.uint8)))
+        return Image.fromarray(_stored(planes[0], "uint8"))
     if _is_tensor(like):
         import torch
 
+        own = str(like.dtype).removeprefix("torch.")
         stacked = np.stack([plane[None] if plane.ndim == 2 else plane.transpose(2, 0, 1) for plane in planes])
-        if like.is_floating_point():
-            values = torch.from_numpy(stacked).to(like.dtype)
-        else:
-            name = str(like.dtype).removeprefix("torch.")
-            values = torch.from_numpy(_stored(stacked, np.dtype(name) if own_type else _FLOAT))
-        values = values.to(like.device)
+        values = torch.from_numpy(_stored(stacked, dtype or own)).to(like.device)
+        values = values.to(like.dtype) if dtype is None and like.is_floating_point() else values
         return values if like.ndim == 4 else values[0]
-    return _stored(planes[0], like.dtype if isinstance(like, np.ndarray) and own_type else _FLOAT)
+    return _stored(planes[0], dtype or (like.dtype.name if isinstance(like, np.ndarray) else "float32"))
 
 
-def _stored(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return values in [0, 1] in that type, at full scale; in float32 where it holds no colours."""
-    full = FULL.get(dtype.name)
-    if full is None:
-        return values.astype(dtype if dtype.kind == "f" else _FLOAT)
-    return np.rint(values * full).astype(dtype)
+def _stored(values: np.ndarray, dtype: str) -> np.ndarray:
+    """Return values in [0, 1] in that type, at full scale; as they are where it holds no colours."""
+    if dtype in FULL:
+        return np.rint(values * FULL[dtype]).astype(dtype)
+    return values.astype(dtype if dtype in ("float16", "float32") else np.float64)
 
 
 def _whole(pixels: np.ndarray) -> np.ndarray:
@@ -163,6 +158,11 @@ def _checked(pixels: np.ndarray, name: str, layout: str, axis: int) -> np.ndarra
         pixels = pixels.transpose(1, 2, 0) if axis == 0 else pixels
         pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
     return np.ascontiguousarray(pixels)
+
+
+def strokes(picture: Picture, name: str = "scribbles") -> list[np.ndarray]:
+    """Return scribbles, or those of a batch, as uint8 (H, W); see `deepmatte.scoring.hints`."""
+    return [strokes_of_pixels(_whole(pixels), name) for pixels in _pixels(picture, name)]
 
 
 def same_size(named: Sequence[tuple[str, Sequence[np.ndarray]]]) -> None:

@@ -6,7 +6,7 @@ Only networks need torch; classical methods work without it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -15,12 +15,15 @@ import numpy as np
 from PIL import Image
 
 from deepmatte.classical import METHODS, ClassicalMethod
+from deepmatte.classical.band import Width, trimap_of_mask
+from deepmatte.classical.segmentation import Box, segment, strokes_of_box
 from deepmatte.errors import InputError, did_you_mean
 from deepmatte.files import printable
 from deepmatte.ops.foreground import estimate_foreground
 from deepmatte.ops.zones import impose_trimap
 from deepmatte.scoring import forms
 from deepmatte.scoring.forms import Picture
+from deepmatte.scoring.hints import mask_of_alpha
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -109,7 +112,74 @@ def matte(image: Any, trimap: Picture, *, method: Method = DEFAULT) -> Any:
     guides = read(trimap, forms.shown(trimap, guide))
     forms.same_size([("image", images), (guide, guides)])
     alphas = [solve(*pair) for pair in zip(images, guides, strict=True)]
-    return forms.given_back(alphas, image, own_type=False)
+    return forms.given_back(alphas, image, "float32")
+
+
+@overload
+def trimap(
+    image: str | os.PathLike[str],
+    mask: Picture | None = ...,
+    *,
+    box: Sequence[int] | None = ...,
+    scribbles: Picture | None = ...,
+    width: Width = ...,
+) -> np.ndarray: ...
+@overload
+def trimap(
+    image: Form,
+    mask: Picture | None = ...,
+    *,
+    box: Sequence[int] | None = ...,
+    scribbles: Picture | None = ...,
+    width: Width = ...,
+) -> Form: ...
+def trimap(
+    image: Any,
+    mask: Picture | None = None,
+    *,
+    box: Sequence[int] | None = None,
+    scribbles: Picture | None = None,
+    width: Width = "auto",
+) -> Any:
+    """Return a trimap of an image: 0 is background, 255 foreground, 128 the band between, for `matte`.
+
+    Args:
+        image: as for `matte`.
+        mask: of the foreground, true (or light) there; or one of
+        box: around the foreground: left, top, width and height in pixels, and
+        scribbles: a picture with white strokes on the foreground and black ones beside it, on grey. Of both
+            GrabCut makes the mask.
+        width: how far the unknown band reaches to either side of the mask's edge, in pixels; ``auto`` is
+            narrow along sharp edges, and wide where they are blurred or hair-like.
+
+    Returns:
+        the trimap in the image's form, of 8 bits: (H, W), a PIL image, or (1, H, W) or (N, 1, H, W).
+
+    Raises:
+        InputError: not one of the three is given, it doesn't fit the image, or no foreground is found.
+
+    >>> mask = np.arange(8) >= 4
+    >>> trimap(np.zeros((1, 8)), mask[None], width=1).tolist()
+    [[0, 0, 0, 128, 128, 255, 255, 255]]
+    """
+    if sum(hint is not None for hint in (mask, box, scribbles)) != 1:
+        raise InputError("trimap: give one of mask, box and scribbles")
+    images = forms.colours(image, forms.shown(image, "image"))
+    if box is not None:
+        if len(box) != 4:
+            raise InputError(f"box={tuple(box)}: give left, top, width and height in pixels")
+        around = Box(*map(int, box))
+        masks = [segment(unit(one), strokes_of_box(around, *one.shape[:2])) for one in images]
+    elif mask is not None:
+        found = forms.mattes(mask, "mask")
+        forms.same_size([("image", images), ("mask", found)])
+        masks = [mask_of_alpha(plane, "mask") for plane in found]
+    else:
+        drawn = forms.strokes(scribbles)  # type: ignore[arg-type]  # one is there
+        forms.same_size([("image", images), ("scribbles", drawn)])
+        masks = [segment(unit(one), two) for one, two in zip(images, drawn, strict=True)]
+    made = [trimap_of_mask(unit(one), two, width) / 255 for one, two in zip(images, masks, strict=True)]
+    return forms.given_back(made, image, "uint8")
 
 
 @overload
@@ -141,7 +211,7 @@ def cutout(image: Any, alpha: Picture) -> Any:
         np.dstack([estimate_foreground(unit(colours), plane), plane])
         for colours, plane in zip(images, alphas, strict=True)
     ]
-    return forms.given_back(made, image, own_type=True)
+    return forms.given_back(made, image)
 
 
 def unit(image: np.ndarray) -> np.ndarray:
