@@ -85,6 +85,7 @@ def test_every_command_of_the_readme_runs(user: Path, tiny, monkeypatch: pytest.
     }
     assert Path("from_mask/photo_cutout.png").is_file()
     assert Path("photo_trimap.png").is_file()
+    assert Path("photo_cutout.tiff").is_file()
     assert Path("scores.json").is_file()
     assert Path("pages/dim_two_stage.md").is_file()
     assert Path("preview.png").is_file()

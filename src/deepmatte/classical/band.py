@@ -26,7 +26,7 @@ EPSILON = 1e-4
 SOFT, MARGIN = 0.05, 0.005
 """By how much a pixel has to depart from the mask to be unknown, and the margin around all such pixels.
 
-``benchmarks/trimaps.py`` measures these values, `WINDOW` and `ROUNDS` on thirteen photographs with true mattes:
+``benchmarks/trimaps.py`` measures these, `WINDOW` and `ROUNDS` on thirteen photographs with true mattes:
 the band covers 96 % of the fractional pixels by 18 % of the picture, where one of a single width covers 92 %.
 """
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepmatte.cli.estimator import load_estimator
 from deepmatte.cli.hints import add_hints, add_width, hint_of
 from deepmatte.errors import InputError
 
@@ -205,12 +206,10 @@ def _predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> N
     from rich.console import Console
     from rich.progress import Progress
 
-    from deepmatte.ops.foreground import estimator
     from deepmatte.scoring.predict import predict
 
+    load_estimator()
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
-    with console.status("loading the colour estimator (compiled at the first call on this machine)"):
-        estimator()
     with Progress(console=console, transient=True, disable=len(photos) == 1) as progress:
         for _ in progress.track(predict(photos, predictor, output), total=len(photos), description="matting"):
             pass

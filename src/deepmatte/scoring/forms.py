@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from deepmatte.data.sources.decoding import MODES, decoded, expanded
-from deepmatte.data.sources.images import alpha_of_pixels, colours_of_pixels, trimap_of_pixels
+from deepmatte.data.sources.images import alpha_of_pixels, colours_of_pixels, quantise, trimap_of_pixels
 from deepmatte.errors import InputError
 from deepmatte.files import printable
 from deepmatte.scoring.hints import strokes_of_pixels
@@ -106,12 +106,12 @@ def given_back(planes: Sequence[np.ndarray], like: Picture, dtype: str | None = 
 def _stored(values: np.ndarray, dtype: str) -> np.ndarray:
     """Return values in [0, 1] in that type, at full scale; as they are where it holds no colours."""
     if dtype in FULL:
-        return np.rint(values * FULL[dtype]).astype(dtype)
+        return quantise(values, 8 * np.dtype(dtype).itemsize)
     return values.astype(dtype if dtype in ("float16", "float32") else np.float64)
 
 
 def _whole(pixels: np.ndarray) -> np.ndarray:
-    return np.rint(255 * pixels).astype(np.uint8) if pixels.dtype == np.float64 else pixels
+    return quantise(pixels, 8) if pixels.dtype == np.float64 else pixels
 
 
 def _is_tensor(picture: object) -> TypeGuard[Tensor]:

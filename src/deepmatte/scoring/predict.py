@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 
 from deepmatte.data.sources.files import check_files
-from deepmatte.data.sources.images import read_image, write_png
+from deepmatte.data.sources.images import quantise, read_image, write_png
 from deepmatte.errors import RunError
 from deepmatte.files import printable
 from deepmatte.ops.compositing import composite
@@ -120,13 +120,3 @@ def matted(
         )
         pictures["composite"] = composite(foreground, behind, alpha[..., None])
     return pictures
-
-
-def quantise(values: np.ndarray, bits: int) -> np.ndarray:
-    """Return values in [0, 1] as the nearest unsigned integers of 8 or 16 bits; halves round to even.
-
-    >>> quantise(np.array([0, 0.5, 1]), 8).tolist(), quantise(np.array([0.5]), 16).tolist()
-    ([0, 128, 255], [32768])
-    """
-    full = 2**bits - 1
-    return np.rint(np.clip(values, 0, 1) * np.float64(full)).astype(np.uint8 if bits == 8 else np.uint16)

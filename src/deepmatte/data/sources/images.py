@@ -158,6 +158,16 @@ def write_png(path: PathLike, pixels: np.ndarray, *, parents: bool = True, cure:
         file.write(encoded.tobytes())
 
 
+def quantise(values: np.ndarray, bits: int) -> np.ndarray:
+    """Return values in [0, 1] as the nearest unsigned integers of 8 or 16 bits; halves round to even.
+
+    >>> quantise(np.array([0, 0.5, 1]), 8).tolist(), quantise(np.array([0.5]), 16).tolist()
+    ([0, 128, 255], [32768])
+    """
+    full = 2**bits - 1
+    return np.rint(np.clip(values, 0, 1) * np.float64(full)).astype(np.uint8 if bits == 8 else np.uint16)
+
+
 def colours_of_pixels(pixels: np.ndarray) -> np.ndarray:
     """Return the colours in decoded pixels, as `read_image`, but 16 bit stay 16 bit."""
     if pixels.ndim == 2:
