@@ -14,9 +14,9 @@ from deepmatte.batch import Batch
 from deepmatte.classical import METHODS
 from deepmatte.errors import InputError
 from deepmatte.models import MattingModel
+from deepmatte.models.tiled import TiledModel
 from deepmatte.models.weights import load_weights
-from deepmatte.ops.tiling import tiled
-from deepmatte.ops.zones import UNKNOWN, impose_trimap, trivial_matte
+from deepmatte.ops.zones import impose_trimap
 from deepmatte.runs.directory import RunDir
 from deepmatte.training import from_config
 from deepmatte.training.score import model_of_run
@@ -121,22 +121,16 @@ def network_predictor(model: MattingModel, refine: bool, impose: bool, tile: int
     """
     (key,) = set(model.reads) - {"image"}
     impose = impose and key == "trimap"
-
-    def planes_of(image: Tensor, guide: Tensor) -> Tensor:
-        if impose and not (guide == UNKNOWN).any() and "foreground" not in model.gives:
-            return trivial_matte(guide)
-        matte = model(cast(Batch, {"image": image, key: guide}), refine=refine)
-        alpha = matte.alpha.float()
-        alpha = impose_trimap(alpha, guide) if impose else alpha
-        return alpha if matte.foreground is None else torch.cat([alpha, matte.foreground.float()], 1)
+    solver = TiledModel(model, tile, skip_known=impose) if tile else model
 
     @torch.inference_mode()
     def predict(image: np.ndarray, guide: np.ndarray) -> Prediction:
         device = next(model.parameters()).device
-        pair = (_batched(image, device), _batched(guide, device))
-        planes = tiled(planes_of, *pair, tile=tile, overlap=tile // 4) if tile else planes_of(*pair)
-        alpha, *colours = planes[0].cpu().numpy()
-        return Prediction(alpha, np.stack(colours, -1) if colours else None)
+        batch = {"image": _batched(image, device), key: _batched(guide, device)}
+        matte = solver(cast(Batch, batch), refine=refine)
+        alpha = impose_trimap(matte.alpha.float(), batch[key]) if impose else matte.alpha.float()
+        colours = None if matte.foreground is None else matte.foreground.float()[0].permute(1, 2, 0)
+        return Prediction(alpha[0, 0].cpu().numpy(), None if colours is None else colours.cpu().numpy())
 
     return predict
 
