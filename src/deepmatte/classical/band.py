@@ -64,7 +64,7 @@ def trimap_of_mask(image: np.ndarray, mask: np.ndarray, width: Width = "auto") -
         trimap = trimap_from_distances(grey, width, width)
     for zone, what in ((FOREGROUND, "foreground"), (BACKGROUND, "background")):
         if not (trimap == zone).any():
-            raise InputError(f"width={width} leaves no {what} known: give a smaller one")
+            raise InputError(f"width={width} leaves no {what} known: give a smaller one, in pixels")
     return trimap
 
 
