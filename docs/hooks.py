@@ -12,13 +12,32 @@ from site_pages import built, commands, configuration, experiments, links
 ROOT = Path(__file__).parents[1]
 
 
-def on_files(files: Files, config: Any) -> Files:
-    """Add the pages of the configuration, of the commands, of the experiments, and those at the root."""
+def made_pages() -> dict[str, str]:
+    """Return the Markdown of each page that is no file of ``docs/``, by its path on the site."""
     made = {f"reference/configuration/{name}": page for name, page in configuration.pages(ROOT / "conf")}
     made |= {f"experiments/{name}": page for name, page in experiments.pages(ROOT / "experiments")}
     made |= {there: (ROOT / path).read_text(encoding="utf-8") for path, there in links.ROOT_PAGES.items()}
-    made["reference/commands.md"] = commands.page()
-    for name, page in made.items():
+    return {**made, "reference/commands.md": commands.page()}
+
+
+def on_config(config: Any) -> Any:
+    """Fill in the sections of the navigation that name a folder of made pages."""
+    names = list(made_pages())
+
+    def filled(entry: Any) -> Any:
+        if isinstance(entry, list):
+            return [filled(part) for part in entry]
+        if isinstance(entry, dict):
+            return {title: filled(part) for title, part in entry.items()}
+        return entry if entry.endswith(".md") else [name for name in names if name.startswith(f"{entry}/")]
+
+    config["nav"] = filled(config["nav"])
+    return config
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the made pages, and the pictures of the experiments."""
+    for name, page in made_pages().items():
         files.append(File.generated(config, name, content=page))
     for picture in experiments.pictures(ROOT / "experiments"):
         source = str(ROOT / "experiments" / picture)
