@@ -7,7 +7,7 @@ from typing import Any
 
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
-from site_pages import built, commands, configuration, experiments, links
+from site_pages import built, commands, configuration, experiments, links, notebooks
 
 ROOT = Path(__file__).parents[1]
 
@@ -16,6 +16,7 @@ def made_pages() -> dict[str, str]:
     """Return the Markdown of each page that is no file of ``docs/``, by its path on the site."""
     made = {f"reference/configuration/{name}": page for name, page in configuration.pages(ROOT / "conf")}
     made |= {f"experiments/{name}": page for name, page in experiments.pages(ROOT / "experiments")}
+    made |= {f"notebooks/{name}": page for name, page in notebooks.pages(ROOT / "docs/notebooks")}
     made |= {there: (ROOT / path).read_text(encoding="utf-8") for path, there in links.ROOT_PAGES.items()}
     return {**made, "reference/commands.md": commands.page()}
 

@@ -109,5 +109,7 @@ def _call_hydra(
         small = [word for word in small if not word.startswith(("model.", "stages."))] + ["length.epochs=1"]
     if "data=folder" in words:
         small += ["data.source.val_fraction=0.3", "data.source.test_fraction=0.3"]
-    monkeypatch.setattr(sys, "argv", ["deepmatte", *hydra_words(verb, words), *small])
+    given = hydra_words(verb, words)
+    options = next((i for i, word in enumerate(given) if word.startswith("--")), len(given))
+    monkeypatch.setattr(sys, "argv", ["deepmatte", *given[:options], *small, *given[options:]])
     import_module(VERBS[verb].module).main()

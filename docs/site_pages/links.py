@@ -45,6 +45,8 @@ def place(path: str) -> str | None:
         return f"reference/configuration/{configuration.page_of(name)}"
     if path.startswith("experiments/"):
         return path
+    if suffix == "ipynb":
+        return f"notebooks/{stem}.md"
     return path.removeprefix("docs/") if path.startswith("docs/") else None
 
 

@@ -86,6 +86,13 @@ def test_commands_name_verbs_keys_choices_and_options_that_there_are(page: Path)
                 check_override(word, page)
 
 
+def test_the_make_targets_of_the_pages_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.M)) <= targets, page.name
+
+
 def test_there_are_commands_on_every_page_that_is_run() -> None:
     assert all(commands(page, "bash") for page in RUN)
     assert len(CALLS) > 80
