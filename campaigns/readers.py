@@ -157,8 +157,6 @@ def with_png_checksums(content: bytes) -> bytes:
 
 
 def _of_runs(folder: Path) -> dict[str, Reader]:
-    from deepmatte.training.curves import Curves
-
     from deepmatte.compare.records.grouping import group_settings
     from deepmatte.compare.records.reading import Run, read_run
     from deepmatte.data.procedural import ProceduralData
@@ -166,6 +164,7 @@ def _of_runs(folder: Path) -> dict[str, Reader]:
     from deepmatte.runs.locks import holder
     from deepmatte.scoring.evaluate import _trained_on
     from deepmatte.sweeps.status import read_sweep, view
+    from deepmatte.training.tracking.curves import Curves
 
     def compared(run: Path) -> None:
         found = read_run(run)
@@ -248,8 +247,7 @@ def _as_yaml(document: Any) -> bytes:
 
 
 def _of_sweeps() -> dict[str, Reader]:
-    from deepmatte.studies.race_record import open_race
-
+    from deepmatte.compare.records.races import open_race
     from deepmatte.data.composition1k.manifest import check_manifest, read_manifest
     from deepmatte.sweeps.status import read_sweep, view
 
