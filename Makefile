@@ -14,7 +14,7 @@ BIN        := $(VENV)/bin
 PYTEST     := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train eval sweep study compare predict test test-all test-browser test-slurm lint audit campaign bench clean
+.PHONY: help setup train eval sweep study compare predict test test-all test-browser test-slurm docs docs-serve lint audit campaign bench clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -63,6 +63,18 @@ test-slurm: setup ## sweeps on a real Slurm of two nodes (root on Debian: instal
 	$(BIN)/python -m pip install --quiet "hydra-submitit-launcher>=1.2"
 	DEEPMATTE_TEST_SLURM=1 $(BIN)/python -m pytest tests/slurm -rs $(ARGS)
 
+# Without the notice on MkDocs 2 that Material prints; the lower bounds of the extra `docs` keep 1.6.
+docs docs-serve: export NO_MKDOCS_2_WARNING = 1
+
+docs: setup ## build the documentation into site/; dead links and outside requests are errors
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	$(BIN)/python -m mkdocs build --strict $(ARGS)
+	@echo "site/index.html (search needs a server: make docs-serve)"
+
+docs-serve: setup ## serve the documentation at http://127.0.0.1:8000 and follow changes
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	$(BIN)/python -m mkdocs serve $(ARGS)
+
 lint: setup ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -80,5 +92,5 @@ bench: setup ## measure speed, in ratios
 	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean: ## remove .venv, caches and build products; keep runs/
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
