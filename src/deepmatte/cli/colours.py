@@ -11,10 +11,10 @@ from deepmatte.cli.estimator import load_estimator
 def main(argv: list[str]) -> int:
     """Write a cut-out a photograph and return 0; InputError names the file at fault."""
     options = parser().parse_intermixed_args(argv)
-    from deepmatte.scoring.cutouts import BITS, CutoutFormat, find_mattes, write_cutout
+    from deepmatte.scoring.cutouts import ENCODERS, CutoutFormat, find_mattes, write_cutout
     from deepmatte.scoring.photos import check_outputs, inputs_of
 
-    bits = BITS[options.format][0] if options.bits is None else options.bits
+    bits = ENCODERS[options.format].bits[0] if options.bits is None else options.bits
     stored = CutoutFormat(options.format, bits, options.premultiplied, options.linear)
     stored.check()
     photos = find_mattes(options.photo, options.alpha)

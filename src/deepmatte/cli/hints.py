@@ -36,14 +36,14 @@ def add_width(add: Callable[..., object]) -> None:
 def hint_of(options: argparse.Namespace) -> Hint | None:
     """Return what was given of these options."""
     from deepmatte.classical.segmentation import Box
-    from deepmatte.scoring.hints import Hint
+    from deepmatte.scoring.hints import BoxHint, MaskHint, ScribblesHint
 
     if options.box is not None:
-        return Hint("box", Box(*options.box), width=options.width)
+        return BoxHint(options.width, Box(*options.box))
     if options.mask is not None:
-        return Hint("mask", place=options.mask, width=options.width)
+        return MaskHint(options.width, options.mask)
     if options.scribbles is not None:
-        return Hint("scribbles", place=options.scribbles, width=options.width)
+        return ScribblesHint(options.width, options.scribbles)
     return None
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -23,46 +23,42 @@ from deepmatte.ops.zones import full_scale
 from deepmatte.scoring.hints import partners_of
 from deepmatte.scoring.photos import Photo, named_photos
 
-Format = Literal["png", "tiff", "exr"]
-BITS: dict[Format, tuple[int, ...]] = {"png": (8, 16), "tiff": (8, 16, 32), "exr": (32,)}
-"""The bits of a channel that each format has; the first are the default, 32 are floats."""
-
 
 @dataclass(frozen=True)
 class CutoutFormat:
     """How a cut-out is stored.
 
     Args:
-        name: of the format, which is the file's suffix.
+        name: of the format, one of `ENCODERS`.
         bits: of a channel; 32 are floats.
         premultiplied: colours are multiplied by alpha, as compositors want them, or not (straight), as image
             editors do. TIFF files say which; PNG is always taken for straight, EXR for premultiplied.
         linear: colours are linear light instead of sRGB.
     """
 
-    name: Format = "png"
+    name: str = "png"
     bits: int = 8
     premultiplied: bool = False
     linear: bool = False
 
     def check(self) -> None:
-        """Refuse what a format does not have.
+        """Refuse what a format does not have, and one that can't be written here.
 
         Raises:
             InputError: it names the options.
         """
-        if self.bits not in BITS[self.name]:
-            fitting = [name for name, bits in BITS.items() if self.bits in bits]
+        there = ENCODERS[self.name].bits
+        if self.bits not in there:
+            fitting = [name for name, encoder in ENCODERS.items() if self.bits in encoder.bits]
             raise InputError(
-                f"--format {self.name} --bits {self.bits}: {self.name} has {_listed(BITS[self.name])} bits; "
+                f"--format {self.name} --bits {self.bits}: {self.name} has {_listed(there)} bits; "
                 f"give --format {_listed(fitting)} for {self.bits}"
             )
         if self.linear and self.bits == 8:
             raise InputError(
                 "--linear: 8 bits show steps in the shadows of linear light; give --bits 16 or 32"
             )
-        if self.name == "exr":
-            self.encoded(np.zeros((1, 1, 4)))
+        self.encoded(np.zeros((1, 1, 4)))
 
     def encoded(self, cutout: np.ndarray) -> bytes:
         """Return the file of straight sRGB colours and alpha, (H, W, 4) in [0, 1].
@@ -77,9 +73,7 @@ class CutoutFormat:
             colours = colours * alpha
         values = np.dstack([colours, alpha])
         pixels = values.astype(np.float32) if self.bits == 32 else quantise(values, self.bits)
-        if self.name == "tiff":
-            return _tiff(pixels, self.premultiplied)
-        return _by_opencv(pixels, self.name)
+        return ENCODERS[self.name].encode(pixels, self.premultiplied)
 
 
 def find_mattes(photos: Sequence[Path], alpha: Path) -> list[Photo]:
@@ -113,6 +107,12 @@ def write_cutout(photo: Photo, file: Path, stored: CutoutFormat) -> None:
         stream.write(content)
 
 
+def _png(pixels: np.ndarray, premultiplied: bool) -> bytes:
+    done, encoded = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA))
+    assert done
+    return encoded.tobytes()
+
+
 def _tiff(pixels: np.ndarray, premultiplied: bool) -> bytes:
     import tifffile
 
@@ -124,17 +124,30 @@ def _tiff(pixels: np.ndarray, premultiplied: bool) -> bytes:
     return buffer.getvalue()
 
 
-def _by_opencv(pixels: np.ndarray, name: str) -> bytes:
+def _exr(pixels: np.ndarray, premultiplied: bool) -> bytes:
     os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")  # off by default, since its reader had faults
     try:
-        done, encoded = cv2.imencode(f".{name}", cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA))
+        done, encoded = cv2.imencode(".exr", cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA))
     except cv2.error:
         done = False
     if not done:
-        raise InputError(
-            f"--format {name}: the OpenCV that is installed can't write it; give --format tiff --bits 32"
-        )
+        cure = "give --format tiff --bits 32"
+        raise InputError(f"--format exr: the OpenCV that is installed can't write it; {cure}")
     return encoded.tobytes()
+
+
+class Encoder(NamedTuple):
+    """A format: the bits of a channel that it has, the usual first, and what makes a file of RGBA pixels.
+
+    32 bits are floats. The function is told whether colours are multiplied by alpha.
+    """
+
+    bits: tuple[int, ...]
+    encode: Callable[[np.ndarray, bool], bytes]
+
+
+ENCODERS = {"png": Encoder((8, 16), _png), "tiff": Encoder((8, 16, 32), _tiff), "exr": Encoder((32,), _exr)}
+"""The formats, by their names, which are the files' suffixes."""
 
 
 def _listed(values: Sequence[object]) -> str:

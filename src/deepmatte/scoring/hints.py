@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,44 +19,32 @@ from deepmatte.errors import InputError
 from deepmatte.files import printable
 from deepmatte.ops.zones import BACKGROUND, FOREGROUND, UNKNOWN, full_scale
 
-Kind = Literal["box", "mask", "scribbles"]
-
 
 @dataclass(frozen=True)
 class Hint:
-    """Where a person says that the foreground is.
+    """Where a person says that the foreground is, in every photograph of a call.
 
     Args:
-        kind: of what was given.
-        box: around the foreground, the same in each photograph.
-        place: a file, or a folder of files with the photographs' names: masks, whose light half is
-            foreground, or scribbles (`strokes_of_pixels`).
         width: of the unknown band, see `deepmatte.classical.band.trimap_of_mask`.
     """
 
-    kind: Kind
-    box: Box | None = None
-    place: Path | None = None
-    width: Width = "auto"
+    width: Width
 
     def files(self, photos: Mapping[str, Path]) -> dict[str, Path | None]:
         """Return each photograph's file of this hint, checked and read, so that none stops the work half-way.
 
         Raises:
-            InputError: names the first photograph without one, or a file that is missing, damaged, of another
-                size, or holds no hint; or the box, where it doesn't fit.
+            InputError: it names what is missing or doesn't fit.
         """
-        if self.place is None:
-            for file in photos.values():
-                header = read_header(file)
-                with _naming(file):
-                    self._box.check(header.height, header.width)
-            return dict.fromkeys(photos)
-        partners = partners_of(photos, self.place, self.kind)
-        for name, file in photos.items():
-            check_files((file, partners[name]))
-            self._read(partners[name])
-        return dict(partners)
+        raise NotImplementedError
+
+    def mask(self, image: np.ndarray, file: Path | None) -> np.ndarray:
+        """Return the foreground's mask, bool (H, W), of an image (H, W, 3) in [0, 1].
+
+        Raises:
+            InputError: no foreground is found.
+        """
+        raise NotImplementedError
 
     def trimap(self, image: np.ndarray, photo: Path, file: Path | None) -> np.ndarray:
         """Return the trimap (H, W), uint8 0 / 128 / 255, of an image, uint8 (H, W, 3).
@@ -66,20 +54,85 @@ class Hint:
         """
         colours = image / 255
         with _naming(photo):
-            drawn = strokes_of_box(self._box, *image.shape[:2]) if file is None else self._read(file)
-            mask = drawn if self.kind == "mask" else segment(colours, drawn)
-            return trimap_of_mask(colours, mask, self.width)
+            return trimap_of_mask(colours, self.mask(colours, file), self.width)
 
-    @property
-    def _box(self) -> Box:
-        assert self.box is not None
-        return self.box
 
-    def _read(self, file: Path) -> np.ndarray:
-        """Return a mask, bool (H, W), or strokes."""
-        if self.kind == "scribbles":
-            return strokes_of_pixels(decoded(file), printable(file))
+@dataclass(frozen=True)
+class BoxHint(Hint):
+    """A box around the foreground, the same in each photograph."""
+
+    box: Box
+
+    def files(self, photos: Mapping[str, Path]) -> dict[str, Path | None]:
+        """Return no files, once the box fits each photograph."""
+        for file in photos.values():
+            header = read_header(file)
+            with _naming(file):
+                self.box.check(header.height, header.width)
+        return dict.fromkeys(photos)
+
+    def mask(self, image: np.ndarray, file: Path | None) -> np.ndarray:
+        """Return what GrabCut finds in the box."""
+        return segment(image, strokes_of_box(self.box, *image.shape[:2]))
+
+
+@dataclass(frozen=True)
+class DrawnHint(Hint):
+    """A picture that somebody has drawn: a file, or a folder of files with the photographs' names."""
+
+    what: ClassVar[str]
+    place: Path
+
+    def read(self, file: Path) -> np.ndarray:
+        """Return what a file holds, (H, W)."""
+        raise NotImplementedError
+
+    def files(self, photos: Mapping[str, Path]) -> dict[str, Path | None]:
+        """Return each photograph's file."""
+        partners = partners_of(photos, self.place, self.what)
+        for name, file in photos.items():
+            check_files((file, partners[name]))
+            self.read(partners[name])
+        return dict(partners)
+
+    def mask(self, image: np.ndarray, file: Path | None) -> np.ndarray:
+        """Return the mask that a file is, or leads to."""
+        assert file is not None
+        return self.mask_of(image, self.read(file))
+
+    def mask_of(self, image: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """Return the mask of what was read."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class MaskHint(DrawnHint):
+    """Masks, whose light half is foreground."""
+
+    what: ClassVar[str] = "mask"
+
+    def read(self, file: Path) -> np.ndarray:
+        """Return the mask, bool (H, W)."""
         return mask_of_alpha(read_alpha(file), printable(file))
+
+    def mask_of(self, image: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """Return the mask as it is."""
+        return drawn
+
+
+@dataclass(frozen=True)
+class ScribblesHint(DrawnHint):
+    """White strokes on the foreground and black ones beside it (`strokes_of_pixels`)."""
+
+    what: ClassVar[str] = "scribbles"
+
+    def read(self, file: Path) -> np.ndarray:
+        """Return the strokes, uint8 (H, W)."""
+        return strokes_of_pixels(decoded(file), printable(file))
+
+    def mask_of(self, image: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """Return what GrabCut makes of the strokes."""
+        return segment(image, drawn)
 
 
 @contextmanager
