@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from deepmatte.batch import Batch, Matte
+from deepmatte.errors import InputError
 from deepmatte.metrics.functional.seams import seams
 from deepmatte.models import DeepImageMatting, MattingModel
 from deepmatte.models.tiled import TiledModel
@@ -145,7 +146,7 @@ def test_it_reads_and_gives_what_its_model_does() -> None:
     wrapped = TiledModel(Pixelwise(), 128)
     assert wrapped.reads == ("image", "trimap")
     assert wrapped.gives == ("foreground",)
-    with pytest.raises(ValueError, match="tile=100: expected a multiple of 128"):
+    with pytest.raises(InputError, match="tile=100: give 0, or a multiple of 128 pixels"):
         TiledModel(Pixelwise(), 100)
 
 

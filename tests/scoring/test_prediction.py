@@ -279,6 +279,7 @@ def test_a_loaded_network_is_called_like_a_method_and_gives_the_commands_matte(
     expected = predictor_of_run(run, "last")(scene.image, scene.trimap).alpha
     assert np.array_equal(network(scene.image, scene.trimap), expected)
     tensor = torch.from_numpy(scene.image / 255).permute(2, 0, 1)[None].float()
+    assert "DeepImageMatting, reads image and trimap" in repr(network)
     found = matte(tensor, torch.from_numpy(scene.trimap)[None, None], method=network)
     np.testing.assert_allclose(found[0, 0].numpy(), expected, atol=1e-6)
 
@@ -286,3 +287,8 @@ def test_a_loaded_network_is_called_like_a_method_and_gives_the_commands_matte(
 def test_a_place_that_is_no_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a run directory"):
         load(tmp_path)
+
+
+def test_a_networks_tiles_are_checked_where_it_is_loaded(run: Path) -> None:
+    with pytest.raises(InputError, match="tile=100: give 0, or a multiple of 128 pixels"):
+        load(run, tile=100)

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from deepmatte.scoring.predictors import Predictor
     from deepmatte.scoring.video import VideoOutput
 
-DEFAULT = "closed_form"
-"""The method where neither a run nor a method is given."""
-
 MOST_LINES = 10
 """Of more photographs than this the files are summarised in one line."""
 
@@ -29,6 +26,7 @@ def main(argv: list[str]) -> int:
     """Matte the photographs and return 0; InputError names the file at fault."""
     options = parser().parse_intermixed_args(argv)
     photographs, run = _photos_and_run(options)
+    from deepmatte.scoring.notebook import DEFAULT
     from deepmatte.scoring.photos import find_photos
     from deepmatte.scoring.predict import Output
     from deepmatte.scoring.predictors import predictor_of_method, predictor_of_run

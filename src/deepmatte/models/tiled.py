@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
+from deepmatte.errors import InputError
 from deepmatte.models.base import MattingModel
 from deepmatte.ops.tiling import tiled
 from deepmatte.ops.zones import UNKNOWN, trivial_matte
@@ -30,12 +31,15 @@ class TiledModel(MattingModel):
         tile: side of the squares in pixels, a multiple of `GRID`; neighbours overlap by a quarter.
         skip_known: leave out tiles without unknown pixels: for mattes on which the trimap's known zones are
             imposed.
+
+    Raises:
+        InputError: there are no such tiles.
     """
 
     def __init__(self, model: MattingModel, tile: int, skip_known: bool = False) -> None:
         super().__init__()
         if tile < GRID or tile % GRID:
-            raise ValueError(f"tile={tile}: expected a multiple of {GRID}")
+            raise InputError(f"tile={tile}: give 0, or a multiple of {GRID} pixels")
         self.model, self.tile = model, tile
         # What a class says of itself, an instance of this one says of its model.
         vars(self).update(reads=model.reads, gives=tuple({"foreground"} & {*model.gives}))
