@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from deepmatte.classical import band, segmentation
 from deepmatte.classical.band import trimap_of_mask
 from deepmatte.classical.segmentation import Box, segment, strokes_of_box
 from deepmatte.errors import InputError
@@ -27,6 +28,11 @@ def edge(ramp: float) -> np.ndarray:
 
 def disc(radius: float) -> np.ndarray:
     return np.hypot(y - 48, x - 80) < radius
+
+
+def doubled(values: np.ndarray) -> np.ndarray:
+    """Return a picture at twice its size."""
+    return np.repeat(np.repeat(values, 2, 0), 2, 1)
 
 
 def width_of(trimap: np.ndarray) -> float:
@@ -76,12 +82,12 @@ def test_the_masks_own_edge_is_unknown_even_where_the_picture_shows_none() -> No
     assert (trimap[~disc(46)] == 0).all()
 
 
-def test_a_large_picture_has_the_band_of_its_smaller_self() -> None:
+def test_a_large_picture_has_the_band_of_its_smaller_self(monkeypatch: pytest.MonkeyPatch) -> None:
     alpha = edge(6)
-    large = np.repeat(np.repeat(picture(alpha), 4, 0), 4, 1)
-    mask = np.repeat(np.repeat(alpha >= 0.5, 4, 0), 4, 1)
     small = trimap_of_mask(picture(alpha), alpha >= 0.5)
-    assert width_of(trimap_of_mask(large, mask)) == pytest.approx(4 * width_of(small), rel=0.3)
+    monkeypatch.setattr(band, "WORKING_SIDE", 160)
+    large = trimap_of_mask(doubled(picture(alpha)), doubled(alpha >= 0.5))
+    assert width_of(large) == pytest.approx(2 * width_of(small), rel=0.3)
 
 
 @pytest.mark.parametrize(
@@ -119,12 +125,12 @@ def test_strokes_decide_which_of_two_discs_is_meant_and_are_kept() -> None:
     assert not mask[30:66, 120].any()
 
 
-def test_thin_strokes_survive_the_smaller_working_size() -> None:
-    image = np.repeat(np.repeat(picture(disc(30)), 4, 0), 4, 1)
-    strokes = np.full((384, 640), 128, np.uint8)
-    strokes[192, 280:360], strokes[8, 40:600] = 255, 0
-    mask = segment(image, strokes)
-    assert (mask != np.repeat(np.repeat(disc(30), 4, 0), 4, 1)).mean() < 0.01
+def test_thin_strokes_survive_the_smaller_working_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segmentation, "WORKING_SIDE", 80)
+    strokes = np.full((192, 320), 128, np.uint8)
+    strokes[96, 140:180], strokes[5, 20:300] = 255, 0
+    mask = segment(doubled(picture(disc(30))), strokes)
+    assert (mask != doubled(disc(30))).mean() < 0.02
 
 
 @pytest.mark.parametrize(
