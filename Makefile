@@ -20,7 +20,8 @@ BIN        := $(VENV)/bin
 PYTEST     := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train eval sweep study compare predict test test-all test-browser test-slurm test-lowest test-next lint lock audit campaign bench release clean
+.PHONY: help setup train eval sweep study compare predict test test-all test-browser test-slurm test-lowest test-next \
+  docs docs-serve lint lock audit campaign bench release clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -96,6 +97,18 @@ lock: setup ## write requirements/cpu.txt anew, from which LOCKED=1 installs
 	  --output-file $(LOCK) pyproject.toml requirements/build.in -
 	sed -i '1i # What `make setup LOCKED=1` installs: the CPU set-up on CPython 3.11 and Linux (x86-64), by `make lock`.' $(LOCK)
 
+# Without the notice on MkDocs 2 that Material prints; the lower bounds of the extra `docs` keep 1.6.
+docs docs-serve: export NO_MKDOCS_2_WARNING = 1
+
+docs: setup ## build the documentation into site/; dead links and outside requests are errors
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	$(BIN)/python -m mkdocs build --strict $(ARGS)
+	@echo "site/index.html (search needs a server: make docs-serve)"
+
+docs-serve: setup ## serve the documentation at http://127.0.0.1:8000 and follow changes
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	$(BIN)/python -m mkdocs serve $(ARGS)
+
 lint: setup ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -117,5 +130,5 @@ release: setup ## build, check and use wheel and sdist as a stranger would; writ
 	$(BIN)/python -m release --torch "$(TORCH)" $(ARGS)
 
 clean: ## remove .venv, caches and build products; keep runs/
-	rm -rf $(VENV) .venv-lowest .venv-next build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest .venv-next build dist site .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -184,7 +184,7 @@ def drawing(calls: dict[str, int], instants: Sequence[Instant]) -> ExitStack:
     from unittest import mock
 
     from deepmatte.data.cache.arrays import ArrayFolder
-    from deepmatte.training.tracking import Tracker
+    from deepmatte.training.tracking.tracker import Tracker
 
     stack = ExitStack()
     due = {(instant.hook, instant.call): instant for instant in instants}

@@ -1,6 +1,6 @@
 """Pictures of 1 x 1 to 40,000 x 40,000 pixels, and files that promise more than they hold.
 
-Each goes through ``score``, ``predict``, ``evaluate`` and ``data verify`` in a process of its own. A picture
+Each goes through the verbs that read pictures (`VERBS`) in a process of its own. A picture
 within the limit of pixels is read, or refused in one line; one beyond it is refused before any memory is
 taken for it. The bound is in bytes a pixel of what may be read, beside what the process has at its start.
 """
@@ -29,7 +29,10 @@ from deepmatte.errors import InputError, RunError
 
 SECONDS = 900.0
 """Processor time that one picture may take."""
-BYTES = {"score": 900, "predict": 900, "evaluate": 1200, "data verify": 80}
+BYTES = {
+    **{"score": 900, "predict": 900, "trimap": 100, "colours": 300},
+    **{"evaluate": 1200, "data verify": 80},
+}
 """The most that a verb may take for a pixel, with one picture in work; measured, with a reserve of a half."""
 
 MORE_MB = 400
@@ -125,6 +128,22 @@ def predict(folder: Path) -> int:
     return call("predict", ["--method", "trivial", file, "--trimap", file, "--out", str(folder / "out")])
 
 
+def trimap(folder: Path) -> int:
+    """Make a trimap of a picture, with itself as mask."""
+    from deepmatte.cli.main import call
+
+    file = str(next(folder.glob("a.*")))
+    return call("trimap", [file, "--mask", file, "--out", str(folder / "out")])
+
+
+def colours(folder: Path) -> int:
+    """Cut a picture out, with itself as matte."""
+    from deepmatte.cli.main import call
+
+    file = str(next(folder.glob("a.*")))
+    return call("colours", [file, "--alpha", file, "--out", str(folder / "out")])
+
+
 def evaluate(folder: Path) -> int:
     """Score the trivial method on a folder of one picture."""
     from deepmatte.cli.main import report
@@ -157,6 +176,8 @@ def verify(folder: Path) -> int:
 VERBS: dict[str, Callable[[Path], int]] = {
     "score": score,
     "predict": predict,
+    "trimap": trimap,
+    "colours": colours,
     "evaluate": evaluate,
     "data verify": verify,
 }

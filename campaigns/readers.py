@@ -85,6 +85,7 @@ def readers(folder: Path) -> dict[str, Reader]:
 
 def _pictures() -> dict[str, Reader]:
     from deepmatte.data.sources import decoding, images
+    from deepmatte.scoring.hints import strokes_of_pixels
 
     def deep(path: Path) -> None:
         images.read_as_stored(path, "RGB")
@@ -96,6 +97,7 @@ def _pictures() -> dict[str, Reader]:
         lambda folder: images.read_alpha(next(folder.glob("picture.*"))),
         lambda folder: images.read_trimap(next(folder.glob("picture.*"))),
         lambda folder: images.read_cutout(next(folder.glob("picture.*"))),
+        lambda folder: strokes_of_pixels(decoding.decoded(next(folder.glob("picture.*"))), "strokes"),
         lambda folder: deep(next(folder.glob("picture.*"))),
     )
     grey = np.random.default_rng(0).integers(0, 256, (24, 17), dtype=np.uint8)
@@ -157,15 +159,14 @@ def with_png_checksums(content: bytes) -> bytes:
 
 
 def _of_runs(folder: Path) -> dict[str, Reader]:
-    from deepmatte.training.curves import Curves
-
     from deepmatte.compare.records.grouping import group_settings
     from deepmatte.compare.records.reading import Run, read_run
     from deepmatte.data.procedural import ProceduralData
     from deepmatte.runs.directory import RunDir
     from deepmatte.runs.locks import holder
-    from deepmatte.scoring.evaluate import _trained_on
+    from deepmatte.scoring.known import known_images
     from deepmatte.sweeps.status import read_sweep, view
+    from deepmatte.training.tracking.curves import Curves
 
     def compared(run: Path) -> None:
         found = read_run(run)
@@ -186,7 +187,7 @@ def _of_runs(folder: Path) -> dict[str, Reader]:
     data: Any = SimpleNamespace(source=source, on_error="stop", shown=lambda split: SimpleNamespace(names=[]))
 
     def known(run: Path) -> None:
-        _trained_on(RunDir(run), data, "test")
+        known_images(RunDir(run), data, "test")
 
     return {
         "run.config": _strange(
@@ -248,8 +249,7 @@ def _as_yaml(document: Any) -> bytes:
 
 
 def _of_sweeps() -> dict[str, Reader]:
-    from deepmatte.studies.race_record import open_race
-
+    from deepmatte.compare.records.races import open_race
     from deepmatte.data.composition1k.manifest import check_manifest, read_manifest
     from deepmatte.sweeps.status import read_sweep, view
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from deepmatte.metrics import MattingMetrics as MattingMetrics
     from deepmatte.models import DeepImageMatting as DeepImageMatting
     from deepmatte.models import MattingModel as MattingModel
+    from deepmatte.scoring.notebook import cutout as cutout
+    from deepmatte.scoring.notebook import load as load
+    from deepmatte.scoring.notebook import matte as matte
+    from deepmatte.scoring.notebook import trimap as trimap
     from deepmatte.training.callbacks import PictureGrids as PictureGrids
     from deepmatte.training.datamodule import MattingData as MattingData
     from deepmatte.training.module import MattingModule as MattingModule
@@ -41,6 +45,10 @@ _HOMES = {
     "PictureGrids": "deepmatte.training.callbacks",
     "Stage": "deepmatte.training.stages",
     "collate": "deepmatte.data",
+    "cutout": "deepmatte.scoring.notebook",
+    "load": "deepmatte.scoring.notebook",
+    "matte": "deepmatte.scoring.notebook",
+    "trimap": "deepmatte.scoring.notebook",
 }
 """The module of each public name."""
 

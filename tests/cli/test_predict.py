@@ -226,9 +226,16 @@ def test_the_run_comes_first_and_its_old_option_gets_a_hint(
     hint, refusal = capsys.readouterr().err.splitlines()
     assert f"write `deepmatte predict {folder / 'run'} PHOTO …`" in hint
     assert "run: not a run directory" in refusal
-    photo = folder / "photos/cat.jpg"
-    assert f"as in `deepmatte predict RUN {photo} …`" in refused(folder, capsys, photo, *trimaps)
     assert "which photographs?" in refused(folder, capsys, folder / "run", *trimaps)
+
+
+@pytest.mark.filterwarnings("ignore:the trimap has no known")
+def test_without_a_run_the_default_method_mattes_and_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(folder, folder / "photos", "--trimap", folder / "trimaps") == 0
+    assert "matted by method closed_form" in capsys.readouterr().err
+    assert written(folder) == ["cat_alpha.png", "cat_cutout.png", "dog_alpha.png", "dog_cutout.png"]
 
 
 def test_a_run_that_can_not_predict_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -142,4 +142,9 @@ def test_options_of_a_method_that_cannot_be_are_refused_before_work(
         evaluate(compose("evaluate", ["method=kmeans", "method.clusters=1", *small_data]))
     with pytest.raises(InputError, match="needs data"):
         evaluate(compose("evaluate", ["method=kmeans"]))
+    with pytest.raises(InputError, match="tile=128: methods solve whole pictures"):
+        evaluate(compose("evaluate", ["method=kmeans", "tile=128", *small_data]))
+    for wrong in ("100", "-128", "large"):
+        with pytest.raises(InputError, match=f"tile={wrong}: .*(give 0, or a multiple of 128|whole number)"):
+            evaluate(compose("evaluate", ["method=kmeans", f"tile={wrong}", *small_data]))
     assert not list(tmp_path.iterdir())

@@ -47,6 +47,7 @@ def test_evaluations_under_other_trimaps_stand_side_by_side(trained: Path, tmp_p
     loose = evaluated(run, *data, "data.trimap=trimap_loose")
     raw = evaluated(run, *data, "impose_trimap=false")
     last = evaluated(run, *data, "checkpoint=last")
+    tiles = evaluated(run, *data, "tile=128")
     other = evaluated(run, "data=alphamatting", f"data.root={set_b}")
     evaluated(run, *data)  # again: in its place
     names = {folder.name for folder in (run / "evaluations").iterdir()}
@@ -56,6 +57,7 @@ def test_evaluations_under_other_trimaps_stand_side_by_side(trained: Path, tmp_p
         "alphamatting_test_trimap_loose",
         "alphamatting_test_impose_trimap=false",
         "alphamatting_test_checkpoint=last",
+        "alphamatting_test_tile=128",
         f"alphamatting_test_{digest}",
     }
     assert result(run / "evaluations" / "alphamatting_test")["scores"] == tight["scores"]
@@ -65,5 +67,7 @@ def test_evaluations_under_other_trimaps_stand_side_by_side(trained: Path, tmp_p
     assert (tight["impose_trimap"], raw["impose_trimap"]) == (True, False)
     assert (tight["data_root"], other["data_root"]) == (str(set_a), str(set_b))
     assert last["method"] == "run, last"
+    assert tiles["scores"] == tight["scores"]  # a tile holds the whole of these pictures
+    assert (tiles["tile"], tight["tile"]) == (128, None)
     assert result(trained)["trimap"] == {"given": None, "composites": "kernels"}
     assert result(trained)["impose_trimap"] is True

@@ -12,11 +12,13 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
+from deepmatte import load, matte
 from deepmatte.batch import Batch
 from deepmatte.classical import METHODS
 from deepmatte.errors import InputError
 from deepmatte.models import DeepImageMatting
-from deepmatte.scoring.predict import Output, find_photos, predict
+from deepmatte.scoring.photos import find_photos
+from deepmatte.scoring.predict import Output, predict
 from deepmatte.scoring.predictors import (
     Prediction,
     network_predictor,
@@ -267,3 +269,26 @@ def test_want_of_memory_names_the_photograph_and_its_size(scene: Scene, tmp_path
     with pytest.raises(RuntimeError, match=rf"image.png: not enough memory for {WIDTH}x{HEIGHT} pixels"):
         list(predict(photos, exhausted, Output(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_loaded_network_is_called_like_a_method_and_gives_the_commands_matte(
+    run: Path, scene: Scene
+) -> None:
+    network = load(run, checkpoint="last")
+    assert isinstance(network.model, DeepImageMatting)
+    expected = predictor_of_run(run, "last")(scene.image, scene.trimap).alpha
+    assert np.array_equal(network(scene.image, scene.trimap), expected)
+    tensor = torch.from_numpy(scene.image / 255).permute(2, 0, 1)[None].float()
+    assert "DeepImageMatting, reads image and trimap" in repr(network)
+    found = matte(tensor, torch.from_numpy(scene.trimap)[None, None], method=network)
+    np.testing.assert_allclose(found[0, 0].numpy(), expected, atol=1e-6)
+
+
+def test_a_place_that_is_no_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a run directory"):
+        load(tmp_path)
+
+
+def test_a_networks_tiles_are_checked_where_it_is_loaded(run: Path) -> None:
+    with pytest.raises(InputError, match="tile=100: give 0, or a multiple of 128 pixels"):
+        load(run, tile=100)

@@ -22,6 +22,7 @@ def command_of(tmp_path: Path) -> list[str]:
         "laptop.samples_per_epoch=8",
         "losses=bce,focal_gamma_2",
         "seeds='0'",
+        "num_pictures=2",
         "wandb.mode=disabled",
     ]
     small += [

@@ -60,7 +60,12 @@ def test_forked_jobs_compute_what_jobs_with_an_interpreter_of_their_own_do(
     launcher: str, sweeps, tiny
 ) -> None:
     """Weights, scores of every image and pictures are equal to the bit; each job's W&B run is whole."""
-    words = (*tiny("data.samples_per_epoch=16"), "seed=0,1,2", "wandb.mode=offline", *LAUNCHERS[launcher])
+    words = (
+        *tiny("data.samples_per_epoch=16", "num_pictures=2"),
+        "seed=0,1,2",
+        "wandb.mode=offline",
+        *LAUNCHERS[launcher],
+    )
     found = []
     for fork in ("true", "false"):
         process = sweeps.start(*words, f"sweep.fork={fork}", WANDB_MODE="offline")

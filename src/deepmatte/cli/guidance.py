@@ -55,6 +55,8 @@ Score a run, every finished run of a sweep, or a classical method, on a data set
   deepmatte evaluate runs/train/1a2b3c4d checkpoint=last split=val
   deepmatte evaluate runs/train/1a2b3c4d data=alphamatting data.root=DIR robustness=true
                                                                  photographs, and wider and wider trimaps
+  deepmatte evaluate runs/train/1a2b3c4d data=alphamatting data.root=DIR tile=1024
+                                                                 large ones, tile by tile
   deepmatte evaluate runs/my_sweep data=alphamatting data.root=DIR
                                                                  every finished run; a repetition resumes
   deepmatte evaluate method=closed_form data=alphamatting data.root=DIR

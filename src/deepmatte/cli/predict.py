@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepmatte.cli.estimator import load_estimator
+from deepmatte.cli.hints import add_hints, add_width, hint_of
 from deepmatte.errors import InputError
 
 if TYPE_CHECKING:
-    from deepmatte.scoring.predict import Output, Photo
+    from deepmatte.scoring.photos import Photo
+    from deepmatte.scoring.predict import Output
     from deepmatte.scoring.predictors import Predictor
     from deepmatte.scoring.video import VideoOutput
 
@@ -23,17 +26,23 @@ def main(argv: list[str]) -> int:
     """Matte the photographs and return 0; InputError names the file at fault."""
     options = parser().parse_intermixed_args(argv)
     photographs, run = _photos_and_run(options)
-    from deepmatte.scoring.predict import Output, find_photos
+    from deepmatte.scoring.notebook import DEFAULT
+    from deepmatte.scoring.photos import find_photos
+    from deepmatte.scoring.predict import Output
     from deepmatte.scoring.predictors import predictor_of_method, predictor_of_run
 
     if options.captured is not None:
         return _with_plate(options, photographs, run)
     refuse_videos(photographs)
-    photos = find_photos(photographs, options.trimap)
-    output = Output(options.out, options.bits, options.background)
+    hint = hint_of(options)
+    photos = find_photos(photographs, hint or options.trimap)
+    output = Output(options.out, options.bits, options.background, trimap=hint is not None)
     output.check(photos)
     choice = (options.checkpoint, options.tile)
-    predictor = predictor_of_run(run, *choice) if run else predictor_of_method(options.method)
+    if run is None and options.method is None:
+        print(f"matted by method {DEFAULT}; RUN or --method NAME chooses another", file=sys.stderr)
+    method = options.method or DEFAULT
+    predictor = predictor_of_run(run, *choice) if run else predictor_of_method(method)
     _predict(photos, predictor, output)
     print("\n".join(summary(photos, output)))
     return 0
@@ -91,7 +100,7 @@ def refuse_videos(photographs: Sequence[Path]) -> None:
 
 
 def _photos_and_run(options: argparse.Namespace) -> tuple[list[Path], Path | None]:
-    """Return the photographs and the run directory: the first path, unless --run or --method is there."""
+    """Return the photographs and the run directory: the first path, unless that is a photograph already."""
     if options.method is not None:
         return options.path, None
     if options.run is not None:
@@ -102,10 +111,8 @@ def _photos_and_run(options: argparse.Namespace) -> tuple[list[Path], Path | Non
         )
         return options.path, options.run
     run, *photos = options.path
-    if run.is_file():
-        raise InputError(
-            f"{run}: is a file; the run directory comes first, as in `deepmatte predict RUN {run} …`"
-        )
+    if _is_photograph(run):
+        return options.path, None
     if not photos:
         raise InputError(
             f"{run}: which photographs? they follow the run, as in `deepmatte predict {run} PHOTO …`"
@@ -113,13 +120,25 @@ def _photos_and_run(options: argparse.Namespace) -> tuple[list[Path], Path | Non
     return photos, run
 
 
+def _is_photograph(place: Path) -> bool:
+    """Return whether a path is that of a photograph or of a folder of them, not of a run."""
+    from deepmatte.data.sources.decoding import SUFFIXES
+
+    if not place.is_dir():
+        return place.is_file() or place.suffix.lower() in SUFFIXES
+    if (place / ".hydra").exists():
+        return False
+    return any(file.suffix.lower() in SUFFIXES for file in place.iterdir())
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the verb's options."""
     result = argparse.ArgumentParser(
         prog="deepmatte predict",
-        usage="deepmatte predict RUN PHOTO ... --trimap T --out DIR [options]\n"
-        "       deepmatte predict RUN PHOTO|VIDEO ... --captured PLATE --out DIR [options]\n"
-        "       deepmatte predict --method NAME PHOTO ... --trimap T --out DIR [options]",
+        usage="deepmatte predict [RUN] PHOTO ... --trimap T [options]\n"
+        "       deepmatte predict [RUN] PHOTO ... (--mask M | --box X,Y,W,H | --scribbles S) [options]\n"
+        "       deepmatte predict RUN PHOTO|VIDEO ... --captured PLATE [options]\n"
+        "       deepmatte predict --method NAME PHOTO ... --trimap T [options]",
         description="Matte photographs with a network, or with a classical method. For each, DIR gets "
         "NAME_alpha.png (the matte), NAME_cutout.png (RGBA, with estimated foreground colours, so that the "
         "background no longer shines through) and, with --background, NAME_composite.png. A video gets "
@@ -132,7 +151,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         type=Path,
         metavar="RUN PHOTO",
-        help="the run directory; photographs, or folders of them",
+        help="the run directory (without one, closed-form matting); photographs, or folders of them",
     )
     guide = result.add_mutually_exclusive_group(required=True)
     trimap = "the trimap, or a folder of trimaps with the photographs' names"
@@ -142,13 +161,15 @@ def parser() -> argparse.ArgumentParser:
         "and of the same size; or a folder of such plates with the photographs' names"
     )
     guide.add_argument("--captured", type=Path, metavar="PLATE", help=plate)
+    add_hints(guide.add_argument)
+    add_width(add)
     source = result.add_mutually_exclusive_group()
     source.add_argument("--run", type=Path, metavar="RUN", help=argparse.SUPPRESS)
     method = "a method without a network, such as closed_form, in place of RUN"
     source.add_argument("--method", metavar="NAME", help=method)
     weights = "which weights of the run (default: best)"
     add("--checkpoint", default="best", metavar="best|last|PATH", help=weights)
-    add("--out", required=True, type=Path, metavar="DIR", help="the folder to write to")
+    add("--out", type=Path, default=Path(), metavar="DIR", help="the folder to write to (default: this one)")
     background = "composite the foreground over this picture, scaled to cover"
     add("--background", type=Path, metavar="B", help=background)
     add("--frames", action="store_true", help="of a video: PNG files of its frames, NAME/000000_alpha.png …")
@@ -183,12 +204,10 @@ def _predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> N
     from rich.console import Console
     from rich.progress import Progress
 
-    from deepmatte.ops.foreground import estimator
     from deepmatte.scoring.predict import predict
 
+    load_estimator()
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
-    with console.status("loading the colour estimator (compiled at the first call on this machine)"):
-        estimator()
     with Progress(console=console, transient=True, disable=len(photos) == 1) as progress:
         for _ in progress.track(predict(photos, predictor, output), total=len(photos), description="matting"):
             pass

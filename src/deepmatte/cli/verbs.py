@@ -26,6 +26,8 @@ VERBS = {
         "deepmatte.cli.evaluate", "Score a run, a sweep or a classical method on a data set", hydra=True
     ),
     "predict": Verb("deepmatte.cli.predict", "Matte photographs: matte, cut-out, new composite"),
+    "trimap": Verb("deepmatte.cli.trimap", "Make trimaps of a box, a mask or strokes"),
+    "colours": Verb("deepmatte.cli.colours", "Cut photographs out by anybody's mattes, with clean colours"),
     "convert": Verb("deepmatte.cli.convert", "Convert other people's weights, to start a run from them"),
     "score": Verb("deepmatte.cli.score", "Score mattes on disk, whoever made them"),
     "sweep": Verb(

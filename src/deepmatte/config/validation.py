@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal, get_args
 
-from annotated_types import Ge, Gt, Interval, MinLen
+from annotated_types import Ge, Gt, Interval, MinLen, MultipleOf
 from omegaconf import DictConfig, OmegaConf
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -127,6 +127,7 @@ class Run(Section):
     save_every: Mapping[str, float | None] | None = None
     impose_trimap: bool | None = True
     num_pictures: Count = 16
+    tile: Annotated[int, Ge(0), MultipleOf(128), "give 0, or a multiple of 128 pixels"] = 0
     objective: Annotated[str, AfterValidator(_objective)] = CHOSEN_BY[0]
     examine: Examine | None = None
     schedule: Schedule = Schedule()

@@ -15,9 +15,11 @@ def tiled(
 
     Pictures are (N, C, H, W) of one height and width, and the function keeps both. Within an overlap the
     outer quarters belong to one tile alone, and the half between them is blended linearly. So the result
-    equals that for the whole picture if no output depends on inputs more than a quarter of the overlap away.
-    A function with a larger receptive field loses what is outside its tile: its result differs, but without
-    seams.
+    equals that for the whole picture if no output depends on inputs more than a quarter of the overlap away,
+    to the bit if the tiles' results do: a mean of equal values is kept as it is. A function with a larger
+    receptive field loses what is outside its tile: its result differs, but without seams.
+
+    Beside pictures and result the memory is that of one tile.
 
     Args:
         function: maps tiles to a tile.
@@ -28,27 +30,30 @@ def tiled(
             picture.
 
     >>> picture = torch.rand(1, 1, 50, 70)
-    >>> torch.allclose(tiled(torch.sqrt, picture, tile=32, overlap=8, multiple=4), picture.sqrt())
+    >>> torch.equal(tiled(torch.sqrt, picture, tile=32, overlap=8, multiple=4), picture.sqrt())
     True
     """
     if not 0 <= overlap < tile or tile % multiple or overlap % multiple:
         sizes = f"tile {tile} and overlap {overlap}"
         raise ValueError(f"{sizes}: expected multiples of {multiple}, with the overlap below the tile")
     height, width = pictures[0].shape[-2:]
-    total = weights = torch.zeros(())
+    mean = weights = torch.zeros(())
     for top in starts(height, tile, overlap, multiple):
         for left in starts(width, tile, overlap, multiple):
             rows, columns = slice(top, top + tile), slice(left, left + tile)
             result = function(*(picture[..., rows, columns] for picture in pictures))
-            if total.ndim == 0:
-                total = result.new_zeros((*result.shape[:-2], height, width))
+            if mean.ndim == 0:
+                mean = result.new_zeros((*result.shape[:-2], height, width))
                 weights = result.new_zeros((height, width))
             down = ramp(top, result.shape[-2], height, overlap).to(result)
             across = ramp(left, result.shape[-1], width, overlap).to(result)
             weight = down[:, None] * across
-            total[..., rows, columns] += weight * result
             weights[rows, columns] += weight
-    return total / weights
+            # The running mean: a tile's share is 1 where it is the first, and 0 where it has no weight.
+            share = weight / weights[rows, columns].clamp_min(torch.finfo(weight.dtype).tiny)
+            here = mean[..., rows, columns]
+            mean[..., rows, columns] = here + share * (result - here)
+    return mean
 
 
 def starts(length: int, tile: int, overlap: int, multiple: int) -> list[int]:
@@ -61,6 +66,16 @@ def starts(length: int, tile: int, overlap: int, multiple: int) -> list[int]:
         return [0]
     last = -(-(length - tile) // multiple) * multiple
     return [*range(0, last, tile - overlap), last]
+
+
+def borders(length: int, tile: int, overlap: int, multiple: int) -> list[int]:
+    """Return the lines along a side on which a tile begins or ends, but for the picture's own ends.
+
+    >>> borders(150, tile=64, overlap=32, multiple=32)
+    [32, 64, 96, 128]
+    """
+    begins = starts(length, tile, overlap, multiple)
+    return sorted({line for begin in begins for line in (begin, begin + tile) if 0 < line < length})
 
 
 def ramp(start: int, length: int, whole: int, overlap: int) -> Tensor:

@@ -15,26 +15,21 @@ from rich.console import Console
 from deepmatte.classical import METHODS, ClassicalMethod
 from deepmatte.config.build import build
 from deepmatte.config.validation import check_own_keys
-from deepmatte.data.inspection.fingerprints import fingerprints
-from deepmatte.data.inspection.leaks import trained_on
 from deepmatte.data.parallel import num_cores
-from deepmatte.data.sources.protocols import Split
 from deepmatte.errors import InputError
-from deepmatte.files import check_folder, printable
+from deepmatte.files import check_folder
 from deepmatte.metrics import METRICS_VERSION
 from deepmatte.metrics.functional.robustness import RADII
 from deepmatte.models import MattingModel
 from deepmatte.runs import summary as report
-from deepmatte.runs.directory import FINISHED, PER_IMAGE_FILE, TRAINED_ON_FILE, RunDir
+from deepmatte.runs.directory import FINISHED, PER_IMAGE_FILE, RunDir
 from deepmatte.runs.provenance import provenance
 from deepmatte.scoring.baselines import ClassicalMatting, SolvedDataset
+from deepmatte.scoring.known import known_images, warning
 from deepmatte.scoring.names import evaluation_name, free_name
 from deepmatte.training import from_config
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.score import conditions, model_of_run, score
-
-MOST_PAIRS = 3
-"""How many images a warning names of those that the run was trained on."""
 
 MOST_NOTES = 5
 """How many of a method's warnings are printed; all are recorded."""
@@ -110,6 +105,8 @@ def prepare(config: DictConfig) -> Evaluation:
         RunDir(home).check_links()
     else:
         method = build(config.method, "method")
+        if config.tile:
+            raise InputError(f"tile={config.tile}: methods solve whole pictures; leave it out")
         settings = _settings_of_method(config, method)
         home = Path("runs/evaluations") / re.sub(r"[^\w=.-]+", "_", method.label)
         own = {"impose_trimap": method.sees_trimap}
@@ -127,7 +124,7 @@ def prepare(config: DictConfig) -> Evaluation:
 
 
 def carry_out(evaluation: Evaluation) -> tuple[dict[str, Any], dict[str, str] | None]:
-    """Score and write the records; return the result and what `_trained_on` found.
+    """Score and write the records; return the result and what `known_images` found.
 
     The result is empty on other ranks than the first.
     """
@@ -141,7 +138,7 @@ def carry_out(evaluation: Evaluation) -> tuple[dict[str, Any], dict[str, str] | 
         model, checkpoint, source = ClassicalMatting(method), None, ""
     known: dict[str, str] | None = {}
     if method is None and _is_rank_zero():
-        known = _trained_on(RunDir(evaluation.home), data, config.split)
+        known = known_images(RunDir(evaluation.home), data, config.split)
     if method is not None:
         _prepare(method, data, config)
     if _is_rank_zero():  # before the work, not after it
@@ -156,6 +153,7 @@ def carry_out(evaluation: Evaluation) -> tuple[dict[str, Any], dict[str, str] | 
         output.pictures / config.split,
         source=source,
         radii=RADII if config.robustness else (),
+        tile=config.tile,
     )
     if not _is_rank_zero():
         return {}, known
@@ -181,42 +179,6 @@ def carry_out(evaluation: Evaluation) -> tuple[dict[str, Any], dict[str, str] | 
 
 def _is_rank_zero() -> bool:
     return int(rank_zero_only.rank) == 0  # type: ignore[attr-defined]
-
-
-def _trained_on(run: RunDir, data: MattingData, split: Split) -> dict[str, str] | None:
-    """Return the images whose mattes the run was trained on, with their names in training; None if unknown.
-
-    Raises:
-        InputError: the run's record of its mattes can't be used.
-    """
-    record = run.trained_on()
-    if record is None:
-        return None
-    prints = fingerprints(
-        data.shown(split), f"{split}: fingerprints of the mattes", skip=data.on_error == "skip"
-    )
-    try:
-        return trained_on(record, data.source, split, prints)
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        cure = "remove it; without it, it is unknown what the run was trained on"
-        raise InputError(
-            f"{run.path / TRAINED_ON_FILE}: not a record of mattes ({str(error)[:80]}); {cure}"
-        ) from None
-
-
-def warning(known: dict[str, str], run: Path, dataset: dict[str, Any]) -> str:
-    """Return the warning that a run was trained on images that it is scored on."""
-    pairs = [
-        printable(name) if name == trained else f"{printable(name)} (as {printable(trained)})"
-        for name, trained in known.items()
-    ]
-    some = ", ".join(pairs[:MOST_PAIRS]) + (
-        f" and {len(pairs) - MOST_PAIRS} more" if len(pairs) > MOST_PAIRS else ""
-    )
-    return (
-        f"warning: {run} was trained on mattes of {dataset['name']} {dataset['split']}, "
-        f"{len(pairs)} in all: {some}; its scores do not show how it performs on new images"
-    )
 
 
 def _print(output: RunDir, result: dict[str, Any]) -> None:
@@ -247,7 +209,8 @@ def _who(config: DictConfig, settings: DictConfig, method: ClassicalMethod | Non
     if method is None:
         run = RunDir(Path(config.run))
         label = f"{run.path.name}, {config.checkpoint}"
-        return {"run": str(config.run), "method": label, "seed": settings.seed, "overrides": run.overrides()}
+        who = {"run": str(config.run), "method": label, "seed": settings.seed, "overrides": run.overrides()}
+        return who | {"tile": config.tile or None}
     options = [f"method.{key}={value}" for key, value in method.changed_options().items()]
     mode = "trimap given" if method.sees_trimap else "trimap-free"
     return {

@@ -41,6 +41,8 @@ def evaluation_name(config: DictConfig, settings: DictConfig, usual: DictConfig,
             parts.append(f"{key}={settings[key]}".lower())
     if config.run is not None and config.checkpoint != "best":
         parts.append(f"checkpoint={Path(config.checkpoint).stem}")
+    if config.tile:
+        parts.append(f"tile={config.tile}")
     return _safe("_".join(parts))
 
 

@@ -12,7 +12,7 @@ from deepmatte.data.sources.files import check_files, find_pictures
 from deepmatte.data.sources.images import read_image
 from deepmatte.errors import InputError
 from deepmatte.files import printable
-from deepmatte.scoring.predict import Photo, named_photos
+from deepmatte.scoring.photos import Photo, named_photos
 
 LOOK = 128
 """Longest side at which image and plate are compared, so that a small shift of the camera does not matter."""

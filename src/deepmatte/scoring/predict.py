@@ -11,76 +11,14 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from deepmatte.data.sources.files import check_files, find_pictures
-from deepmatte.data.sources.images import read_image, read_trimap, write_png
-from deepmatte.errors import InputError, RunError
+from deepmatte.data.sources.files import check_files
+from deepmatte.data.sources.images import quantise, read_image, write_png
+from deepmatte.errors import RunError
 from deepmatte.files import printable
 from deepmatte.ops.compositing import composite
 from deepmatte.ops.foreground import estimate_foreground
+from deepmatte.scoring.photos import Photo, check_outputs, inputs_of
 from deepmatte.scoring.predictors import Prediction, Predictor
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A photograph, its guide (`GUIDES`), and the name with which its outputs begin."""
-
-    name: str
-    file: Path
-    guide: Path
-    key: str = "trimap"
-
-    def read_guide(self) -> np.ndarray:
-        """Return the trimap, or the colours of the plate."""
-        return read_trimap(self.guide) if self.key == "trimap" else read_image(self.guide)
-
-
-def find_photos(photos: Sequence[Path], trimap: Path) -> list[Photo]:
-    """Match photographs, files or folders, with ``trimap``, a file or a folder of files of the same names.
-
-    All sizes are compared and all trimaps read here, so that a bad file does not stop the work half-way.
-
-    Raises:
-        InputError: names the first photograph that has no trimap, a trimap of another size, or the name of
-            another photograph, or the first file that is missing, truncated or not a trimap.
-    """
-    files = named_photos(photos)
-    if trimap.is_dir():
-        partners = {file.stem: file for file in find_pictures(".", str(trimap), "--trimap").values()}
-    elif len(files) == 1:
-        partners = dict.fromkeys(files, trimap)
-    else:
-        raise InputError(
-            f"{printable(trimap)}: is not a folder, but there are {len(files)} photographs; "
-            "give the folder of their trimaps"
-        )
-    for name, file in files.items():
-        if name not in partners:
-            raise InputError(
-                f"{printable(file)}: there is no trimap of the same name in {printable(trimap)}; "
-                "add it, or leave out this photograph"
-            )
-        check_files((file, partners[name]))
-        read_trimap(partners[name])
-    return [Photo(name, file, partners[name]) for name, file in files.items()]
-
-
-def named_photos(photos: Sequence[Path]) -> dict[str, Path]:
-    """Return photographs, files or those in folders, by the names with which their outputs begin.
-
-    Raises:
-        InputError: two have the same name, or a folder has none.
-    """
-    files: dict[str, Path] = {}
-    for place in photos:
-        found = find_pictures(".", str(place), "PHOTO").values() if place.is_dir() else [place]
-        for file in found:
-            if file.stem in files:
-                raise InputError(
-                    f"{printable(file)}: has the same name as {printable(files[file.stem])}; "
-                    "matte them in separate calls"
-                )
-            files[file.stem] = file
-    return files
 
 
 @dataclass(frozen=True)
@@ -91,16 +29,19 @@ class Output:
         folder: created if it is missing.
         bits: of matte and cut-out, 8 or 16.
         background: image behind the new composite, or None for no composite.
+        trimap: write the trimap, too: where it was made of a hint, so that it can be corrected.
     """
 
     folder: Path
     bits: int = 8
     background: Path | None = None
+    trimap: bool = False
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of files that are written."""
-        return ("alpha", "cutout") if self.background is None else ("alpha", "cutout", "composite")
+        more = {"composite": self.background is not None, "trimap": self.trimap}
+        return ("alpha", "cutout", *(kind for kind, wanted in more.items() if wanted))
 
     def files(self, photo: Photo) -> dict[str, Path]:
         """Return the files of a photograph by their kind."""
@@ -114,23 +55,13 @@ class Output:
         """
         if self.background is not None:
             check_files([self.background])
-        parent = next(folder for folder in (self.folder, *self.folder.absolute().parents) if folder.exists())
-        if not parent.is_dir():
-            raise InputError(f"{printable(parent)}: is a file, not a folder; give --out a folder")
-        read = {file.resolve() for photo in photos for file in (photo.file, photo.guide)}
-        if self.background is not None:
-            read.add(self.background.resolve())
-        for photo in photos:
-            for file in self.files(photo).values():
-                if file.resolve() in read:
-                    raise InputError(
-                        f"{printable(file)}: would be overwritten, but is an input; give --out another folder"
-                    )
+        outputs = [file for photo in photos for file in self.files(photo).values()]
+        check_outputs(self.folder, outputs, [*inputs_of(photos), *filter(None, [self.background])])
 
     def write(self, photo: Photo, pictures: dict[str, np.ndarray]) -> None:
         """Write the outputs of a photograph, each file atomically."""
         for kind, file in self.files(photo).items():
-            bits = 8 if kind == "composite" else self.bits
+            bits = self.bits if kind in ("alpha", "cutout") else 8
             write_png(file, quantise(pictures[kind], bits), cure="make room or give another --out")
 
 
@@ -143,9 +74,12 @@ def predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> It
     """
     background = None if output.background is None else read_image(output.background)
     for photo in photos:
-        image, guide = read_image(photo.file), photo.read_guide()
+        image = read_image(photo.file)
         with enough_memory(photo.file, image.shape):
+            guide = photo.read_guide(image)
             pictures = matted(image, predictor(image, guide), background)
+        if output.trimap:
+            pictures["trimap"] = guide / 255
         output.write(photo, pictures)
         yield photo
 
@@ -186,13 +120,3 @@ def matted(
         )
         pictures["composite"] = composite(foreground, behind, alpha[..., None])
     return pictures
-
-
-def quantise(values: np.ndarray, bits: int) -> np.ndarray:
-    """Return values in [0, 1] as the nearest unsigned integers of 8 or 16 bits; halves round to even.
-
-    >>> quantise(np.array([0, 0.5, 1]), 8).tolist(), quantise(np.array([0.5]), 16).tolist()
-    ([0, 128, 255], [32768])
-    """
-    full = 2**bits - 1
-    return np.rint(np.clip(values, 0, 1) * np.float64(full)).astype(np.uint8 if bits == 8 else np.uint16)

@@ -14,9 +14,9 @@ from deepmatte.batch import Batch
 from deepmatte.classical import METHODS
 from deepmatte.errors import InputError
 from deepmatte.models import MattingModel
+from deepmatte.models.tiled import TiledModel
 from deepmatte.models.weights import load_weights
-from deepmatte.ops.tiling import tiled
-from deepmatte.ops.zones import UNKNOWN, impose_trimap, trivial_matte
+from deepmatte.ops.zones import impose_trimap
 from deepmatte.runs.directory import RunDir
 from deepmatte.training import from_config
 from deepmatte.training.score import model_of_run
@@ -33,7 +33,10 @@ class Prediction(NamedTuple):
 
 
 Predictor = Callable[[np.ndarray, np.ndarray], Prediction]
-"""Image, uint8 (H, W, 3), and guide to `Prediction`: a trimap, 0 / 128 / 255 (H, W), or a plate (H, W, 3)."""
+"""Image (H, W, 3) and guide to `Prediction`: a trimap, 0 / 128 / 255 (H, W), or a plate (H, W, 3).
+
+Colours are uint8, or floats in [0, 1].
+"""
 
 
 def predictor_of_method(method: str) -> Predictor:
@@ -63,16 +66,33 @@ def predictor_of_run(run: Path, checkpoint: str = "best", tile: int = 0, guide: 
         InputError: ``run`` is not a run directory, its checkpoint is missing or damaged, or its model does
             not read just the image and that guide.
     """
+    return network_of_run(run, checkpoint, tile, guide).predictor
+
+
+class RunNetwork(NamedTuple):
+    """The network of a run, the key of what it reads beside the image, and both as a function."""
+
+    model: MattingModel
+    guide: str
+    predictor: Predictor
+
+
+def network_of_run(
+    run: Path, checkpoint: str = "best", tile: int = 0, guide: str | None = None
+) -> RunNetwork:
+    """Return the network of a run, as `predictor_of_run`; without ``guide`` it may read any of `GUIDES`."""
     from_config.quieten()
     directory = RunDir(run)
     settings = directory.config("model")
     model, weights, source = model_of_run(directory, settings, checkpoint)
-    if set(model.reads) != {"image", guide}:
-        raise _other_guide(run, model, guide)
+    reads = [guide] if guide else [key for key in model.reads if key in GUIDES]
+    if len(reads) != 1 or set(model.reads) != {"image", *reads}:
+        raise _other_guide(run, model, guide or "trimap")
     load_weights(model, weights, source)
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     impose = bool(settings.get("impose_trimap", True))
-    return network_predictor(model, refine=bool(weights["deepmatte"]["refine"]), impose=impose, tile=tile)
+    refine = bool(weights["deepmatte"]["refine"])
+    return RunNetwork(model, reads[0], network_predictor(model, refine=refine, impose=impose, tile=tile))
 
 
 def _other_guide(run: Path, model: MattingModel, given: str) -> InputError:
@@ -101,22 +121,16 @@ def network_predictor(model: MattingModel, refine: bool, impose: bool, tile: int
     """
     (key,) = set(model.reads) - {"image"}
     impose = impose and key == "trimap"
-
-    def planes_of(image: Tensor, guide: Tensor) -> Tensor:
-        if impose and not (guide == UNKNOWN).any() and "foreground" not in model.gives:
-            return trivial_matte(guide)
-        matte = model(cast(Batch, {"image": image, key: guide}), refine=refine)
-        alpha = matte.alpha.float()
-        alpha = impose_trimap(alpha, guide) if impose else alpha
-        return alpha if matte.foreground is None else torch.cat([alpha, matte.foreground.float()], 1)
+    solver = TiledModel(model, tile, skip_known=impose) if tile else model
 
     @torch.inference_mode()
     def predict(image: np.ndarray, guide: np.ndarray) -> Prediction:
         device = next(model.parameters()).device
-        pair = (_batched(image, device), _batched(guide, device))
-        planes = tiled(planes_of, *pair, tile=tile, overlap=tile // 4) if tile else planes_of(*pair)
-        alpha, *colours = planes[0].cpu().numpy()
-        return Prediction(alpha, np.stack(colours, -1) if colours else None)
+        batch = {"image": _batched(image, device), key: _batched(guide, device)}
+        matte = solver(cast(Batch, batch), refine=refine)
+        alpha = impose_trimap(matte.alpha.float(), batch[key]) if impose else matte.alpha.float()
+        colours = None if matte.foreground is None else matte.foreground.float()[0].permute(1, 2, 0)
+        return Prediction(alpha[0, 0].cpu().numpy(), None if colours is None else colours.cpu().numpy())
 
     return predict
 
@@ -124,4 +138,7 @@ def network_predictor(model: MattingModel, refine: bool, impose: bool, tile: int
 def _batched(pixels: np.ndarray, device: torch.device) -> Tensor:
     """Return colours (H, W, 3) as (1, 3, H, W) in [0, 1], and a trimap (H, W) as it is, (1, 1, H, W)."""
     values = torch.from_numpy(pixels).to(device)
-    return values[None, None] if values.ndim == 2 else values.permute(2, 0, 1)[None].float() / 255
+    if values.ndim == 2:
+        return values[None, None]
+    colours = values.permute(2, 0, 1)[None].float()
+    return colours if values.is_floating_point() else colours / 255

@@ -18,7 +18,8 @@ from rich.table import Table
 from deepmatte.errors import InputError, one_line
 from deepmatte.metrics.names import DEFAULT_SCORES, titled
 from deepmatte.runs.directory import FINISHED, RunDir
-from deepmatte.scoring.evaluate import carry_out, prepare, warning
+from deepmatte.scoring.evaluate import carry_out, prepare
+from deepmatte.scoring.known import warning
 
 
 @dataclass(frozen=True)

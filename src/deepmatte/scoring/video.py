@@ -9,12 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from deepmatte.data.sources.images import read_image, write_png
+from deepmatte.data.sources.images import quantise, read_image, write_png
 from deepmatte.errors import InputError, RunError
 from deepmatte.files import printable
 from deepmatte.ops.compositing import composite
 from deepmatte.scoring.plates import check_plate
-from deepmatte.scoring.predict import enough_memory, matted, quantise
+from deepmatte.scoring.predict import enough_memory, matted
 from deepmatte.scoring.predictors import Predictor
 
 SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")

@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from deepmatte.errors import InputError, check_arguments, visible
-from deepmatte.files import read_json, without_codes, write_text
+from deepmatte.files import atomic, read_json, without_codes
 from deepmatte.runs.directory import FINISHED, RunDir
 from deepmatte.runs.identity import label
 from deepmatte.runs.locks import Holder
@@ -86,7 +86,9 @@ def read(directory: Path) -> dict[str, Any]:
 
 def write(directory: Path, sweep: Mapping[str, Any]) -> None:
     """Write ``sweep.json``."""
-    write_text(directory / SWEEP_FILE, json.dumps(sweep, indent=2) + "\n")
+    file = directory / SWEEP_FILE
+    with atomic(file, cure="make room, or choose another place with output_root=") as stream:
+        stream.write(f"{json.dumps(sweep, indent=2)}\n".encode())
 
 
 def name_in(sweep: Path, run: Path) -> str:

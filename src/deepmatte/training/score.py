@@ -20,6 +20,7 @@ from deepmatte.metrics.diagnostics import diagnostics_figure, plates_figure, rob
 from deepmatte.metrics.functional.diagnostics import Table
 from deepmatte.metrics.functional.plates import DISTURBANCES, Disturbance
 from deepmatte.models import MattingModel
+from deepmatte.models.tiled import TiledModel
 from deepmatte.models.weights import load_weights
 from deepmatte.runs import interruption
 from deepmatte.runs.directory import RunDir
@@ -114,11 +115,12 @@ def score(
     loggers: Sequence[Logger] = (),
     source: str = "checkpoint",
     radii: Sequence[int] = (),
+    tile: int = 0,
 ) -> Scored:
     """Score ``model`` with the weights of ``checkpoint`` (None: its own); every rank has all rows.
 
     ``pictures`` is where input, truth and matte of a few images are saved. The scores are named after
-    ``split``.
+    ``split``. ``tile`` is 0 for whole images, or the side of tiles (`TiledModel`).
 
     Raises:
         InputError: the model reads what the data does not have, or the checkpoint is of another model.
@@ -131,7 +133,9 @@ def score(
     how: dict[str, Any] = {"protocol": config.protocol, "impose": config.impose_trimap, "radii": radii}
     how["disturbances"] = DISTURBANCES if radii and "captured_background" in model.reads else ()
     colours = "foreground" in model.gives and "foreground" in data.serves(split)
-    module = MattingModule(model, stage=Stage(refine=refine), **how, colours=colours)
+    accelerate(model, config)
+    scored = TiledModel(model, tile, skip_known=bool(config.impose_trimap)) if tile else model
+    module = MattingModule(scored, stage=Stage(refine=refine), **how, colours=colours)
     callbacks: list[Callback] = [TestPictures(pictures, config.num_pictures)]
     if sys.stdout.isatty():
         callbacks.append(RichProgressBar(leave=False))
@@ -143,7 +147,6 @@ def score(
         enable_checkpointing=False,
     )
     from_config.leave_cores_to_loaders(trainer, config.data.num_workers)
-    accelerate(model, config)
     loader = data.eval_loader(split, trainer.global_rank, trainer.world_size)
     with interruption.at_once_afterwards():
         trainer.test(module, loader, verbose=False)

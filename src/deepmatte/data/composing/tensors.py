@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deepmatte.ops import srgb
 from deepmatte.ops.compiled import njit
 from deepmatte.ops.zones import full_scale
 
@@ -61,10 +62,7 @@ def _levels(num: int) -> np.ndarray:
 @functools.cache
 def _linear_levels() -> np.ndarray:
     """Return the light of each 8-bit sRGB level (IEC 61966-2-1)."""
-    encoded = np.arange(256) / 255
-    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4).astype(
-        np.float32
-    )
+    return srgb.linear_light(np.arange(256) / 255).astype(np.float32)
 
 
 def to_srgb(light: Tensor) -> Tensor:

@@ -22,7 +22,8 @@ from deepmatte.files import PathLike, printable
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 """Lower-case suffixes of the files that count as pictures."""
-_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16", "I;16B", "I;16L"})
+MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16", "I;16B", "I;16L"})
+"""Pillow's kinds of pixels that are read; others, such as CMYK, have no colours without a profile."""
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 """What is read, whatever a file's suffix says: Pillow hands some of its other formats to programs."""
 
@@ -91,7 +92,7 @@ def decoded(path: PathLike, least_side: int | None = None) -> np.ndarray:
                 f"not from {picture.format}; save it as PNG"
             )
         picture.load()
-        pixels = _deep_pixels(path) if deep else np.array(_expanded(picture))
+        pixels = _deep_pixels(path) if deep else np.array(expanded(picture))
         return _upright(pixels, picture.getexif().get(_ORIENTATION, 1))
 
 
@@ -112,7 +113,7 @@ def opened(
         with picture:
             if picture.width * picture.height > limit:
                 raise Image.DecompressionBombError
-            if picture.mode not in _MODES and not any_mode:
+            if picture.mode not in MODES and not any_mode:
                 raise InputError(
                     f"{printable(path)}: pixels of type {picture.mode} are not read; "
                     "convert the file to 8-bit RGB or grey"
@@ -164,7 +165,8 @@ def _is_empty(path: PathLike) -> bool:
         return False
 
 
-def _expanded(picture: Image.Image) -> Image.Image:
+def expanded(picture: Image.Image) -> Image.Image:
+    """Return a picture of one of `MODES` with a palette's colours, and with bits as 0 and 255."""
     if picture.mode == "1":
         return picture.convert("L")
     if picture.mode in ("P", "PA"):

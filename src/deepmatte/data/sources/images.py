@@ -32,7 +32,7 @@ def read_image(path: PathLike, least_side: int | None = None) -> np.ndarray:
         InputError: the file is missing, empty, truncated, no picture, or in a colour space that has to be
             converted first.
     """
-    return _colours(decoded(path, least_side))
+    return to_8_bit(colours_of_pixels(decoded(path, least_side)))
 
 
 def read_alpha(path: PathLike, channel: AlphaFrom = "auto") -> np.ndarray:
@@ -49,12 +49,14 @@ def read_alpha(path: PathLike, channel: AlphaFrom = "auto") -> np.ndarray:
         InputError: the file can't be read, is a colour picture, or has no alpha channel where one is asked
             for.
     """
-    pixels = decoded(path)
+    return alpha_of_pixels(decoded(path), printable(path), channel)
+
+
+def alpha_of_pixels(pixels: np.ndarray, place: str, channel: AlphaFrom = "auto") -> np.ndarray:
+    """Return the matte in decoded pixels, as `read_alpha`; ``place`` begins the message of an error."""
     opacity = pixels[..., -1] if pixels.ndim == 3 and pixels.shape[2] in (2, 4) else None
     if channel == "alpha" and opacity is None:
-        raise InputError(
-            f"{printable(path)}: has no alpha channel; set alpha_from: auto, or give files with one"
-        )
+        raise InputError(f"{place}: has no alpha channel; set alpha_from: auto, or give files with one")
     if opacity is not None and (
         channel == "alpha" or (channel == "auto" and (opacity != np.iinfo(pixels.dtype).max).any())
     ):
@@ -65,7 +67,7 @@ def read_alpha(path: PathLike, channel: AlphaFrom = "auto") -> np.ndarray:
     grey = np.ascontiguousarray(pixels[..., 0])
     if any((pixels[..., channel] != grey).any() for channel in range(1, pixels.shape[2])):
         raise InputError(
-            f"{printable(path)}: this is a colour picture, not an alpha matte; "
+            f"{place}: this is a colour picture, not an alpha matte; "
             "a matte is grey, or the alpha channel of its file"
         )
     return grey
@@ -83,7 +85,7 @@ def read_cutout(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
             f"{printable(path)}: this cut-out has no alpha channel; "
             "use RGBA pictures or name the folder of their mattes"
         )
-    return _colours(pixels), np.ascontiguousarray(pixels[..., -1])
+    return to_8_bit(colours_of_pixels(pixels)), np.ascontiguousarray(pixels[..., -1])
 
 
 def read_trimap(path: PathLike) -> np.ndarray:
@@ -97,23 +99,26 @@ def read_trimap(path: PathLike) -> np.ndarray:
     Raises:
         InputError: the file can't be read, is no trimap, or has no unknown pixels.
     """
-    grey = _to_8_bit(read_alpha(path))
+    return trimap_of_pixels(decoded(path), printable(path))
+
+
+def trimap_of_pixels(pixels: np.ndarray, place: str) -> np.ndarray:
+    """Return the trimap in decoded pixels, as `read_trimap`; ``place`` begins the message of an error."""
+    grey = to_8_bit(alpha_of_pixels(pixels, place))
     try:
         trimap = normalise_trimap(grey)
     except InputError as error:
-        raise InputError(f"{printable(path)}: {error}") from None
+        raise InputError(f"{place}: {error}") from None
     unknown = grey[trimap == 128]
     if not unknown.size:
         raise InputError(
-            f"{printable(path)}: this trimap has no unknown pixels (value 128), "
+            f"{place}: this trimap has no unknown pixels (value 128), "
             "so there is nothing to estimate in this picture"
         )
     value = int(unknown[0])
     if value != 128 and value not in _reported_greys:
         _reported_greys.add(value)
-        _log.warning(
-            "%s: grey %d is read as unknown (128), here and in every other trimap", printable(path), value
-        )
+        _log.warning("%s: grey %d is read as unknown (128), here and in every other trimap", place, value)
     return trimap
 
 
@@ -153,8 +158,18 @@ def write_png(path: PathLike, pixels: np.ndarray, *, parents: bool = True, cure:
         file.write(encoded.tobytes())
 
 
-def _colours(pixels: np.ndarray) -> np.ndarray:
-    pixels = _to_8_bit(pixels)
+def quantise(values: np.ndarray, bits: int) -> np.ndarray:
+    """Return values in [0, 1] as the nearest unsigned integers of 8 or 16 bits; halves round to even.
+
+    >>> quantise(np.array([0, 0.5, 1]), 8).tolist(), quantise(np.array([0.5]), 16).tolist()
+    ([0, 128, 255], [32768])
+    """
+    full = 2**bits - 1
+    return np.rint(np.clip(values, 0, 1) * np.float64(full)).astype(np.uint8 if bits == 8 else np.uint16)
+
+
+def colours_of_pixels(pixels: np.ndarray) -> np.ndarray:
+    """Return the colours in decoded pixels, as `read_image`, but 16 bit stay 16 bit."""
     if pixels.ndim == 2:
         return np.repeat(pixels[..., None], 3, axis=2)
     if pixels.shape[2] == 2:
@@ -162,7 +177,8 @@ def _colours(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pixels[..., :3])
 
 
-def _to_8_bit(pixels: np.ndarray) -> np.ndarray:
+def to_8_bit(pixels: np.ndarray) -> np.ndarray:
+    """Return uint8 or uint16 pixels as uint8, rounded."""
     if pixels.dtype == np.uint8:
         return pixels
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
