@@ -17,7 +17,8 @@ from deepmatte.reports.page import render_page
 from deepmatte.reports.race_section import draw_race
 from deepmatte.studies.page import write_page
 from deepmatte.studies.race import Limits, run_race
-from deepmatte.studies.study import Study, find_study, tables
+from deepmatte.studies.study import Study, find_study, tables, unfinished
+from deepmatte.sweeps import sweep_file
 
 MEANS = {
     **{"alpha": 18.0, "dim": 18.2, "alpha_laplacian": 17.6, "bce": 19.5, "vitmatte": 18.1},
@@ -102,6 +103,16 @@ def test_page_and_record_of_the_comparison_have_the_verdict_of_the_race(
     assert '<section id="race">' in page
     assert verdict["headline"] in page
     assert "out in round 1" in page
+
+
+def test_a_round_that_was_begun_after_the_end_is_no_lack_of_the_race(
+    raced: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = {"jobs": [{"run": "of_the_next_round"}], "parallel": 2}
+    monkeypatch.setattr(sweep_file, "read", lambda sweep: begun)
+    assert unfinished(raced) == ""
+    monkeypatch.setattr("deepmatte.studies.study.RACE_FILE", "nothing.json")
+    assert unfinished(raced).startswith("0 of 1 jobs of ")
 
 
 def test_other_metrics_and_other_runs_have_no_race(raced: Study) -> None:

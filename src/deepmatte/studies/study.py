@@ -20,6 +20,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from deepmatte.compare.records.races import RACE_FILE, read_race
 from deepmatte.compare.records.reading import Run, find_run_dirs, lookup, read_run
 from deepmatte.config.compose import compose, quoted
 from deepmatte.config.places import conf_dir
@@ -211,7 +212,13 @@ def tables(study: Study) -> list[list[Run]]:
 
 
 def unfinished(study: Study) -> str:
-    """Return a line on unfinished jobs of the sweep's last command; empty where none is, or for a search."""
+    """Return a line on unfinished jobs of the sweep's last command; empty where none is, or for a search.
+
+    Nor is there one for a race that has ended: its rounds are whole, and one that was begun after them counts
+    nowhere.
+    """
+    if (study.sweep / RACE_FILE).is_file() and read_race(study.sweep).ended:
+        return ""
     jobs = sweep_file.read(study.sweep).get("jobs", []) if study.sweep.is_dir() else []
     results = [RunDir(study.sweep / job["run"]).result() or {} for job in jobs]
     left = Counter(
