@@ -58,6 +58,7 @@ def fits_kinds(plain: object) -> None:
             check_arguments(getattr(importlib.import_module(module), name), own, place)
 
 
+@pytest.mark.slow  # a quick test takes the gradient of every preset (tests/losses/test_loss_presets.py)
 @pytest.mark.parametrize("name", [name for name in LOSSES if name != "table"])
 def test_every_loss_preset_makes_a_table(name: str) -> None:
     from deepmatte.losses import LossTable

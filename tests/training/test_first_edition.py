@@ -7,6 +7,7 @@ import json
 import tarfile
 from pathlib import Path
 
+import pytest
 import torch
 from omegaconf import OmegaConf
 from tiny_run import compose
@@ -17,6 +18,7 @@ ARCHIVE = Path(__file__).parent / "first_edition" / "run.tar.xz"
 """Written by commit 0efe9c1: its process died in its second epoch, at step 6 of a first stage of 8."""
 
 
+@pytest.mark.slow
 def test_a_run_of_the_first_edition_is_resumed_to_the_end(
     train_tiny, tiny, procedural_cache: Path, tmp_path: Path
 ) -> None:

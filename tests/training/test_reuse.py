@@ -21,6 +21,7 @@ def pretend(run: Path, **fingerprint: object) -> None:
     (run / "result.json").write_text(json.dumps(record))
 
 
+@pytest.mark.slow
 def test_finished_runs_say_what_changed_and_are_retrained_on_request(
     train_tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
