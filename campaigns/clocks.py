@@ -22,7 +22,8 @@ import numpy as np
 from interrupting import Instant
 
 from campaigns.campaign import Tally, parser, rounds
-from campaigns.kills import FaultError, Singles, SweepsOfStubs, check_equal
+from campaigns.killed_runs import FaultError, Singles, check_equal
+from campaigns.killed_sweeps import SweepsOfStubs
 from deepmatte.data.sources.images import write_png
 
 JUMPS = (-366 * 86400, -86400, -3600, -61, -1, 1, 61, 3600, 86400, 10 * 366 * 86400)

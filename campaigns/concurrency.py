@@ -19,7 +19,8 @@ import numpy as np
 
 from campaigns.campaign import Tally, parser, rounds
 from campaigns.isolation import Ended, isolated
-from campaigns.kills import FaultError, SweepsOfStubs
+from campaigns.killed_runs import FaultError
+from campaigns.killed_sweeps import SweepsOfStubs
 from deepmatte.data.cache.arrays import ArrayFolder
 from deepmatte.files import ASIDE
 from deepmatte.runs.locks import acquire

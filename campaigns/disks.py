@@ -24,7 +24,7 @@ from disks import fill, read_only, small_disk
 from interrupting import Instant
 
 from campaigns.campaign import Tally, parser, rounds
-from campaigns.kills import FaultError, Singles, check_clean, check_equal
+from campaigns.killed_runs import FaultError, Singles, check_clean, check_equal
 
 SIZE = "24m"
 """A disk that holds one run, its checkpoints twice, and little more."""

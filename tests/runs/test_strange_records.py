@@ -99,6 +99,10 @@ def test_links_that_lead_to_themselves_are_refused_those_inside_and_checkpoints_
     with pytest.raises(InputError, match=r"logs/more: is a link"):
         run.check_links()
     (logs / "more").unlink()
+    (logs / "debug.log").symlink_to(run.path.parent / "stored.ckpt")
+    with pytest.raises(InputError, match=r"logs/debug\.log: is a link"):
+        run.check_links()
+    (logs / "debug.log").unlink()
     (run.path / "loop").symlink_to(run.path / "loop")
     with pytest.raises(InputError, match=r"/loop: is a link"):
         run.check_links()

@@ -170,6 +170,8 @@ def test_a_trimap_of_a_mask_or_box_or_scribbles_fits_matte_in_any_form(tmp_path:
         ({"mask": np.ones((12, 20))}, "this mask is light everywhere"),
         ({"box": (1, 1, 50, 5)}, "reaches beyond the picture of 20x12"),
         ({"box": (1, 1, 5)}, "box=.*: give left, top, width and height"),
+        ({"box": (1.5, 1, 5, 5)}, "box=.*: give left, .* in whole pixels"),
+        ({"box": ("1", 1, 5, float("nan"))}, "box=.*: give left, .* in whole pixels"),
         ({"scribbles": np.full((12, 20), 128, np.uint8)}, "has no white strokes on the foreground"),
         ({"scribbles": np.where(TRIMAP > 200, TRIMAP, 128)}, "has no black ones beside it"),
         ({"mask": TRIMAP > 0, "width": "wide"}, "width=wide: give auto or a number of pixels above 0"),

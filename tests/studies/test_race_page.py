@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from simulated_race import Sweep
 
+from deepmatte.compare import race_view
 from deepmatte.compare.comparison import compare
 from deepmatte.compare.race_view import RaceView, race_of, race_verdict
 from deepmatte.compare.racing import Plan
@@ -91,6 +92,15 @@ def test_the_page_tells_who_left_when_and_what_the_race_cost(
     assert set(rows) >= set(MEANS)
     assert rows["tversky"].endswith("|  |  | out in round 1")
     assert sum("leads" in row for row in rows.values()) >= 1
+
+
+def test_a_bound_as_wide_as_the_score_of_the_reference_is_left_out(
+    view: RaceView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (told,) = [line for line in race_verdict(view).details if "differs from it by more than" in line]
+    bound = float(re.search(r"differs from it by more than ([\d.]+) %", told)[1])
+    monkeypatch.setattr(race_view, "TELLING", bound - 1)
+    assert not [line for line in race_verdict(view).details if "differs from it" in line]
 
 
 def test_page_and_record_of_the_comparison_have_the_verdict_of_the_race(

@@ -21,6 +21,9 @@ from deepmatte.runs.directory import RunDir
 WANTED = 5.0
 """Per cent; an open race says how many seeds tell such a difference."""
 
+TELLING = 100.0
+"""Per cent; a bound on the differences that is wider, the reference's own score, tells a reader nothing."""
+
 MOST_NAMES = 8
 """Settings that a sentence names at most."""
 
@@ -196,7 +199,7 @@ def _beside_reference(view: RaceView) -> list[str]:
         return [] if gap is None else [f"{name} is {interval_words(gap)} than {gap.base}."]
     gaps = [gap for gap in last.beside(name) if gap.setting in view.race.survivors]
     bound = max((max(abs(gap.low), abs(gap.high)) for gap in gaps), default=math.inf)
-    if not math.isfinite(bound):
+    if bound > TELLING:
         return []
     better = max(-last.scores.sign * (gap.low if last.scores.sign > 0 else gap.high) for gap in gaps)
     return [

@@ -197,8 +197,8 @@ class RunDir:
     def check_links(self) -> None:
         """Refuse links out of the directory, which a stranger may have made, before anything is written.
 
-        Only the files in ``checkpoints/`` may be links, which are read, or replaced as they are, and the logs
-        of W&B, which links them to its own in the user's cache; nothing reads or writes an earlier run's.
+        Only the files in ``checkpoints/`` may be links, which are read, or replaced as they are, and the one
+        log of W&B that it links to its own in the user's cache; nothing reads or writes an earlier run's.
 
         Raises:
             InputError: it names the link.
@@ -209,9 +209,10 @@ class RunDir:
             for place in linked:
                 if place.parent == self.checkpoints and place.is_file():
                     continue
+                inside = place.relative_to(self.path)
                 if (
-                    place.parent.match("wandb/*/logs")
-                    and place.parents[3] == self.path
+                    len(inside.parts) == 4
+                    and inside.match("wandb/*/logs/debug-core.log")
                     and not place.is_dir()
                 ):
                     continue

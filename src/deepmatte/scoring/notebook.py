@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -166,8 +167,8 @@ def trimap(
         raise InputError("trimap: give one of mask, box and scribbles")
     images = forms.colours(image, forms.shown(image, "image"))
     if box is not None:
-        if len(box) != 4:
-            raise InputError(f"box={tuple(box)}: give left, top, width and height in pixels")
+        if len(box) != 4 or not all(isinstance(side, Integral) for side in box):
+            raise InputError(f"box={tuple(box)}: give left, top, width and height in whole pixels")
         around = Box(*map(int, box))
         masks = [segment(unit(one), strokes_of_box(around, *one.shape[:2])) for one in images]
     elif mask is not None:
