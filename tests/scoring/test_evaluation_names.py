@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from omegaconf import OmegaConf
 from simulated_pictures import photographs
 from tiny_run import compose
 
 from deepmatte.scoring.evaluate import evaluate
+from deepmatte.training.score import conditions
 
 
 def result(directory: Path) -> dict:
@@ -71,3 +73,18 @@ def test_evaluations_under_other_trimaps_stand_side_by_side(trained: Path, tmp_p
     assert (tiles["tile"], tight["tile"]) == (128, None)
     assert result(trained)["trimap"] == {"given": None, "composites": "kernels"}
     assert result(trained)["impose_trimap"] is True
+
+
+@pytest.mark.parametrize(
+    ("source", "given"),
+    [
+        ({"test": "val", "val": {"trimap": "val/trimap"}, "trimap": "trimap"}, "val/trimap"),
+        ({"test": "val", "val": None, "trimap": "trimap"}, "trimap"),
+        ({"test": {"image": "photos"}, "trimap": None}, None),
+    ],
+)
+def test_trimaps_that_are_recorded_are_those_of_the_pictures_that_are_scored(
+    source: dict, given: str | None
+) -> None:
+    config = OmegaConf.create({"data": {"source": source}, "impose_trimap": True})
+    assert conditions(config)["trimap"]["given"] == given

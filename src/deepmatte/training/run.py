@@ -147,7 +147,7 @@ class _Job:
             self.run.update(init={"file": self.config.init, **dataclasses.asdict(self.initial)})
             print("\n".join(self.initial.lines(self.config.init)))
         self.run.write_trained_on(joined_records(self.run.trained_on(), record) if self.resumes else record)
-        for line in getattr(self.data.source, "excluded", []):
+        for line in getattr(self.data.source, "notes", []):
             print(line)
 
     def fit(self) -> None:

@@ -93,7 +93,9 @@ def conditions(config: DictConfig, split: str = "test") -> dict[str, Any]:
     without one.
     """
     source = config.data.get("source") or {}
-    given = (source.get(split) or {}).get("trimap", source.get("trimap"))
+    own = source.get(split)
+    place = source.get(own) if isinstance(own, str) else own  # a split may have the pictures of another one
+    given = (place or {}).get("trimap", source.get("trimap"))
     root = source.get("root")
     return {
         "impose_trimap": bool(config.impose_trimap),

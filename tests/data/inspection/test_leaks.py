@@ -86,7 +86,7 @@ def test_pictures_whose_finished_images_are_the_test_are_not_trained_on(tmp_path
     source = opened(tmp_path, **keys, test={"image": "n0[0-4]_rgb.png", "alpha": "n0[0-4]_alpha.png"})
     assert names(source) | names(source, "val") == set(NAMES[5:])
     checked(source)
-    (line,) = source.excluded
+    (line,) = source.notes
     assert "the test split" in line
     assert "5 of the foregrounds" in line
     assert "n00_fg.png (same matte as " in line
@@ -159,7 +159,7 @@ def test_what_shows_the_foreground_of_a_test_image_is_not_trained_on(tmp_path):
         source = opened(tmp_path, identity=r"(.)_\d", val_fraction=0, test=test)
         assert {name[0] for name in names(source)} == set("adef")
         assert len(source.foregrounds("train")) == 12
-        assert "same foreground" in source.excluded[0]
+        assert "same foreground" in source.notes[0]
 
 
 def test_a_foreground_that_is_composited_many_times_in_the_test_is_found_by_its_one_matte(tmp_path):
@@ -195,7 +195,7 @@ def test_equal_names_in_two_places_are_no_leak(tmp_path):
     source = opened(tmp_path, **keys)
     assert len(checked(source).trained_on) == len(names(source))
     assert names(source) | names(source, "val") == set(NAMES)
-    assert not source.excluded
+    assert not source.notes
 
 
 def again(matte: np.ndarray, how: str) -> np.ndarray:

@@ -239,6 +239,19 @@ def test_empty_splits_and_impossible_shares_are_refused(tree):
     refused(lambda: FolderData(root, val_fraction=0.5, test_fraction=0.5), "val_fraction=0.5")
 
 
+def test_without_a_test_split_the_pictures_of_validation_are_scored_and_a_note_says_so(tree):
+    options = {"val_fraction": 0.5, "test_fraction": 0.4, "test": "val"}
+    source = FolderData(tree(), **options)
+    splits = {split: source.foregrounds(split).names for split in ("train", "val", "test")}
+    assert splits["test"] == splits["val"]
+    assert sorted(splits["train"] + splits["val"]) == ["cat", "dog", "fern", "glass"]
+    assert source.foregrounds("test").digest() == source.foregrounds("val").digest()
+    (note,) = source.notes
+    assert "has no test split" in note
+    assert "validation" in note
+    refused(lambda: FolderData(tree(), test="none"), "data.source.test=none", "val to score validation")
+
+
 def test_digest_follows_content_but_not_place(tree, tmp_path):
     root = tree()
     digest = FolderData(root, **ALL_TRAIN).foregrounds("train").digest()
@@ -297,6 +310,24 @@ def test_triples_can_not_be_trained_on(tmp_path):
         lambda: FolderData(triples(tmp_path), image="image", name="photos").foregrounds("train"),
         "data=photos",
         "choose another data=",
+    )
+
+
+def test_a_picture_without_a_trimap_gets_one_of_its_matte_where_that_is_asked_for(tmp_path):
+    root = triples(tmp_path)
+    given = np.asarray(Image.open(root / "trimap" / "a.png"))
+    (root / "trimap" / "b.png").unlink()
+    matte = np.zeros((20, 30), np.uint8)
+    matte[:, 15:] = 255
+    Image.fromarray(matte).save(root / "alpha" / "b.png")
+    place = {"image": "image", "alpha": "alpha", "trimap": "trimap", "missing_trimap": "made"}
+    source = FolderData(root, test=place, trimap_kernel=5)
+    images = source.images("test")
+    np.testing.assert_array_equal(images.load(0).trimap, given)
+    made = images.load(1).trimap
+    assert [int(value) for value in made[10, 10:20]] == [0, 0, 0, 128, 128, 128, 128, 255, 255, 255]
+    refused(
+        lambda: FolderData(root, test=place | {"missing_trimap": "yes"}), "missing_trimap=yes", "give made"
     )
 
 

@@ -38,7 +38,7 @@ class Verdict:
     """What was read, and every problem in one line each.
 
     ``unavailable`` has the splits that the source was not made to have, ``unusable`` those that it should
-    have; ``notes`` say what is not trained on because another split shows it.
+    have; ``notes`` say what a user should know of the splits, such as what is not trained on.
     """
 
     num_items: int = 0
@@ -108,7 +108,7 @@ def verify(source: Source, composition: Composition | None = None, processes: in
             prints[split] += fingerprints(images, f"{split} mattes", skip=True, processes=processes)
     _report_leaks(verdict, prints, reported)
     verdict.problems = [*getattr(source, "problems", []), *verdict.problems]
-    verdict.notes = list(getattr(source, "excluded", []))
+    verdict.notes = list(getattr(source, "notes", []))
     return verdict
 
 

@@ -103,20 +103,26 @@ class FolderData(FolderOptions):
         place = self._place(split)
         if place.image is None or split == "train":
             return None
+        split = self._shown_in(split)
         key = ("images", split)
         if key not in self._found:
             self._found[key] = self._checked(self._layout.images(place), "images", split)
         return FolderImages(self._found[key], self._reader_of(split), self._layout.identity)
 
-    def _reader_of(self, split: str) -> Reader:
+    def _reader_of(self, split: Split) -> Reader:
         """Return the reader that knows which files the items of a split have."""
         return replace(self._reader, plates=self._place(split).captured_background is not None)
 
-    def _place(self, split: str) -> Place:
-        return self._places.get(split, self._shared)
+    def _shown_in(self, split: Split) -> Split:
+        """Return the split whose pictures ``split`` has."""
+        return "val" if split == "test" and self.scores_validation else split
+
+    def _place(self, split: Split) -> Place:
+        return self._places.get(self._shown_in(split), self._shared)
 
     def _files(self, what: str, split: Split, find: Callable[[Place], Files]) -> Files:
         """Return the files of a split that pass the checks; the first time, they are looked for."""
+        split = self._shown_in(split)
         key = (what, split)
         if key not in self._found:
             files = find(self._place(split)) if self._has_own(what, split) else self._share(what, split, find)
@@ -146,14 +152,16 @@ class FolderData(FolderOptions):
         if not part:
             text = f"data.source.val_fraction={val}, test_fraction={test}"
             kind = NoSplitError if split != "train" and not shares.get(split) else InputError
-            raise kind(
-                f"{text}: none of the {len(pool)} {what} falls into the {split} split; "
-                "change the shares or add files"
-            )
+            cure = "change the shares or add files"
+            if split == "test":
+                cure += ", or score the pictures of validation (data.source.test=val)"
+            raise kind(f"{text}: none of the {len(pool)} {what} falls into the {split} split; {cure}")
         return part
 
-    def _shares(self, what: str, split: str) -> bool:
-        return not self._has_own(what, split) and self._places.get(split, self._shared).image is None
+    def _shares(self, what: str, split: Split) -> bool:
+        if self._shown_in(split) != split or self._has_own(what, split):
+            return False
+        return self._place(split).image is None
 
     def _shown(self, what: str) -> Callable[[str], str]:
         """Return the function from a name to what the picture shows; a background shows itself."""
@@ -200,8 +208,11 @@ class FolderData(FolderOptions):
         return {}
 
     @property
-    def excluded(self) -> list[str]:
-        """What is not trained on because validation or test show it, in a line for each kind and split."""
+    def notes(self) -> list[str]:
+        """What a user should know of the splits, a line each.
+
+        What is not trained on because validation or test show it, and what scores mean without a test split.
+        """
         lines = []
         for (what, split), taken in self._excluded.items():
             if taken:
@@ -213,6 +224,9 @@ class FolderData(FolderOptions):
                     f"data={self.name}: {len(taken)} of the {what} {verb} not trained on, "
                     f"since the {split} split shows the same: {some}"
                 )
+        if self.scores_validation:
+            text = "its pictures of validation are scored, by which epochs are chosen, too"
+            lines.append(f"data={self.name}: has no test split; {text}")
         return lines
 
     def _checked(self, files: Files, what: str, split: Split) -> Files:

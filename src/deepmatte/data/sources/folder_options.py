@@ -39,7 +39,7 @@ class FolderOptions:
             finished image or for each foreground that several show.
         train: patterns (`Place`) of the training split alone, laid over those above.
         val: the same for the validation split.
-        test: the same for the test split.
+        test: the same for the test split; ``val`` where there is none: the pictures of validation are scored.
         val_fraction: share of the training patterns that is set apart for validation, where that has none of
             its own.
         test_fraction: the same for the test split.
@@ -74,7 +74,7 @@ class FolderOptions:
     _: KW_ONLY
     train: Mapping[str, Any] | None = None
     val: Mapping[str, Any] | None = None
-    test: Mapping[str, Any] | None = None
+    test: Mapping[str, Any] | Literal["val"] | None = None
     val_fraction: float = 0.1
     test_fraction: float = 0.1
     identity: str | None = None
@@ -90,6 +90,11 @@ class FolderOptions:
 
     def __post_init__(self) -> None:
         self.version = str(self.version)
+        if isinstance(self.test, str) and not self.scores_validation:
+            text = (
+                "give the places of the test split (image, alpha ...), or val to score validation's pictures"
+            )
+            raise InputError(f"data.source.test={self.test}: {text}")
         if min(self.val_fraction, self.test_fraction) < 0 or self.val_fraction + self.test_fraction >= 1:
             shares = f"data.source.val_fraction={self.val_fraction}, test_fraction={self.test_fraction}"
             raise InputError(f"{shares}: give shares that leave some for training")
@@ -110,6 +115,11 @@ class FolderOptions:
             raise InputError(f"data.background=own: {text}")
 
     @property
+    def scores_validation(self) -> bool:
+        """Whether there is no test split, and the pictures of validation are scored in its place."""
+        return self.test == "val"
+
+    @property
     def is_uncomposited(self) -> bool:
         """Whether photographs keep their own backgrounds."""
         return self.background == OWN and self.image is None
@@ -117,7 +127,7 @@ class FolderOptions:
     def own_keys(self) -> dict[str, Mapping[str, Any]]:
         """Return the keys that splits have of their own, by split."""
         splits = (("train", self.train), ("val", self.val), ("test", self.test))
-        return {split: keys for split, keys in splits if keys is not None}
+        return {split: keys for split, keys in splits if isinstance(keys, Mapping)}
 
     def places(self) -> tuple[Place, dict[str, Place]]:
         """Return the place of training, shared by splits without keys of their own, and those of the others.

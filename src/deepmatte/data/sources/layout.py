@@ -19,7 +19,8 @@ class Place:
 
     Either ``foreground``, ``alpha`` and ``background``, of which composites are made (a ``trimap`` of theirs
     is for recipes that take given ones), or finished pictures: ``image``, ``alpha`` and ``trimap``, and
-    ``captured_background`` where the scene was photographed without the subject, too.
+    ``captured_background`` where the scene was photographed without the subject, too. A picture without a
+    trimap of its own is an error, or with ``missing_trimap: made`` gets one that is made of its matte.
     """
 
     foreground: str | None = None
@@ -30,6 +31,7 @@ class Place:
     names: str | None = None
     background_names: str | None = None
     captured_background: str | None = None
+    missing_trimap: str | None = None
 
     def overlaid(self, keys: Mapping[str, Any], split: str) -> Place:
         """Return the place of a split that has keys of its own.
@@ -47,6 +49,9 @@ class Place:
                 raise InputError(
                     f"data.source.{split}.{key}={keys[key]}: has to be a text, a folder or pattern of files"
                 )
+        if keys.get("missing_trimap") not in (None, "made"):
+            text = "give made, or leave the key out to refuse pictures without a trimap"
+            raise InputError(f"data.source.{split}.missing_trimap={keys['missing_trimap']}: {text}")
         return replace(self, **keys)
 
 
@@ -121,7 +126,9 @@ class Layout:
             (place.captured_background, "captured_background", "captured background"),
         ):
             if pattern is not None:
-                self._join(groups, images, self._find(pattern, key), what, place.names is not None)
+                partners = self._find(pattern, key)
+                optional = what == "trimap" and place.missing_trimap == "made"
+                self._join(groups, images, partners, what, some=place.names is not None, optional=optional)
         return {name: tuple(files) for name, files in groups.items()}
 
     def _join(
@@ -131,17 +138,22 @@ class Layout:
         partners: Mapping[str, Path],
         what: str,
         some: bool,
+        optional: bool = False,
     ) -> None:
-        """Add to each group its partner of the same name, else that of the foreground that the name shows."""
+        """Add to each group its partner of the same name, else that of the foreground that the name shows.
+
+        With ``some``, partners may be left over; with ``optional``, pictures may have none.
+        """
         found = {name: name if name in partners else self.identity(name) for name in images}
         used = set(found.values())
         for name, file in images.items():
             if found[name] not in partners:
-                self.on_error(
-                    InputError(
-                        f"{printable(file)}: there is no {what} of the same name; add it or remove this file"
-                    )
-                )
+                if optional:
+                    continue
+                cure = "add it or remove this file"
+                if what == "trimap":
+                    cure += ", or let it be made of the matte (missing_trimap: made)"
+                self.on_error(InputError(f"{printable(file)}: there is no {what} of the same name; {cure}"))
                 groups.pop(name, None)
             elif name in groups:
                 groups[name].append(partners[found[name]])

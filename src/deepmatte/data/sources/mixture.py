@@ -167,9 +167,9 @@ class Mixture:
         return [problem for source in self.sources.values() for problem in getattr(source, "problems", [])]
 
     @property
-    def excluded(self) -> list[str]:
-        """What the parts don't train on because their validation or test shows it."""
-        return [line for source in self.sources.values() for line in getattr(source, "excluded", [])]
+    def notes(self) -> list[str]:
+        """What a user should know of the parts' splits, a line each."""
+        return [line for source in self.sources.values() for line in getattr(source, "notes", [])]
 
     def prepare(self, splits: Sequence[Split]) -> None:
         """Let the parts prepare themselves."""
