@@ -178,3 +178,14 @@ def test_a_key_that_was_added_later_counts_only_where_it_differs(key: str) -> No
 def test_a_wrong_option_is_named() -> None:
     with pytest.raises(InputError, match=r"model: .*wdith"):
         build({"_target_": "deepmatte.models.DeepImageMatting", "wdith": 1.0}, "model")
+
+
+def test_a_folder_in_the_working_folder_is_a_group_only_if_it_holds_yaml_files(tmp_path, monkeypatch) -> None:
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)  # a run of a user's, called run
+    (tmp_path / "loss").mkdir()
+    (tmp_path / "loss" / "mine.yaml").write_text("terms: {alpha: {weight: 2}}\n")
+    monkeypatch.chdir(tmp_path)
+    assert compose("evaluate", ["run=run"]).run == "run"
+    assert compose("train", ["loss=mine"]).loss.terms.alpha.weight == 2
+    (tmp_path / "run" / "one.yaml").write_text("seed: 1\n")
+    assert compose("evaluate", ["+run=one"]).run.seed == 1

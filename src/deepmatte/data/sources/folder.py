@@ -141,11 +141,8 @@ class FolderData(FolderOptions):
         for other in ("val", "test"):
             if self._has_own(what, other):
                 self._take_out(pool, find, what, other)
-        shares = {
-            other: fraction
-            for other, fraction in (("val", self.val_fraction), ("test", self.test_fraction))
-            if self._shares(what, other)
-        }
+        fractions: dict[Split, float] = {"val": self.val_fraction, "test": self.test_fraction}
+        shares = {other: fraction for other, fraction in fractions.items() if self._shares(what, other)}
         val, test = shares.get("val", 0.0), shares.get("test", 0.0)
         shown = self._shown(what)
         part = {name: files for name, files in pool.items() if split_of(shown(name), val, test) == split}
