@@ -229,7 +229,7 @@ def view(state: SweepState, height: int | None = None) -> Group:
 
 
 def total_cost(costs: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return the sums of seconds and device-seconds, and the highest peak of memory."""
+    """Return the sums of seconds and of seconds times devices, and the highest peak of memory."""
     return {
         "seconds": round(sum(cost.get("seconds", 0.0) for cost in costs), 1),
         "device_seconds": round(
@@ -240,12 +240,17 @@ def total_cost(costs: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def costs_in_words(costs: Sequence[dict[str, float]]) -> str:
-    """Return the total cost of jobs in a line."""
+    """Return the total cost of jobs in a line.
+
+    >>> costs_in_words([{"seconds": 60.0, "device_seconds": 120.0, "peak_memory_mb": 900.0}])
+    '1 job, 60 s in all (120 s of devices), at most 900 MB in one'
+    """
     total = total_cost(costs)
     seconds, device, memory = total["seconds"], total["device_seconds"], total["peak_memory_mb"]
     number = len([cost for cost in costs if cost])
     jobs = "1 job" if number == 1 else f"{number} jobs"
-    return f"{jobs}, {seconds:.0f} s, {device:.0f} device-seconds, at most {memory:.0f} MB in one"
+    devices = f" ({device:.0f} s of devices)" if device != seconds else ""
+    return f"{jobs}, {seconds:.0f} s in all{devices}, at most {memory:.0f} MB in one"
 
 
 def sweep_costs(directory: Path, runs: Sequence[Path]) -> str:
