@@ -62,7 +62,7 @@ def announce(directory: Path, *, wait: bool, local: bool = False) -> None:
         if callable(handler):
             handler(number, frame)
         print("deepmatte: stopped; the same command resumes", file=sys.stderr)
-        threading.excepthook = lambda error: None  # joblib's thread may miss jobs that its own end has dropped
+        threading.excepthook = lambda error: None  # joblib misses jobs that it dropped
         sys.exit(128 + number)
 
     for number in previous:
