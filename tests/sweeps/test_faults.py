@@ -129,11 +129,14 @@ def test_a_killed_worker_of_joblib_ends_the_sweep_in_words_and_the_same_command_
 
 
 def test_everything_killed_again_and_again(stubbed) -> None:
-    """All processes at once by SIGKILL, at random moments, 8 times while a job runs; then once in peace."""
+    """All processes at once by SIGKILL, at random moments, 8 times while a job runs; then once in peace.
+
+    On a busy machine the job that is seen may be one that the last kill just missed, which ends by itself.
+    """
     random.seed(0)
     kills: list[int] = []
     words = (GRID, *LAUNCHERS["joblib"])
-    for _ in range(8):
+    while kills.count(0) < 8 and len(kills) - kills.count(0) < 8:
         process = stubbed.start(*words, STUB_STEPS="40", STUB_PAUSE="1.0")
         stubbed.wait_for(lambda process=process: stubbed.jobs() or process.poll() is not None)
         time.sleep(random.uniform(0.5, 3.0))
@@ -143,8 +146,7 @@ def test_everything_killed_again_and_again(stubbed) -> None:
     code, output = stubbed.run(*words, STUB_STEPS="40")
     assert code == 0, output
     assert "start     [" in output  # something was left to the last
-    assert len(kills) == 8
-    assert min(kills) >= 1
+    assert len(kills) - kills.count(0) == 8
     checked(stubbed, weights_of_the_grid(40))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -218,3 +220,15 @@ def test_mlflow_begins_anew_in_a_directory_of_another_configuration(run: RunDir)
     client = mlflow.MlflowClient(f"sqlite:///{run.path.parents[1] / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("mine").experiment_id])
     assert {found.data.params["seed"] for found in runs} == {"1", "2"}
+
+
+@pytest.mark.slow
+def test_a_run_has_nothing_to_do_with_the_wandb_service_of_the_program_that_started_it(
+    tiny, tmp_path: Path
+) -> None:
+    """As a notebook's that has used W&B: its service may hold the id of a killed run, or be gone."""
+    command = [sys.executable, "-m", "deepmatte.cli.train", *tiny("wandb.mode=offline")]
+    environment = os.environ | {"WANDB_SERVICE": "3-1-tcp-localhost-9"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("runs/*/*/wandb/offline-run-*/*.wandb"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,9 @@ class WandbRun(RunLogger, WandbLogger):
     def __init__(self, config: DictConfig, run: RunDir, step: int = 0) -> None:
         import wandb
 
+        # A service that the environment names is that of a program which started this one; it holds the id of
+        # a run that was killed, and refuses to resume it.
+        os.environ.pop(wandb.env.SERVICE, None)
         quiet = wandb.Settings(silent=True, console="off")
         wandb.setup(quiet)  # its advice to users of its functions is for us
         super().__init__(
