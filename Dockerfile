@@ -21,7 +21,7 @@ COPY pyproject.toml README.md LICENSE /build/
 COPY src /build/src
 COPY conf /build/conf
 COPY experiments /build/experiments
-RUN pip install "/build[joblib,optuna,pretrained]" && rm -rf /build
+RUN pip install "/build[joblib,optuna,pretrained,serve]" && rm -rf /build
 
 # Runs, caches and W&B's files go to the mounted folder, whoever the user is.
 ENV HOME=/tmp XDG_CACHE_HOME=/runs/.cache PIP_EXTRA_INDEX_URL=

@@ -13,7 +13,7 @@ ARGS       ?=
 LOCKED     ?=
 LOCK       := requirements/cpu.txt
 LOCKING    ?= --torch-backend cpu
-EXTRAS     := dev,joblib,slurm,optuna,pretrained
+EXTRAS     := dev,joblib,slurm,optuna,pretrained,serve
 comma      := ,
 BIN        := $(VENV)/bin
 # One process per core with one thread each: small networks gain nothing from more threads.
@@ -65,7 +65,7 @@ test: setup ## the fast tests
 test-all: setup ## all tests, slow ones included
 	$(PYTEST) $(ARGS)
 
-test-browser: setup ## the report's page in a real Chromium (root on Debian: installs it)
+test-browser: setup ## the pages of reports and server in a real Chromium (root on Debian: installs it)
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -qy chromium; } || true
 	$(BIN)/python -m pip install --quiet "playwright>=1.48"
 	$(BIN)/python -m pytest tests/browser $(ARGS)

@@ -90,7 +90,7 @@ def bill_of_materials(environment: Environment, project: Path, file: Path) -> No
 
 def run_tests(environment: Environment, sdist: Path, wheel: Path) -> None:
     """Run the fast tests that the sdist brings against the installed wheel; its ``src`` is put aside."""
-    environment.install(wheel, extras="[dev,joblib,slurm,optuna]")
+    environment.install(wheel, extras="[dev,joblib,slurm,optuna,serve]")
     with tarfile.open(sdist) as archive:
         archive.extractall(environment.work, filter="data")
     home = environment.work / sdist.name.removesuffix(".tar.gz")

@@ -31,6 +31,26 @@ the band covers 96 % of the fractional pixels by 18 % of the picture, where one 
 """
 
 
+def parse_width(text: str) -> Width:
+    """Return the width that a text gives.
+
+    Raises:
+        InputError: it is neither ``auto`` nor a number of pixels.
+
+    >>> parse_width("auto"), parse_width("2.5")
+    ('auto', 2.5)
+    """
+    if text == "auto":
+        return "auto"
+    try:
+        width = float(text)
+    except ValueError:
+        width = -1
+    if not 0 < width < 10_000:
+        raise InputError(f"'{text}' is neither auto nor a number of pixels, such as 12")
+    return width
+
+
 def trimap_of_mask(image: np.ndarray, mask: np.ndarray, width: Width = "auto") -> np.ndarray:
     """Return the trimap (H, W), uint8 0 / 128 / 255, of a mask of the foreground.
 

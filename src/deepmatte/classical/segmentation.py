@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import NamedTuple
 
@@ -27,6 +28,21 @@ class Box(NamedTuple):
     top: int
     width: int
     height: int
+
+    @classmethod
+    def parse(cls, text: str) -> Box:
+        """Return the box that a text of four numbers gives.
+
+        Raises:
+            InputError: it is another text.
+
+        >>> Box.parse("40, 10, 300, 200")
+        Box(left=40, top=10, width=300, height=200)
+        """
+        parts = [part.strip() for part in text.split(",")]
+        if len(parts) != 4 or not all(re.fullmatch("-?[0-9]{1,9}", part) for part in parts):
+            raise InputError(f"'{text}' is not X,Y,WIDTH,HEIGHT in pixels, such as 40,10,300,200")
+        return cls(*map(int, parts))
 
     def check(self, height: int, width: int) -> None:
         """Refuse a box that is empty, leaves a picture of that size, or leaves no background beside it.

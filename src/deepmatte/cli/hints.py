@@ -7,7 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepmatte.errors import InputError
+
 if TYPE_CHECKING:
+    from deepmatte.classical.band import Width
+    from deepmatte.classical.segmentation import Box
     from deepmatte.scoring.hints import Hint
 
 
@@ -35,11 +39,10 @@ def add_width(add: Callable[..., object]) -> None:
 
 def hint_of(options: argparse.Namespace) -> Hint | None:
     """Return what was given of these options."""
-    from deepmatte.classical.segmentation import Box
     from deepmatte.scoring.hints import BoxHint, MaskHint, ScribblesHint
 
     if options.box is not None:
-        return BoxHint(options.width, Box(*options.box))
+        return BoxHint(options.width, options.box)
     if options.mask is not None:
         return MaskHint(options.width, options.mask)
     if options.scribbles is not None:
@@ -47,20 +50,19 @@ def hint_of(options: argparse.Namespace) -> Hint | None:
     return None
 
 
-def _box(text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) != 4 or not all(part.lstrip("-").isdecimal() for part in parts):
-        raise argparse.ArgumentTypeError(f"'{text}' is not X,Y,WIDTH,HEIGHT in pixels, such as 40,10,300,200")
-    return tuple(int(part) for part in parts)
+def _box(text: str) -> Box:
+    from deepmatte.classical.segmentation import Box
 
-
-def _width(text: str) -> float | str:
-    if text == "auto":
-        return text
     try:
-        width = float(text)
-    except ValueError:
-        width = -1
-    if not 0 < width < 10_000:
-        raise argparse.ArgumentTypeError(f"'{text}' is neither auto nor a number of pixels, such as 12")
-    return width
+        return Box.parse(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _width(text: str) -> Width:
+    from deepmatte.classical.band import parse_width
+
+    try:
+        return parse_width(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

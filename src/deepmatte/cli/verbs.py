@@ -28,6 +28,8 @@ VERBS = {
     "predict": Verb("deepmatte.cli.predict", "Matte photographs: matte, cut-out, new composite"),
     "trimap": Verb("deepmatte.cli.trimap", "Make trimaps of a box, a mask or strokes"),
     "colours": Verb("deepmatte.cli.colours", "Cut photographs out by anybody's mattes, with clean colours"),
+    "demo": Verb("deepmatte.cli.demo", "Cut photographs out on a page in the browser"),
+    "serve": Verb("deepmatte.cli.serve", "Answer photographs by mattes over HTTP"),
     "convert": Verb("deepmatte.cli.convert", "Convert other people's weights, to start a run from them"),
     "score": Verb("deepmatte.cli.score", "Score mattes on disk, whoever made them"),
     "sweep": Verb(

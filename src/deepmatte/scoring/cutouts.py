@@ -14,7 +14,7 @@ import numpy as np
 
 from deepmatte.data.sources.decoding import decoded
 from deepmatte.data.sources.files import check_files
-from deepmatte.data.sources.images import colours_of_pixels, quantise, read_alpha
+from deepmatte.data.sources.images import colours_of_pixels, png_of, quantise, read_alpha
 from deepmatte.errors import InputError
 from deepmatte.files import atomic
 from deepmatte.ops.foreground import estimate_foreground
@@ -108,9 +108,7 @@ def write_cutout(photo: Photo, file: Path, stored: CutoutFormat) -> None:
 
 
 def _png(pixels: np.ndarray, premultiplied: bool) -> bytes:
-    done, encoded = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA))
-    assert done
-    return encoded.tobytes()
+    return png_of(pixels)
 
 
 def _tiff(pixels: np.ndarray, premultiplied: bool) -> bytes:

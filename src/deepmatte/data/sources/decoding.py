@@ -6,6 +6,7 @@ Pillow decodes, because it reports truncated files instead of filling them with 
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from collections.abc import Iterator
@@ -34,6 +35,22 @@ MAX_PIXELS = 170_000_000
 """The limit where the variable is not set: a file of a few bytes can unpack to more than the memory."""
 _ORIENTATION = 0x0112
 _TAIL = 4096  # bytes; some cameras and editors append data of their own behind the end marker
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A picture file in memory; ``name`` is what messages call it."""
+
+    name: str
+    content: bytes
+
+
+Source = PathLike | Encoded
+"""Where a picture's bytes are: in a file, or in memory."""
+
+
+class TooManyPixelsError(InputError):
+    """The header of a picture promises more pixels than `max_pixels`."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +99,13 @@ def check_complete(path: PathLike) -> None:
         decoded(path)
 
 
-def decoded(path: PathLike, least_side: int | None = None) -> np.ndarray:
+def decoded(path: Source, least_side: int | None = None) -> np.ndarray:
     """Return the upright pixels of a file, uint8 or uint16, (H, W) or (H, W, 2 … 4); 2 is grey and alpha."""
     with opened(path, least_side=least_side) as picture:
         deep = any(";16" in str(tile[3]) for tile in picture.tile)
         if deep and picture.format != "PNG":
             raise InputError(
-                f"{printable(path)}: 16 bits are read from PNG files only, "
+                f"{_name(path)}: 16 bits are read from PNG files only, "
                 f"not from {picture.format}; save it as PNG"
             )
         picture.load()
@@ -98,7 +115,7 @@ def decoded(path: PathLike, least_side: int | None = None) -> np.ndarray:
 
 @contextmanager
 def opened(
-    path: PathLike, any_mode: bool = False, least_side: int | None = None
+    path: Source, any_mode: bool = False, least_side: int | None = None
 ) -> Iterator[ImageFile.ImageFile]:
     """Yield the picture that Pillow opens.
 
@@ -109,13 +126,15 @@ def opened(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(path, formats=FORMATS)
+            picture = Image.open(
+                io.BytesIO(path.content) if isinstance(path, Encoded) else path, formats=FORMATS
+            )
         with picture:
             if picture.width * picture.height > limit:
                 raise Image.DecompressionBombError
             if picture.mode not in MODES and not any_mode:
                 raise InputError(
-                    f"{printable(path)}: pixels of type {picture.mode} are not read; "
+                    f"{_name(path)}: pixels of type {picture.mode} are not read; "
                     "convert the file to 8-bit RGB or grey"
                 )
             if least_side is not None:
@@ -126,23 +145,24 @@ def opened(
     except InputError:
         raise
     except FileNotFoundError:
-        raise InputError(f"{printable(path)}: there is no such file") from None
+        raise InputError(f"{_name(path)}: there is no such file") from None
     except PermissionError:
         raise InputError(
-            f"{printable(path)}: you may not read this file; change its permissions or remove it"
+            f"{_name(path)}: you may not read this file; change its permissions or remove it"
         ) from None
     except Image.DecompressionBombError:
         advice = f"shrink or remove it, or set {LIMIT} if the memory allows"
-        raise InputError(
-            f"{printable(path)}: unpacks to too many pixels, more than {limit / 1e6:.4g} million; {advice}"
+        raise TooManyPixelsError(
+            f"{_name(path)}: unpacks to too many pixels, more than {limit / 1e6:.4g} million; {advice}"
         ) from None
     except UnidentifiedImageError:
         state = "is empty" if _is_empty(path) else "is no picture that can be read"
-        raise InputError(f"{printable(path)}: the file {state}; replace or remove it") from None
+        raise InputError(f"{_name(path)}: the file {state}; replace or remove it") from None
     except Exception as error:  # decoders answer to damaged files with exceptions of every kind
-        reason = visible((str(error) or type(error).__name__).replace(os.fspath(path), "it"))
+        reason = str(error) or type(error).__name__
+        reason = visible(reason if isinstance(path, Encoded) else reason.replace(os.fspath(path), "it"))
         raise InputError(
-            f"{printable(path)}: can't be read, the file may be damaged ({reason}); replace or remove it"
+            f"{_name(path)}: can't be read, the file may be damaged ({reason}); replace or remove it"
         ) from None
 
 
@@ -158,9 +178,15 @@ def max_pixels() -> int:
     return int(text)
 
 
-def _is_empty(path: PathLike) -> bool:
+def _name(source: Source) -> str:
+    return visible(source.name) if isinstance(source, Encoded) else printable(source)
+
+
+def _is_empty(source: Source) -> bool:
+    if isinstance(source, Encoded):
+        return not source.content
     try:
-        return Path(path).stat().st_size == 0
+        return Path(source).stat().st_size == 0
     except OSError:
         return False
 
@@ -174,8 +200,13 @@ def expanded(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def _deep_pixels(path: PathLike) -> np.ndarray:
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+def _deep_pixels(source: Source) -> np.ndarray:
+    content = (
+        np.frombuffer(source.content, np.uint8)
+        if isinstance(source, Encoded)
+        else np.fromfile(source, np.uint8)
+    )
+    pixels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("OpenCV can't decode it")
     if pixels.ndim == 2:

@@ -147,6 +147,13 @@ def write_png(path: PathLike, pixels: np.ndarray, *, parents: bool = True, cure:
     Raises:
         InputError: the file can't be written.
     """
+    content = png_of(pixels)
+    with atomic(path, parents=parents, sync=False, cure=cure) as file:
+        file.write(content)
+
+
+def png_of(pixels: np.ndarray) -> bytes:
+    """Return the PNG file of pixels, as `write_png` takes them."""
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"a PNG holds uint8 or uint16 pixels, not {pixels.dtype}")
     if pixels.ndim == 3:
@@ -154,8 +161,7 @@ def write_png(path: PathLike, pixels: np.ndarray, *, parents: bool = True, cure:
     done, encoded = cv2.imencode(".png", pixels)
     if not done:
         raise ValueError(f"pixels of shape {pixels.shape} can't be written as PNG")
-    with atomic(path, parents=parents, sync=False, cure=cure) as file:
-        file.write(encoded.tobytes())
+    return encoded.tobytes()
 
 
 def quantise(values: np.ndarray, bits: int) -> np.ndarray:
