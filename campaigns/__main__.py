@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("fuzz", "hostile", "memory", "kills", "disks", "concurrency", "clocks")
+NAMES = ("fuzz", "hostile", "memory", "kills", "disks", "concurrency", "clocks", "server")
 
 
 def main(words: list[str]) -> int:

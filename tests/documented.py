@@ -13,6 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from asking import get
+from serving import serving
 
 from deepmatte.batch import example_batch
 from deepmatte.cli.grammar import hydra_words
@@ -87,6 +89,11 @@ def run_command(command: str, tiny: Callable[..., tuple[str, ...]], monkeypatch:
     verb, *words = words_of(command)
     if VERBS[verb].hydra:
         _call_hydra(verb, words, tiny, monkeypatch)
+        return
+    if verb in ("serve", "demo"):
+        with serving(*words, verb=verb) as server:
+            assert get(server.port, "/health").status == 200
+            assert server.stop()[0] == 0
         return
     small = (
         [word for word in tiny() if not word.startswith("stages.")] + ["seeds='0'"] if verb == "study" else []

@@ -68,6 +68,7 @@ def test_what_crashes_hangs_or_takes_the_memory_is_told_apart() -> None:
         ("disks", "--count", "3"),
         ("concurrency", "--count", "1", "--seconds", "2"),
         ("clocks", "--count", "3"),
+        ("server", "--count", "1", "--seconds", "8"),
     ],
     ids=lambda words: words[0],
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,24 +10,7 @@ import pytest
 from PIL import Image
 from simulated_runs import write_run
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed; `make test-browser` installs it"
-)
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-]
-FLAGS += ["--disable-component-update", "--disable-sync"]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="no chromium on the path; `make test-browser` installs Debian's"
-    ),
-]
+pytestmark = pytest.mark.slow
 SIZE = 64
 EVIL = "<img src=http://127.0.0.1:9/x onerror=document.title='owned'>"
 
@@ -65,14 +46,6 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "out" / PAGE
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[object]:
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
 Opener = Callable[..., object]
 
 
@@ -96,11 +69,6 @@ def open_page(chromium, page_file: Path) -> Iterator[Opener]:
         context.close()
     assert {url for url in requests if not url.startswith("data:")} == {page_file.as_uri()}
     assert errors == []
-
-
-def screenshot(page, name: str) -> None:
-    if "DEEPMATTE_SCREENSHOTS" in os.environ:
-        page.screenshot(path=Path(os.environ["DEEPMATTE_SCREENSHOTS"]) / f"{name}.png", full_page=True)
 
 
 def column(page, number: int) -> list[str]:
@@ -139,7 +107,7 @@ def test_filter_leaves_the_settings_that_match(open_page: Opener) -> None:
     assert len(column(page, 2)) == 4
 
 
-def test_slider_moves_the_border_between_two_runs(open_page: Opener) -> None:
+def test_slider_moves_the_border_between_two_runs(open_page: Opener, screenshot) -> None:
     page = open_page()
     page.locator("#left").select_option("alpha")
     page.locator("#right").select_option(label="dice, seed 0")
@@ -181,7 +149,7 @@ def test_pictures_step_and_reorder(open_page: Opener) -> None:
     assert picture.locator("option").count() == 3
 
 
-def test_dark_mode_follows_the_system_and_the_button(open_page: Opener) -> None:
+def test_dark_mode_follows_the_system_and_the_button(open_page: Opener, screenshot) -> None:
     brightness = (
         "body => getComputedStyle(body).backgroundColor.match(/[\\d.]+/g).slice(0, 3)"
         ".reduce((a, b) => a + Number(b), 0) / 3"
@@ -201,7 +169,7 @@ def test_dark_mode_follows_the_system_and_the_button(open_page: Opener) -> None:
     screenshot(dark, "dark")
 
 
-def test_phone_needs_no_sideways_scrolling(open_page: Opener) -> None:
+def test_phone_needs_no_sideways_scrolling(open_page: Opener, screenshot) -> None:
     page = open_page(viewport={"width": 360, "height": 740}, device_scale_factor=2, is_mobile=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.locator("#verdict h2").bounding_box()["y"] < 400, "the verdict is on the first screen"
@@ -209,7 +177,7 @@ def test_phone_needs_no_sideways_scrolling(open_page: Opener) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_column_is_cut_off_on_a_laptop(open_page: Opener, scheme: str) -> None:
+def test_no_column_is_cut_off_on_a_laptop(open_page: Opener, scheme: str, screenshot) -> None:
     page = open_page(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
     page.locator("#runs summary").click()
     cut = "all => all.filter(area => area.scrollWidth > area.clientWidth + 1).map(area => area.ariaLabel)"
@@ -217,7 +185,7 @@ def test_no_column_is_cut_off_on_a_laptop(open_page: Opener, scheme: str) -> Non
     screenshot(page, f"laptop_{scheme}")
 
 
-def test_text_from_configurations_is_text(open_page: Opener) -> None:
+def test_text_from_configurations_is_text(open_page: Opener, screenshot) -> None:
     page = open_page()
     page.wait_for_timeout(300)
     assert "owned" not in page.title()

@@ -27,6 +27,8 @@ IMAGE, TRIMAP = bands(64, 48)
 FIELDS = {"image": png(IMAGE), "trimap": png(TRIMAP)}
 SLOW = {"image": png(astronaut().repeat(3, axis=0).repeat(3, axis=1)), "box": "24,12,1080,1520"}
 """Takes a minute or more."""
+MIDDLE = {"image": png(astronaut()), "box": "8,4,360,508", "output": "trimap"}
+"""Takes a second or two."""
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -84,7 +86,7 @@ def test_runs_and_methods_answer_as_they_do_in_python_and_nothing_is_left(
             assert ask(server.port, {**FIELDS, "image": hostile}).line
         assert get(server.port, "/health").status == 200
         workers = server.children()
-        assert server.stop()[:2] == (0, "stopped\n")
+        assert server.stop(seconds=600)[:2] == (0, "stopped\n")
     assert list(tmp_path.iterdir()) == []
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
 
@@ -109,12 +111,12 @@ def test_the_requests_of_the_page_are_answered(trained: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_the_request_that_is_worked_on_end(number: int) -> None:
     with serving() as server, ThreadPoolExecutor(1) as threads:
-        reply = threads.submit(ask, server.port, {**SLOW, "output": "trimap"})
+        reply = threads.submit(ask, server.port, MIDDLE)
         while metric(server.port, "deepmatte_working") != 1:
             time.sleep(0.02)
-        code, output, errors = server.stop(number)
+        code, output, errors = server.stop(number, seconds=600)
         assert (code, output, errors) == (0, "stopped\n", "")
-        assert reply.result().pixels.shape == (1536, 1536)
+        assert reply.result().pixels.shape == (512, 512)
 
 
 @pytest.mark.slow
@@ -125,7 +127,7 @@ def test_ctrl_c_twice_waits_for_nobody() -> None:
             time.sleep(0.02)
         server.process.send_signal(signal.SIGINT)
         time.sleep(0.3)
-        assert server.stop(signal.SIGINT)[0] == 0
+        assert server.stop(signal.SIGINT, seconds=600)[0] == 0
         with pytest.raises((OSError, AssertionError)):
             assert reply.result().status == 200
 

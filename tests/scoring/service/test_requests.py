@@ -165,6 +165,17 @@ def test_who_has_gone_while_waiting_is_not_worked_for(server) -> None:
     assert metric(server.port, name) == done + 1
 
 
+def test_a_request_that_is_broken_off_is_no_defect(server, capfd: pytest.CaptureFixture[str]) -> None:
+    body, kind = form(FIELDS)
+    name = 'deepmatte_requests_total{status="499"}'
+    before = metric(server.port, name)
+    with socket.create_connection(("127.0.0.1", server.port), 10) as line:
+        line.sendall(head_of(kind, len(body)) + body[:50])
+    while metric(server.port, name) == before:
+        time.sleep(0.01)
+    assert capfd.readouterr().err == ""
+
+
 def test_a_request_that_arrives_too_slowly_frees_its_place(start) -> None:
     port = start(Limits(waiting=1, seconds=0.2)).port
     body, kind = form(FIELDS)

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Collection
 from python_multipart.exceptions import FormParserError
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from deepmatte.errors import did_you_mean, visible
 from deepmatte.scoring.service.limits import Limits, RefusedError
@@ -32,13 +32,15 @@ async def read_order(request: Request, limits: Limits, methods: Collection[str])
     """Return what a request asks for; the first of ``methods`` is taken where it names none.
 
     Raises:
-        RefusedError: 408, 413 or 422, and what is wrong.
+        RefusedError: 408, 413, 422 or 499, and what is wrong.
     """
     try:
         async with asyncio.timeout(limits.seconds):
             form = await _read_form(request, limits)
     except TimeoutError:
         raise RefusedError(408, f"the request did not arrive within {limits.seconds:.4g} s") from None
+    except ClientDisconnect:
+        raise RefusedError(499, "the request was broken off") from None
     fields = await _fields(form)
     hints = [hint for hint in HINTS if hint in fields]
     if "image" not in fields:
