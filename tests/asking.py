@@ -55,14 +55,14 @@ def head_of(kind: str, length: int) -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n"
 
 
-def ask(port: int, fields: Mapping[str, str | bytes], timeout: float = 60, **headers: str) -> Reply:
+def ask(port: int, fields: Mapping[str, str | bytes], timeout: float = 600, **headers: str) -> Reply:
     """Post a form to ``/matte``."""
     body, kind = form(fields)
     return send(port, "POST", "/matte", body, timeout, **{"Content-Type": kind, **headers})
 
 
 def send(
-    port: int, verb: str, path: str, body: bytes | None = None, timeout: float = 60, **headers: str
+    port: int, verb: str, path: str, body: bytes | None = None, timeout: float = 600, **headers: str
 ) -> Reply:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:

@@ -23,7 +23,7 @@ class Server(NamedTuple):
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(word) for word in listed.split()]
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 60) -> tuple[int, str, str]:
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 600) -> tuple[int, str, str]:
         """Send a signal and return the exit code and what was printed since."""
         self.process.send_signal(number)
         output, errors = self.process.communicate(timeout=seconds)

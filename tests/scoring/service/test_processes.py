@@ -86,7 +86,7 @@ def test_runs_and_methods_answer_as_they_do_in_python_and_nothing_is_left(
             assert ask(server.port, {**FIELDS, "image": hostile}).line
         assert get(server.port, "/health").status == 200
         workers = server.children()
-        assert server.stop(seconds=600)[:2] == (0, "stopped\n")
+        assert server.stop()[:2] == (0, "stopped\n")
     assert list(tmp_path.iterdir()) == []
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
 
@@ -114,7 +114,7 @@ def test_a_signal_lets_the_request_that_is_worked_on_end(number: int) -> None:
         reply = threads.submit(ask, server.port, MIDDLE)
         while metric(server.port, "deepmatte_working") != 1:
             time.sleep(0.02)
-        code, output, errors = server.stop(number, seconds=600)
+        code, output, errors = server.stop(number)
         assert (code, output, errors) == (0, "stopped\n", "")
         assert reply.result().pixels.shape == (512, 512)
 
@@ -127,7 +127,7 @@ def test_ctrl_c_twice_waits_for_nobody() -> None:
             time.sleep(0.02)
         server.process.send_signal(signal.SIGINT)
         time.sleep(0.3)
-        assert server.stop(signal.SIGINT, seconds=600)[0] == 0
+        assert server.stop(signal.SIGINT)[0] == 0
         with pytest.raises((OSError, AssertionError)):
             assert reply.result().status == 200
 

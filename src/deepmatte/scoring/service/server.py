@@ -114,7 +114,7 @@ def serve(
         desk = Desk(workers, limits)
         config = uvicorn.Config(
             make_app(desk, methods, only_here),
-            log_level="warning",
+            log_level="error",
             access_log=False,
             server_header=False,
             lifespan="off",

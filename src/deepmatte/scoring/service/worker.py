@@ -81,6 +81,8 @@ class Worker:
         self._pipe.close()
         self.restarts += 1
         self._start()
+        if self._closed:  # meanwhile, by another thread
+            self._process.kill()
         return Answer(503, line)
 
     def close(self) -> None:
