@@ -71,7 +71,7 @@ UNFIT: list[tuple[dict[str, Any], str]] = [
     ({"deep": 3}, "place.deep=3: has to be keys with values or null"),
     ({"deep": {"a": {"b": []}}}, "place.deep.a.b=[]: has to be a number or null"),
     ({"norm": "layer"}, "place.norm=layer: is none of none, batch"),
-    ({"copy": "b"}, "place.copy=b: has to be one of a or null"),
+    ({"copy": "b"}, "place.copy=b: has to be a or null"),
     ({"warp": 3}, "place.warp=3: has to be keys with values or null"),
     (
         {"warp": {"scale": [1, 2], "rotate": 3}},

@@ -208,7 +208,7 @@ def _words(hint: Any) -> str:
             part.max_length for part in getattr(whole, "__metadata__", ()) if hasattr(part, "max_length")
         ]
         if kind is Literal:
-            text = f"one of {', '.join(map(str, of))}"
+            text = f"one of {', '.join(map(str, of))}" if len(of) > 1 else str(of[0])
         elif hasattr(kind, "model_fields"):
             text = _WORDS[Mapping]
         else:

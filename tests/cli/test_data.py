@@ -135,7 +135,7 @@ def test_preview_draws_what_a_run_gets(tiny, train_tiny, tmp_path, capsys):
         ),
         (
             ["verify", "data=folder", "data.root=.", "data.source.test=fg"],
-            "data.source.test=fg: has to be keys with values or null",
+            "data.source.test=fg: has to be keys with values or val or null",
         ),
         (["verify", "data.cache=3"], "data.cache=3: has to be keys with values"),
     ],
