@@ -49,6 +49,8 @@ def solver_of(options: argparse.Namespace, run: Path | None) -> str:
     from deepmatte.scoring.notebook import DEFAULT
     from deepmatte.scoring.predict import digest_of
 
+    if options.onnx is not None:
+        return digest_of(__version__, *filter(Path.is_file, [options.onnx]))
     if run is None:
         return digest_of(__version__, options.method or DEFAULT)
     named = options.checkpoint in ("best", "last")
@@ -58,7 +60,11 @@ def solver_of(options: argparse.Namespace, run: Path | None) -> str:
 
 
 def predictor_of(options: argparse.Namespace, run: Path | None, guide: str) -> Predictor:
-    """Return what mattes."""
+    """Return what mattes; of an ONNX file it needs no torch."""
+    if options.onnx is not None:
+        from deepmatte.scoring.onnx_file import predictor_of_onnx
+
+        return predictor_of_onnx(options.onnx, guide)
     from deepmatte.scoring.notebook import DEFAULT
     from deepmatte.scoring.predictors import predictor_of_method, predictor_of_run
 

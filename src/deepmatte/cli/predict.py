@@ -17,6 +17,8 @@ def main(argv: list[str]) -> int:
     """Matte the photographs and return 0, or 1 where some could not be; InputError names what is wrong."""
     options = parser().parse_intermixed_args(argv)
     photographs, run = _photos_and_run(options)
+    if options.onnx is not None and options.tile:
+        raise InputError("--tile: goes with a run, not with --onnx; give smaller pictures")
     if options.captured is not None:
         return _with_plate(options, photographs, run)
     from deepmatte.scoring.photos import find_photos
@@ -39,7 +41,7 @@ def _with_plate(options: argparse.Namespace, photographs: list[Path], run: Path 
     from deepmatte.scoring.predict import Output
     from deepmatte.scoring.video import VideoOutput, check_videos
 
-    if run is None:
+    if run is None and options.onnx is None:
         raise InputError("--captured: methods read trimaps; give --trimap T, or a run of model=bgmv2")
     videos = [file for file in photographs if is_video(file)]
     stills = [file for file in photographs if file not in videos]
@@ -85,7 +87,7 @@ def refuse_videos(photographs: Sequence[Path]) -> None:
 
 def _photos_and_run(options: argparse.Namespace) -> tuple[list[Path], Path | None]:
     """Return the photographs and the run directory: the first path, unless that is a photograph already."""
-    if options.method is not None:
+    if options.method is not None or options.onnx is not None:
         return options.path, None
     if options.run is not None:
         print(
@@ -122,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
         usage="deepmatte predict [RUN] PHOTO ... --trimap T [options]\n"
         "       deepmatte predict [RUN] PHOTO ... (--mask M | --box X,Y,W,H | --scribbles S) [options]\n"
         "       deepmatte predict RUN PHOTO|VIDEO ... --captured PLATE [options]\n"
-        "       deepmatte predict --method NAME PHOTO ... --trimap T [options]",
+        "       deepmatte predict (--method NAME | --onnx FILE) PHOTO ... --trimap T [options]",
         description="Matte photographs with a network, or with a classical method. For each, DIR gets "
         "NAME_alpha.png (the matte), NAME_cutout.png (RGBA, with estimated foreground colours, so that the "
         "background no longer shines through) and, with --background, NAME_composite.png. A video gets "
@@ -151,6 +153,8 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--run", type=Path, metavar="RUN", help=argparse.SUPPRESS)
     method = "a method without a network, such as closed_form, in place of RUN"
     source.add_argument("--method", metavar="NAME", help=method)
+    onnx = "a network that `deepmatte export` has written, in place of RUN; needs no PyTorch (extra onnx)"
+    source.add_argument("--onnx", type=Path, metavar="FILE", help=onnx)
     weights = "which weights of the run (default: best)"
     add("--checkpoint", default="best", metavar="best|last|PATH", help=weights)
     add("--out", type=Path, default=Path(), metavar="DIR", help="the folder to write to (default: this one)")

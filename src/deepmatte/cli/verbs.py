@@ -28,6 +28,7 @@ VERBS = {
     "predict": Verb("deepmatte.cli.predict", "Matte photographs: matte, cut-out, new composite"),
     "trimap": Verb("deepmatte.cli.trimap", "Make trimaps of a box, a mask or strokes"),
     "colours": Verb("deepmatte.cli.colours", "Cut photographs out by anybody's mattes, with clean colours"),
+    "export": Verb("deepmatte.cli.export", "Write a network to one file: ONNX, torch.export or weights"),
     "convert": Verb("deepmatte.cli.convert", "Convert other people's weights, to start a run from them"),
     "score": Verb("deepmatte.cli.score", "Score mattes on disk, whoever made them"),
     "sweep": Verb(
