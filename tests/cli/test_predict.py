@@ -211,6 +211,7 @@ def test_what_is_done_is_skipped_until_an_input_an_option_or_a_file_of_it_change
     (folder / "out/dog_cutout.png").unlink()
     assert again()[0] == cat | dog
     assert again("--bits", 16)[0] == cat | dog
+    assert again("--bits", 16)[0] == set()
     assert again("--bits", 16, "--overwrite")[0] == cat | dog
     arguments[-1] = "closed_form"
     assert again("--bits", 16)[0] == cat | dog

@@ -107,7 +107,8 @@ def matte_photos(
         for photo in predict(todo, solve, output, faults):
             written.append(photo)
             progress.advance(task)
-    print("\n".join(summary(written, output)))
+    for line in summary(written, output):
+        print(line)
 
 
 def matte_video(video: Path, plate: Path, predictor: Predictor, output: VideoOutput) -> int:

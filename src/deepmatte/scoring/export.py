@@ -121,12 +121,15 @@ def export_run(run: Path, to: str, out: Path | None = None, checkpoint: str = "b
     if to == "onnx":
         check_onnx()
     network = trained_network(run, checkpoint)
-    about = _about(checkpoint, network)
+    of_run = {
+        "config_hash": config_hash(network.settings),
+        "checkpoint": checkpoint if checkpoint in ("best", "last") else Path(checkpoint).name,
+    }
     if to == "safetensors":
-        write_weights(out, network.model.state_dict(), about)
+        write_weights(out, network.model.state_dict(), {**_about(network), **of_run})
         return [_first(network, out), f"train     deepmatte train {_same_model(run)} init={out}"]
     selects = network.refine and network.settings.model.get("refine_mode", "full") != "full"
-    agrees = export_network(network, {to: out}, about)
+    agrees = export_network(network, {to: out}, of_run)
     trimap = network.guide == "trimap"
     guide = "uint8 trimap [N, 1, H, W]" if trimap else f"{network.guide} [N, 3, H, W] in [0, 1]"
     lines = [
@@ -150,7 +153,7 @@ def export_network(
     Args:
         network: the network.
         files: by format.
-        about: what the files say of themselves, besides ``gives``.
+        about: what the files say of themselves, besides what the network is.
 
     Returns:
         the largest difference from the network by format, on random pictures of three other sizes than the
@@ -162,7 +165,7 @@ def export_network(
     whole = SelfContained(network).eval()
     program = _traced(whole)
     write = {"onnx": _write_onnx, "torch": _write_torch}
-    about = {**about, "gives": ",".join(whole.outputs)}
+    about = {**_about(network), **about, "gives": ",".join(whole.outputs)}
     return {to: write[to](whole, program, out, about) for to, out in files.items()}
 
 
@@ -187,14 +190,12 @@ def _same_model(run: Path) -> str:
     return " ".join(word for word in RunDir(run).overrides() if word.startswith(("model=", "model.")))
 
 
-def _about(checkpoint: str, network: TrainedNetwork) -> dict[str, str]:
+def _about(network: TrainedNetwork) -> dict[str, str]:
     """Return what the file says of itself; all values are text, as the formats want it."""
     return {
         "deepmatte": __version__,
         "model": type(network.model).__name__,
         "settings": json.dumps(OmegaConf.to_container(network.settings.model)),
-        "config_hash": config_hash(network.settings),
-        "checkpoint": checkpoint if checkpoint in ("best", "last") else Path(checkpoint).name,
         "reads": f"image,{network.guide}",
         "multiple": str(network.model.multiple),
         "refine": str(network.refine).lower(),

@@ -76,11 +76,10 @@ class Output:
     def is_done(self, photo: Photo) -> bool:
         """Return whether all files of a photograph are there, made of the same inputs by the same solver."""
         marks = {mark_of(file) for file in self.files(photo).values()}
-        return bool(self.solver) and marks == {self.mark(photo)}
+        return len(marks) == 1 and "" not in marks and marks == {self.mark(photo)}
 
-    def write(self, photo: Photo, pictures: dict[str, np.ndarray]) -> None:
-        """Write the outputs of a photograph, each file atomically."""
-        mark = self.mark(photo)
+    def write(self, photo: Photo, pictures: dict[str, np.ndarray], mark: str = "") -> None:
+        """Write the outputs of a photograph, each file atomically and with the `mark`."""
         for kind, file in self.files(photo).items():
             bits = self.bits if kind in ("alpha", "cutout") else 8
             values = quantise(pictures[kind], bits)
@@ -118,29 +117,30 @@ def predict(
     """
     background = None if output.background is None else read_image(output.background)
     with ThreadPoolExecutor(AHEAD) as readers, ThreadPoolExecutor(AHEAD) as writers:
-        reading = deque((photo, readers.submit(_read, photo)) for photo in photos[:AHEAD])
+        reading = deque((photo, readers.submit(_read, photo, output)) for photo in photos[:AHEAD])
         writing: deque[tuple[Photo, Future[None]]] = deque()
         for number in range(len(photos)):
             photo, read = reading.popleft()
             if number + AHEAD < len(photos):
                 later = photos[number + AHEAD]
-                reading.append((later, readers.submit(_read, later)))
+                reading.append((later, readers.submit(_read, later, output)))
             try:
-                pictures = _pictures(photo, *read.result(), predictor, output, background)
+                image, guide, mark = read.result()
+                pictures = _pictures(photo, image, guide, predictor, output, background)
             except (InputError, RunError) as error:
                 on_error(error)
                 continue
-            writing.append((photo, writers.submit(output.write, photo, pictures)))
+            writing.append((photo, writers.submit(output.write, photo, pictures, mark)))
             while writing and (len(writing) > AHEAD or writing[0][1].done()):
                 yield _written(*writing.popleft())
         while writing:
             yield _written(*writing.popleft())
 
 
-def _read(photo: Photo) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return image and guide; of a hint none, since making trimaps is not for several threads."""
+def _read(photo: Photo, output: Output) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Return image, guide and mark; of a hint no guide, since making trimaps is not for several threads."""
     image = read_image(photo.file)
-    return image, None if photo.hint is not None else photo.read_guide(image)
+    return image, None if photo.hint is not None else photo.read_guide(image), output.mark(photo)
 
 
 def _pictures(
