@@ -127,7 +127,8 @@ def export_run(run: Path, to: str, out: Path | None = None, checkpoint: str = "b
     }
     if to == "safetensors":
         write_weights(out, network.model.state_dict(), {**_about(network), **of_run})
-        return [_first(network, out), f"train     deepmatte train {_same_model(run)} init={out}"]
+        use = " ".join(["deepmatte train", *_same_model(run), f"init={out}"])
+        return [_first(network, out), f"train     {use}"]
     selects = network.refine and network.settings.model.get("refine_mode", "full") != "full"
     agrees = export_network(network, {to: out}, of_run)
     trimap = network.guide == "trimap"
@@ -185,9 +186,9 @@ def check_onnx() -> None:
         raise InputError("--to onnx: needs the extra `onnx`: `pip install 'deepmatte[onnx]'`")
 
 
-def _same_model(run: Path) -> str:
+def _same_model(run: Path) -> list[str]:
     """Return the overrides of the run that choose its model."""
-    return " ".join(word for word in RunDir(run).overrides() if word.startswith(("model=", "model.")))
+    return [word for word in RunDir(run).overrides() if word.startswith(("model=", "model."))]
 
 
 def _about(network: TrainedNetwork) -> dict[str, str]:
