@@ -231,15 +231,17 @@ def _untraceable(model: MattingModel, reason: str) -> RunError:
 
 
 def _write_onnx(whole: SelfContained, program: ExportedProgram, out: Path, about: Mapping[str, str]) -> float:
-    """Write the graph as ONNX and return its largest difference from the network; nan without a runtime."""
+    """Write the graph as ONNX and return its largest difference from the network."""
     import onnx
 
-    names = {"input_names": ["image", whole.guide], "output_names": whole.outputs}
+    reads, gives = ["image", whole.guide], whole.outputs
     with _quiet():
-        made = torch.onnx.export(program, dynamo=True, opset_version=OPSET, verbose=False, **names)
+        made = torch.onnx.export(
+            program, dynamo=True, opset_version=OPSET, input_names=reads, output_names=gives, verbose=False
+        )
     assert made is not None
-    model, keys = made.model_proto, ["image", whole.guide, *whole.outputs]
-    for value, key in zip([*model.graph.input, *model.graph.output], keys, strict=True):
+    model = made.model_proto
+    for value, key in zip([*model.graph.input, *model.graph.output], [*reads, *gives], strict=True):
         assert value.name == key
         for number, letter in ((0, "N"), (2, "H"), (3, "W")):
             value.type.tensor_type.shape.dim[number].dim_param = letter
