@@ -23,7 +23,7 @@ from deepmatte.models import MattingModel
 from deepmatte.models.weights import read_weights
 from deepmatte.ops.padding import pad_to_multiple, reflection
 from deepmatte.ops.zones import impose_trimap
-from deepmatte.scoring.export import SelfContained, export_network
+from deepmatte.scoring.export import export_network
 from deepmatte.scoring.predictors import TrainedNetwork
 from deepmatte.training.from_config import build_model
 
@@ -129,11 +129,6 @@ def test_a_model_with_a_forward_of_its_own_is_refused_in_one_line(tmp_path: Path
     with pytest.raises(RunError, match=r"Whole can't be traced .*--to safetensors writes its weights"):
         export_network(network, {"torch": tmp_path / "n.pt2"}, {})
     assert not list(tmp_path.iterdir())
-
-
-def test_a_self_contained_network_names_its_outputs() -> None:
-    assert SelfContained(network_of("model=dim_small", "model.width=0.0625")).outputs == ["alpha"]
-    assert SelfContained(network_of("model=bgmv2_small")).outputs == ["alpha", "foreground"]
 
 
 def test_weights_alone_are_the_checkpoints_and_a_run_starts_from_them(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -50,12 +48,13 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_matte_is_what_the_graph_makes_of_colours_between_0_and_1(place: Path) -> None:
+def test_the_matte_is_what_the_graph_makes_of_colours_between_0_and_1(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
     write(place / "mean.onnx")
     words = ["photo.png", "--trimap", "trimap.png", "--onnx", "mean.onnx", "--out", "out", "--bits", "16"]
-    run = f"from deepmatte.cli.main import call; assert call('predict', {words!r}) == 0"
-    code = f"import sys; {run}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], timeout=60, cwd=place).returncode == 0
+    assert call("predict", words) == 0
     alpha = cv2.imread(str(place / "out/photo_alpha.png"), cv2.IMREAD_UNCHANGED)
     assert np.abs(alpha[0] / 65535 - 28 * np.arange(9) / 255 / 3).max() < 1e-5
 
