@@ -78,12 +78,15 @@ class Output:
         marks = {mark_of(file) for file in self.files(photo).values()}
         return len(marks) == 1 and "" not in marks and marks == {self.mark(photo)}
 
-    def write(self, photo: Photo, pictures: dict[str, np.ndarray], mark: str = "") -> None:
-        """Write the outputs of a photograph, each file atomically and with the `mark`."""
+    def pixels(self, pictures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the pixels of the files of pictures in [0, 1], by their kind."""
+        bits = {"alpha": self.bits, "cutout": self.bits}
+        return {kind: quantise(pictures[kind], bits.get(kind, 8)) for kind in self.kinds}
+
+    def write(self, photo: Photo, pixels: dict[str, np.ndarray], mark: str = "") -> None:
+        """Write the files of a photograph, each atomically and with the `mark`."""
         for kind, file in self.files(photo).items():
-            bits = self.bits if kind in ("alpha", "cutout") else 8
-            values = quantise(pictures[kind], bits)
-            write_png(file, values, cure="make room or give another --out", mark=mark)
+            write_png(file, pixels[kind], cure="make room or give another --out", mark=mark)
 
 
 def digest_of(*parts: object) -> str:
@@ -126,11 +129,11 @@ def predict(
                 reading.append((later, readers.submit(_read, later, output)))
             try:
                 image, guide, mark = read.result()
-                pictures = _pictures(photo, image, guide, predictor, output, background)
+                pixels = _pixels(photo, image, guide, predictor, output, background)
             except (InputError, RunError) as error:
                 on_error(error)
                 continue
-            writing.append((photo, writers.submit(output.write, photo, pictures, mark)))
+            writing.append((photo, writers.submit(output.write, photo, pixels, mark)))
             while writing and (len(writing) > AHEAD or writing[0][1].done()):
                 yield _written(*writing.popleft())
         while writing:
@@ -143,7 +146,7 @@ def _read(photo: Photo, output: Output) -> tuple[np.ndarray, np.ndarray | None, 
     return image, None if photo.hint is not None else photo.read_guide(image), output.mark(photo)
 
 
-def _pictures(
+def _pixels(
     photo: Photo,
     image: np.ndarray,
     guide: np.ndarray | None,
@@ -151,11 +154,11 @@ def _pictures(
     output: Output,
     background: np.ndarray | None,
 ) -> dict[str, np.ndarray]:
-    """Return what is written of a photograph."""
+    """Return the pixels of the files of a photograph."""
     with enough_memory(photo.file, image.shape):
         guide = photo.read_guide(image) if guide is None else guide
         pictures = matted(image, predictor(image, guide), background)
-    return {**pictures, "trimap": guide / 255} if output.trimap else pictures
+        return output.pixels({**pictures, "trimap": guide / 255} if output.trimap else pictures)
 
 
 def _written(photo: Photo, writing: Future[None]) -> Photo:
