@@ -13,7 +13,7 @@ ARGS       ?=
 LOCKED     ?=
 LOCK       := requirements/cpu.txt
 LOCKING    ?= --torch-backend cpu
-EXTRAS     := dev,joblib,slurm,optuna,pretrained,serve
+EXTRAS     := dev,joblib,slurm,optuna,pretrained,serve,onnx
 comma      := ,
 BIN        := $(VENV)/bin
 # One process per core with one thread each: small networks gain nothing from more threads.

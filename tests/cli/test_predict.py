@@ -52,6 +52,18 @@ def refused(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: object
     return captured.err
 
 
+def left_out(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Return the line about the dog that a call ends with, which mattes the cat and returns 1."""
+    assert predict(folder, *arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"{folder}/photos/cat.jpg: ")
+    assert captured.out.count("\n") == 1
+    assert [name for name in written(folder) if name.startswith("dog")] == []
+    head, line = captured.err.splitlines()
+    assert head == "could not be matted: 1"
+    return line
+
+
 # ---- what works --------------------------------------------------------------------------------
 
 
@@ -96,7 +108,7 @@ def test_many_photographs_are_summarised_in_one_line(
 
 def test_a_photograph_without_trimap_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "trimaps/dog.png").unlink()
-    line = refused(folder, capsys, folder / "photos", "--trimap", folder / "trimaps", "--method", "trivial")
+    line = left_out(folder, capsys, folder / "photos", "--trimap", folder / "trimaps", "--method", "trivial")
     assert "dog.jpg: there is no trimap of the same name" in line
 
 
@@ -125,7 +137,7 @@ def test_two_photographs_of_one_name_are_refused(folder: Path, capsys: pytest.Ca
         ("trimaps/dog.png", (90, 60, 30), SIZE, "dog.png: this is a colour picture, not an alpha matte"),
     ],
 )
-def test_a_trimap_that_can_not_be_used_is_found_before_the_first_picture(
+def test_a_trimap_that_can_not_be_used_does_not_stop_the_others(
     folder: Path,
     capsys: pytest.CaptureFixture[str],
     file: str,
@@ -134,14 +146,13 @@ def test_a_trimap_that_can_not_be_used_is_found_before_the_first_picture(
     message: str,
 ) -> None:
     picture(folder / file, values, size)
-    assert message in refused(
-        folder, capsys, folder / "photos", "--trimap", folder / "trimaps", "--method", "trivial"
-    )
+    arguments = ("--trimap", folder / "trimaps", "--method", "trivial")
+    assert message in left_out(folder, capsys, folder / "photos", *arguments)
 
 
 @pytest.mark.parametrize("file", ["photos/dog.jpg", "trimaps/dog.png", "background.png"])
 @pytest.mark.parametrize("content", ["empty", "text", "cut"])
-def test_a_damaged_file_is_found_before_the_first_picture(
+def test_a_damaged_file_does_not_stop_the_others_unless_it_is_for_all(
     folder: Path, capsys: pytest.CaptureFixture[str], file: str, content: str
 ) -> None:
     damaged = folder / file
@@ -156,7 +167,63 @@ def test_a_damaged_file_is_found_before_the_first_picture(
         "--method",
         "trivial",
     )
-    assert str(damaged) in refused(folder, capsys, *arguments)
+    fault = refused if file == "background.png" else left_out
+    assert str(damaged) in fault(folder, capsys, *arguments)
+
+
+@pytest.mark.parametrize("file", ["photos/dog.jpg", "trimaps/dog.png"])
+def test_of_one_photograph_a_damaged_file_is_the_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], file: str
+) -> None:
+    (folder / file).write_bytes(b"not a picture")
+    arguments = (folder / "photos/dog.jpg", "--trimap", folder / "trimaps/dog.png", "--method", "trivial")
+    assert str(folder / file) in refused(folder, capsys, *arguments)
+
+
+# ---- what is done already ----------------------------------------------------------------------
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mtime_ns for file in (folder / "out").iterdir()}
+
+
+def test_what_is_done_is_skipped_until_an_input_an_option_or_a_file_of_it_changes(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [folder / "photos", "--trimap", folder / "trimaps", "--method", "trivial"]
+
+    def again(*more: object) -> tuple[set[str], str]:
+        """Return the names of the files that a repeated call has written anew, and what it says first."""
+        before = times(folder)
+        assert predict(folder, *arguments, *more) == 0
+        said = capsys.readouterr().out.splitlines()[0]
+        return {name for name, time in times(folder).items() if before.get(name) != time}, said
+
+    assert predict(folder, *arguments) == 0
+    capsys.readouterr()
+    cat, dog = ({f"{name}_alpha.png", f"{name}_cutout.png"} for name in ("cat", "dog"))
+    assert again() == (set(), "2 photographs are done already, by the same weights; --overwrite mattes again")
+    picture(folder / "photos/dog.jpg", (30, 60, 90))
+    assert again()[0] == dog
+    picture(folder / "trimaps/cat.png", 100)
+    assert again()[0] == cat
+    picture(folder / "out/cat_alpha.png", 7)  # by somebody else's hand
+    (folder / "out/dog_cutout.png").unlink()
+    assert again()[0] == cat | dog
+    assert again("--bits", 16)[0] == cat | dog
+    assert again("--bits", 16)[0] == set()
+    assert again("--bits", 16, "--overwrite")[0] == cat | dog
+    arguments[-1] = "closed_form"
+    assert again("--bits", 16)[0] == cat | dog
+
+
+def test_trimaps_as_the_trimap_verb_names_them_are_found(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("cat", "dog"):
+        (folder / f"trimaps/{name}.png").rename(folder / f"trimaps/{name}_trimap.png")
+    assert predict(folder, folder / "photos", "--trimap", folder / "trimaps", "--method", "trivial") == 0
+    assert len(written(folder)) == 4
 
 
 @pytest.mark.parametrize("missing", ["photo", "trimap", "background", "folder"])

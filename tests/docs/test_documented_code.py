@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from documented import PAGES, ROOT, blocks, files, make_user_folder
+from documented import PAGES, ROOT, blocks, commands, files, make_user_folder, run_command
 from tiny_run import compose
 
 from deepmatte.batch import Matte, example_batch
@@ -48,7 +48,13 @@ def test_no_page_has_python_that_is_not_run() -> None:
     counts = {page.relative_to(ROOT).as_posix(): len(blocks(page, "python")) for page in PAGES}
     tutorials = dict.fromkeys((f"docs/tutorials/{name}.md" for name in ("train", "sweep", "predict")), 1)
     root = {"README.md": 2, "CONTRIBUTING.md": 1}
-    others = {**root, "docs/losses.md": 1, "docs/metrics.md": 1, "docs/tutorials/extend.md": 3}
+    others = {
+        **root,
+        "docs/losses.md": 1,
+        "docs/metrics.md": 1,
+        "docs/tutorials/extend.md": 3,
+        "docs/how-to/export.md": 1,
+    }
     assert {name: count for name, count in counts.items() if count} == {**tutorials, **others}
     assert sum(name.endswith(".py") for name in files(EXTEND)) == 3
 
@@ -141,6 +147,20 @@ def test_the_smallest_program_trains() -> None:
     trainer = run(DOCS / "tutorials/train.md")["trainer"]
     assert trainer.global_step == 2
     assert float(trainer.callback_metrics["val/sad"]) > 0
+
+
+@pytest.mark.slow
+def test_exported_files_give_one_matte(
+    tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnx")
+    monkeypatch.chdir(make_user_folder(tmp_path / "home", trained))
+    page = DOCS / "how-to/export.md"
+    for command in commands(page, "bash")[:2]:
+        run_command(command, tuple, monkeypatch)
+    capsys.readouterr()
+    run(page)
+    assert float(capsys.readouterr().out) < 1e-4
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ RUN = [
     ROOT / "docs" / f"{name}.md"
     for name in (
         *("get-started", "tutorials/train", "tutorials/own-data", "tutorials/sweep", "tutorials/predict"),
-        *("tutorials/extend", "how-to/resume", "how-to/serve", "explanation/protocols"),
+        *("tutorials/extend", "how-to/resume", "how-to/serve", "how-to/export", "explanation/protocols"),
     )
 ]
 """Pages whose commands (``bash``) are run; what needs a GPU, a cluster or hours stands there as ``text``."""

@@ -292,3 +292,29 @@ def test_a_place_that_is_no_run_is_named(tmp_path: Path) -> None:
 def test_a_networks_tiles_are_checked_where_it_is_loaded(run: Path) -> None:
     with pytest.raises(InputError, match="tile=100: give 0, or a multiple of 128 pixels"):
         load(run, tile=100)
+
+
+def test_a_photograph_that_can_not_be_matted_does_not_stop_the_others(tmp_path: Path) -> None:
+    """Seven of them, of which the second breaks off and the fifth has vanished; the order stays."""
+    for folder in ("photos", "trimaps"):
+        (tmp_path / folder).mkdir()
+    for number in range(7):
+        Image.fromarray(np.full((4, 5, 3), 10 * number, np.uint8)).save(tmp_path / f"photos/{number}.png")
+        Image.fromarray(np.full((4, 5), 128, np.uint8)).save(tmp_path / f"trimaps/{number}.png")
+
+    def solve(image: np.ndarray, trimap: np.ndarray) -> Prediction:
+        if image[0, 0, 0] == 10:
+            raise MemoryError
+        return Prediction(np.full((4, 5), image[0, 0, 0] / 255, np.float32))
+
+    photos = find_photos([tmp_path / "photos"], tmp_path / "trimaps")
+    photos[4].file.unlink()
+    faults: list[Exception] = []
+    done = [photo.name for photo in predict(photos, solve, Output(tmp_path / "out"), faults.append)]
+    assert done == ["0", "2", "3", "5", "6"]
+    assert ["1.png: not enough memory" in str(faults[0]), "4.png: there is no such" in str(faults[1])] == [
+        True
+    ] * 2
+    for name in done:
+        assert (pixels(tmp_path / f"out/{name}_alpha.png") == 10 * int(name)).all()
+    assert len(list((tmp_path / "out").iterdir())) == 2 * len(done)

@@ -3,64 +3,51 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from deepmatte.cli.estimator import load_estimator
 from deepmatte.cli.hints import add_hints, add_width, hint_of
+from deepmatte.cli.matting import Faults, matte_photos, matte_video, predictor_of, solver_of
 from deepmatte.errors import InputError
-
-if TYPE_CHECKING:
-    from deepmatte.scoring.photos import Photo
-    from deepmatte.scoring.predict import Output
-    from deepmatte.scoring.predictors import Predictor
-    from deepmatte.scoring.video import VideoOutput
-
-MOST_LINES = 10
-"""Of more photographs than this the files are summarised in one line."""
 
 
 def main(argv: list[str]) -> int:
-    """Matte the photographs and return 0; InputError names the file at fault."""
+    """Matte the photographs and return 0, or 1 where some could not be; InputError names what is wrong."""
     options = parser().parse_intermixed_args(argv)
     photographs, run = _photos_and_run(options)
-    from deepmatte.scoring.notebook import DEFAULT
-    from deepmatte.scoring.photos import find_photos
-    from deepmatte.scoring.predict import Output
-    from deepmatte.scoring.predictors import predictor_of_method, predictor_of_run
-
+    if options.onnx is not None and options.tile:
+        raise InputError("--tile: goes with a run, not with --onnx; give smaller pictures")
     if options.captured is not None:
         return _with_plate(options, photographs, run)
+    from deepmatte.scoring.photos import find_photos
+    from deepmatte.scoring.predict import Output
+
     refuse_videos(photographs)
+    faults = Faults(photographs)
     hint = hint_of(options)
-    photos = find_photos(photographs, hint or options.trimap)
-    output = Output(options.out, options.bits, options.background, trimap=hint is not None)
+    photos = find_photos(photographs, hint or options.trimap, faults)
+    solver = solver_of(options, run)
+    output = Output(options.out, options.bits, options.background, hint is not None, solver)
     output.check(photos)
-    choice = (options.checkpoint, options.tile)
-    if run is None and options.method is None:
-        print(f"matted by method {DEFAULT}; RUN or --method NAME chooses another", file=sys.stderr)
-    method = options.method or DEFAULT
-    predictor = predictor_of_run(run, *choice) if run else predictor_of_method(method)
-    _predict(photos, predictor, output)
-    print("\n".join(summary(photos, output)))
-    return 0
+    matte_photos(photos, lambda: predictor_of(options, run, "trimap"), output, options.overwrite, faults)
+    return faults.report()
 
 
 def _with_plate(options: argparse.Namespace, photographs: list[Path], run: Path | None) -> int:
     """Matte photographs, frames or videos by a model that reads a plate of the background."""
     from deepmatte.scoring.plates import find_captures
     from deepmatte.scoring.predict import Output
-    from deepmatte.scoring.predictors import predictor_of_run
     from deepmatte.scoring.video import VideoOutput, check_videos
 
-    if run is None:
+    if run is None and options.onnx is None:
         raise InputError("--captured: methods read trimaps; give --trimap T, or a run of model=bgmv2")
     videos = [file for file in photographs if is_video(file)]
     stills = [file for file in photographs if file not in videos]
-    photos, warnings = find_captures(stills, options.captured) if stills else ([], [])
-    output = Output(options.out, options.bits, options.background)
+    faults = Faults(photographs)
+    photos, warnings = find_captures(stills, options.captured, faults) if stills else ([], [])
+    output = Output(options.out, options.bits, options.background, solver=solver_of(options, run))
     output.check(photos)
     footage = VideoOutput(options.out, options.frames, options.colour, options.bits)
     if videos:
@@ -68,14 +55,13 @@ def _with_plate(options: argparse.Namespace, photographs: list[Path], run: Path 
         warnings += check_videos(videos, options.captured)
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    predictor = predictor_of_run(run, options.checkpoint, options.tile, guide="captured_background")
-    if photos:
-        _predict(photos, predictor, output)
-        print("\n".join(summary(photos, output)))
+    predictor = functools.cache(lambda: predictor_of(options, run, "captured_background"))
+    if stills:
+        matte_photos(photos, predictor, output, options.overwrite, faults)
     for video in videos:
-        num = _predict_video(video, options.captured, predictor, footage)
+        num = matte_video(video, options.captured, predictor(), footage)
         print(f"{video}: {num} frames: {', '.join(str(place) for place in footage.places(video))}")
-    return 0
+    return faults.report()
 
 
 def is_video(file: Path) -> bool:
@@ -101,7 +87,7 @@ def refuse_videos(photographs: Sequence[Path]) -> None:
 
 def _photos_and_run(options: argparse.Namespace) -> tuple[list[Path], Path | None]:
     """Return the photographs and the run directory: the first path, unless that is a photograph already."""
-    if options.method is not None:
+    if options.method is not None or options.onnx is not None:
         return options.path, None
     if options.run is not None:
         print(
@@ -138,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
         usage="deepmatte predict [RUN] PHOTO ... --trimap T [options]\n"
         "       deepmatte predict [RUN] PHOTO ... (--mask M | --box X,Y,W,H | --scribbles S) [options]\n"
         "       deepmatte predict RUN PHOTO|VIDEO ... --captured PLATE [options]\n"
-        "       deepmatte predict --method NAME PHOTO ... --trimap T [options]",
+        "       deepmatte predict (--method NAME | --onnx FILE) PHOTO ... --trimap T [options]",
         description="Matte photographs with a network, or with a classical method. For each, DIR gets "
         "NAME_alpha.png (the matte), NAME_cutout.png (RGBA, with estimated foreground colours, so that the "
         "background no longer shines through) and, with --background, NAME_composite.png. A video gets "
@@ -167,11 +153,15 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--run", type=Path, metavar="RUN", help=argparse.SUPPRESS)
     method = "a method without a network, such as closed_form, in place of RUN"
     source.add_argument("--method", metavar="NAME", help=method)
+    onnx = "a network that `deepmatte export` has written, in place of RUN; needs no PyTorch (extra onnx)"
+    source.add_argument("--onnx", type=Path, metavar="FILE", help=onnx)
     weights = "which weights of the run (default: best)"
     add("--checkpoint", default="best", metavar="best|last|PATH", help=weights)
     add("--out", type=Path, default=Path(), metavar="DIR", help="the folder to write to (default: this one)")
     background = "composite the foreground over this picture, scaled to cover"
     add("--background", type=Path, metavar="B", help=background)
+    overwrite = "matte again what is done: by default, files of the same inputs and weights are kept"
+    add("--overwrite", action="store_true", help=overwrite)
     add("--frames", action="store_true", help="of a video: PNG files of its frames, NAME/000000_alpha.png …")
     colour = "behind the cut-out of a video: red, green and blue (default: 0,255,0)"
     add("--colour", type=_colour, default=(0, 255, 0), metavar="R,G,B", help=colour)
@@ -197,43 +187,3 @@ def _colour(text: str) -> tuple[int, int, int]:
         raise argparse.ArgumentTypeError(f"'{text}' is not three numbers up to 255, such as 0,255,0")
     red, green, blue = (int(part) for part in parts)
     return red, green, blue
-
-
-def _predict(photos: Sequence[Photo], predictor: Predictor, output: Output) -> None:
-    """Matte the photographs; several get a progress bar on standard error."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from deepmatte.scoring.predict import predict
-
-    load_estimator()
-    console = Console(stderr=True, quiet=not sys.stderr.isatty())
-    with Progress(console=console, transient=True, disable=len(photos) == 1) as progress:
-        for _ in progress.track(predict(photos, predictor, output), total=len(photos), description="matting"):
-            pass
-
-
-def _predict_video(video: Path, plate: Path, predictor: Predictor, output: VideoOutput) -> int:
-    """Matte a video with a progress bar on standard error, and return the number of its frames."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from deepmatte.scoring.video import predict_video
-
-    console = Console(stderr=True, quiet=not sys.stderr.isatty())
-    with Progress(console=console, transient=True) as progress:
-        steps = predict_video(video, plate, predictor, output)
-        task = progress.add_task(f"matting {video.name}", total=next(steps) or None)
-        for _ in steps:
-            progress.advance(task)
-        return int(progress.tasks[task].completed)
-
-
-def summary(photos: Sequence[Photo], output: Output) -> list[str]:
-    """Return what was written: one line per photograph, or one for all of many."""
-    if len(photos) > MOST_LINES:
-        kinds = ", ".join(f"NAME_{kind}.png" for kind in output.kinds)
-        return [f"{len(photos)} photographs: {kinds} in {output.folder}"]
-    return [
-        f"{photo.file}: {', '.join(str(file) for file in output.files(photo).values())}" for photo in photos
-    ]

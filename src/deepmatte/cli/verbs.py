@@ -30,6 +30,7 @@ VERBS = {
     "colours": Verb("deepmatte.cli.colours", "Cut photographs out by anybody's mattes, with clean colours"),
     "demo": Verb("deepmatte.cli.demo", "Cut photographs out on a page in the browser"),
     "serve": Verb("deepmatte.cli.serve", "Answer photographs by mattes over HTTP"),
+    "export": Verb("deepmatte.cli.export", "Write a network to one file: ONNX, torch.export or weights"),
     "convert": Verb("deepmatte.cli.convert", "Convert other people's weights, to start a run from them"),
     "score": Verb("deepmatte.cli.score", "Score mattes on disk, whoever made them"),
     "sweep": Verb(

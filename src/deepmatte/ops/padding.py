@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -23,3 +24,17 @@ def pad_to_multiple(values: Tensor, multiple: int) -> Tensor:
         mode = "replicate" if 1 in values.shape[-2:] else "reflect"
         values = F.pad(values, (0, right, 0, down), mode=mode)
     return values
+
+
+def reflection(side: int, multiple: int) -> Tensor:
+    """Return which rows (or columns) of a side make the padded one, whole numbers (padded,).
+
+    For graphs that have to hold for any size, where `pad_to_multiple` would look at the size of one example;
+    only pictures with one side of a single pixel are padded otherwise.
+
+    >>> reflection(3, 8)
+    tensor([0, 1, 2, 1, 0, 1, 2, 1])
+    """
+    period = torch.scalar_tensor(2 * (side - 1), dtype=torch.int64).clamp(min=1)
+    step = torch.arange((side + multiple - 1) // multiple * multiple) % period
+    return torch.minimum(step, period - step)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
 from deepmatte.classical.band import Width, trimap_of_mask
 from deepmatte.classical.segmentation import Box, segment, strokes_of_box
 from deepmatte.data.sources.decoding import decoded, read_header
-from deepmatte.data.sources.files import check_files, find_pictures
+from deepmatte.data.sources.files import OnError, check_files, find_pictures, refuse
 from deepmatte.data.sources.images import alpha_of_pixels, colours_of_pixels, read_alpha, to_8_bit
 from deepmatte.errors import InputError
 from deepmatte.files import printable
 from deepmatte.ops.zones import BACKGROUND, FOREGROUND, UNKNOWN, full_scale
+
+THREADS = 4
+"""That read files: more of them wait for one another."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,10 @@ class Hint:
 
     width: Width
 
-    def files(self, photos: Mapping[str, Path]) -> dict[str, Path | None]:
-        """Return each photograph's file of this hint, checked and read, so that none stops the work half-way.
+    def files(self, photos: Mapping[str, Path], on_error: OnError = refuse) -> dict[str, Path | None]:
+        """Return each photograph's file of this hint, checked and read.
 
-        Raises:
-            InputError: it names what is missing or doesn't fit.
+        What is missing or doesn't fit goes to ``on_error``, and its photograph is left out.
         """
         raise NotImplementedError
 
@@ -63,13 +66,15 @@ class BoxHint(Hint):
 
     box: Box
 
-    def files(self, photos: Mapping[str, Path]) -> dict[str, Path | None]:
-        """Return no files, once the box fits each photograph."""
-        for file in photos.values():
+    def files(self, photos: Mapping[str, Path], on_error: OnError = refuse) -> dict[str, Path | None]:
+        """Return no files, of the photographs that the box fits."""
+
+        def check(file: Path) -> None:
             header = read_header(file)
             with _naming(file):
                 self.box.check(header.height, header.width)
-        return dict.fromkeys(photos)
+
+        return dict.fromkeys(sound(photos, check, on_error))
 
     def mask(self, image: np.ndarray, file: Path | None) -> np.ndarray:
         """Return what GrabCut finds in the box."""
@@ -81,19 +86,22 @@ class DrawnHint(Hint):
     """A picture that somebody has drawn: a file, or a folder of files with the photographs' names."""
 
     what: ClassVar[str]
-    place: Path
+    place: Path = field(repr=False)
 
     def read(self, file: Path) -> np.ndarray:
         """Return what a file holds, (H, W)."""
         raise NotImplementedError
 
-    def files(self, photos: Mapping[str, Path]) -> dict[str, Path | None]:
+    def files(self, photos: Mapping[str, Path], on_error: OnError = refuse) -> dict[str, Path | None]:
         """Return each photograph's file."""
-        partners = partners_of(photos, self.place, self.what)
-        for name, file in photos.items():
-            check_files((file, partners[name]))
-            self.read(partners[name])
-        return dict(partners)
+        partners = partners_of(photos, self.place, self.what, on_error)
+
+        def check(pair: tuple[Path, Path]) -> None:
+            check_files(pair)
+            self.read(pair[1])
+
+        pairs = {name: (photos[name], partner) for name, partner in partners.items()}
+        return {name: partners[name] for name in sound(pairs, check, on_error)}
 
     def mask(self, image: np.ndarray, file: Path | None) -> np.ndarray:
         """Return the mask that a file is, or leads to."""
@@ -144,11 +152,38 @@ def _naming(photo: Path) -> Iterator[None]:
         raise InputError(f"{printable(photo)}: {error}") from None
 
 
-def partners_of(photos: Mapping[str, Path], place: Path, what: str) -> dict[str, Path]:
+Item = TypeVar("Item")
+
+
+def sound(items: Mapping[str, Item], check: Callable[[Item], object], on_error: OnError) -> list[str]:
+    """Return the names of the items that ``check`` does not refuse; it reads several files at a time.
+
+    What it refuses goes to ``on_error``, in the order of the items.
+    """
+
+    def fault(item: Item) -> InputError | None:
+        try:
+            check(item)
+        except InputError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        faults = dict(zip(items, pool.map(fault, items.values()), strict=True))
+    for error in filter(None, faults.values()):
+        on_error(error)
+    return [name for name, error in faults.items() if error is None]
+
+
+def partners_of(
+    photos: Mapping[str, Path], place: Path, what: str, on_error: OnError = refuse
+) -> dict[str, Path]:
     """Return the file of each photograph: ``place``, or that of its name where ``place`` is a folder.
 
+    In a folder ``NAME_trimap.png`` is the trimap of NAME, too, as `deepmatte trimap` writes it.
+
     Raises:
-        InputError: it names the first photograph without one.
+        InputError: one file is not enough. A photograph without its own goes to ``on_error``.
     """
     if not place.is_dir():
         if len(photos) == 1:
@@ -157,14 +192,21 @@ def partners_of(photos: Mapping[str, Path], place: Path, what: str) -> dict[str,
             f"{printable(place)}: is not a folder, but there are {len(photos)} photographs; "
             f"give a folder with the {what} of each, under its name"
         )
-    found = {file.stem: file for file in find_pictures(".", str(place), f"--{what}").values()}
+    option = "--captured" if what == "plate" else f"--{what}"
+    found = {file.stem: file for file in find_pictures(".", str(place), option).values()}
+    partners = {}
     for name, file in photos.items():
-        if name not in found:
-            raise InputError(
+        partner = found.get(name) or found.get(f"{name}_{what}")
+        if partner is not None:
+            partners[name] = partner
+            continue
+        on_error(
+            InputError(
                 f"{printable(file)}: there is no {what} of the same name in {printable(place)}; "
                 "add it, or leave out this photograph"
             )
-    return {name: found[name] for name in photos}
+        )
+    return partners
 
 
 def mask_of_alpha(alpha: np.ndarray, place: str) -> np.ndarray:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from deepmatte.data.sources.files import check_files, find_pictures
+from deepmatte.data.sources.files import OnError, check_files, find_pictures, refuse
 from deepmatte.data.sources.images import read_image, read_trimap
 from deepmatte.errors import InputError
 from deepmatte.files import printable
-from deepmatte.scoring.hints import Hint, partners_of
+from deepmatte.scoring.hints import Hint, partners_of, sound
 
 
 @dataclass(frozen=True)
@@ -37,25 +37,33 @@ class Photo:
         return read_trimap(self.guide) if self.key == "trimap" else read_image(self.guide)
 
 
-def find_photos(photos: Sequence[Path], trimap: Path | Hint) -> list[Photo]:
+def find_photos(photos: Sequence[Path], trimap: Path | Hint, on_error: OnError = refuse) -> list[Photo]:
     """Match photographs, files or folders, with ``trimap``, a file or a folder of files of the same names.
 
-    All sizes are compared and all trimaps read here, so that a bad file does not stop the work half-way. Of a
-    hint, trimaps are made later.
+    All sizes are compared and all trimaps read here, so that a bad file is known before the work. Of a hint,
+    trimaps are made later.
+
+    Args:
+        photos: files, or folders of them.
+        trimap: the file, or the folder; or what trimaps are made of.
+        on_error: gets what is wrong with a photograph that has no trimap or one of another size, or with a
+            file that is damaged or no trimap; such photographs are left out. Raising is the default.
 
     Raises:
-        InputError: names the first photograph that has no trimap, a trimap of another size, or the name of
-            another photograph, or the first file that is missing, truncated or not a trimap.
+        InputError: two photographs have one name, there are none, or one trimap is given for several.
     """
     files = named_photos(photos)
     if isinstance(trimap, Hint):
-        hints = trimap.files(files)
-        return [Photo(name, file, hints[name], hint=trimap) for name, file in files.items()]
-    partners = partners_of(files, trimap, "trimap")
-    for name, file in files.items():
-        check_files((file, partners[name]))
-        read_trimap(partners[name])
-    return [Photo(name, file, partners[name]) for name, file in files.items()]
+        hints = trimap.files(files, on_error)
+        return [Photo(name, files[name], file, hint=trimap) for name, file in hints.items()]
+    partners = partners_of(files, trimap, "trimap", on_error)
+
+    def check(pair: tuple[Path, Path]) -> None:
+        check_files(pair)
+        read_trimap(pair[1])
+
+    pairs = {name: (files[name], partner) for name, partner in partners.items()}
+    return [Photo(name, *pairs[name]) for name in sound(pairs, check, on_error)]
 
 
 def named_photos(photos: Sequence[Path]) -> dict[str, Path]:

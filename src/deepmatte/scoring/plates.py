@@ -8,10 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from deepmatte.data.sources.files import check_files, find_pictures
+from deepmatte.data.sources.files import OnError, check_files, refuse
 from deepmatte.data.sources.images import read_image
 from deepmatte.errors import InputError
 from deepmatte.files import printable
+from deepmatte.scoring.hints import partners_of
 from deepmatte.scoring.photos import Photo, named_photos
 
 LOOK = 128
@@ -32,36 +33,41 @@ one.
 """
 
 
-def find_captures(photos: Sequence[Path], plate: Path) -> tuple[list[Photo], list[str]]:
+def find_captures(
+    photos: Sequence[Path], plate: Path, on_error: OnError = refuse
+) -> tuple[list[Photo], list[str]]:
     """Match photographs, files or folders, with one plate for all, or a folder of plates of their names.
 
     Sizes are compared here, and the content of each plate with the first photograph that it belongs to.
+
+    Args:
+        photos: files, or folders of them.
+        plate: the file, or the folder.
+        on_error: gets what is wrong with a photograph that has no plate, one of another size or of another
+            background, or with a file that can't be read; such photographs are left out. Raising is the
+            default.
 
     Returns:
         the photographs, and warnings about plates that may show another background.
 
     Raises:
-        InputError: names the first photograph without a plate, a plate of another size or of another
-            background, or a file that can't be read.
+        InputError: two photographs have one name, or there are none.
     """
     files = named_photos(photos)
-    plates = dict.fromkeys(files, plate)
-    if plate.is_dir():
-        found = {file.stem: file for file in find_pictures(".", str(plate), "--captured").values()}
-        for name, file in files.items():
-            if name not in found:
-                raise InputError(
-                    f"{printable(file)}: there is no plate of the same name in {printable(plate)}; "
-                    "add it, leave out this photograph, or give one plate for all"
-                )
-        plates = {name: found[name] for name in files}
+    plates = partners_of(files, plate, "plate", on_error) if plate.is_dir() else dict.fromkeys(files, plate)
     warnings, compared = [], set()
-    for name, file in files.items():
-        check_files((file, plates[name]))
-        if plates[name] not in compared:
-            compared.add(plates[name])
-            warnings += check_plate(read_image(file), read_image(plates[name]), file, plates[name])
-    return [Photo(name, file, plates[name], "captured_background") for name, file in files.items()], warnings
+    found = []
+    for name, file in plates.items():
+        try:
+            check_files((files[name], file))
+            if file not in compared:
+                warnings += check_plate(read_image(files[name]), read_image(file), files[name], file)
+                compared.add(file)
+        except InputError as error:
+            on_error(error)
+        else:
+            found.append(Photo(name, files[name], file, "captured_background"))
+    return found, warnings
 
 
 def check_plate(image: np.ndarray, plate: np.ndarray, file: Path, plate_file: Path) -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, cast
 
 import numpy as np
 import torch
+from omegaconf import DictConfig
 from torch import Tensor
 
 from deepmatte.batch import Batch
@@ -18,25 +18,9 @@ from deepmatte.models.tiled import TiledModel
 from deepmatte.models.weights import load_weights
 from deepmatte.ops.zones import impose_trimap
 from deepmatte.runs.directory import RunDir
+from deepmatte.scoring.prediction import GUIDES, Prediction, Predictor
 from deepmatte.training import from_config
 from deepmatte.training.score import model_of_run
-
-GUIDES = {"trimap": "--trimap T", "captured_background": "--captured PLATE"}
-"""What a model may read beside the image, by its key in a batch, and the option that gives it."""
-
-
-class Prediction(NamedTuple):
-    """``alpha`` (H, W) and, where they are predicted, the ``foreground``'s colours (H, W, 3), in [0, 1]."""
-
-    alpha: np.ndarray
-    foreground: np.ndarray | None = None
-
-
-Predictor = Callable[[np.ndarray, np.ndarray], Prediction]
-"""Image (H, W, 3) and guide to `Prediction`: a trimap, 0 / 128 / 255 (H, W), or a plate (H, W, 3).
-
-Colours are uint8, or floats in [0, 1].
-"""
 
 
 def predictor_of_method(method: str) -> Predictor:
@@ -81,6 +65,27 @@ def network_of_run(
     run: Path, checkpoint: str = "best", tile: int = 0, guide: str | None = None
 ) -> RunNetwork:
     """Return the network of a run, as `predictor_of_run`; without ``guide`` it may read any of `GUIDES`."""
+    trained = trained_network(run, checkpoint, guide)
+    model = trained.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    predictor = network_predictor(model, refine=trained.refine, impose=trained.impose, tile=tile)
+    return RunNetwork(model, trained.guide, predictor)
+
+
+class TrainedNetwork(NamedTuple):
+    """The network of a run with its weights, in evaluation mode on the CPU, and how the run uses it.
+
+    ``guide`` is the key of what it reads beside the image; ``settings`` are the run's.
+    """
+
+    model: MattingModel
+    guide: str
+    refine: bool
+    impose: bool
+    settings: DictConfig
+
+
+def trained_network(run: Path, checkpoint: str = "best", guide: str | None = None) -> TrainedNetwork:
+    """Return the network of a run and its settings; for the arguments and errors see `network_of_run`."""
     from_config.quieten()
     directory = RunDir(run)
     settings = directory.config("model")
@@ -89,10 +94,8 @@ def network_of_run(
     if len(reads) != 1 or set(model.reads) != {"image", *reads}:
         raise _other_guide(run, model, guide or "trimap")
     load_weights(model, weights, source)
-    model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    impose = bool(settings.get("impose_trimap", True))
-    refine = bool(weights["deepmatte"]["refine"])
-    return RunNetwork(model, reads[0], network_predictor(model, refine=refine, impose=impose, tile=tile))
+    impose = bool(settings.get("impose_trimap", True)) and reads == ["trimap"]
+    return TrainedNetwork(model.eval(), reads[0], bool(weights["deepmatte"]["refine"]), impose, settings)
 
 
 def _other_guide(run: Path, model: MattingModel, given: str) -> InputError:

@@ -15,7 +15,7 @@ from deepmatte.files import printable
 from deepmatte.ops.compositing import composite
 from deepmatte.scoring.plates import check_plate
 from deepmatte.scoring.predict import enough_memory, matted
-from deepmatte.scoring.predictors import Predictor
+from deepmatte.scoring.prediction import Predictor
 
 SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 """Names of files that are taken for videos."""

@@ -21,7 +21,7 @@ OnError = Callable[[InputError], None]
 Links = Literal["inside", "follow"]
 
 
-def refuse(error: InputError) -> None:
+def refuse(error: Exception) -> None:
     """Raise what is wrong with a file; the other way, to collect it, is that of ``data.on_error=skip``."""
     raise error
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import struct
+import zlib
 from typing import Literal
 
 import cv2
@@ -16,6 +18,8 @@ from deepmatte.ops.trimap import normalise_trimap
 
 AlphaFrom = Literal["auto", "grey", "red", "alpha"]
 """Which channel of a file is the matte."""
+_MARK = "deepmatte"  # the keyword of the mark in a PNG
+_HEADER = 33  # bytes of a PNG before the place of its text: signature, and the header's chunk
 _log = logging.getLogger(__name__)
 _reported_greys: set[int] = set()
 
@@ -141,18 +145,22 @@ def flat_matte(path: PathLike) -> InputError:
     )
 
 
-def write_png(path: PathLike, pixels: np.ndarray, *, parents: bool = True, cure: str | None = None) -> None:
+def write_png(
+    path: PathLike, pixels: np.ndarray, *, parents: bool = True, cure: str | None = None, mark: str = ""
+) -> None:
     """Write a PNG, uint8 or uint16, (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA, atomically.
+
+    ``mark`` is a word that the file keeps beside its pixels (`mark_of`).
 
     Raises:
         InputError: the file can't be written.
     """
-    content = png_of(pixels)
+    content = png_of(pixels, mark)
     with atomic(path, parents=parents, sync=False, cure=cure) as file:
         file.write(content)
 
 
-def png_of(pixels: np.ndarray) -> bytes:
+def png_of(pixels: np.ndarray, mark: str = "") -> bytes:
     """Return the PNG file of pixels, as `write_png` takes them."""
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"a PNG holds uint8 or uint16 pixels, not {pixels.dtype}")
@@ -161,7 +169,21 @@ def png_of(pixels: np.ndarray) -> bytes:
     done, encoded = cv2.imencode(".png", pixels)
     if not done:
         raise ValueError(f"pixels of shape {pixels.shape} can't be written as PNG")
-    return encoded.tobytes()
+    content = encoded.tobytes()
+    if mark:
+        chunk = b"tEXt" + f"{_MARK}\0{mark}".encode("latin-1")
+        chunk = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        content = content[:_HEADER] + chunk + content[_HEADER:]
+    return content
+
+
+def mark_of(path: PathLike) -> str:
+    """Return the mark that `write_png` gave to a file; nothing where there is none, or no such file."""
+    try:
+        with opened(path) as picture:
+            return str(picture.info.get(_MARK, ""))
+    except InputError:
+        return ""
 
 
 def quantise(values: np.ndarray, bits: int) -> np.ndarray:

@@ -119,7 +119,7 @@ class BackgroundMattingV2(MattingModel):
         """Return the matte of the padded inputs; the coarse one has the size that the base sees."""
         image, plate = inputs["image"], inputs["captured_background"]
         pictures = torch.cat([image, plate], 1)
-        size = tuple(max(1, int(side * self.backbone_scale)) for side in image.shape[-2:])
+        size = tuple(max(1, math.trunc(side * self.backbone_scale)) for side in image.shape[-2:])
         small = F.interpolate(pictures, size, mode="bilinear", align_corners=False)
         alpha, residual, error, hidden = self.base(small)
         coarse = Matte(alpha, foreground=self._clamped(residual + small[:, :3]), error=error)

@@ -34,11 +34,15 @@ def positions_between(table: Tensor, size: int) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Attention of all tokens to all, with decomposed relative positions (MViTv2, Li et al. 2022)."""
+    """Attention of all tokens to all, with decomposed relative positions (MViTv2, Li et al. 2022).
+
+    Without ``fused`` it is computed step by step, as `deepmatte export` needs it: the same to rounding.
+    """
 
     def __init__(self, dim: int, heads: int, size: int) -> None:
         super().__init__()
         self.heads = heads
+        self.fused = True
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
         self.rel_pos_h = nn.Parameter(torch.zeros(2 * size - 1, dim // heads))
@@ -53,7 +57,10 @@ class Attention(nn.Module):
         rows = torch.einsum("nahwc,hkc->nahwk", grid, positions_between(self.rel_pos_h, height))
         columns = torch.einsum("nahwc,wkc->nahwk", grid, positions_between(self.rel_pos_w, width))
         bias = (rows[..., :, None] + columns[..., None, :]).flatten(4).flatten(2, 3)
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        if self.fused:
+            x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        else:
+            x = torch.softmax(q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1]) + bias, -1) @ v
         return self.proj(x.transpose(1, 2).reshape(num, height, width, dim))
 
 
@@ -125,12 +132,11 @@ class Block(nn.Module):
             return self.attn(x)
         num, height, width, dim = x.shape
         side = self.window
-        down, right = -height % side, -width % side
-        x = F.pad(x, (0, 0, 0, right, 0, down))
-        rows, columns = x.shape[1] // side, x.shape[2] // side
+        rows, columns = (height + side - 1) // side, (width + side - 1) // side
+        x = F.pad(x, (0, 0, 0, columns * side - width, 0, rows * side - height))
         windows = x.reshape(num, rows, side, columns, side, dim).transpose(2, 3).flatten(0, 2)
         x = self.attn(windows).reshape(num, rows, columns, side, side, dim).transpose(2, 3)
-        return x.reshape(num, height + down, width + right, dim)[:, :height, :width]
+        return x.reshape(num, rows * side, columns * side, dim)[:, :height, :width]
 
 
 class PatchEmbedding(nn.Module):
