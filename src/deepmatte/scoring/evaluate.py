@@ -29,6 +29,7 @@ from deepmatte.scoring.known import known_images, warning
 from deepmatte.scoring.names import evaluation_name, free_name
 from deepmatte.training import from_config
 from deepmatte.training.datamodule import MattingData
+from deepmatte.training.own_scores import OwnScores
 from deepmatte.training.score import conditions, model_of_run, score
 
 MOST_NOTES = 5
@@ -57,6 +58,7 @@ class Evaluation:
             "status": FINISHED,
             "protocol": self.settings.protocol,
             "metrics_version": METRICS_VERSION,
+            "metrics": OwnScores(self.settings, self.data, self.config.split).declared or None,
             **_who(self.config, self.settings, self.method),
         }
         compared = [key for key in wanted if key not in ("data_root", "run", "overrides")]
@@ -168,6 +170,7 @@ def carry_out(evaluation: Evaluation) -> tuple[dict[str, Any], dict[str, str] | 
         metrics_version=METRICS_VERSION,
         **conditions(settings, config.split),
         dataset=scored.dataset,
+        metrics=scored.metrics or None,
         trained_on=None if known is None else list(known),
         scores=scored.scores,
         cost={"seconds": round(time.monotonic() - start, 1)},
@@ -233,6 +236,8 @@ def _settings_of_run(config: DictConfig, run: str, *sections: str) -> DictConfig
             )
         if config.get("composition") is not None:
             settings.composition = config.composition
+        if config.get("metrics"):
+            settings.metrics = OmegaConf.merge(settings.get("metrics") or {}, config.metrics)
         for key in ("protocol", "impose_trimap"):
             if config[key] is not None:
                 settings[key] = config[key]
@@ -255,6 +260,7 @@ def _settings_of_method(config: DictConfig, method: ClassicalMethod) -> DictConf
     settings = OmegaConf.create(
         {"seed": 0, "data": config.data, "composition": config.get("composition"), "trainer": config.trainer}
     )
+    settings.metrics = config.get("metrics")
     settings.protocol = config.protocol or "adobe"
     settings.impose_trimap = method.sees_trimap if config.impose_trimap is None else config.impose_trimap
     settings.num_pictures = config.num_pictures
