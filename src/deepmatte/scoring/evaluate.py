@@ -30,6 +30,7 @@ from deepmatte.scoring.names import evaluation_name, free_name
 from deepmatte.training import from_config
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.own_scores import OwnScores
+from deepmatte.training.requirements import check_inputs
 from deepmatte.training.score import conditions, model_of_run, score
 
 MOST_NOTES = 5
@@ -54,14 +55,17 @@ class Evaluation:
         """Return the earlier result if the same images were scored in the same way; None otherwise."""
         before = self.output.result()
         wanted = {
-            **conditions(self.settings, self.config.split),
+            **conditions(self.settings, ("trimap",), self.config.split),
             "status": FINISHED,
             "protocol": self.settings.protocol,
             "metrics_version": METRICS_VERSION,
             "metrics": OwnScores(self.settings, self.data, self.config.split).declared or None,
             **_who(self.config, self.settings, self.method),
         }
-        compared = [key for key in wanted if key not in ("data_root", "run", "overrides")]
+        unknown = {"data_root", "run", "overrides"}
+        if before is not None and before.get("impose_trimap") is None:  # the model reads none
+            unknown.add("impose_trimap")
+        compared = [key for key in wanted if key not in unknown]
         if before is None or any(before.get(key) != wanted[key] for key in compared):
             return None
         if (before.get("dataset") or {}).get("digest") != self.data.eval_dataset(self.config.split).digest():
@@ -138,6 +142,7 @@ def carry_out(evaluation: Evaluation) -> tuple[dict[str, Any], dict[str, str] | 
         model, checkpoint, source = model_of_run(RunDir(evaluation.home), settings, config.checkpoint)
     else:
         model, checkpoint, source = ClassicalMatting(method), None, ""
+    check_inputs(model, data, [config.split])
     known: dict[str, str] | None = {}
     if method is None and _is_rank_zero():
         known = known_images(RunDir(evaluation.home), data, config.split)
@@ -168,7 +173,7 @@ def carry_out(evaluation: Evaluation) -> tuple[dict[str, Any], dict[str, str] | 
         notes=model.notes if isinstance(model, ClassicalMatting) else {},
         protocol=settings.protocol,
         metrics_version=METRICS_VERSION,
-        **conditions(settings, config.split),
+        **conditions(settings, model.reads, config.split),
         dataset=scored.dataset,
         metrics=scored.metrics or None,
         trained_on=None if known is None else list(known),

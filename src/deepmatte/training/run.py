@@ -268,7 +268,7 @@ class _Job:
             best_epoch=int(best["epoch"]),
             dataset=scored.dataset,
             metrics=scored.metrics or None,
-            **conditions(self.config),
+            **conditions(self.config, self.model.reads),
             scores=best["deepmatte"]["scores"] | scored.scores,
             cost=cost,
         )

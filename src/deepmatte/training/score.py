@@ -88,9 +88,10 @@ def model_of_run(
     return from_config.build_model(settings), weights, str(path)
 
 
-def conditions(config: DictConfig, split: str = "test") -> dict[str, Any]:
+def conditions(config: DictConfig, reads: Sequence[str], split: str = "test") -> dict[str, Any]:
     """Return what scores depend on beside the model and the data set's name, as ``result.json`` records it.
 
+    ``impose_trimap`` is None where the model does not read one (``reads``), since nothing is imposed then.
     ``trimap`` has the pattern of the data set's own trimaps (``given``; None where it has none) and how
     those of composites are made (``composites``). ``data_root`` is the folder of the data; None for data
     without one.
@@ -101,7 +102,7 @@ def conditions(config: DictConfig, split: str = "test") -> dict[str, Any]:
     given = (place or {}).get("trimap", source.get("trimap"))
     root = source.get("root")
     return {
-        "impose_trimap": bool(config.impose_trimap),
+        "impose_trimap": bool(config.impose_trimap) if "trimap" in reads else None,
         "trimap": {
             "given": None if given is None else str(given),
             "composites": str((config.get("composition") or {}).get("trimap", "kernels")),
