@@ -29,7 +29,7 @@ from deepmatte.runs.locks import locked
 from deepmatte.runs.provenance import provenance
 from deepmatte.training import from_config
 from deepmatte.training.acceleration import accelerate
-from deepmatte.training.callbacks import EpochLines, Progress
+from deepmatte.training.callbacks import EpochLines, Progress, StepSeeds
 from deepmatte.training.checkpoint_callbacks import AveragedWeights, EarlyStoppingForGood, LastCheckpoint
 from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, read_checkpoint, restoring
 from deepmatte.training.cost import over_ranks, peak_memory_mb
@@ -216,6 +216,7 @@ class _Job:
         progress = Progress(self._report, self.stages[-1].last_epoch)
         callbacks: list[Callback] = [
             *from_config.build_callbacks(config),
+            StepSeeds(config.seed),
             EpochLines(stage),
             progress,
             best,
