@@ -22,6 +22,8 @@ from tiny_run import compose
 
 from deepmatte.batch import Matte, example_batch
 from deepmatte.errors import InputError
+from deepmatte.metrics.names import Metric
+from deepmatte.metrics.own import OwnMetrics
 from deepmatte.runs.directory import RunDir
 from deepmatte.training import from_config, score
 
@@ -62,13 +64,15 @@ def test_everything_that_an_extension_brings_is_found_from_its_folder() -> None:
     losses.check(data.serves("train"))
     names = [type(callback).__name__ for callback in from_config.build_callbacks(config)]
     assert names == ["PictureGrids", "LearningRateMonitor", "EdgeScores"]
+    assert OwnMetrics(from_config.build_metrics(config)).declared == {"edge": Metric("x1000", False)}
 
 
 @pytest.mark.usefixtures("at_home")
 def test_an_extension_that_is_not_trusted_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEEPMATTE_ALLOWED_TARGETS")
     config = compose("train", ["experiments=edge_loss"])
-    for build in (from_config.build_model, from_config.build_data, from_config.build_callbacks):
+    parts = ("model", "data", "callbacks", "metrics")
+    for build in (getattr(from_config, f"build_{part}") for part in parts):
         with pytest.raises(InputError, match="DEEPMATTE_ALLOWED_TARGETS"):
             build(config)
     with pytest.raises(InputError, match=r"softedges\.loss is not allowed"):
@@ -188,11 +192,14 @@ def test_an_extension_works_beside_the_wheel_word_for_word_as_its_page_says(
     home = installed / "mine"
     results = [json.loads(file.read_text()) for file in home.glob("runs/edge_loss/*/result.json")]
     assert [result["status"] for result in results] == ["finished"] * 2
-    assert all(0 < result["scores"]["val/edge"] < 1000 for result in results)
+    for split in ("val", "test", "trivial/test"):
+        assert all(0 < result["scores"][f"{split}/edge"] < 1000 for result in results)
+    assert "edge x1000 ↓" in (home / "report" / "comparison.html").read_text(encoding="utf-8")
     assert (home / "report" / "comparison.html").is_file()
     evaluated = list(home.glob("runs/edge_loss/*/evaluations/*/per_image.csv"))
     assert len(evaluated) == 2
     with evaluated[0].open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 16  # the source's own number of test pictures
+    assert all(float(row["edge"]) > 0 for row in rows)
     assert (home / "experiments" / "edge_loss.md").is_file()

@@ -24,6 +24,7 @@ PURPOSES = {
     "logger": "where a run is logged",
     "loss": "which losses, with which weights",
     "method": "classical methods, for `deepmatte evaluate`",
+    "metrics": "metrics of your own, scored beside deepmatte's",
     "model": "the network",
     "optimizer": "the optimiser and its learning rate",
     "stages": "which parts of the network learn, stage by stage",

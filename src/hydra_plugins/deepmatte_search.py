@@ -19,6 +19,7 @@ class SearchSweeper(Sweeper):
         direction: minimize or maximize; of several objectives a list.
         n_jobs: trials in parallel.
         sampler: its name, and its options.
+        pruner: likewise; it ends trials that fall behind.
         params: what is searched, by key, beside what the command line says.
     """
 
@@ -31,10 +32,11 @@ class SearchSweeper(Sweeper):
         direction: str | Sequence[str] = "minimize",
         n_jobs: int = 1,
         sampler: DictConfig | None = None,
+        pruner: DictConfig | None = None,
         params: DictConfig | None = None,
     ) -> None:
         self.direction, self.n_jobs = direction, n_jobs
-        self.sampler, self.params = sampler, params
+        self.sampler, self.pruner, self.params = sampler, pruner, params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what every sweeper is given."""

@@ -13,8 +13,11 @@ import pandas as pd
 import pytest
 from simulated_runs import write_run
 
+from deepmatte.compare.comparison import compare
 from deepmatte.compare.records.grouping import find_setting, group_settings
 from deepmatte.compare.records.reading import Excluded, Run, find_run_dirs, mixture, read_records, read_run
+from deepmatte.compare.verdict import decide
+from deepmatte.compare.words import heading
 from deepmatte.errors import InputError
 
 SCORES = np.arange(8.0)
@@ -26,6 +29,23 @@ def test_sweep_directory_holds_its_runs_but_not_the_launchers_logs(sweep: Callab
     (directory / "jobs" / "0" / ".hydra" / "config.yaml").write_text("a: 1")
     assert len(find_run_dirs([directory])) == 4
     assert len(find_run_dirs([directory, *directory.glob("0*")])) == 4, "a run that is named twice is one run"
+
+
+def test_a_metric_of_a_user_s_own_is_ranked_by_the_direction_that_its_runs_declare(tmp_path: Path) -> None:
+    """Its name alone would say that less is better; runs that disagree are refused."""
+    for number, (setting, level) in enumerate([("alpha", 5.0), ("alpha", 5.1), ("dice", 7.0), ("dice", 7.1)]):
+        declared = {"metrics": {"agreement": {"unit": "%", "higher_is_better": True}}}
+        run = write_run(tmp_path / str(number), [f"loss={setting}"], number % 2, SCORES, declared)
+        table = pd.read_csv(run / "per_image.csv").assign(agreement=SCORES + level)
+        table.to_csv(run / "per_image.csv", index=False)
+    comparison = compare([tmp_path], metric="agreement")
+    assert comparison.decisive.table.sign == -1
+    assert heading("agreement") == "agreement % ↑"
+    assert "dice has the highest AGREEMENT" in decide(comparison).headline
+    file = tmp_path / "3" / "result.json"
+    file.write_text(file.read_text().replace('"%"', '"/1000"'))
+    with pytest.raises(InputError, match="3: declares the metric agreement as"):
+        read_records([tmp_path])
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ def test_settings_of_unequal_seeds_are_compared_by_all_their_runs(sweep: Sweep, 
     assert item.estimate.mean == pytest.approx(means[0] - means[1]), (
         "the difference is that of the means in the table"
     )
-    assert decide(comparison).details[-1] == "1 of 10 runs excluded (failed, unfinished or damaged)."
+    assert decide(comparison).details[-1] == "1 of 10 runs excluded (failed, pruned, unfinished or damaged)."
 
 
 def test_ranking_is_printed_with_trivial_matte_and_excluded_runs(sweep: Sweep) -> None:

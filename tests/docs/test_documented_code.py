@@ -19,7 +19,9 @@ from deepmatte.config.build import build, loss_function
 from deepmatte.config.trust import TRUSTED
 from deepmatte.data import CompositionSource
 from deepmatte.losses import LossTable
-from deepmatte.training.from_config import build_data
+from deepmatte.metrics.names import Metric
+from deepmatte.metrics.own import OwnMetrics
+from deepmatte.training.from_config import build_data, build_metrics
 
 DOCS = ROOT / "docs"
 EXTEND = DOCS / "tutorials/extend.md"
@@ -52,11 +54,11 @@ def test_no_page_has_python_that_is_not_run() -> None:
         **root,
         "docs/losses.md": 1,
         "docs/metrics.md": 1,
-        "docs/tutorials/extend.md": 3,
+        "docs/tutorials/extend.md": 4,
         "docs/how-to/export.md": 1,
     }
     assert {name: count for name, count in counts.items() if count} == {**tutorials, **others}
-    assert sum(name.endswith(".py") for name in files(EXTEND)) == 3
+    assert sum(name.endswith(".py") for name in files(EXTEND)) == 4
 
 
 @pytest.mark.slow
@@ -122,6 +124,15 @@ def test_the_loss_of_the_tutorial_is_a_term_and_proper(package: Path) -> None:
     by_hand = 0.5 * np.abs(off.numpy() - batch["alpha"].numpy())[unknown] ** 3
     assert float(table(Matte(off), batch).total) == pytest.approx(by_hand.mean(), rel=1e-4)
     assert float(table(Matte(batch["alpha"]), batch).total) == 0
+
+
+def test_the_metric_of_the_tutorial_counts_pixels_of_one_picture(package: Path) -> None:
+    own = OwnMetrics(build_metrics(compose("train", ["metrics=worst", "metrics.worst.above=0.2"])))
+    batch = example_batch(num=2)
+    off = batch["alpha"] + torch.tensor([0.25, 0.15]).reshape(2, 1, 1, 1)
+    own.update(off, batch)
+    assert [row["worst"] for row in own.per_image()] == [100, 0]
+    assert own.declared == {"worst": Metric("%", higher_is_better=False)}
 
 
 def test_model_and_data_of_the_tutorial_are_choices_and_fit_each_other(package: Path) -> None:

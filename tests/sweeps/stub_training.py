@@ -82,6 +82,9 @@ def _steps(run, state, steps, lr):
         write_text(run.last_checkpoint, json.dumps(state))
         with (run.path / "steps.log").open("a") as log:
             log.write(f"{step} {os.getpid()}\n")
+        with (run.path / "metrics.csv").open("a") as curves:
+            head = "epoch,step,val/sad\n" if step == 1 else ""
+            curves.write(f"{head}{step - 1},{step},{1 / (1 + lr)!r}\n")
         cost = {"seconds": 0.05 * step}
         run.write_progress(fraction=step / steps, seconds_left=0.05 * (steps - step), cost=cost)
 

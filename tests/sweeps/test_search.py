@@ -11,7 +11,7 @@ from hydra.core.utils import JobStatus
 from omegaconf import DictConfig, OmegaConf
 
 from deepmatte.errors import InputError
-from deepmatte.sweeps import search, trials
+from deepmatte.sweeps import search, strategies, trials
 from deepmatte.sweeps.search import count_trials, num_trials, open_search, open_study, trials_done
 
 optuna = pytest.importorskip("optuna", minversion="4")
@@ -114,9 +114,9 @@ def test_the_last_word_on_a_key_counts_and_single_values_are_not_searched() -> N
 
 def test_bad_searches_end_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"sampler\.name=tep: is no sampler; did you mean `tpe`"):
-        trials.make_sampler(OmegaConf.create({"name": "tep"}), 0)
+        strategies.make_sampler(OmegaConf.create({"sampler": {"name": "tep"}}), 0)
     with pytest.raises(InputError, match=r"hydra\.sweeper\.sampler: .*startups"):
-        trials.make_sampler(OmegaConf.create({"name": "tpe", "startups": 3}), 0)
+        strategies.make_sampler(OmegaConf.create({"sampler": {"name": "tpe", "startups": 3}}), 0)
     open_study(config_of(tmp_path))
     with pytest.raises(InputError, match=r"was begun with hydra\.sweeper\.direction="):
         open_study(config_of(tmp_path, direction=["minimize", "minimize"]))

@@ -33,7 +33,7 @@ from deepmatte.errors import InputError
 
 OF_THE_SCORES = (
     *("protocol", "metrics_version", "dataset", "scores"),
-    *("impose_trimap", "trimap", "data_root"),
+    *("impose_trimap", "trimap", "data_root", "metrics"),
 )
 """Keys that a run takes from its evaluation; settings, seed and cost stay its own."""
 

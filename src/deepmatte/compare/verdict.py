@@ -250,7 +250,7 @@ def missing(comparison: Comparison) -> list[str]:
         )
     if count:
         parts.append(
-            f"{count} of {count + len(comparison.runs)} runs excluded (failed, unfinished or damaged)"
+            f"{count} of {count + len(comparison.runs)} runs excluded (failed, pruned, unfinished or damaged)"
         )
     text = "; ".join(parts)
     return [f"{text[0].upper()}{text[1:]}."] if parts else []

@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import Strategy
+from torchmetrics import Metric
 
 from deepmatte.classical import ClassicalMethod
 from deepmatte.config.trust import TRUSTED, is_below, trusted_packages
@@ -77,6 +78,7 @@ PLACES: dict[str, Place] = {
         _is_logger,
         later=True,
     ),
+    "metrics.*": Place("a torchmetrics Metric", (), _is(Metric)),
     "callbacks.*": Place(
         "a Callback", ("pytorch_lightning.callbacks", "deepmatte.training.callbacks"), _is(Callback)
     ),
@@ -141,7 +143,7 @@ def _check_name(target: Any, where: str, place: Place) -> None:
     module = target.rpartition(".")[0] if isinstance(target, str) else ""
     packages = trusted_packages()
     if module not in place.modules and not is_below(module, packages):
-        known = ", ".join((*place.modules, *packages))
+        known = ", ".join((*place.modules, *packages)) or "your own"
         advice = f"{TRUSTED}=package. adds a package of your own"
         raise InputError(f"{where}={_line(target)}: give {place.kind} of {known}; {advice}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -28,10 +29,18 @@ METRICS: dict[str, Metric] = {
 }
 """Every metric by the name of its column."""
 
+DECLARED: dict[str, Metric] = {}
+"""Metrics of users' own, as the runs declare them that this process has read or scored."""
+
 DEFAULT_SCORES = ("sad", "mse", "grad", "conn", "miou")
 """The scores that runs record and tables show, in this order."""
 
 _GROW_WITH_QUALITY = ("iou", "accuracy", "f1", "psnr", "ssim")
+
+
+def declare(metrics: Mapping[str, Metric]) -> None:
+    """Take over units and directions of metrics that are not in the table."""
+    DECLARED.update({name: metric for name, metric in metrics.items() if name not in METRICS})
 
 
 def titled(name: str) -> str:
@@ -40,15 +49,15 @@ def titled(name: str) -> str:
     >>> titled("sad"), titled("miou"), titled("sad_known")
     ('sad /1000', 'miou', 'sad_known')
     """
-    return f"{name} {METRICS.get(name, Metric()).unit}".rstrip()
+    return f"{name} {(METRICS | DECLARED).get(name, Metric()).unit}".rstrip()
 
 
 def higher_is_better(name: str) -> bool:
-    """Return whether a larger score is better; outside the table, the name decides, and most are errors.
+    """Return whether a larger score is better; where nothing declares it, the name decides: most are errors.
 
     >>> higher_is_better("miou"), higher_is_better("sad"), higher_is_better("my_ssim")
     (True, False, True)
     """
-    if name in METRICS:
-        return METRICS[name].higher_is_better
+    if found := METRICS.get(name) or DECLARED.get(name):
+        return found.higher_is_better
     return any(part in name.lower() for part in _GROW_WITH_QUALITY)

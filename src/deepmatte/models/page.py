@@ -75,6 +75,19 @@ and entry by entry (`deepmatte convert --list`):
 deepmatte convert vitmatte ViTMatte_S_Com.pth --out vitmatte.safetensors
 deepmatte train model=vitmatte model.size=S init=vitmatte.safetensors
 ```
+
+## What they learn in ten minutes of a CPU
+
+Measured on the embedded data, seed 0, one thread, by the table that ends the run:
+
+```text
+deepmatte train model=encoder_decoder laptop.epochs=4 'stages.joint.lr={encoder: 5e-4, decoder: 3e-3}'
+```
+
+SAD 16.59 on the test split after 6.2 CPU minutes, 60.0 % of the trivial matte's 27.64 (Grad 47 %): the aim,
+below 60 %, is just missed, and the validation SAD no longer fell in the last epoch (16.31, 14.74, 14.51,
+14.97). So these rates are no preset. Recipes of `alphagan_small` and `bgmv2_small` have not been measured to
+the end.
 """
 
 

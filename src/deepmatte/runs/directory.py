@@ -27,7 +27,7 @@ PER_IMAGE_FILE = "per_image.csv"
 PROGRESS_FILE = "progress.json"
 OUTPUT_FILE = "output.log"
 TRAINED_ON_FILE = "trained_on.json"
-FINISHED = "finished"
+FINISHED, PRUNED = "finished", "pruned"
 _RETRAIN = "delete the run directory to train this run again"
 
 

@@ -22,6 +22,7 @@ NOT_IDENTITY = (
     "wandb",
     "mlflow",
     "logger",
+    "metrics",
     "callbacks.pictures",
     "callbacks.learning_rate",
     "seeds",

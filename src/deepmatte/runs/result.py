@@ -39,6 +39,7 @@ class Result:
     best_epoch: int | None = None
     protocol: str | None = None
     metrics_version: Label = None
+    metrics: Mapping[str, Mapping[str, Label]] | None = None
     impose_trimap: bool | None = None
     trimap: Mapping[str, Label] | None = None
     data_root: str | None = None

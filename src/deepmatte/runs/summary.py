@@ -22,7 +22,8 @@ def summary(path: Path, result: Mapping[str, Any]) -> Group:
     title = f"{dataset['name']} {dataset['version']}, {split}: {images}"
     table = Table(title=escape(title), title_justify="left")
     table.add_column("matte")
-    for metric in DEFAULT_SCORES:
+    metrics = (*DEFAULT_SCORES, *(result.get("metrics") or {}))
+    for metric in metrics:
         table.add_column(titled(metric), justify="right")
     scores = result["scores"]
     for label, prefix in (
@@ -33,10 +34,10 @@ def summary(path: Path, result: Mapping[str, Any]) -> Group:
             escape(label),
             *(
                 f"{scores[f'{prefix}/{metric}']:.4g}" if f"{prefix}/{metric}" in scores else "-"
-                for metric in DEFAULT_SCORES
+                for metric in metrics
             ),
         )
-    ratios = [_ratio(scores, split, metric) for metric in DEFAULT_SCORES]
+    ratios = [_ratio(scores, split, metric) for metric in metrics]
     table.add_row("ratio", *ratios, style="dim")
     lines = [f"pictures    {path / 'pictures'}"]
     if (path / "checkpoints" / "best.ckpt").exists():

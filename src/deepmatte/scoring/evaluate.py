@@ -29,6 +29,8 @@ from deepmatte.scoring.known import known_images, warning
 from deepmatte.scoring.names import evaluation_name, free_name
 from deepmatte.training import from_config
 from deepmatte.training.datamodule import MattingData
+from deepmatte.training.own_scores import OwnScores
+from deepmatte.training.requirements import check_inputs
 from deepmatte.training.score import conditions, model_of_run, score
 
 MOST_NOTES = 5
@@ -53,13 +55,17 @@ class Evaluation:
         """Return the earlier result if the same images were scored in the same way; None otherwise."""
         before = self.output.result()
         wanted = {
-            **conditions(self.settings, self.config.split),
+            **conditions(self.settings, ("trimap",), self.config.split),
             "status": FINISHED,
             "protocol": self.settings.protocol,
             "metrics_version": METRICS_VERSION,
+            "metrics": OwnScores(self.settings, self.data, self.config.split).declared or None,
             **_who(self.config, self.settings, self.method),
         }
-        compared = [key for key in wanted if key not in ("data_root", "run", "overrides")]
+        unknown = {"data_root", "run", "overrides"}
+        if before is not None and before.get("impose_trimap") is None:  # the model reads none
+            unknown.add("impose_trimap")
+        compared = [key for key in wanted if key not in unknown]
         if before is None or any(before.get(key) != wanted[key] for key in compared):
             return None
         if (before.get("dataset") or {}).get("digest") != self.data.eval_dataset(self.config.split).digest():
@@ -136,6 +142,7 @@ def carry_out(evaluation: Evaluation) -> tuple[dict[str, Any], dict[str, str] | 
         model, checkpoint, source = model_of_run(RunDir(evaluation.home), settings, config.checkpoint)
     else:
         model, checkpoint, source = ClassicalMatting(method), None, ""
+    check_inputs(model, data, [config.split])
     known: dict[str, str] | None = {}
     if method is None and _is_rank_zero():
         known = known_images(RunDir(evaluation.home), data, config.split)
@@ -166,8 +173,9 @@ def carry_out(evaluation: Evaluation) -> tuple[dict[str, Any], dict[str, str] | 
         notes=model.notes if isinstance(model, ClassicalMatting) else {},
         protocol=settings.protocol,
         metrics_version=METRICS_VERSION,
-        **conditions(settings, config.split),
+        **conditions(settings, model.reads, config.split),
         dataset=scored.dataset,
+        metrics=scored.metrics or None,
         trained_on=None if known is None else list(known),
         scores=scored.scores,
         cost={"seconds": round(time.monotonic() - start, 1)},
@@ -233,6 +241,8 @@ def _settings_of_run(config: DictConfig, run: str, *sections: str) -> DictConfig
             )
         if config.get("composition") is not None:
             settings.composition = config.composition
+        if config.get("metrics"):
+            settings.metrics = OmegaConf.merge(settings.get("metrics") or {}, config.metrics)
         for key in ("protocol", "impose_trimap"):
             if config[key] is not None:
                 settings[key] = config[key]
@@ -255,6 +265,7 @@ def _settings_of_method(config: DictConfig, method: ClassicalMethod) -> DictConf
     settings = OmegaConf.create(
         {"seed": 0, "data": config.data, "composition": config.get("composition"), "trainer": config.trainer}
     )
+    settings.metrics = config.get("metrics")
     settings.protocol = config.protocol or "adobe"
     settings.impose_trimap = method.sees_trimap if config.impose_trimap is None else config.impose_trimap
     settings.num_pictures = config.num_pictures

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from deepmatte.errors import InputError
-from deepmatte.runs.directory import FINISHED, RunDir
+from deepmatte.runs.directory import FINISHED, PRUNED, RunDir
 from deepmatte.runs.locks import Lock, acquire, holder
 from deepmatte.sweeps import preflight, search, sweep_file
 from deepmatte.sweeps.devices import CLUSTER, launcher_name
@@ -26,6 +26,7 @@ from deepmatte.sweeps.jobs import settle, start_tree
 from deepmatte.sweeps.launcher import announce, withdraw
 from deepmatte.sweeps.process import Stopper, deadline
 from deepmatte.sweeps.status import STYLES, read_sweep, sweep_costs
+from deepmatte.sweeps.strategies import check_strategies
 from deepmatte.sweeps.sweep_file import JOB_FILE, is_grid, result_or_nothing
 
 ELSEWHERE = ("LocalLauncher", "SlurmLauncher")
@@ -100,6 +101,7 @@ class SweepGuard(Callback):
             jobs = preflight.compose_jobs(config)
             if not is_grid(config.hydra):
                 search.check_objectives(config)
+                check_strategies(config)
             preflight.record(config, jobs)
             if not is_grid(config.hydra):
                 self.search_lock = search.open_search(config)
@@ -141,7 +143,8 @@ class SweepGuard(Callback):
             return
         for run in [run for run, skipped in runs.items() if skipped]:
             _wait_or_run(RunDir(run), config, console)
-        failed = [run for run in runs if result_or_nothing(run).get("status") != FINISHED]
+        ended = (FINISHED, PRUNED)
+        failed = [run for run in runs if result_or_nothing(run).get("status") not in ended]
         if len(failed) < len(runs):
             _print_comparison(list(runs))
         console.print(f"cost      {sweep_costs(Path(config.hydra.sweep.dir), list(runs))}", markup=False)

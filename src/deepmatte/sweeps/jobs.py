@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import threading
 import time
@@ -20,7 +19,7 @@ from rich.console import Console
 from deepmatte.errors import InputError, RunError
 from deepmatte.files import write_text
 from deepmatte.runs.context import SweepContext
-from deepmatte.runs.directory import FINISHED, OUTPUT_FILE, RunDir, checked_run_dir
+from deepmatte.runs.directory import FINISHED, OUTPUT_FILE, PRUNED, RunDir, checked_run_dir
 from deepmatte.runs.fingerprint import code_fingerprint, differing, made_with
 from deepmatte.runs.identity import config_hash, run_dir
 from deepmatte.runs.locks import Lock, acquire, holder
@@ -28,6 +27,8 @@ from deepmatte.runs.parent_watch import end_when_idle_without
 from deepmatte.sweeps.devices import DeviceLease, demand, launcher_name, lease_devices, processes
 from deepmatte.sweeps.launcher import stopped
 from deepmatte.sweeps.process import Ended, Stopper, child_command, deadline, run_tree
+from deepmatte.sweeps.pruning import Watch, watch
+from deepmatte.sweeps.search import Objective, objective
 from deepmatte.sweeps.sweep_file import (
     JOB_FILE,
     is_grid,
@@ -41,9 +42,6 @@ from deepmatte.sweeps.tasks import Tasks, ungrouped
 
 ONE_AFTER_ANOTHER = ("BasicLauncher", "JoblibLauncher")
 """Hydra's launchers whose processes watch several jobs, so that it pays to import for all of them at once."""
-
-Objective = float | tuple[float, ...] | None
-"""What a job returns to the sweeper: nothing, where its run has no objective."""
 
 
 @dataclass(frozen=True)
@@ -135,10 +133,14 @@ def _lead(job: Job, tasks: Tasks, console: Console) -> Objective:
     with lock:
         if _is_finished(job, console):  # meanwhile
             return objective(job.config, run.result() or {})
+        watched = watch(job.config, job.hydra, run)
+        if watched is not None and _was_pruned(job, console):
+            watched.end(PRUNED)
+            return None
         with lease_devices(*demand(job.config, job.hydra), waiting=_raise_if_stopped) as lease:
             run.write_config(job.config, job.overrides)
             tasks.decide(start=True)
-            return _carry_out(job, lock, lease, tasks, console)
+            return _carry_out(job, lock, lease, tasks, console, watched)
 
 
 def _is_finished(job: Job, console: Console) -> bool:
@@ -154,6 +156,15 @@ def _is_finished(job: Job, console: Console) -> bool:
         return False  # the job itself sees whether the data are the same
     when = "in this sweep" if job.config.force else f"before{made_with(others)}; force=true retrains it"
     console.print(f"finished  {job.label} ({when})", style="dim", markup=False)
+    return True
+
+
+def _was_pruned(job: Job, console: Console) -> bool:
+    """Return whether a trial with the same values was pruned, or this one in an earlier call."""
+    old = job.config.force and not is_of_this_sweep(read(Path(job.hydra.sweep.dir)), job.run.path)
+    if old or (job.run.result() or {}).get("status") != PRUNED:
+        return False
+    console.print(f"pruned    {job.label} (before; force=true retrains it)", style="dim", markup=False)
     return True
 
 
@@ -187,7 +198,9 @@ def _raise_if_stopped() -> None:
         raise SweepStoppedError(stop.error)
 
 
-def _carry_out(job: Job, lock: Lock, lease: DeviceLease, tasks: Tasks, console: Console) -> Objective:
+def _carry_out(
+    job: Job, lock: Lock, lease: DeviceLease, tasks: Tasks, console: Console, watched: Watch | None = None
+) -> Objective:
     """Run the job's process tree to its end, and report the outcome."""
     console.print(f"start     {job.label}{lease}", markup=False)
     start, cost_before = time.monotonic(), _cost_seconds(job.run.result())
@@ -197,11 +210,18 @@ def _carry_out(job: Job, lock: Lock, lease: DeviceLease, tasks: Tasks, console: 
         lease.environment(processes(job.config)),
         inherited=[device.fileno() for device in lease.locks],
         show=lambda line: console.print(f"          [{job.run.path.name}] {line}", style="dim", markup=False),
-        stops=(stopped, deadline(job.config.sweep.time_limit), tasks.failed_elsewhere),
+        stops=[
+            stopped,
+            deadline(job.config.sweep.time_limit),
+            tasks.failed_elsewhere,
+            *filter(None, [watched]),
+        ],
         fork=job.config.sweep.fork and tasks.size == 1 and launcher_name(job.hydra) in ONE_AFTER_ANOTHER,
     )
     tasks.end()
     result = settle(job.run, ended, config_hash=config_hash(job.config), overrides=job.overrides)
+    if watched is not None:
+        watched.end(result["status"])
     if result["status"] == FINISHED:
         seconds = time.monotonic() - start
         _note(job, start_up=max(0.0, round(seconds - _cost_seconds(result) + cost_before, 1)))
@@ -212,7 +232,7 @@ def _carry_out(job: Job, lock: Lock, lease: DeviceLease, tasks: Tasks, console: 
     reason = str(result.get("error")).removesuffix(f"; see {OUTPUT_FILE}")
     console.print(
         f"{result['status']:<9} {job.label}: {reason} (see {job.run.path / OUTPUT_FILE})",
-        style="bold red",
+        style="yellow" if result["status"] == PRUNED else "bold red",
         markup=False,
     )
     return None
@@ -260,22 +280,6 @@ def settle(run: RunDir, ended: Ended, **identity: Any) -> dict[str, Any]:
         return run.update(**identity, status="failed", error=ended.reason())
     own = str(result.get("error"))
     return result if ended.cause_of(own) == own else run.update(error=ended.cause_of(own))
-
-
-def objective(config: DictConfig, result: dict[str, Any]) -> Objective:
-    """Return what a search minimises: a score or cost, or several; None where the run lacks one of them."""
-    known = dict(result.get("scores", {})) | {
-        f"cost/{key}": value for key, value in result.get("cost", {}).items()
-    }
-    names = list(config.sweep.objectives or [config.objective])
-    values = [known.get(name, math.nan) for name in names]
-    absent = [name for name, value in zip(names, values, strict=True) if not math.isfinite(value)]
-    if absent:
-        Console(stderr=True).print(
-            f"objective {', '.join(absent)}: the run has only {', '.join(known)}", style="red", markup=False
-        )
-        return None
-    return tuple(float(value) for value in values) if len(values) > 1 else float(values[0])
 
 
 def _note(job: Job, *, skipped: bool = False, start_up: float | None = None) -> None:

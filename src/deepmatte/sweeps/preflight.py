@@ -26,6 +26,7 @@ from deepmatte.errors import InputError
 from deepmatte.runs.identity import config_hash, run_dir
 from deepmatte.sweeps import sweep_file
 from deepmatte.sweeps.devices import demand, launcher_name, parallel_jobs
+from deepmatte.sweeps.search import objectives
 from deepmatte.sweeps.sweep_file import is_grid
 
 
@@ -181,7 +182,7 @@ def record(config: DictConfig, jobs: Sequence[ComposedJob]) -> None:
         "sweeper": str(hydra.sweeper._target_).rpartition(".")[2],
         "force": bool(config.force),
         "num_trials": None if is_grid(hydra) else int(config.sweep.trials),
-        "objective": list(config.sweep.objectives or [config.objective]),
+        "objective": objectives(config),
         "command": shlex.join(["deepmatte", "train", *sys.argv[1:]]),
         "process": {"host": socket.gethostname(), "pid": os.getpid()},
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),

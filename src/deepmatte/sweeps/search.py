@@ -6,12 +6,16 @@ Optuna is imported before a search is there: it is an extra.
 
 from __future__ import annotations
 
+import fcntl
+import math
 import os
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 
 from deepmatte.errors import InputError
 from deepmatte.metrics.names import DEFAULT_SCORES
@@ -24,10 +28,13 @@ TRIALS_FILE, RESULTS_FILE = "trials.log", "optimization_results.yaml"
 OLDER_FILE = "study.db"
 """Where searches of before 0.1.0 kept their trials."""
 
+Objective = float | tuple[float, ...] | None
+"""What a job returns to the sweeper: nothing, where its run has no objective."""
+
 COSTS = ("seconds", "device_seconds", "peak_memory_mb", "steps")
 LOCK = "search.lock"
-RESUMES = "resumes"
-"""Attribute of a trial that takes a killed one up again: the number of that one."""
+RESUMES, JOB = "resumes", "job"
+"""Attributes of a trial: the number of the killed one that it takes up again, and of the job that runs it."""
 
 _DONE = ("COMPLETE", "FAIL", "PRUNED")
 
@@ -63,21 +70,31 @@ def _storage(file: Path) -> optuna.storages.BaseStorage:
     except ImportError as error:
         raise InputError(f"{file}: needs an extra; pip install 'deepmatte[optuna]'") from error
     set_verbosity(ERROR)  # failures are reported by the jobs
-    return JournalStorage(JournalFileBackend(str(file), lock_obj=_OneWriter()))  # type: ignore[arg-type]
+    return JournalStorage(JournalFileBackend(str(file), lock_obj=_Turns(file)))  # type: ignore[arg-type]
 
 
-class _OneWriter:
-    """In place of Optuna's lock of the file, which would outlive a killed launcher.
+class _Turns:
+    """In place of Optuna's lock of the file, which would outlive a killed process.
 
-    Only the holder of `LOCK` writes, and the kernel releases that with its process.
+    The launcher and the watchers of the trials write in turn; the kernel ends a turn with its process.
     """
 
+    def __init__(self, file: Path) -> None:
+        self.path = file
+        self.file: BinaryIO | None = None
+
     def acquire(self) -> bool:
-        """Return that the file may be written."""
+        """Wait for this process's turn, and mend what an earlier one has torn."""
+        self.file = self.path.open("ab")
+        with suppress(OSError):  # no locks on this file system
+            fcntl.flock(self.file, fcntl.LOCK_EX)
+        _mend(self.path)
         return True
 
     def release(self) -> None:
-        """Do nothing."""
+        """End the turn."""
+        assert self.file is not None
+        self.file.close()
 
 
 def count_trials(directory: Path) -> Counter[str]:
@@ -96,13 +113,34 @@ def trials_done(directory: Path) -> int:
     return sum(counts[state] for state in _DONE)
 
 
+def objectives(config: DictConfig) -> list[str]:
+    """Return the names of what a search minimises."""
+    return list(config.sweep.objectives or [config.objective])
+
+
+def objective(config: DictConfig, result: dict[str, Any]) -> Objective:
+    """Return what a search minimises: a score or cost, or several; None where the run lacks one of them."""
+    known = dict(result.get("scores", {})) | {
+        f"cost/{key}": value for key, value in result.get("cost", {}).items()
+    }
+    names = objectives(config)
+    values = [known.get(name, math.nan) for name in names]
+    absent = [name for name, value in zip(names, values, strict=True) if not math.isfinite(value)]
+    if absent:
+        Console(stderr=True).print(
+            f"objective {', '.join(absent)}: the run has only {', '.join(known)}", style="red", markup=False
+        )
+        return None
+    return tuple(float(value) for value in values) if len(values) > 1 else float(values[0])
+
+
 def check_objectives(config: DictConfig) -> None:
     """Check before the first trial that objectives exist and match the directions.
 
     Raises:
         InputError: there are more or fewer directions than objectives, or no run has an objective.
     """
-    names = list(config.sweep.objectives or [config.objective])
+    names = objectives(config)
     directions = _directions(config)
     if len(names) != len(directions):
         raise InputError(
@@ -138,7 +176,6 @@ def open_search(config: DictConfig) -> Lock | None:
     if lock is None:
         who = holder(directory, LOCK) or "another launcher"
         raise InputError(f"{directory}: {who} is running this search; wait until it ends, or stop it")
-    _mend(directory / TRIALS_FILE)
     killed = [trial for trial in read_trials(directory) if trial.state.name == "RUNNING"]
     if killed:
         import optuna
@@ -152,12 +189,16 @@ def open_search(config: DictConfig) -> Lock | None:
 
 def _mend(file: Path) -> None:
     """Cut off a last line that a full disk has torn; Optuna would write the next one behind it."""
-    text = file.read_bytes() if file.is_file() else b""
+    text = file.read_bytes()
     if text and not text.endswith(b"\n"):
         os.truncate(file, text.rfind(b"\n") + 1)
 
 
-def open_study(config: DictConfig, sampler: optuna.samplers.BaseSampler | None = None) -> optuna.Study:
+def open_study(
+    config: DictConfig,
+    sampler: optuna.samplers.BaseSampler | None = None,
+    pruner: optuna.pruners.BasePruner | None = None,
+) -> optuna.Study:
     """Return Optuna's study of the search, begun or resumed.
 
     Raises:
@@ -171,6 +212,7 @@ def open_study(config: DictConfig, sampler: optuna.samplers.BaseSampler | None =
     study = optuna.create_study(
         storage=_storage(file),
         sampler=sampler,
+        pruner=pruner or optuna.pruners.NopPruner(),
         study_name=str(config.name),
         directions=names,
         load_if_exists=True,
@@ -181,6 +223,24 @@ def open_study(config: DictConfig, sampler: optuna.samplers.BaseSampler | None =
             f"{file}: was begun with hydra.sweeper.direction={before}, not {names}; choose another name="
         )
     return study
+
+
+def load_trial(directory: Path, name: str, job: int, pruner: optuna.pruners.BasePruner) -> optuna.trial.Trial:
+    """Return the running trial of a job, for the process that watches it.
+
+    Raises:
+        InputError: no trial runs in that job.
+    """
+    from optuna import load_study
+    from optuna.samplers import RandomSampler
+    from optuna.trial import Trial
+
+    storage = _storage(directory / TRIALS_FILE)
+    study = load_study(study_name=name, storage=storage, sampler=RandomSampler(), pruner=pruner)
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state.name == "RUNNING" and trial.user_attrs.get(JOB) == job:
+            return Trial(study, trial._trial_id)
+    raise InputError(f"{directory / TRIALS_FILE}: has no running trial for job {job}; repeat the command")
 
 
 def _directions(config: DictConfig) -> list[Any]:
@@ -207,7 +267,7 @@ def best(config: DictConfig) -> list[str]:
     trials = found.get("solutions") or [
         {"params": found.get("best_params", {}), "values": [found.get("best_value")]}
     ]
-    names = list(config.sweep.objectives or [config.objective])
+    names = objectives(config)
     lines = [
         ", ".join(f"{name} {value:.4g}" for name, value in zip(names, trial["values"], strict=False))
         + ": "
@@ -221,4 +281,5 @@ def outlook(config: DictConfig) -> str:
     """Return how many trials have finished, failed, and are to come."""
     directory = Path(config.hydra.sweep.dir)
     counts, left = count_trials(directory), int(config.sweep.trials) - trials_done(directory)
-    return f"{counts['COMPLETE']} trials finished, {counts['FAIL']} failed, {max(0, left)} to come"
+    pruned = f"{counts['PRUNED']} pruned, " if counts["PRUNED"] else ""
+    return f"{counts['COMPLETE']} trials finished, {pruned}{counts['FAIL']} failed, {max(0, left)} to come"

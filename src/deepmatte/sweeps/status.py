@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deepmatte.errors import InputError, visible
-from deepmatte.runs.directory import FINISHED, OUTPUT_FILE, RESULT_FILE, RunDir, last_line
+from deepmatte.runs.directory import FINISHED, OUTPUT_FILE, PRUNED, RESULT_FILE, RunDir, last_line
 from deepmatte.runs.locks import LOCK_FILE, Holder, holder
 from deepmatte.sweeps import search, sweep_file
 
@@ -25,6 +25,7 @@ STYLES = {
     "finished": "green",
     "running": "cyan",
     "waiting": "dim",
+    "pruned": "dim",
     "killed": "yellow",
     "interrupted": "yellow",
 }
@@ -57,8 +58,8 @@ class JobState:
 
     @property
     def has_failed(self) -> bool:
-        """Whether it ended without finishing."""
-        return self.state not in ("finished", "running", "waiting")
+        """Whether it ended without finishing, and was not meant to."""
+        return self.state not in (FINISHED, PRUNED, "running", "waiting")
 
 
 @dataclass(frozen=True)

@@ -14,23 +14,12 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
-from deepmatte.errors import InputError, did_you_mean
 from deepmatte.files import write_text
 from deepmatte.sweeps import search
+from deepmatte.sweeps.strategies import make_pruner, make_sampler
 
 if TYPE_CHECKING:
     import optuna
-
-SAMPLERS = {
-    "tpe": "TPESampler",
-    "random": "RandomSampler",
-    "gp": "GPSampler",
-    "cmaes": "CmaEsSampler",
-    "qmc": "QMCSampler",
-    "nsgaii": "NSGAIISampler",
-    "nsgaiii": "NSGAIIISampler",
-}
-"""Names of ``hydra.sweeper.sampler.name``, and Optuna's classes."""
 
 
 def run_trials(
@@ -45,15 +34,18 @@ def run_trials(
         words: overrides; each that has several values is searched.
 
     Raises:
-        InputError: a sampler or an option of one is unknown.
+        InputError: a sampler, a pruner or an option of one is unknown.
     """
     directory, options = Path(config.hydra.sweep.dir), config.hydra.sweeper
     space, fixed = read_space(words, loader)
-    study = search.open_study(config, make_sampler(options.get("sampler"), search.num_trials(directory)))
+    sampler = make_sampler(options, search.num_trials(directory))
+    study = search.open_study(config, sampler, make_pruner(options))
     directory.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, directory / "multirun.yaml")
     while (left := int(config.sweep.trials) - search.trials_done(directory)) > 0:
         trials = [study.ask(space) for _ in range(min(int(options.n_jobs), left))]
+        for number, trial in enumerate(trials, start=trials[0].number):
+            trial.set_user_attr(search.JOB, number)
         chosen = [[f"{key}={value}" for key, value in trial.params.items()] for trial in trials]
         jobs = launcher.launch([[*own, *fixed] for own in chosen], initial_job_idx=trials[0].number)
         for trial, job in zip(trials, jobs, strict=True):
@@ -108,36 +100,19 @@ def distribution(override: Override) -> optuna.distributions.BaseDistribution:
     return FloatDistribution(float(values[0]), float(values[-1]), step=float(step))
 
 
-def make_sampler(options: DictConfig | None, earlier: int) -> optuna.samplers.BaseSampler:
-    """Return the sampler that ``hydra.sweeper.sampler`` describes.
-
-    Its seed differs each time that the search is resumed, with ``earlier`` trials: it would repeat its first
-    draws.
-    """
-    import optuna
-
-    given: Any = OmegaConf.to_container(options, resolve=True) if options is not None else {}
-    name = given.pop("name", "tpe")
-    if name not in SAMPLERS:
-        meant = did_you_mean(str(name), SAMPLERS) or f"; choose one of {', '.join(SAMPLERS)}"
-        raise InputError(f"hydra.sweeper.sampler.name={name}: is no sampler{meant}")
-    given["seed"] = int(given.get("seed") or 0) + earlier
-    try:
-        return getattr(optuna.samplers, SAMPLERS[name])(**given)
-    except (TypeError, ValueError, ImportError) as error:
-        raise InputError(f"hydra.sweeper.sampler: {' '.join(str(error).split())}") from error
-
-
 def tell(study: optuna.Study, trial: optuna.Trial, job: JobReturn) -> None:
-    """Tell Optuna what became of a trial: its objectives, or that it has none, which it counts as failed."""
+    """Tell Optuna what became of a trial: its objectives, or that it has none, which it counts as failed.
+
+    Of one that was pruned, its watcher has told that (`deepmatte.sweeps.pruning`).
+    """
     from optuna.trial import TrialState
 
     value = job.return_value if job.status == JobStatus.COMPLETED else None
     values: list[Any] = list(value) if isinstance(value, Sequence) else [value]
     if all(isinstance(number, int | float) and math.isfinite(number) for number in values):
-        study.tell(trial, values)
+        study.tell(trial, values, skip_if_finished=True)
     else:
-        study.tell(trial, state=TrialState.FAIL)
+        study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
 
 def write_best(study: optuna.Study, file: Path) -> None:

@@ -219,6 +219,24 @@ class EpochLines(Callback):
         print(f"epoch {done}/{last}{stage}  {scores}  {seconds:.0f} s, about {left:.0f} s left", flush=True)
 
 
+class StepSeeds(Callback):
+    """Seeds PyTorch's generator before each batch, so that dropout is the same in a run that is resumed.
+
+    Args:
+        seed: of the run; epoch, batch and process make a seed of their own of it.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Seed the generator."""
+        place = (self.seed, trainer.current_epoch, batch_idx, trainer.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
+
+
 class Progress(Callback):
     """Calls ``report`` on rank 0 every few seconds with the share (0 to 1) of the run that is done."""
 

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from torchmetrics import Metric
 
 from deepmatte.config.build import build, loss_function
 from deepmatte.config.places import conf_dir
@@ -126,6 +127,13 @@ def build_callbacks(config: DictConfig) -> list[Callback]:
     """Return the callbacks of ``config.callbacks``, in its order."""
     chosen = _entries(config, "callbacks", "default")
     return [build(node, f"callbacks.{name}") for name, node in chosen.items()]
+
+
+def build_metrics(config: DictConfig) -> dict[str, Metric]:
+    """Return the user's own metrics by name."""
+    return {
+        name: build(node, f"metrics.{name}") for name, node in _entries(config, "metrics", "none").items()
+    }
 
 
 def _entries(config: DictConfig, group: str, usual: str) -> dict[str, Any]:

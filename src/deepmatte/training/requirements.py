@@ -12,19 +12,26 @@ from deepmatte.models import MattingModel
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.stages import Stage
 
+CURES = {
+    "captured_background": "compose pictures with plates by composition.captured.plate=true, or give a data "
+    "set that has them (data=captured data.root=DIR)",
+}
+"""What gives data a key that a model reads, where that takes a key of the configuration."""
+
 
 def check_inputs(model: MattingModel, data: MattingData, splits: Sequence[str]) -> None:
     """Refuse a model that reads what the samples of a split do not have.
 
     Raises:
-        InputError: it names the first such key.
+        InputError: it names the first such key, and the cure.
     """
     for split in splits:
         for key in model.reads:
             if key not in data.serves(split):
+                cure = CURES.get(key, "choose data that has it, or a model that reads less")
                 raise InputError(
                     f"model: {type(model).__name__} reads {key}, which the {split} data of "
-                    f"{data.source.name} does not have; choose data that has it, or a model that reads less"
+                    f"{data.source.name} does not have; {cure}"
                 )
 
 

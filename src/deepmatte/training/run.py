@@ -29,7 +29,7 @@ from deepmatte.runs.locks import locked
 from deepmatte.runs.provenance import provenance
 from deepmatte.training import from_config
 from deepmatte.training.acceleration import accelerate
-from deepmatte.training.callbacks import EpochLines, Progress
+from deepmatte.training.callbacks import EpochLines, Progress, StepSeeds
 from deepmatte.training.checkpoint_callbacks import AveragedWeights, EarlyStoppingForGood, LastCheckpoint
 from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, read_checkpoint, restoring
 from deepmatte.training.cost import over_ranks, peak_memory_mb
@@ -39,6 +39,7 @@ from deepmatte.training.failures import recorded
 from deepmatte.training.initial import start_from
 from deepmatte.training.module import check_protocol
 from deepmatte.training.optimisation import build_optimisation
+from deepmatte.training.own_scores import OwnScores
 from deepmatte.training.requirements import check_inputs, check_losses, check_sharding
 from deepmatte.training.reuse import differences, fingerprint
 from deepmatte.training.score import conditions, score
@@ -115,6 +116,7 @@ class _Job:
         self.world_size = from_config.num_processes(config)
         self.data.check(splits=("train", "val", "test"), world_size=self.world_size)
         check_inputs(self.model, self.data, ("train", "val", "test"))
+        OwnScores(config, self.data, "test")
         check_losses(self.losses, self.stages, self.model, self.data, config.objective)
         check_sharding(self.model, config)
         earlier = {} if fresh else run.result() or {}
@@ -214,6 +216,7 @@ class _Job:
         progress = Progress(self._report, self.stages[-1].last_epoch)
         callbacks: list[Callback] = [
             *from_config.build_callbacks(config),
+            StepSeeds(config.seed),
             EpochLines(stage),
             progress,
             best,
@@ -265,7 +268,8 @@ class _Job:
             stage=best["deepmatte"]["stage"],
             best_epoch=int(best["epoch"]),
             dataset=scored.dataset,
-            **conditions(self.config),
+            metrics=scored.metrics or None,
+            **conditions(self.config, self.model.reads),
             scores=best["deepmatte"]["scores"] | scored.scores,
             cost=cost,
         )

@@ -30,6 +30,7 @@ from deepmatte.training.callbacks import TestPictures
 from deepmatte.training.checkpoints import read_checkpoint
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.module import MattingModule
+from deepmatte.training.own_scores import OwnScores
 from deepmatte.training.requirements import check_inputs
 from deepmatte.training.stages import Stage
 
@@ -40,6 +41,7 @@ class Scored:
 
     ``curve`` has one row a radius by which the unknown zone was widened, ``plates`` one a disturbance of the
     captured background, which only models that read one have; both are empty where that was not asked for.
+    ``metrics`` has unit and direction of the user's own.
     """
 
     scores: dict[str, float]
@@ -48,6 +50,7 @@ class Scored:
     diagnostics: dict[str, Table]
     curve: list[dict[str, float]]
     plates: list[dict[str, Any]]
+    metrics: dict[str, dict[str, Any]]
 
     def draw(self, folder: Path, label: str) -> None:
         """Write ``diagnostics.png`` and, of a curve, ``robustness.png`` and its numbers beside ``folder``."""
@@ -85,9 +88,10 @@ def model_of_run(
     return from_config.build_model(settings), weights, str(path)
 
 
-def conditions(config: DictConfig, split: str = "test") -> dict[str, Any]:
+def conditions(config: DictConfig, reads: Sequence[str], split: str = "test") -> dict[str, Any]:
     """Return what scores depend on beside the model and the data set's name, as ``result.json`` records it.
 
+    ``impose_trimap`` is None where the model does not read one (``reads``), since nothing is imposed then.
     ``trimap`` has the pattern of the data set's own trimaps (``given``; None where it has none) and how
     those of composites are made (``composites``). ``data_root`` is the folder of the data; None for data
     without one.
@@ -98,7 +102,7 @@ def conditions(config: DictConfig, split: str = "test") -> dict[str, Any]:
     given = (place or {}).get("trimap", source.get("trimap"))
     root = source.get("root")
     return {
-        "impose_trimap": bool(config.impose_trimap),
+        "impose_trimap": bool(config.impose_trimap) if "trimap" in reads else None,
         "trimap": {
             "given": None if given is None else str(given),
             "composites": str((config.get("composition") or {}).get("trimap", "kernels")),
@@ -128,6 +132,7 @@ def score(
         InputError: the model reads what the data does not have, or the checkpoint is of another model.
     """
     check_inputs(model, data, [split])
+    own = OwnScores(config, data, split)
     refine = True
     if checkpoint is not None:
         load_weights(model, checkpoint, source)
@@ -138,7 +143,7 @@ def score(
     accelerate(model, config)
     scored = TiledModel(model, tile, skip_known=bool(config.impose_trimap)) if tile else model
     module = MattingModule(scored, stage=Stage(refine=refine), **how, colours=colours)
-    callbacks: list[Callback] = [TestPictures(pictures, config.num_pictures)]
+    callbacks: list[Callback] = [TestPictures(pictures, config.num_pictures), own]
     if sys.stdout.isatty():
         callbacks.append(RichProgressBar(leave=False))
     trainer = from_config.build_trainer(
@@ -158,11 +163,12 @@ def score(
         for name, value in exact.items()
         if name.startswith(("test/", "trivial/"))
     }
-    rows = _rows(module, data.eval_dataset(split))
+    scores |= own.scores(split)
+    rows = _rows(module, data.eval_dataset(split), own.rows)
     described = _described(module, data, split, len(rows))
     curve = [_widened(exact, radius, module.test_metrics.scores) for radius in radii]
     plates = _disturbed(exact, how["disturbances"], module.test_metrics.scores)
-    return Scored(scores, rows, described, module.diagnostics.compute(), curve, plates)
+    return Scored(scores, rows, described, module.diagnostics.compute(), curve, plates, own.declared)
 
 
 def _described(module: MattingModule, data: MattingData, split: str, num_images: int) -> dict[str, Any]:
@@ -177,9 +183,11 @@ def _described(module: MattingModule, data: MattingData, split: str, num_images:
     }
 
 
-def _rows(module: MattingModule, dataset: FixedCompositionDataset | ImageDataset) -> list[dict[str, Any]]:
+def _rows(
+    module: MattingModule, dataset: FixedCompositionDataset | ImageDataset, own: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """Return what is known of each image: what it is, its scores and where its error is."""
-    kinds = [module.diagnostics.per_image(), module.colours.per_image() if module.colours else []]
+    kinds = [own, module.diagnostics.per_image(), module.colours.per_image() if module.colours else []]
     extra: dict[Any, dict[str, Any]] = {}
     for found in (found for rows in kinds for found in rows):
         extra[found["index"]] = extra.get(found["index"], {}) | found

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from deepmatte.errors import InputError, visible
+from deepmatte.metrics.names import Metric, declare
 from deepmatte.runs.directory import RunDir
 
 LABELS = ("image", "foreground", "background", "category")
@@ -60,6 +61,14 @@ class Run:
     def deterministic(self) -> bool:
         """Whether this is an evaluation of a method without a network, which has no seeds."""
         return "method" in self.result and not self.result.get("run")
+
+    @property
+    def declared(self) -> dict[str, Metric]:
+        """Unit and direction of the metrics of a user's own that the scores have."""
+        return {
+            str(name): Metric(str(found.get("unit", "")), bool(found.get("higher_is_better", False)))
+            for name, found in (self.result.get("metrics") or {}).items()
+        }
 
     @cached_property
     def metrics(self) -> list[str]:
@@ -194,7 +203,19 @@ def checked_images(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
-    """Raise InputError where two runs differ in protocol, version of the metrics, test set or images."""
+    """Raise InputError where two runs differ in protocol, version of the metrics, test set or images.
+
+    The metrics of users' own that the runs declare are known from then on (`metrics.names.declare`).
+    """
+    known: dict[str, Metric] = {}
+    for run in runs:
+        for name, metric in run.declared.items():
+            if known.setdefault(name, metric) != metric:
+                raise InputError(
+                    f"{run.path}: declares the metric {name} as {metric}, other runs as {known[name]}; "
+                    "evaluate all of them again with one definition"
+                )
+    declare(known)
     for run in runs[1:]:
         first = runs[0]
         for key, name in SAME_IN_ALL:

@@ -11,6 +11,7 @@ class EdgeError(Metric):
     """Mean absolute error x 1000 over the pixels with 0 < alpha < 1, each of which counts the same."""
 
     higher_is_better = False
+    unit = "x1000"
     full_state_update = False
 
     def __init__(self) -> None:
