@@ -87,4 +87,4 @@ def test_trimaps_that_are_recorded_are_those_of_the_pictures_that_are_scored(
     source: dict, given: str | None
 ) -> None:
     config = OmegaConf.create({"data": {"source": source}, "impose_trimap": True})
-    assert conditions(config)["trimap"]["given"] == given
+    assert conditions(config, ("trimap",))["trimap"]["given"] == given

@@ -78,23 +78,25 @@ class MattingModel(nn.Module):
         """Return (N, 3, H, W) colours in [0, 1] as the network expects them."""
         return (image - self.mean) / self.std
 
-    def layers(self, batch: Batch) -> dict[str, Tensor]:
+    def unpadded_inputs(self, batch: Batch) -> dict[str, Tensor]:
         """Return what the network reads of a batch: colours normalised, the trimap with 0, 128/255 and 1.
 
         Other keys are as they are.
         """
         found = cast(Mapping[str, Any], batch)
-        layers = {key: found[key] for key in self.reads}
-        for key, values in layers.items():
+        inputs = {key: found[key] for key in self.reads}
+        for key, values in inputs.items():
             if key in COLOURS:
-                layers[key] = self.normalise(values)
+                inputs[key] = self.normalise(values)
             elif key == "trimap":
-                layers[key] = values.to(batch["image"].dtype) / 255
-        return layers
+                inputs[key] = values.to(batch["image"].dtype) / 255
+        return inputs
 
     def inputs(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the `layers` of a batch, padded by reflection at the right and the bottom."""
-        return {key: pad_to_multiple(values, self.multiple) for key, values in self.layers(batch).items()}
+        """Return the `unpadded_inputs` of a batch, padded by reflection at the right and the bottom."""
+        return {
+            key: pad_to_multiple(values, self.multiple) for key, values in self.unpadded_inputs(batch).items()
+        }
 
     def forward(self, batch: Batch, refine: bool = True) -> Matte:
         """Return the matte of images of any size; ``refine=False`` stops at the coarse matte."""

@@ -80,9 +80,9 @@ class SelfContained(nn.Module):
         """
         height, width = image.shape[-2:]
         rows, columns = (reflection(side, self.model.multiple) for side in (height, width))
-        layers = self.model.layers(cast(Batch, {"image": image, self.guide: guide}))
+        inputs = self.model.unpadded_inputs(cast(Batch, {"image": image, self.guide: guide}))
         padded = {
-            key: values.index_select(2, rows).index_select(3, columns) for key, values in layers.items()
+            key: values.index_select(2, rows).index_select(3, columns) for key, values in inputs.items()
         }
         matte = self.model.predict(padded, self.refine).cropped(height, width)
         alpha = impose_trimap(matte.alpha, guide) if self.impose else matte.alpha
