@@ -36,10 +36,6 @@ def test_interrupted_epoch_goes_on_with_its_next_batch_and_later_ones_are_whole(
     assert list(sampler) == [(4, index) for index in (2, 3, 6, 7, 10, 11)]
 
 
-def test_fixed_stream_repeats_its_first_epoch():
-    assert global_batches(8, 4, 2, epoch=7, fixed=True) == global_batches(8, 4, 1, epoch=0)
-
-
 def test_epoch_starts_at_zero_and_repeats_until_it_is_set():
     sampler = StreamSampler(4, 2)
     assert list(sampler) == list(sampler) == [(0, 0), (0, 1), (0, 2), (0, 3)]

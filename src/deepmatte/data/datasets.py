@@ -100,7 +100,7 @@ class CompositionDataset(_Composites[tuple[int, int]]):
     """Training composites without end; the key is (epoch, index), as `StreamSampler` yields them.
 
     Foregrounds take turns: sample i of an epoch belongs to its pass i // n over the n foregrounds, in which
-    each comes once, in an order that is the pass's own. Backgrounds are drawn.
+    each comes once, in an order that is the pass's own. Backgrounds are drawn. ``fixed`` repeats epoch 0.
 
     With ``on_error="skip"`` a sample whose files can't be used (any more) is replaced by another, drawn by
     the same numbers and the number of the draw, and `num_skipped` counts it.
@@ -121,11 +121,12 @@ class CompositionDataset(_Composites[tuple[int, int]]):
         version: str = "1",
         split: Split = "train",
         on_error: Literal["stop", "skip"] = "stop",
+        fixed: bool = False,
     ) -> None:
         super().__init__(foregrounds, backgrounds, composition, name, version, split)
         if on_error not in ("stop", "skip"):
             raise InputError(f"data.on_error={on_error}: is none of stop, skip")
-        self.seed, self.on_error = seed, on_error
+        self.seed, self.on_error, self.fixed = seed, on_error, fixed
         # A place for each worker, so that none has to wait for another; shared, so that the process that
         # trains sees all of them.
         self._skipped = torch.zeros(_MOST_WORKERS + 1, dtype=torch.int64).share_memory_()
@@ -141,7 +142,7 @@ class CompositionDataset(_Composites[tuple[int, int]]):
 
     def make(self, key: tuple[int, int]) -> Sample:
         """Return sample ``index`` of ``epoch``."""
-        epoch, index = key
+        epoch, index = 0 if self.fixed else key[0], key[1]
         rng = np.random.default_rng(np.random.SeedSequence((self.seed, epoch, index)))
         foreground = self._turn(epoch, index)
         for draw in range(1, _MOST_DRAWS):
@@ -173,7 +174,6 @@ class CompositionDataset(_Composites[tuple[int, int]]):
         self._skipped[0 if worker is None else worker.id % _MOST_WORKERS + 1] += 1
 
     def _turn(self, epoch: int, index: int) -> int:
-        """Return the foreground whose turn it is."""
         number, place = divmod(index, len(self.foregrounds))
         return int(_order(self.seed, epoch, number, len(self.foregrounds))[place])
 

@@ -22,7 +22,6 @@ class StreamSampler(Sampler[tuple[int, int]]):
         rank: number of this process.
         world_size: number of processes.
         start: (epoch, batch) at which a run resumes that was interrupted in the middle of that epoch.
-        fixed: yield the keys of epoch 0 in every epoch.
 
     Raises:
         InputError: the batch does not divide among the processes, or an epoch does not fill one batch.
@@ -35,7 +34,6 @@ class StreamSampler(Sampler[tuple[int, int]]):
         rank: int = 0,
         world_size: int = 1,
         start: tuple[int, int] = (0, 0),
-        fixed: bool = False,
     ) -> None:
         if batch_size < 1 or batch_size % world_size:
             raise InputError(
@@ -52,7 +50,6 @@ class StreamSampler(Sampler[tuple[int, int]]):
         self.share = batch_size // world_size
         self.rank = rank
         self.start = start
-        self.fixed = fixed
         self.epoch = start[0]  # a resumed loader's workers read ahead before Lightning sets the epoch
 
     def set_epoch(self, epoch: int) -> None:
@@ -63,8 +60,8 @@ class StreamSampler(Sampler[tuple[int, int]]):
         return self.num_batches * self.share
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        epoch = 0 if self.fixed else self.epoch
-        first = self.start[1] if self.epoch == self.start[0] else 0
+        epoch = self.epoch
+        first = self.start[1] if epoch == self.start[0] else 0
         for batch in range(first, self.num_batches):
             start = batch * self.batch_size + self.rank * self.share
             for index in range(start, start + self.share):

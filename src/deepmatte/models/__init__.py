@@ -9,6 +9,7 @@ from deepmatte.models.base import MattingModel
 from deepmatte.models.bgmv2 import BackgroundMattingV2
 from deepmatte.models.dim import DeepImageMatting
 from deepmatte.models.encoder_decoder import EncoderDecoderMatting
+from deepmatte.models.guided import GuidedMatting
 from deepmatte.models.vgg_segnet import VggSegNet
 from deepmatte.models.vitmatte import ViTMatte
 
@@ -17,6 +18,7 @@ __all__ = [
     "BackgroundMattingV2",
     "DeepImageMatting",
     "EncoderDecoderMatting",
+    "GuidedMatting",
     "MattingModel",
     "VggSegNet",
     "ViTMatte",

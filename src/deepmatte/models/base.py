@@ -50,6 +50,8 @@ class MattingModel(nn.Module):
             weights leave them out.
         gives: outputs of its matte beside alpha that losses can learn from: ``foreground``, ``error``.
         stages: the file of ``conf/stages/`` that trains it as published.
+        guides: the classical methods, by name, whose mattes it reads as ``guide``; an instance sets its own.
+            They are no part of it: the data have them solved, or whoever else calls it.
         multiple: the sides of its inputs are padded to a multiple of this; an instance may set its own.
     """
 
@@ -58,6 +60,7 @@ class MattingModel(nn.Module):
     critics: ClassVar[tuple[str, ...]] = ()
     gives: ClassVar[tuple[str, ...]] = ()
     stages: ClassVar[str] = "joint"
+    guides: tuple[str, ...] = ()
     multiple: int = 1
     memory_format: torch.memory_format = torch.contiguous_format
 

@@ -66,21 +66,26 @@ class Fusion(nn.Module):
 
 
 class Head(nn.Module):
-    """A 3x3 and a 1x1 convolution to the logit."""
+    """A 3x3 and a 1x1 convolution to the logit, or to other outputs."""
 
-    def __init__(self, inputs: int, norm: NormLayers) -> None:
+    def __init__(self, inputs: int, norm: NormLayers, outputs: int = 1) -> None:
         super().__init__()
         hidden = max(1, inputs // 2)
         self.matting_convs = nn.Sequential(
             nn.Conv2d(inputs, hidden, 3, padding=1),
             norm(hidden),
             nn.ReLU(inplace=True),
-            nn.Conv2d(hidden, 1, 1),
+            nn.Conv2d(hidden, outputs, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logit (N, 1, H, W)."""
+        """Return the logit (N, outputs, H, W)."""
         return self.matting_convs(x)
+
+    def zero(self) -> None:
+        """Let all outputs be 0 at the start of training."""
+        for parameter in self.matting_convs[-1].parameters():
+            nn.init.zeros_(parameter)
 
 
 class DetailCapture(nn.Module):
@@ -96,6 +101,7 @@ class DetailCapture(nn.Module):
         norm: what follows each convolution: ``batch``, ``frozen``, ``group`` (with four channels in a group
             or more) or ``none``.
         inputs: channels of the picture.
+        outputs: channels of the result.
 
     Raises:
         InputError: the encoder has features of sizes that halving doesn't lead to, or none of a size.
@@ -108,6 +114,7 @@ class DetailCapture(nn.Module):
         width: float = 1.0,
         norm: EncoderNorm = "group",
         inputs: int = 4,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
         normalise = NormLayers(norm, smallest=4)
@@ -128,12 +135,12 @@ class DetailCapture(nn.Module):
             fused = scaled(FUSED.get(size, max(FUSED.values())), width)
             self.fusion_blks.append(Fusion(skips[size] + depth, fused, normalise))
             depth, size = fused, size // 2
-        self.matting_head = Head(depth, normalise)
+        self.matting_head = Head(depth, normalise, outputs)
         self.strides = tuple(strides)
         kaiming(self)
 
     def forward(self, features: Sequence[Tensor], picture: Tensor) -> Tensor:
-        """Return the logit (N, 1, H, W) of the encoder's features and of the picture (N, inputs, H, W)."""
+        """Return the logit (N, outputs, H, W) of the encoder's features and the picture (N, inputs, H, W)."""
         fine = {2**number: level for number, level in enumerate(self.convstream(picture))}
         fine.update(zip(self.strides, features, strict=True))
         x, size = fine[self.coarsest], self.coarsest // 2

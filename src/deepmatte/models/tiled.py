@@ -42,6 +42,7 @@ class TiledModel(MattingModel):
             raise InputError(f"tile={tile}: give 0, or a multiple of {GRID} pixels")
         self.model, self.tile = model, tile
         # What a class says of itself, an instance of this one says of its model.
+        self.guides = model.guides
         vars(self).update(reads=model.reads, gives=tuple({"foreground"} & {*model.gives}))
         self.skip_known = skip_known and "trimap" in model.reads and not self.gives
 

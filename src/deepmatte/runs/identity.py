@@ -34,6 +34,8 @@ NOT_IDENTITY = (
     "save_every",
     "data.num_workers",
     "data.cache",
+    "data.guides.dir",
+    "data.guides.max_gb",
     "data.source.cache_dir",
     "composition.backend",
     "trainer.accelerator",
@@ -84,6 +86,7 @@ ADDED_SINCE: dict[str, Any] = {
     "callbacks": {},  # those above leave it empty
     "composition.widen": None,  # not 1: experiments/trimap_width.yaml has hashed its 1 from the start
     "composition.captured": _NO_PLATE,
+    "data.guides": {"crop": None},
     **{f"loss.{term}.output": "final" for term in _FIRST_LOSSES},
     **{f"loss.{term}.hardest": None for term in _WITH_HARDEST},
     "init_digest": None,

@@ -20,6 +20,7 @@ from deepmatte.ops.zones import impose_trimap
 from deepmatte.runs.directory import RunDir
 from deepmatte.scoring.prediction import GUIDES, Prediction, Predictor
 from deepmatte.training import from_config
+from deepmatte.training.guides import with_guide
 from deepmatte.training.score import model_of_run
 
 
@@ -91,7 +92,7 @@ def trained_network(run: Path, checkpoint: str = "best", guide: str | None = Non
     settings = directory.config("model")
     model, weights, source = model_of_run(directory, settings, checkpoint)
     reads = [guide] if guide else [key for key in model.reads if key in GUIDES]
-    if len(reads) != 1 or set(model.reads) != {"image", *reads}:
+    if len(reads) != 1 or set(model.reads) - {"guide"} != {"image", *reads}:
         raise _other_guide(run, model, guide or "trimap")
     load_weights(model, weights, source)
     impose = bool(settings.get("impose_trimap", True)) and reads == ["trimap"]
@@ -99,7 +100,7 @@ def trained_network(run: Path, checkpoint: str = "best", guide: str | None = Non
 
 
 def _other_guide(run: Path, model: MattingModel, given: str) -> InputError:
-    wanted = [key for key in model.reads if key != "image"]
+    wanted = [key for key in model.reads if key not in ("image", "guide")]
     known = [GUIDES[key] for key in wanted if key in GUIDES]
     if len(known) != len(wanted) or len(wanted) > 1:
         cure = "give a run of a model that reads only the image and one of them"
@@ -122,7 +123,7 @@ def network_predictor(model: MattingModel, refine: bool, impose: bool, tile: int
             overlap by a quarter. A tile hides its surroundings from the network: make it as large as the
             memory allows.
     """
-    (key,) = set(model.reads) - {"image"}
+    (key,) = set(model.reads) - {"image", "guide"}
     impose = impose and key == "trimap"
     solver = TiledModel(model, tile, skip_known=impose) if tile else model
 
@@ -130,7 +131,7 @@ def network_predictor(model: MattingModel, refine: bool, impose: bool, tile: int
     def predict(image: np.ndarray, guide: np.ndarray) -> Prediction:
         device = next(model.parameters()).device
         batch = {"image": _batched(image, device), key: _batched(guide, device)}
-        matte = solver(cast(Batch, batch), refine=refine)
+        matte = solver(with_guide(cast(Batch, batch), model), refine=refine)
         alpha = impose_trimap(matte.alpha.float(), batch[key]) if impose else matte.alpha.float()
         colours = None if matte.foreground is None else matte.foreground.float()[0].permute(1, 2, 0)
         return Prediction(alpha[0, 0].cpu().numpy(), None if colours is None else colours.cpu().numpy())

@@ -27,10 +27,13 @@ from deepmatte.data import (
     StreamSampler,
     collate,
 )
+from deepmatte.data.guides import GuideCache, GuidedDataset, Solver
 from deepmatte.data.inspection.fingerprints import Fingerprint
 from deepmatte.data.inspection.leaks import refuse_leaks, scored_apart
 from deepmatte.errors import InputError
+from deepmatte.models import MattingModel
 from deepmatte.runs.interruption import shield_worker
+from deepmatte.training.guides import solvers
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +55,8 @@ class MattingData(pl.LightningDataModule):
         fixed_stream: repeat the samples of epoch 0, to see whether a network can overfit them.
         cache: ``dir`` and ``max_gb`` of the folder in which decoded pictures are kept for training
             (`PictureCache`).
+        guides: of models that read classical mattes: ``dir`` and ``max_gb`` of the folder in which those are
+            kept (`GuideCache`), and ``crop``, the side of the part of a training sample that is seen.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class MattingData(pl.LightningDataModule):
         fixed_stream: bool = False,
         on_error: Literal["stop", "skip"] = "stop",
         cache: Mapping[str, Any] | None = None,
+        guides: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(num_workers, int) or num_workers < 0:
@@ -76,6 +82,10 @@ class MattingData(pl.LightningDataModule):
         self.fixed_stream, self.on_error = fixed_stream, on_error
         self.start = (0, 0)
         self.cache = PictureCache(**(cache if cache is not None else {"max_gb": 0}))
+        options = {"max_gb": 0, **(guides or {})}
+        self.guide_crop: int | None = options.pop("crop", None)
+        self.guide_cache = GuideCache(**options)
+        self.solvers: list[Solver] = []
         self._datasets: dict[str, MattingDataset[Any]] = {}
         self._kept: list[Any] = []
         self.trained_on: list[Fingerprint] = []
@@ -98,6 +108,27 @@ class MattingData(pl.LightningDataModule):
             }
             self.trained_on = refuse_leaks(sets, self.source.name, skip=self.on_error == "skip")["train"]
 
+    def guide_for(self, model: MattingModel, splits: Sequence[Split] = ()) -> None:
+        """Give the samples the guide that the model reads, if it reads one; solve those of ``splits`` now.
+
+        Raises:
+            InputError: there is no such method, or the cache can't be written to.
+        """
+        self.solvers = solvers(model.guides) if "guide" in model.reads else []
+        jobs: list[tuple[MattingDataset[Any], Any]] = []
+        for split in splits if self.solvers else ():
+            if split != "train":
+                evaluated = self.eval_dataset(split)
+                jobs += [(evaluated, index) for index in range(len(evaluated))]
+            elif self.fixed_stream:  # of an endless stream, each would be used once
+                jobs += [(self.train_dataset(), (0, index)) for index in range(self.samples_per_epoch)]
+        self.guide_cache.prepare(jobs, self.solvers)
+
+    def _guided(self, dataset: MattingDataset[Any]) -> MattingDataset[Any]:
+        if not self.solvers:
+            return dataset
+        return GuidedDataset(dataset, self.solvers, self.guide_cache, self.guide_crop, self.seed)
+
     def shown(self, split: str) -> Any:
         """Return the set of mattes that a split trains on or scores: foregrounds, or finished images."""
         dataset = self.train_dataset() if split == "train" else self.eval_dataset(split)
@@ -105,7 +136,7 @@ class MattingData(pl.LightningDataModule):
 
     def serves(self, split: str) -> tuple[str, ...]:
         """Return the batch keys that the samples of a split have."""
-        return (self.train_dataset() if split == "train" else self.eval_dataset(split)).serves
+        return self._guided(self.train_dataset() if split == "train" else self.eval_dataset(split)).serves
 
     def _layers(self, split: Split) -> tuple[ForegroundSet, BackgroundSet]:
         """Return foregrounds and backgrounds of a split; those read in every epoch come from the cache."""
@@ -134,6 +165,7 @@ class MattingData(pl.LightningDataModule):
                 name=self.source.name,
                 version=self.source.version,
                 on_error=self.on_error,
+                fixed=self.fixed_stream,
             )
         return self._datasets["train"]  # type: ignore[return-value]
 
@@ -165,9 +197,7 @@ class MattingData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Return this process's share of each global batch, from where an interrupted epoch stopped."""
         share = self._rank_and_world_size()
-        sampler = StreamSampler(
-            self.samples_per_epoch, self.batch_size, *share, start=self.start, fixed=self.fixed_stream
-        )
+        sampler = StreamSampler(self.samples_per_epoch, self.batch_size, *share, start=self.start)
         return self._loader(self.train_dataset(), sampler, sampler.share)
 
     def val_dataloader(self) -> DataLoader:
@@ -198,7 +228,7 @@ class MattingData(pl.LightningDataModule):
 
     def _loader(self, dataset: MattingDataset[Any], sampler: Any, batch_size: int) -> DataLoader:
         return DataLoader(
-            dataset,
+            self._guided(dataset),
             batch_size=batch_size,
             sampler=sampler,
             num_workers=self.num_workers,

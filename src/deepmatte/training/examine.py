@@ -77,6 +77,7 @@ def _parts(config: DictConfig, run: RunDir, **arguments: Any) -> _Parts:
     module = from_config.build_module(config, model, stage)
     data = from_config.build_data(config)
     data.check(splits=("train", "val"))
+    data.guide_for(model)
     stage.freeze_others(model)
     accelerate(model, config, training=True)
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}

@@ -24,6 +24,7 @@ from deepmatte.metrics.functional.plates import Disturbance
 from deepmatte.metrics.functional.robustness import widen_unknown
 from deepmatte.models import MattingModel
 from deepmatte.ops.zones import impose_trimap, trivial_matte
+from deepmatte.training.guides import with_guide
 from deepmatte.training.optimisation import Optimisation, clip, schedule
 from deepmatte.training.stages import Stage
 from deepmatte.training.statistics import EpochMean, average_statistics, restore_statistics, save_statistics
@@ -195,7 +196,7 @@ class MattingModule(pl.LightningModule):
             widened = torch.stack(
                 [torch.from_numpy(widen_unknown(trimap[0], int(radius))[None]) for trimap in trimaps]
             )
-            wide = Batch(**{**batch, "trimap": widened.to(batch["trimap"].device)})
+            wide = with_guide(Batch(**{**batch, "trimap": widened.to(batch["trimap"].device)}), self.model)
             metrics.update(self(wide).alpha, wide["alpha"], wide["trimap"], wide.get("index"))
         for disturbance, scores in zip(self.disturbances, self.on_disturbed, strict=True):
             cast(MattingMetrics, scores).update(self(disturbance(batch)).alpha, *truth)
@@ -216,12 +217,8 @@ class MattingModule(pl.LightningModule):
         """Log scores, and keep them in ``exact``: what Lightning logs has the digits of float32."""
         for name, value in scores.items():
             self.exact[f"{prefix}/{name}"] = float(value)
-            self.log(
-                f"{prefix}/{name}",
-                float(value),
-                prog_bar=(prefix == "val" and name == "sad"),
-                sync_dist=False,
-            )
+            shown = prefix == "val" and name == "sad"
+            self.log(f"{prefix}/{name}", float(value), prog_bar=shown, sync_dist=False)
 
     # ---- optimisation --------------------------------------------------------------------------------
 

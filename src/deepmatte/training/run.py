@@ -115,6 +115,7 @@ class _Job:
         check_protocol(config.protocol)
         self.world_size = from_config.num_processes(config)
         self.data.check(splits=("train", "val", "test"), world_size=self.world_size)
+        self.data.guide_for(self.model)
         check_inputs(self.model, self.data, ("train", "val", "test"))
         OwnScores(config, self.data, "test")
         check_losses(self.losses, self.stages, self.model, self.data, config.objective)
@@ -124,6 +125,7 @@ class _Job:
         self.earlier_cost: dict[str, float] = {} if fresh else run.progress().get("cost", {})
         self.first_report: tuple[float, float] | None = None
         self.resumes = run.last_checkpoint.exists() and not fresh
+        self.data.guide_for(self.model, ("train", "val", "test"))
         self.initial = None if self.resumes else start_from(self.model, config)
         self.makers = from_config.build_loggers(config)
         from_config.build_callbacks(config)

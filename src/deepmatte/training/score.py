@@ -131,6 +131,7 @@ def score(
     Raises:
         InputError: the model reads what the data does not have, or the checkpoint is of another model.
     """
+    data.guide_for(model, [split])
     check_inputs(model, data, [split])
     own = OwnScores(config, data, split)
     refine = True

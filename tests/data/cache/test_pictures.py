@@ -218,7 +218,7 @@ def test_pictures_of_other_data_older_versions_and_killed_writers_make_room_the_
         os.utime(tmp_path / name, (i, i))
     (tmp_path / ".now-0.decoded.npy.0.part").write_bytes(bytes(4000))  # is being written
     (tmp_path / "notes.npy").write_bytes(bytes(9000))  # a user's own file
-    cache._make_room(["own-0"], 9_000)
+    cache.folder.make_room(["own-0"], 9_000)
     left = {"c-0.decoded.npy", "d-0.decoded.npy", ".now-0.decoded.npy.0.part", "notes.npy"}
     assert {file.name for file in tmp_path.iterdir()} == left
 

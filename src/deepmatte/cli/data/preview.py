@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     if options.split == "train":
         from deepmatte.data.samplers import StreamSampler
 
-        sampler = StreamSampler(data.samples_per_epoch, data.batch_size, fixed=data.fixed_stream)
+        sampler = StreamSampler(data.samples_per_epoch, data.batch_size)
         sampler.set_epoch(options.epoch)
         dataset: Any = data.train_dataset()
         keys: list[Any] = [key for key, _ in zip(sampler, range(options.num), strict=False)]

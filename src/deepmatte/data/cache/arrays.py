@@ -6,15 +6,20 @@ anywhere. What is mapped is shared by workers, processes and runs, and only the 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from deepmatte.files import atomic
+from deepmatte.files import ASIDE, atomic
 
 Arrays = dict[str, np.ndarray]
 """The arrays of one item, by name."""
+
+_HOUR = 3600
 
 
 def default_folder(name: str) -> Path:
@@ -74,6 +79,31 @@ class ArrayFolder:
             np.lib.format.write_array_header_2_0(file, header)
             for array in ordered.values():
                 file.write(np.ascontiguousarray(array).data)
+
+    def files(self) -> dict[Path, os.stat_result]:
+        """Return all files, with their state.
+
+        Those of older versions (without ``.npy``) and what killed writers have left count among them.
+        """
+        found = {}
+        for file in self.folder.glob(f"*{self.suffix.removesuffix('.npy')}*"):
+            with contextlib.suppress(OSError):
+                found[file] = file.stat()
+        return found
+
+    def make_room(self, keys: Iterable[str], num_bytes: int) -> None:
+        """Remove files of other items, the oldest first, until they take ``num_bytes`` at most."""
+        own = {self.path(key) for key in keys}
+        others = [
+            (status.st_mtime, status.st_size, file)
+            for file, status in self.files().items()
+            if file not in own and not (file.suffix == ASIDE and status.st_mtime > time.time() - _HOUR)
+        ]
+        for _, size, file in sorted(others, reverse=True):
+            num_bytes -= size
+            if num_bytes < 0:
+                with contextlib.suppress(OSError):
+                    file.unlink()
 
 
 def _mapped(path: Path) -> np.ndarray | None:

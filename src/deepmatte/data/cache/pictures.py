@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +17,7 @@ from deepmatte.data.cache.cached_sets import CachedBackgrounds, CachedForeground
 from deepmatte.data.cache.memory import ArrayCache
 from deepmatte.data.sources.protocols import KnowsOrigin
 from deepmatte.errors import InputError
-from deepmatte.files import ASIDE, printable
+from deepmatte.files import printable
 
 MAPPED_BYTES = 2**30
 """Pictures that a process keeps mapped.
@@ -27,7 +26,6 @@ Mapped pages count as its resident memory, although processes share them.
 """
 
 _SUFFIX = ".decoded.npy"
-_HOUR = 3600
 _CURE = "make room there or make it writable, or set data.cache.dir or data.cache.max_gb=0"
 
 Set = TypeVar("Set", bound=Any)
@@ -107,27 +105,8 @@ class PictureCache:
                 todo.append(key)
                 needed += size
         if todo:
-            self._make_room(jobs, self.max_bytes - total)
+            self.folder.make_room(jobs, self.max_bytes - total)
         return todo, needed, num_excluded
-
-    def _make_room(self, keys: Iterable[str], num_bytes: int) -> None:
-        """Remove pictures of other data, the oldest first, until they take ``num_bytes`` at most.
-
-        Files of older versions (``.decoded``) and what killed writers have left count among them.
-        """
-        own = {self.folder.path(key) for key in keys}
-        others = []
-        for file in self.folder.folder.glob("*.decoded*"):
-            with contextlib.suppress(OSError):
-                status = file.stat()
-                being_written = file.suffix == ASIDE and status.st_mtime > time.time() - _HOUR
-                if file not in own and not being_written:
-                    others.append((status.st_mtime, status.st_size, file))
-        for _, size, file in sorted(others, reverse=True):
-            num_bytes -= size
-            if num_bytes < 0:
-                with contextlib.suppress(OSError):
-                    file.unlink()
 
     def _check_space(self, needed: int) -> None:
         folder = self.folder.folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from deepmatte.errors import InputError
 from deepmatte.models.base import IMAGENET, Normalisation
 
 
@@ -23,3 +24,11 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Map (N, C, H, W) to the features (N, channels, ceil(H / stride), ceil(W / stride)) by level."""
         raise NotImplementedError
+
+    def keep_levels(self, num: int) -> None:
+        """Leave out the levels after the first ``num``, and the layers that they alone need.
+
+        Raises:
+            InputError: it can't, or has not that many.
+        """
+        raise InputError(f"model.levels={num}: only encoder lite0 can leave out levels; give null")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deepmatte.errors import InputError
 from deepmatte.models.base import SIGNED
 from deepmatte.models.encoders.encoder import Encoder
 from deepmatte.models.encoders.layers import EncoderNorm, NormLayers, kaiming, scaled
@@ -114,8 +115,19 @@ class EfficientNetLite0(Encoder):
         self.channels, self.strides = map(tuple, zip(*ends.values(), strict=True))
         kaiming(self)
 
+    def keep_levels(self, num: int) -> None:
+        """Leave out the levels after the first ``num``; four of five have a quarter of the parameters.
+
+        Raises:
+            InputError: there are not that many.
+        """
+        if not 1 <= num <= len(self.ends):
+            raise InputError(f"model.levels={num}: lite0 has {len(self.ends)} levels; give 1 or more of them")
+        self.ends, self.channels, self.strides = self.ends[:num], self.channels[:num], self.strides[:num]
+        self.blocks = self.blocks[: self.ends[-1] + 1]
+
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Return the features of the five levels."""
+        """Return the features of its levels."""
         x = F.relu6(self.bn0(self.conv_stem(x)))
         levels = []
         for number, block in enumerate(self.blocks):
