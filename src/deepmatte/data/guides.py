@@ -21,7 +21,7 @@ from torch import Tensor
 from deepmatte.data.cache.arrays import ArrayFolder, default_folder
 from deepmatte.data.composing.resize import window_around
 from deepmatte.data.parallel import shared, spread
-from deepmatte.data.samples import MattingDataset, Sample
+from deepmatte.data.samples import DerivedDataset, MattingDataset, Sample
 from deepmatte.errors import InputError
 from deepmatte.ops.zones import UNKNOWN, impose_trimap
 
@@ -149,7 +149,7 @@ def _build(number: int) -> dict[str, tuple[int, bool]] | str:
         return str(error)
 
 
-class GuidedDataset(MattingDataset[Key]):
+class GuidedDataset(DerivedDataset[Key]):
     """The samples of ``dataset`` with their ``guide``, float32 (G, H, W): from the cache, or solved.
 
     Args:
@@ -170,13 +170,10 @@ class GuidedDataset(MattingDataset[Key]):
         crop: int | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__(dataset.name, dataset.version, dataset.split)
-        self.dataset, self.solvers, self.cache = dataset, tuple(solvers), cache
+        super().__init__(dataset)
+        self.solvers, self.cache = tuple(solvers), cache
         self.crop, self.seed = crop, seed
         self.serves = (*dataset.serves, "guide")
-
-    def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]
 
     def make(self, key: Key) -> Sample:
         """Return the sample of a key, with its guide."""
@@ -193,10 +190,6 @@ class GuidedDataset(MattingDataset[Key]):
         # The spawn key keeps the draw apart from those that make the sample.
         draws = np.random.SeedSequence((self.seed, *key), spawn_key=(2,))
         return view(sample, self.crop, np.random.default_rng(draws))
-
-    def identity(self) -> dict[str, Any]:
-        """Return what identifies the samples, to which their guides add nothing."""
-        return self.dataset.identity()
 
 
 def view(sample: Sample, side: int, rng: np.random.Generator) -> Sample:

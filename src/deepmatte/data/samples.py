@@ -68,6 +68,28 @@ class MattingDataset(Dataset[Sample], Generic[Key]):
         raise NotImplementedError
 
 
+class DerivedDataset(MattingDataset[Key]):
+    """The samples of ``dataset`` with something more that is computed of them; a subclass makes them.
+
+    What identifies and describes them stays that of ``dataset``.
+    """
+
+    def __init__(self, dataset: MattingDataset[Key]) -> None:
+        super().__init__(dataset.name, dataset.version, dataset.split)
+        self.dataset, self.serves = dataset, dataset.serves
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def record(self, index: int) -> dict[str, str]:
+        """Return the names by which results list the sample."""
+        return self.dataset.record(index)  # type: ignore[attr-defined]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what identifies the samples of ``dataset``."""
+        return self.dataset.identity()
+
+
 def collate(samples: Sequence[Sample]) -> Batch:
     """Join samples of one size into a batch: tensors are stacked, names listed, indices an int64 tensor.
 

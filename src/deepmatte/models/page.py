@@ -168,9 +168,9 @@ def multiplications(model: MattingModel) -> int:
     """Return the multiply-accumulates of a picture of `SIDES` by a network, on the device where it is."""
     with torch.device(next(model.parameters()).device):
         trimap = torch.full((1, 1, *SIDES), 128, dtype=torch.uint8)
-        batch = Batch(
-            image=torch.rand(1, 3, *SIDES), captured_background=torch.rand(1, 3, *SIDES), trimap=trimap
-        )
+        image, plate = torch.rand(2, 1, 3, *SIDES)
+        guide = torch.rand(1, len(model.guides), *SIDES)
+        batch = Batch(image=image, captured_background=plate, guide=guide, trimap=trimap)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(batch)
     return counter.get_total_flops() // 2
@@ -189,7 +189,7 @@ def section(network: type[MattingModel], model: MattingModel) -> str:
     for option in re.split(r"\n(?=\w)", textwrap.dedent(rest.partition("\n\n")[0])):
         name, _, meaning = option.partition(": ")
         if name in defaults:
-            default = yaml.safe_dump(defaults[name].default).split("\n")[0]
+            default = yaml.safe_dump(defaults[name].default, default_flow_style=True).split("\n")[0]
             lines.append(f"- `{name}: {default}`: {' '.join(meaning.split()).replace('None', '`null`')}")
     return "\n".join(lines).replace("``", "`") + "\n"
 

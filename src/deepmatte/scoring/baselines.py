@@ -16,35 +16,25 @@ from torch import Tensor
 from deepmatte.batch import Batch, Matte
 from deepmatte.classical import ClassicalMethod, MattingWarning
 from deepmatte.data import MattingDataset
+from deepmatte.data.samples import DerivedDataset
 from deepmatte.models import MattingModel
 
 SOLVED, NOTES = "solved", "notes"
 """Keys of a solved sample beside the usual ones: alpha (1, H, W), and the method's warnings, '' for none."""
 
 
-class SolvedDataset(MattingDataset[int]):
+class SolvedDataset(DerivedDataset[int]):
     """The samples of ``dataset``, solved by ``method`` where they are made, in the loader's processes."""
 
     def __init__(self, dataset: MattingDataset[int], method: ClassicalMethod) -> None:
-        super().__init__(dataset.name, dataset.version, dataset.split)
-        self.dataset, self.method = dataset, method
-
-    def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]
+        super().__init__(dataset)
+        self.method = method
 
     def make(self, key: int) -> dict[str, Any]:
         """Return sample ``key`` with its alpha and the method's warnings."""
         sample = self.dataset.make(key)
         alpha, notes = solve(self.method, sample["image"], sample["trimap"])
         return {**sample, SOLVED: alpha, NOTES: notes}
-
-    def record(self, index: int) -> dict[str, str]:
-        """Return the names by which results list the sample."""
-        return self.dataset.record(index)  # type: ignore[attr-defined]
-
-    def identity(self) -> dict[str, Any]:
-        """Return what identifies the samples, which does not include the method."""
-        return self.dataset.identity()
 
 
 class ClassicalMatting(MattingModel):

@@ -1,0 +1,53 @@
+"""Where models that refine classical mattes get them: in training, tests with wider trimaps, prediction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from deepmatte.batch import Batch, example_batch
+from deepmatte.errors import InputError
+from deepmatte.metrics import functional
+from deepmatte.metrics.functional.robustness import widen_unknown
+from deepmatte.models import GuidedMatting
+from deepmatte.ops.zones import trivial_matte
+from deepmatte.scoring.predictors import network_predictor
+from deepmatte.training.guides import solvers, with_guide
+from deepmatte.training.module import MattingModule
+
+SMALL = {"width": 0.125, "decoder_width": 0.125, "levels": 2, "guides": ("trivial",)}
+
+
+def test_an_untrained_network_with_trivial_guides_is_the_trivial_matte() -> None:
+    model, batch = GuidedMatting(**SMALL), example_batch(size=40)
+    torch.testing.assert_close(
+        model(with_guide(batch, model)).alpha, trivial_matte(batch["trimap"]), rtol=0, atol=1e-5
+    )
+    image = (255 * batch["image"][0].permute(1, 2, 0)).byte().numpy()
+    trimap = batch["trimap"][0, 0].numpy()
+    for tile in (0, 128):
+        alpha = network_predictor(model, refine=True, impose=True, tile=tile)(image, trimap).alpha
+        np.testing.assert_allclose(alpha, trivial_matte(trimap), rtol=0, atol=1e-5)
+
+
+def test_where_a_test_widens_the_trimap_the_guide_is_solved_again() -> None:
+    model, batch = GuidedMatting(**SMALL), example_batch(size=40)
+    module = MattingModule(model, radii=(3,))
+    module.test_step(with_guide(batch, model), 0)
+    wide = [widen_unknown(trimap[0].numpy(), 3) for trimap in batch["trimap"]]
+    for row, trimap, truth in zip(module.robustness["3"].per_image(), wide, batch["alpha"], strict=True):
+        zones = torch.from_numpy(trimap)[None]
+        trivial = functional.sad(trivial_matte(zones), truth, zones)
+        assert row["sad"] == pytest.approx(float(trivial), rel=1e-4)
+
+
+def test_a_model_without_guides_keeps_its_batch_and_unknown_methods_are_refused() -> None:
+    from deepmatte.models import VggSegNet
+
+    with torch.device("meta"):
+        other = VggSegNet()
+    batch: Batch = example_batch()
+    assert with_guide(batch, other) is batch
+    with pytest.raises(InputError, match=r"^model\.guides: there is no method closed; did you mean"):
+        solvers(["closed"])
