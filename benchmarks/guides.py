@@ -24,7 +24,7 @@ from deepmatte.classical import KNN, ClosedForm, LearningBased
 from deepmatte.classical.method import downscale
 from deepmatte.data import Composition, CompositionDataset
 from deepmatte.data.procedural import ProceduralData
-from deepmatte.metrics.functional import grad, mse, sad
+from deepmatte.metrics.functional.matting import score_image
 from deepmatte.ops.guided_filter import GuidedFilter
 from deepmatte.ops.zones import impose_trimap
 
@@ -81,7 +81,8 @@ def main() -> None:
             found = solve(image, trimap)
             seconds = time.process_time() - start
             found = impose_trimap(np.clip(found, 0, 1), trimap)
-            scores[name].append([seconds, *(float(of(found, alpha, trimap)) for of in (sad, mse, grad))])
+            judged = score_image(found, alpha, trimap, scores=("sad", "mse", "grad"))
+            scores[name].append([seconds, *judged.values()])
     usual = np.mean(scores["closed_form"], 0)
     print(f"{options.num} composites of {options.size} pixels\n")
     print("| solver | seconds | ratio | SAD | MSE x1000 | Grad |\n|---|--:|--:|--:|--:|--:|")

@@ -25,6 +25,9 @@ HIDDEN = (".github", ".ci", ".gitignore", ".dockerignore", ".pre-commit-config.y
 MOST_BYTES = 2**20
 """Of one file: the largest figure has half of it."""
 
+MOST_WEIGHTS = 6 * 10**6
+"""Bytes of a file of weights."""
+
 MACHINE = re.compile(r"(?<![\w.~}/-])/(?:home|Users|root|work|tmp|mnt|scratch|opt)/[\w.]+")
 """A path of somebody's machine."""
 

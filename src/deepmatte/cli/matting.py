@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from deepmatte.scoring.prediction import Predictor
     from deepmatte.scoring.video import VideoOutput
 
+STARTER = "starter"
+"""The weights that matte where neither a run nor a method is given, if they are there."""
+
 MOST_LINES = 10
 """Of more photographs than this the files are summarised in one line."""
 
@@ -43,6 +46,19 @@ class Faults:
         return 1 if self.errors else 0
 
 
+def default_weights(options: argparse.Namespace) -> Path | None:
+    """Return the weights that matte where nothing else is chosen; None where a method has to, or something is."""
+    if options.method is not None or options.onnx is not None:
+        return None
+    from deepmatte.models.shipped import shipped
+
+    if STARTER not in shipped():
+        return None
+    print(f"matted by the weights {STARTER}, which come with deepmatte; RUN or --method NAME chooses another",
+          file=sys.stderr)
+    return Path(STARTER)
+
+
 def solver_of(options: argparse.Namespace, run: Path | None) -> str:
     """Return the digest of what mattes: the version, and the method or the weights with their settings."""
     from deepmatte import __version__
@@ -53,6 +69,10 @@ def solver_of(options: argparse.Namespace, run: Path | None) -> str:
         return digest_of(__version__, *filter(Path.is_file, [options.onnx]))
     if run is None:
         return digest_of(__version__, options.method or DEFAULT)
+    from deepmatte.models.shipped import shipped
+
+    if not run.is_dir() and str(run) in shipped():
+        return digest_of(__version__, options.tile, shipped()[str(run)])
     named = options.checkpoint in ("best", "last")
     weights = run / "checkpoints" / f"{options.checkpoint}.ckpt" if named else Path(options.checkpoint)
     files = (weights, run / ".hydra" / "config.yaml")  # what is missing is named where it is read

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepmatte.cli.hints import add_hints, add_width, hint_of
-from deepmatte.cli.matting import Faults, matte_photos, matte_video, predictor_of, solver_of
+from deepmatte.cli.matting import Faults, default_weights, matte_photos, matte_video, predictor_of, solver_of
 from deepmatte.errors import InputError
 
 
@@ -21,6 +21,7 @@ def main(argv: list[str]) -> int:
         raise InputError("--tile: goes with a run, not with --onnx; give smaller pictures")
     if options.captured is not None:
         return _with_plate(options, photographs, run)
+    run = run or default_weights(options)
     from deepmatte.scoring.photos import find_photos
     from deepmatte.scoring.predict import Output
 
@@ -137,7 +138,8 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         type=Path,
         metavar="RUN PHOTO",
-        help="the run directory (without one, closed-form matting); photographs, or folders of them",
+        help="the run directory, or a name of weights that come with deepmatte (without one: starter, or "
+        "closed-form matting where that is missing); photographs, or folders of them",
     )
     guide = result.add_mutually_exclusive_group(required=True)
     trimap = "the trimap, or a folder of trimaps with the photographs' names"

@@ -87,6 +87,7 @@ ADDED_SINCE: dict[str, Any] = {
     "composition.widen": None,  # not 1: experiments/trimap_width.yaml has hashed its 1 from the start
     "composition.captured": _NO_PLATE,
     "data.guides": {"crop": None},
+    "data.source.kinds": None,
     **{f"loss.{term}.output": "final" for term in _FIRST_LOSSES},
     **{f"loss.{term}.hardest": None for term in _WITH_HARDEST},
     "init_digest": None,

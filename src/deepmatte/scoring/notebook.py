@@ -68,7 +68,8 @@ def load(run: str | os.PathLike[str], *, checkpoint: str = "best", tile: int = 0
     """Return the network of a run directory, on the first GPU if there is one.
 
     Args:
-        run: the directory that `deepmatte train` has written.
+        run: the directory that `deepmatte train` has written, or a name of weights that come with the package
+            (`deepmatte.models.shipped`).
         checkpoint: best, last, or the path of a checkpoint.
         tile: 0 for whole images, or the side of tiles in pixels, a multiple of 128, for large ones.
 

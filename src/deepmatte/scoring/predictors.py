@@ -7,15 +7,17 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from deepmatte.batch import Batch
 from deepmatte.classical import METHODS
+from deepmatte.config.build import build
 from deepmatte.errors import InputError
 from deepmatte.models import MattingModel
+from deepmatte.models.shipped import read_shipped, shipped
 from deepmatte.models.tiled import TiledModel
-from deepmatte.models.weights import load_weights
+from deepmatte.models.weights import OWN_PREFIX, load_weights
 from deepmatte.ops.zones import impose_trimap
 from deepmatte.runs.directory import RunDir
 from deepmatte.scoring.prediction import GUIDES, Prediction, Predictor
@@ -42,7 +44,7 @@ def predictor_of_run(run: Path, checkpoint: str = "best", tile: int = 0, guide: 
     It runs on the first GPU, if there is one.
 
     Args:
-        run: a run directory.
+        run: a run directory, or a name of weights that come with the package (`deepmatte.models.shipped`).
         checkpoint: best, last, or the path of a checkpoint.
         tile: see `network_predictor`.
         guide: what the predictor gets beside the image, a key of `GUIDES`.
@@ -88,15 +90,34 @@ class TrainedNetwork(NamedTuple):
 def trained_network(run: Path, checkpoint: str = "best", guide: str | None = None) -> TrainedNetwork:
     """Return the network of a run and its settings; for the arguments and errors see `network_of_run`."""
     from_config.quieten()
-    directory = RunDir(run)
-    settings = directory.config("model")
-    model, weights, source = model_of_run(directory, settings, checkpoint)
+    comes_with_package = str(run) in shipped() and not run.is_dir()
+    found = _shipped_network(str(run), checkpoint) if comes_with_package else _network(run, checkpoint)
+    model, refine, impose, settings = found
     reads = [guide] if guide else [key for key in model.reads if key in GUIDES]
     if len(reads) != 1 or set(model.reads) - {"guide"} != {"image", *reads}:
         raise _other_guide(run, model, guide or "trimap")
+    return TrainedNetwork(model.eval(), reads[0], refine, impose and reads == ["trimap"], settings)
+
+
+def _network(run: Path, checkpoint: str) -> tuple[MattingModel, bool, bool, DictConfig]:
+    """Return the network of a run, whether it refines, whether zones are imposed, and the run's settings."""
+    directory = RunDir(run)
+    settings = directory.config("model")
+    model, weights, source = model_of_run(directory, settings, checkpoint)
     load_weights(model, weights, source)
-    impose = bool(settings.get("impose_trimap", True)) and reads == ["trimap"]
-    return TrainedNetwork(model.eval(), reads[0], bool(weights["deepmatte"]["refine"]), impose, settings)
+    return model, bool(weights["deepmatte"]["refine"]), bool(settings.get("impose_trimap", True)), settings
+
+
+def _shipped_network(name: str, checkpoint: str) -> tuple[MattingModel, bool, bool, DictConfig]:
+    """Return the same of weights that come with the package."""
+    if checkpoint != "best":
+        raise InputError(f"{name}: has no checkpoints to choose from; leave out --checkpoint {checkpoint}")
+    kept = read_shipped(shipped()[name])
+    settings = OmegaConf.create({"model": kept.model, "impose_trimap": kept.impose})
+    model: MattingModel = build(settings.model, "model")
+    state = {f"{OWN_PREFIX}{key}": value for key, value in kept.state.items()}
+    load_weights(model, {"state_dict": state}, name)
+    return model, kept.refine, kept.impose, settings
 
 
 def _other_guide(run: Path, model: MattingModel, given: str) -> InputError:

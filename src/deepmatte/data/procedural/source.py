@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
@@ -13,7 +14,14 @@ from numpy.typing import NDArray
 
 from deepmatte.data.cache.arrays import ArrayFolder, Arrays, default_folder
 from deepmatte.data.procedural import render
-from deepmatte.data.procedural.names import SPLITS, VERSION, background_name, category, foreground_name
+from deepmatte.data.procedural.names import (
+    CYCLE,
+    SPLITS,
+    VERSION,
+    background_name,
+    category,
+    foreground_name,
+)
 from deepmatte.data.sources.protocols import Layers
 from deepmatte.errors import InputError
 
@@ -29,12 +37,18 @@ def checksum(arrays: Iterable[Pixels]) -> bytes:
 
 
 class _Rendered:
-    """Samples of one split, read from the cache or rendered into it; a file has ``layers`` and a checksum."""
+    """Samples of one split, read from the cache or rendered into it; a file has ``layers`` and a checksum.
+
+    ``numbers`` says which of the split's samples they are.
+    """
 
     layers: tuple[str, ...] = ()
 
-    def __init__(self, store: ArrayFolder, seed: int, split: str, size: int, names: list[str]) -> None:
-        self.store, self.seed, self.split, self.side, self.names = store, seed, split, size, names
+    def __init__(
+        self, store: ArrayFolder, seed: int, split: str, size: int, names: list[str], numbers: list[int]
+    ) -> None:
+        self.store, self.seed, self.split, self.side = store, seed, split, size
+        self.names, self.numbers = names, numbers
 
     def __len__(self) -> int:
         return len(self.names)
@@ -93,11 +107,11 @@ class ForegroundSet(_Rendered):
 
     def category(self, index: int) -> str:
         """Return the kind of a foreground, such as hair, fur or glass."""
-        return category(range(len(self))[index])
+        return category(self.numbers[index])
 
     def render(self, index: int) -> tuple[Pixels, ...]:
         """Return foreground and alpha, rendered."""
-        return render.foreground(self.seed, self.split, index, self.side)
+        return render.foreground(self.seed, self.split, self.numbers[index], self.side)
 
 
 class BackgroundSet(_Rendered):
@@ -111,7 +125,7 @@ class BackgroundSet(_Rendered):
 
     def render(self, index: int) -> tuple[Pixels, ...]:
         """Return a background, rendered."""
-        return (render.background(self.seed, self.split, index, self.side),)
+        return (render.background(self.seed, self.split, self.numbers[index], self.side),)
 
 
 class ProceduralData:
@@ -127,6 +141,7 @@ class ProceduralData:
         num_val: the same for validation.
         num_test: the same for testing.
         cache_dir: folder of the rendered samples; None: the user's cache folder.
+        kinds: of foregrounds, such as hair and fur; None: all. What is left has the backgrounds that it had.
     """
 
     name = "procedural"
@@ -140,6 +155,7 @@ class ProceduralData:
         num_val: int = 16,
         num_test: int = 32,
         cache_dir: str | Path | None = None,
+        kinds: Sequence[str] | None = None,
     ) -> None:
         if size < 64:
             raise InputError(f"data.source.size={size} is invalid; expected at least 64 (512: the benchmark)")
@@ -149,6 +165,10 @@ class ProceduralData:
         for split, num in self.num.items():
             if num < 1:
                 raise InputError(f"data.source.num_{split}={num} is invalid; expected at least 1")
+        self.kinds = frozenset(CYCLE if kinds is None else kinds)
+        if not self.kinds or not self.kinds <= set(CYCLE):
+            known = ", ".join(dict.fromkeys(CYCLE))
+            raise InputError(f"data.source.kinds=[{', '.join(kinds or ())}]: expected some of {known}")
         self.seed, self.size = seed, size
         folder = Path(cache_dir).expanduser() if cache_dir else default_folder("procedural")
         cure = "make room there, or set source.cache_dir to another folder"
@@ -156,13 +176,15 @@ class ProceduralData:
 
     def foregrounds(self, split: str) -> ForegroundSet:
         """Return the foregrounds of ``split`` (train, val or test)."""
-        names = [foreground_name(split, i) for i in range(self._num(split))]
-        return ForegroundSet(self.store, self.seed, split, self.size, names)
+        numbers = self._numbers(split)
+        names = [foreground_name(split, number) for number in numbers]
+        return ForegroundSet(self.store, self.seed, split, self.size, names, numbers)
 
     def backgrounds(self, split: str) -> BackgroundSet:
         """Return the backgrounds of ``split`` (train, val or test)."""
-        names = [background_name(split, i) for i in range(self._num(split))]
-        return BackgroundSet(self.store, self.seed, split, self.size, names)
+        numbers = self._numbers(split)
+        names = [background_name(split, number) for number in numbers]
+        return BackgroundSet(self.store, self.seed, split, self.size, names, numbers)
 
     def digest(self, splits: tuple[str, ...] = SPLITS) -> str:
         """Return the checksum (16 hex digits) of ``splits``, pixels and names; renders missing samples."""
@@ -196,10 +218,12 @@ class ProceduralData:
             pool.shutdown(cancel_futures=True)
         return len(jobs)
 
-    def _num(self, split: str) -> int:
+    def _numbers(self, split: str) -> list[int]:
+        """Return which samples are in a split: the first that are of the wanted kinds."""
         if split not in self.num:
             raise InputError(f"split {split} does not exist; expected one of {', '.join(SPLITS)}")
-        return self.num[split]
+        wanted = (number for number in itertools.count() if category(number) in self.kinds)
+        return list(itertools.islice(wanted, self.num[split]))
 
     def _sets(self, splits: tuple[str, ...]) -> list[_Rendered]:
         return [samples for split in splits for samples in (self.foregrounds(split), self.backgrounds(split))]
