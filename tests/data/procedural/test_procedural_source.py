@@ -148,3 +148,23 @@ def test_a_folder_that_cannot_be_written_is_named_in_one_line(tmp_path):
         ProceduralData(**SMALL, cache_dir=blocked).foregrounds("train").load(0)
     assert str(blocked) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_kinds_leave_the_others_out_and_every_foreground_has_the_background_that_it_had(
+    procedural_cache: Path,
+) -> None:
+    size = {"size": 96, "num_train": 12, "num_val": 1, "num_test": 1, "cache_dir": procedural_cache}
+    whole, some = ProceduralData(**size), ProceduralData(**{**size, "num_train": 4}, kinds=["glass", "net"])
+    wanted = [2, 6, 18, 22]
+    assert some.foregrounds("train").names == [
+        f"{kind}_train_{number:04d}" for kind, number in zip(["glass", "net"] * 2, wanted, strict=True)
+    ]
+    assert [some.foregrounds("train").category(index) for index in range(4)] == ["glass", "net"] * 2
+    for layer in ("foregrounds", "backgrounds"):
+        few, all_of_them = getattr(some, layer)("train"), getattr(whole, layer)("train")
+        for index, number in enumerate(wanted[:2]):
+            for one, other in zip(few.arrays(index), all_of_them.arrays(number), strict=True):
+                np.testing.assert_array_equal(one, other)
+    for kinds in ([], ["glass", "wood"]):
+        with pytest.raises(InputError, match=r"^data\.source\.kinds="):
+            ProceduralData(kinds=kinds)
