@@ -1,4 +1,4 @@
-"""A name in place of a run: weights that come with the package, loaded and taken where nothing else is said."""
+"""A name in place of a run: weights that come with the package, loaded, and taken by default."""
 
 from __future__ import annotations
 
