@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from deepmatte import load
 from deepmatte.batch import Batch, example_batch
 from deepmatte.errors import InputError
 from deepmatte.metrics import functional
@@ -51,3 +58,40 @@ def test_a_model_without_guides_keeps_its_batch_and_unknown_methods_are_refused(
     assert with_guide(batch, other) is batch
     with pytest.raises(InputError, match=r"^model\.guides: there is no method closed; did you mean"):
         solvers(["closed"])
+
+
+@pytest.mark.slow
+def test_a_run_solves_its_guides_once_and_mattes_and_scores_photographs(
+    tiny: Callable[..., tuple[str, ...]], tmp_path: Path
+) -> None:
+    overrides = [word for word in tiny() if not word.startswith(("stages.", "model."))]
+    overrides += ["model=guided", "model.guides=[trivial]", "model.width=0.125", "model.levels=2"]
+    overrides += ["model.decoder_width=0.125", "data.fixed_stream=true", "data.guides.crop=32"]
+    overrides += ["laptop.epochs=2", f"data.guides.dir={tmp_path / 'guides'}", "wandb.mode=disabled"]
+
+    def run(folder: str, *more: str) -> Path:
+        words = [*overrides, *more, f"hydra.run.dir={tmp_path / folder}"]
+        subprocess.run([sys.executable, "-m", "deepmatte.cli.train", *words], check=True, capture_output=True)
+        assert json.loads((tmp_path / folder / "result.json").read_text())["status"] == "finished"
+        return tmp_path / folder
+
+    def files() -> dict[Path, int]:
+        return {file: file.stat().st_ino for file in (tmp_path / "guides").iterdir()}
+
+    first = run("first")
+    solved = files()
+    assert 8 <= len(solved) <= 8 + 3 + 3  # of training, validation and test; equal pictures share one
+    second = run("second", "data.num_workers=1", "loss=alpha")
+    assert files() == solved
+    batch = example_batch(num=1, size=64)
+    alphas = [
+        load(folder)((255 * batch["image"][0].permute(1, 2, 0)).byte().numpy(), batch["trimap"][0, 0].numpy())
+        for folder in (first, second)
+    ]
+    zones = batch["trimap"][0, 0].numpy()
+    for alpha in alphas:
+        np.testing.assert_array_equal(alpha[zones != 128], zones[zones != 128] / 255)
+    assert not np.array_equal(*alphas)
+    done = [sys.executable, "-m", "deepmatte.cli.main", "evaluate", str(first), "robustness=true"]
+    subprocess.run(done, check=True, capture_output=True)
+    assert list(first.glob("evaluations/*/robustness.csv"))
