@@ -14,6 +14,7 @@ import torch
 
 from deepmatte import load
 from deepmatte.batch import Batch, example_batch
+from deepmatte.cli.main import call
 from deepmatte.errors import InputError
 from deepmatte.metrics import functional
 from deepmatte.metrics.functional.robustness import widen_unknown
@@ -92,6 +93,21 @@ def test_a_run_solves_its_guides_once_and_mattes_and_scores_photographs(
     for alpha in alphas:
         np.testing.assert_array_equal(alpha[zones != 128], zones[zones != 128] / 255)
     assert not np.array_equal(*alphas)
-    done = [sys.executable, "-m", "deepmatte.cli.main", "evaluate", str(first), "robustness=true"]
-    subprocess.run(done, check=True, capture_output=True)
+    assert call("evaluate", [str(first), "robustness=true"]) == 0
     assert list(first.glob("evaluations/*/robustness.csv"))
+
+
+def test_a_run_from_pretrained_weights_is_built_again_with_the_norm_that_it_had(tmp_path: Path) -> None:
+    from omegaconf import OmegaConf
+
+    from deepmatte.models.encoders.layers import FrozenBatchNorm
+    from deepmatte.runs.directory import RunDir
+    from deepmatte.training.score import model_of_run
+
+    own = {"stage": "joint", "refine": True, "scores": {}}
+    torch.save({"state_dict": {}, "deepmatte": own}, tmp_path / "any.ckpt")
+    for pretrained, frozen in (("imagenet", True), (None, False)):
+        model = {"_target_": "deepmatte.models.GuidedMatting", "pretrained": pretrained, "norm": None}
+        settings = OmegaConf.create({"model": {**model, "decoder_width": 0.125}})
+        made, *_ = model_of_run(RunDir(tmp_path), settings, str(tmp_path / "any.ckpt"))
+        assert any(isinstance(part, FrozenBatchNorm) for part in made.modules()) == frozen

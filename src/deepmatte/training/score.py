@@ -83,7 +83,9 @@ def model_of_run(
         directory.checkpoints / f"{checkpoint}.ckpt" if checkpoint in ("best", "last") else Path(checkpoint)
     )
     weights = read_checkpoint(path)
-    if "pretrained" in settings.model:  # a model of a user's own need not know the word
+    if settings.model.get("pretrained") is not None:  # a model of a user's own need not know the word
+        if settings.model.get("norm", "batch") is None:
+            settings.model.norm = "frozen"  # what null stands for beside pretrained weights
         settings.model.pretrained = None
     return from_config.build_model(settings), weights, str(path)
 
