@@ -47,15 +47,17 @@ class Faults:
 
 
 def default_weights(options: argparse.Namespace) -> Path | None:
-    """Return the weights that matte where nothing else is chosen; None where a method has to, or something is."""
+    """Return the weights that matte where nothing is chosen, and say so; None if something is, or none are."""
     if options.method is not None or options.onnx is not None:
         return None
     from deepmatte.models.shipped import shipped
 
     if STARTER not in shipped():
         return None
-    print(f"matted by the weights {STARTER}, which come with deepmatte; RUN or --method NAME chooses another",
-          file=sys.stderr)
+    print(
+        f"matted by the weights {STARTER}, which come with deepmatte; RUN or --method NAME chooses another",
+        file=sys.stderr,
+    )
     return Path(STARTER)
 
 

@@ -129,6 +129,9 @@ def export_run(run: Path, to: str, out: Path | None = None, checkpoint: str = "b
         write_weights(out, network.model.state_dict(), {**_about(network), **of_run})
         use = " ".join(["deepmatte train", *_same_model(run), f"init={out}"])
         return [_first(network, out), f"train     {use}"]
+    if "guide" in network.model.reads:
+        text = "its network also reads mattes of classical methods, which no such file can solve"
+        raise InputError(f"--to {to}: {text}; give --to safetensors")
     selects = network.refine and network.settings.model.get("refine_mode", "full") != "full"
     agrees = export_network(network, {to: out}, of_run)
     trimap = network.guide == "trimap"
