@@ -58,7 +58,7 @@ def test_predict_takes_the_starter_by_default_and_says_so(
         np.testing.assert_allclose(found, 255 * trivial_matte(trimap), rtol=0, atol=1)
 
 
-def test_a_network_that_reads_classical_mattes_is_exported_as_weights_alone(name: str, tmp_path: Path) -> None:
+def test_a_network_with_guides_is_exported_as_weights_alone(name: str, tmp_path: Path) -> None:
     from deepmatte.scoring.export import export_run
 
     with pytest.raises(InputError, match=r"^--to torch: its network also reads mattes of classical methods"):

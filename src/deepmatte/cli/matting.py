@@ -47,7 +47,7 @@ class Faults:
 
 
 def default_weights(options: argparse.Namespace) -> Path | None:
-    """Return the weights that matte where nothing is chosen, and say so; None if something is, or none are."""
+    """Return the weights that matte where nothing is chosen, and say so; None if something is."""
     if options.method is not None or options.onnx is not None:
         return None
     from deepmatte.models.shipped import shipped
