@@ -57,7 +57,9 @@ def network_of(*overrides: str) -> TrainedNetwork:
             if not weights.any():
                 weights.normal_(0, 0.05)
         for name, values in model.named_buffers():
-            if name.endswith(("running_mean", "running_var")):
+            if name.endswith("running_mean"):
+                values.uniform_(-0.2, 0.2)  # far from 0 they leave nothing of features that are small
+            if name.endswith("running_var"):
                 values.uniform_(0.5, 1.5)
     guide = "trimap" if "trimap" in model.reads else "captured_background"
     return TrainedNetwork(model.eval(), guide, True, guide == "trimap", settings)

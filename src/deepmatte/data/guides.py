@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,11 +21,9 @@ from torch import Tensor
 from deepmatte.data.cache.arrays import ArrayFolder, default_folder
 from deepmatte.data.composing.resize import window_around
 from deepmatte.data.parallel import shared, spread
-from deepmatte.data.samples import DerivedDataset, MattingDataset, Sample
+from deepmatte.data.samples import DerivedDataset, Key, MattingDataset, Sample
 from deepmatte.errors import InputError
 from deepmatte.ops.zones import UNKNOWN, impose_trimap
-
-Key = TypeVar("Key", int, tuple[int, int])
 
 STEPS = 65535
 """Guides are kept, and seen by networks, in steps of 1 / 65535: alike from the cache and from the solver."""
@@ -207,7 +205,8 @@ def view(sample: Sample, side: int, rng: np.random.Generator) -> Sample:
         raise InputError(f"data.guides.crop={side}: is larger than the samples, {width}x{height} pixels")
     unknown = np.flatnonzero(trimap == UNKNOWN)
     pixel = int(unknown[rng.integers(len(unknown))]) if len(unknown) else trimap.size // 2
-    window = window_around(*divmod(pixel, width), side, height, width)
+    row, column = divmod(pixel, width)
+    window = window_around(row, column, side, height, width)
     mirrored = bool(rng.random() < 0.5)
     seen: dict[int, Tensor] = {}
     for value in sample.values():

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
@@ -39,7 +39,7 @@ def spread(
     description: str,
     sizes: Sequence[int] | None = None,
     common: Any = None,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield ``function(job)`` of each job in order, computed by several processes behind a progress bar.
 
     Args:

@@ -108,7 +108,7 @@ class MattingData(pl.LightningDataModule):
             }
             self.trained_on = refuse_leaks(sets, self.source.name, skip=self.on_error == "skip")["train"]
 
-    def guide_for(self, model: MattingModel, splits: Sequence[Split] = ()) -> None:
+    def guide_for(self, model: MattingModel, splits: Sequence[str] = ()) -> None:
         """Give the samples the guide that the model reads, if it reads one; solve those of ``splits`` now.
 
         Raises:
