@@ -132,7 +132,6 @@ class GuideCache:
                 self.folder.make_room(own, max(0, self.max_bytes - sum(own.values())))
                 used = sum(status.st_size for status in self.folder.files().values())
             if sum(own.values()) >= self.max_bytes:
-                steps.close()
                 break
         return num_new
 
