@@ -1,8 +1,8 @@
 """What makes the cheapest guide for `model=guided`: solvers on the same composites, in one run, side by side.
 
-Claim: closed form at half the size costs a sixth, and with a guided filter after it a quarter (0.28), at no higher
-error (12 composites: MSE 55.5, full size 57.0); a looser tolerance saves a tenth. KNN costs 2.8 times as much,
-1.5 times with half of the neighbours, for the same errors as closed form.
+Claim: closed form at half the size costs a sixth, and with a guided filter after it a quarter (0.28), at no
+higher error (12 composites: MSE 55.5, full size 57.0); a looser tolerance saves a tenth. KNN costs 2.8 times
+as much, 1.5 times with half of the neighbours, for the same errors as closed form.
 
 Seconds are of processor time, and the ratio to closed form counts, since both were measured on the same
 samples in turn. ``half`` solves at half the size and enlarges the matte; a refinement by a guided filter of

@@ -142,6 +142,7 @@ def carry_out(evaluation: Evaluation) -> tuple[dict[str, Any], dict[str, str] | 
         model, checkpoint, source = model_of_run(RunDir(evaluation.home), settings, config.checkpoint)
     else:
         model, checkpoint, source = ClassicalMatting(method), None, ""
+    data.guide_for(model)
     check_inputs(model, data, [config.split])
     known: dict[str, str] | None = {}
     if method is None and _is_rank_zero():
