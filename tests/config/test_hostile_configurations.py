@@ -127,6 +127,7 @@ EXACTLY = {
         "BackgroundMattingV2",
         "DeepImageMatting",
         "EncoderDecoderMatting",
+        "GuidedMatting",
         "MattingModel",
         "VggSegNet",
         "ViTMatte",
