@@ -22,7 +22,7 @@ from deepmatte.batch import Batch
 from deepmatte.data import FolderData, ImageDataset, collate
 from deepmatte.data.guides import GuideCache, GuidedDataset
 from deepmatte.metrics.functional.matting import score_image
-from deepmatte.models import MattingModel
+from deepmatte.models import GuidedMatting, MattingModel
 from deepmatte.ops.zones import impose_trimap, trivial_matte
 from deepmatte.scoring.predictors import network_of_run
 from deepmatte.training.guides import solvers
@@ -81,7 +81,10 @@ def main() -> None:
         print("DEEPMATTE_REAL_DATA names no folder of photographs")
         return
     methods = ["closed_form", "knn", *(["learning_based"] if options.learning_based else [])]
-    networks = {Path(name).name: network_of_run(Path(name)).model for name in options.networks}
+    networks: dict[str, MattingModel] = {
+        "mean of both, untrained": GuidedMatting(guides=("closed_form", "knn")).eval(),
+        **{Path(name).name: network_of_run(Path(name)).model for name in options.networks},
+    }
     for trimap in ("trimap_tight", "trimap_loose"):
         print(table(Path(root) / "alphamatting", trimap, networks, methods))
 

@@ -50,25 +50,12 @@ Opener = Callable[..., object]
 
 
 @pytest.fixture
-def open_page(chromium, page_file: Path) -> Iterator[Opener]:
+def open_page(visit, page_file: Path) -> Iterator[Opener]:
     """Open the page; at the end, nothing but the file was requested and no error was logged."""
-    requests, errors, contexts = [], [], []
-
-    def open_it(**options: object):
-        context = chromium.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.goto(page_file.as_uri())
-        return page
-
-    yield open_it
-    for context in contexts:
-        context.close()
-    assert {url for url in requests if not url.startswith("data:")} == {page_file.as_uri()}
-    assert errors == []
+    address = page_file.as_uri()
+    yield lambda **options: visit.open(address, **options)
+    assert {url for url in visit.requests if not url.startswith("data:")} == {address}
+    assert visit.errors == []
 
 
 def column(page, number: int) -> list[str]:

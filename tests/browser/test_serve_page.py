@@ -45,27 +45,18 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def open_page(chromium, server: Server) -> Iterator[Opener]:
+def open_page(visit, server: Server) -> Iterator[Opener]:
     """Open the page; at the end, nothing but the server was asked and no error was logged."""
-    requests, errors, contexts = [], [], []
+    home = f"http://127.0.0.1:{server.port}/"
 
     def open_it(**options: object):
-        context = chromium.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.goto(f"http://127.0.0.1:{server.port}/")
+        page = visit.open(home, **options)
         page.wait_for_selector("#examples button")
         return page
 
     yield open_it
-    for context in contexts:
-        context.close()
-    own = (f"http://127.0.0.1:{server.port}/", f"blob:http://127.0.0.1:{server.port}/", "data:")
-    assert [url for url in requests if not url.startswith(own)] == []
-    assert [text for text in errors if "422" not in text] == []
+    assert [url for url in visit.requests if not url.startswith((home, f"blob:{home}", "data:"))] == []
+    assert [text for text in visit.errors if "422" not in text] == []
 
 
 def give(page, file: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from deepmatte.errors import InputError
 from deepmatte.files import write_text
 from deepmatte.runs.directory import RunDir
 from deepmatte.runs.locks import acquire
-from deepmatte.sweeps import jobs, search, sweep_file
+from deepmatte.sweeps import jobs, launcher, search, sweep_file
 from deepmatte.sweeps.devices import DeviceLease, demand, lease_devices, named_devices, processes
 from deepmatte.sweeps.jobs import SweepStoppedError, settle
 from deepmatte.sweeps.process import Ended, run_tree
@@ -258,3 +260,25 @@ def test_a_sweep_knows_its_jobs_whatever_the_clock_says(tmp_path: Path) -> None:
         os.utime(note(job, run), (time.time() - 3600, time.time() - 3600))
     runs = guard._runs(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
     assert set(runs) == {Path("/runs/again"), Path("/runs/new")}
+
+
+def test_of_threads_that_end_in_errors_only_joblibs_dropped_jobs_are_silent(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def lost() -> None:
+        raise KeyError(12)
+
+    def ends(name: str, failing: Callable[[], object]) -> str:
+        thread = threading.Thread(target=failing, name=name)
+        thread.start()
+        thread.join()
+        return capsys.readouterr().err
+
+    before = threading.excepthook
+    threading.excepthook = launcher._but_for_dropped_jobs
+    try:
+        assert ends("ExecutorManagerThread", lost) == ""
+        assert "KeyError: 12" in ends("another", lost)
+        assert "ZeroDivisionError" in ends("ExecutorManagerThread", lambda: 1 / 0)
+    finally:
+        threading.excepthook = before

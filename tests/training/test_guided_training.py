@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_run import compose
 
 from deepmatte import load
 from deepmatte.batch import Batch, example_batch
@@ -20,6 +21,7 @@ from deepmatte.metrics.functional.robustness import widen_unknown
 from deepmatte.models import GuidedMatting
 from deepmatte.ops.zones import trivial_matte
 from deepmatte.scoring.predictors import network_predictor
+from deepmatte.training import from_config
 from deepmatte.training.guides import solvers, with_guide
 from deepmatte.training.module import MattingModule
 
@@ -111,3 +113,9 @@ def test_a_run_from_pretrained_weights_is_built_again_with_the_norm_that_it_had(
         settings = OmegaConf.create({"model": {**model, "decoder_width": 0.125}})
         made, *_ = model_of_run(RunDir(tmp_path), settings, str(tmp_path / "any.ckpt"))
         assert any(isinstance(part, FrozenBatchNorm) for part in made.modules()) == frozen
+
+
+@pytest.mark.parametrize("crop", ["abc", -3, 1.5])
+def test_a_part_that_is_no_side_is_refused(crop: object) -> None:
+    with pytest.raises(InputError, match=rf"data\.guides\.crop={crop}: give the side"):
+        from_config.build_data(compose("train", ["model=guided", f"data.guides.crop={crop}"]))

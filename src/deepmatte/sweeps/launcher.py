@@ -62,7 +62,7 @@ def announce(directory: Path, *, wait: bool, local: bool = False) -> None:
         if callable(handler):
             handler(number, frame)
         print("deepmatte: stopped; the same command resumes", file=sys.stderr)
-        threading.excepthook = lambda error: None  # joblib misses jobs that it dropped
+        threading.excepthook = _but_for_dropped_jobs
         sys.exit(128 + number)
 
     for number in previous:
@@ -70,6 +70,12 @@ def announce(directory: Path, *, wait: bool, local: bool = False) -> None:
     if local:
         threading.Thread(target=threading.Event().wait, daemon=True).start()  # takes Ctrl-C from the terminal
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def _but_for_dropped_jobs(error: threading.ExceptHookArgs) -> None:
+    """Report what ends a thread, but for jobs that joblib's own thread misses after it dropped them."""
+    if not (error.exc_type is KeyError and error.thread and error.thread.name == "ExecutorManagerThread"):
+        threading.__excepthook__(error)
 
 
 def withdraw() -> None:

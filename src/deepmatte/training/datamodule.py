@@ -84,6 +84,9 @@ class MattingData(pl.LightningDataModule):
         self.cache = PictureCache(**(cache if cache is not None else {"max_gb": 0}))
         options = {"max_gb": 0, **(guides or {})}
         self.guide_crop: int | None = options.pop("crop", None)
+        if self.guide_crop is not None and not (isinstance(self.guide_crop, int) and self.guide_crop > 0):
+            text = "give the side of a training sample's part in pixels, or null"
+            raise InputError(f"data.guides.crop={self.guide_crop}: {text}")
         self.guide_cache = GuideCache(**options)
         self.solvers: list[Solver] = []
         self._datasets: dict[str, MattingDataset[Any]] = {}
