@@ -24,7 +24,7 @@ from deepmatte.config.places import conf_dir
 from deepmatte.losses import LossTable
 from deepmatte.models import MattingModel
 from deepmatte.training.acceleration import accelerate
-from deepmatte.training.from_config import build_model
+from deepmatte.training.building.from_config import build_model
 
 SETTINGS: dict[str, list[str]] = {
     "fp32": [],

@@ -24,8 +24,8 @@ import torch
 from deepmatte.metrics.functional.seams import seams
 from deepmatte.models import DeepImageMatting, MattingModel
 from deepmatte.ops.tiling import borders
-from deepmatte.scoring.predict import matted
-from deepmatte.scoring.predictors import Predictor, network_predictor, predictor_of_method
+from deepmatte.scoring.photographs.predict import matted
+from deepmatte.scoring.photographs.predictors import Predictor, network_predictor, predictor_of_method
 
 WAYS = ("whole", "tiles", "closed_form")
 ASPECT = 16 / 9

@@ -24,7 +24,7 @@ from deepmatte.batch import Batch, Matte, example_batch
 from deepmatte.losses import LOSSES, LossTable
 from deepmatte.losses.terms import WITHOUT_CRITIC
 from deepmatte.ops.compositing import composite
-from deepmatte.ops.filters import gaussian_taps
+from deepmatte.ops.filtering.separable import gaussian_taps
 
 try:
     import kornia

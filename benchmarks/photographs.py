@@ -24,7 +24,7 @@ from deepmatte.data.guides import GuideCache, GuidedDataset
 from deepmatte.metrics.functional.matting import score_image
 from deepmatte.models import GuidedMatting, MattingModel
 from deepmatte.ops.zones import impose_trimap, trivial_matte
-from deepmatte.scoring.predictors import network_of_run
+from deepmatte.scoring.photographs.predictors import network_of_run
 from deepmatte.training.guides import solvers
 
 SCORES = ("sad", "mse", "grad", "conn")

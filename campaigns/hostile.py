@@ -141,7 +141,7 @@ def _imported() -> None:
     import deepmatte.cli.train
     import deepmatte.reports.report
     import deepmatte.scoring.evaluate
-    import deepmatte.scoring.predict
+    import deepmatte.scoring.photographs.predict
     import deepmatte.sweeps.ending
     import deepmatte.training.run  # noqa: F401
 

@@ -28,7 +28,7 @@ def evaluate(run: RunDir) -> None:
 
 def predict(run: RunDir) -> None:
     """Make a predictor of a run."""
-    from deepmatte.scoring.predictors import predictor_of_run
+    from deepmatte.scoring.photographs.predictors import predictor_of_run
 
     predictor_of_run(run.path)
 

@@ -209,7 +209,7 @@ def main(argv: list[str]) -> int:
     verbs = list(options.verb or VERBS)
     import deepmatte.cli.data
     import deepmatte.scoring.evaluate
-    import deepmatte.scoring.predict  # noqa: F401
+    import deepmatte.scoring.photographs.predict  # noqa: F401
 
     most = 0.0
     for number, _ in rounds(options):

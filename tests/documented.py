@@ -17,7 +17,7 @@ from asking import get
 from serving import serving
 
 from deepmatte.batch import example_batch
-from deepmatte.cli.grammar import hydra_words
+from deepmatte.cli.language.grammar import hydra_words
 from deepmatte.cli.main import call
 from deepmatte.cli.verbs import VERBS
 

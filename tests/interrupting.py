@@ -97,7 +97,7 @@ def named_hooks() -> list[tuple[type, tuple[str, ...]]]:
 
     from deepmatte.runs.directory import RunDir
     from deepmatte.training import callbacks
-    from deepmatte.training import checkpoint_callbacks as checkpoints
+    from deepmatte.training.checkpoints import callbacks as checkpoints
     from deepmatte.training.module import MattingModule
     from deepmatte.training.run import _Job
     from deepmatte.training.tracking.curves import Curves
@@ -166,7 +166,7 @@ def hooked(instants: list[Instant] | None = None) -> Iterator[Counter[str]]:
 @contextmanager
 def every_step_logged() -> Iterator[None]:
     """Log each step rather than each tenth, so that short runs have curves to lose."""
-    from deepmatte.training import from_config
+    from deepmatte.training.building import from_config
 
     original = from_config.build_trainer
 

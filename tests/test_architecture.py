@@ -110,8 +110,9 @@ def test_modules_and_functions_stay_short() -> None:
 def test_cli_modules_import_no_torch() -> None:
     modules = [name for name in MODULES if name.startswith("deepmatte.cli")]
     assert len(modules) > 10
-    modules.append("deepmatte.scoring.notebook")  # `matte` by a classical method needs none, either
-    modules += [f"deepmatte.scoring.{name}" for name in ("predict", "photos", "plates", "video", "onnx_file")]
+    # `matte` by a classical method needs none, either.
+    photographs = ("notebook", "predict", "photos", "plates", "video", "onnx_file")
+    modules += [f"deepmatte.scoring.photographs.{name}" for name in photographs]
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
@@ -137,6 +138,12 @@ def test_objects_are_made_of_names_in_one_place_and_no_pickle_is_ever_loaded() -
     assert loads
     assert all("weights_only=True" in call for _, call in loads)
     assert not [call for _, call in calls["load"] if call.startswith(("pickle.", "joblib.", "np."))]
+
+
+def test_no_room_is_crowded() -> None:
+    """A newcomer sees at a glance what lies side by side."""
+    for folder in {file.parent for file in FILES}:
+        assert len(list(folder.glob("*.py"))) <= 16, folder.relative_to(ROOT)
 
 
 @pytest.mark.slow

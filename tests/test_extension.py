@@ -25,7 +25,8 @@ from deepmatte.errors import InputError
 from deepmatte.metrics.names import Metric
 from deepmatte.metrics.own import OwnMetrics
 from deepmatte.runs.directory import RunDir
-from deepmatte.training import from_config, score
+from deepmatte.training import score
+from deepmatte.training.building import from_config
 
 ROOT = Path(__file__).parents[1]
 EXTENSION = ROOT / "tests" / "extension"

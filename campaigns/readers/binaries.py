@@ -18,7 +18,7 @@ def binaries() -> dict[str, Reader]:
     from deepmatte.data.cache.arrays import ArrayFolder
     from deepmatte.models.vgg import read_vgg16
     from deepmatte.models.weights import load_weights
-    from deepmatte.training.checkpoints import newest_checkpoint, read_checkpoint
+    from deepmatte.training.checkpoints.files import newest_checkpoint, read_checkpoint
 
     own = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
 

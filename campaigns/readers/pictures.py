@@ -18,7 +18,7 @@ from campaigns.readers.reader import Read, Reader, spoilt
 def pictures() -> dict[str, Reader]:
     """Return what reads pictures."""
     from deepmatte.data.sources import decoding, images
-    from deepmatte.scoring.hints import strokes_of_pixels
+    from deepmatte.scoring.photographs.hints import strokes_of_pixels
 
     def deep(path: Path) -> None:
         images.read_as_stored(path, "RGB")

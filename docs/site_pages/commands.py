@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Sequence
 
-from deepmatte.cli import guidance
+from deepmatte.cli.language import guidance
 from deepmatte.cli.main import call
 from deepmatte.cli.verbs import VERBS
 from deepmatte.config.places import conf_dir

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from deepmatte.metrics import MattingMetrics as MattingMetrics
     from deepmatte.models import DeepImageMatting as DeepImageMatting
     from deepmatte.models import MattingModel as MattingModel
-    from deepmatte.scoring.notebook import cutout as cutout
-    from deepmatte.scoring.notebook import load as load
-    from deepmatte.scoring.notebook import matte as matte
-    from deepmatte.scoring.notebook import trimap as trimap
+    from deepmatte.scoring.photographs.notebook import cutout as cutout
+    from deepmatte.scoring.photographs.notebook import load as load
+    from deepmatte.scoring.photographs.notebook import matte as matte
+    from deepmatte.scoring.photographs.notebook import trimap as trimap
+    from deepmatte.training.building.optimisation import Optimisation as Optimisation
+    from deepmatte.training.building.stages import Stage as Stage
     from deepmatte.training.callbacks import PictureGrids as PictureGrids
     from deepmatte.training.datamodule import MattingData as MattingData
     from deepmatte.training.module import MattingModule as MattingModule
-    from deepmatte.training.optimisation import Optimisation as Optimisation
-    from deepmatte.training.stages import Stage as Stage
 
 __version__ = "0.1.0"
 
@@ -41,14 +41,14 @@ _HOMES = {
     "MattingMetrics": "deepmatte.metrics",
     "MattingModel": "deepmatte.models",
     "MattingModule": "deepmatte.training.module",
-    "Optimisation": "deepmatte.training.optimisation",
+    "Optimisation": "deepmatte.training.building.optimisation",
     "PictureGrids": "deepmatte.training.callbacks",
-    "Stage": "deepmatte.training.stages",
+    "Stage": "deepmatte.training.building.stages",
     "collate": "deepmatte.data",
-    "cutout": "deepmatte.scoring.notebook",
-    "load": "deepmatte.scoring.notebook",
-    "matte": "deepmatte.scoring.notebook",
-    "trimap": "deepmatte.scoring.notebook",
+    "cutout": "deepmatte.scoring.photographs.notebook",
+    "load": "deepmatte.scoring.photographs.notebook",
+    "matte": "deepmatte.scoring.photographs.notebook",
+    "trimap": "deepmatte.scoring.photographs.notebook",
 }
 """The module of each public name."""
 

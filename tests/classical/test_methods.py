@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar
 
+import cv2
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
@@ -18,6 +19,7 @@ from deepmatte.classical import (
     KNN,
     METHODS,
     ClosedForm,
+    FastClosedForm,
     GrabCut,
     KMeans,
     LearningBased,
@@ -25,14 +27,14 @@ from deepmatte.classical import (
     RandomWalk,
     Trivial,
 )
-from deepmatte.classical.method import ClassicalMethod, colour_overlap
+from deepmatte.classical.method import ClassicalMethod, colour_overlap, downscale
 from deepmatte.config.places import conf_dir
 from deepmatte.data.sources.images import read_alpha, read_image, read_trimap
 from deepmatte.errors import InputError
 from deepmatte.metrics import score_image
 from deepmatte.ops.zones import impose_trimap
 
-SOLVERS = (ClosedForm, KNN, LearningBased, RandomWalk)
+SOLVERS = (ClosedForm, FastClosedForm, KNN, LearningBased, RandomWalk)
 
 
 # ---- shared behaviour --------------------------------------------------------------------------------
@@ -213,12 +215,31 @@ def test_tiny_and_flat_images_give_a_matte(solver, shape: tuple[int, int]) -> No
     assert {item.category for item in caught} == {MattingWarning}  # each is degenerate in some way
 
 
-@pytest.mark.parametrize("solver", [ClosedForm, LearningBased])
+@pytest.mark.parametrize("solver", [ClosedForm, FastClosedForm, LearningBased])
 def test_an_image_smaller_than_a_window_gives_the_trivial_matte(solver) -> None:
     """Without a window there is no equation: pymatting would return 0, or 0 / 0."""
     image, trimap = np.random.default_rng(0).random((2, 6, 3)), thirds(6)[:2]
     with pytest.warns(MattingWarning, match="smaller than the windows of .*, 3 pixels"):
         assert np.array_equal(solver()(image, trimap), Trivial()(image, trimap))
+
+
+@pytest.mark.slow
+def test_the_fast_method_is_closer_than_the_enlarged_matte_of_half_the_size() -> None:
+    """In such an image alpha is linear in the colours, which is all that the filter assumes."""
+    image, trimap, alpha = disc(size=96, softness=6)
+    half = ClosedForm()(*downscale(image, trimap, (48, 48)))
+    enlarged = impose_trimap(cv2.resize(half, (96, 96), interpolation=cv2.INTER_LINEAR), trimap)
+    fast = impose_trimap(FastClosedForm()(image, trimap), trimap)
+    assert np.abs(fast - alpha).mean() < 0.1 * np.abs(enlarged - alpha).mean()
+
+
+@pytest.mark.slow
+def test_the_fast_method_is_closed_form_where_half_the_size_has_no_known_zone() -> None:
+    """A line of known foreground one pixel wide is no longer known at half the size."""
+    image, trimap, _ = disc(softness=6, noise=0.02)
+    trimap[trimap == 255] = 128
+    trimap[23] = np.where(trimap[23] == 128, 255, trimap[23])
+    assert np.array_equal(FastClosedForm()(image, trimap), ClosedForm()(image, trimap))
 
 
 @pytest.mark.slow

@@ -64,7 +64,7 @@ def test_describe_prints_counts_and_draws_a_sheet(root, capsys):
 def test_preview_draws_the_samples_that_training_sees(root, capsys):
     """The captions and pixels are those of the loader's own batches."""
     from deepmatte.data.inspection.sheet import contact_sheet, row_of_sample
-    from deepmatte.training.from_config import build_data
+    from deepmatte.training.building.from_config import build_data
 
     assert (
         main(["preview", *words(root), "seed=3", "--num", "8", "--epoch", "2", "--out", str(root / "p.png")])

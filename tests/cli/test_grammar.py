@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from deepmatte.cli.grammar import hydra_words
+from deepmatte.cli.language.grammar import hydra_words
 from deepmatte.errors import InputError
 
 

@@ -31,7 +31,7 @@ def test_a_source_without_its_parts_or_its_database_is_refused(
 def test_an_experiment_of_mlflow_compares_as_its_run_directories_do(tmp_path: Path) -> None:
     """Logged by our logger, read back through MLflow; a failed run is listed as excluded."""
     mlflow = pytest.importorskip("mlflow", reason="needs deepmatte[mlflow]")
-    from deepmatte.training import from_config
+    from deepmatte.training.building import from_config
     from deepmatte.training.tracking.tracker import Tracker
 
     rng = np.random.default_rng(0)

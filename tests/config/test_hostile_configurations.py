@@ -89,7 +89,7 @@ def test_classes_and_losses_of_a_trusted_package_work(
 ) -> None:
     from deepmatte.config.build import build
     from deepmatte.models import DeepImageMatting
-    from deepmatte.training.from_config import build_losses
+    from deepmatte.training.building.from_config import build_losses
 
     config = compose("train", ['+loss.mine={term:"trusted:own_loss",weight:1,power:3}'])
     with pytest.raises(InputError, match="not allowed"):
@@ -105,7 +105,7 @@ def test_classes_and_losses_of_a_trusted_package_work(
 def test_a_loss_term_is_a_loss_of_a_trusted_package(
     trap: Trap, monkeypatch: pytest.MonkeyPatch, attack: str
 ) -> None:
-    from deepmatte.training.from_config import build_losses
+    from deepmatte.training.building.from_config import build_losses
 
     monkeypatch.setenv("DEEPMATTE_ALLOWED_TARGETS", "trusted.")
     with pytest.raises(InputError) as refused:
@@ -137,6 +137,7 @@ EXACTLY = {
     "method": {
         "ClassicalMethod",
         "ClosedForm",
+        "FastClosedForm",
         "GaussianMixture",
         "GrabCut",
         "KMeans",
@@ -259,7 +260,7 @@ def use(verb: str, run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
 
         evaluate(compose("evaluate", [f"run={run.path}"]))
     if verb == "predict":
-        from deepmatte.scoring.predictors import predictor_of_run
+        from deepmatte.scoring.photographs.predictors import predictor_of_run
 
         predictor_of_run(run.path)
 

@@ -304,7 +304,7 @@ def test_first_thousand_samples_are_the_same_however_they_are_loaded(tiny, recip
     """Workers 0, 1 and 4; one, two and three processes; an epoch that is resumed; another loss."""
     from tiny_run import compose
 
-    from deepmatte.training.from_config import build_data
+    from deepmatte.training.building.from_config import build_data
 
     sizes = ("data.samples_per_epoch=504", "data.batch_size=12", f"composition={recipe}")
 

@@ -21,7 +21,7 @@ from deepmatte.data import CompositionSource
 from deepmatte.losses import LossTable
 from deepmatte.metrics.names import Metric
 from deepmatte.metrics.own import OwnMetrics
-from deepmatte.training.from_config import build_data, build_metrics
+from deepmatte.training.building.from_config import build_data, build_metrics
 
 DOCS = ROOT / "docs"
 EXTEND = DOCS / "tutorials/extend.md"

@@ -11,8 +11,8 @@ from documented import PAGES, ROOT, commands, files, make_user_folder, run_comma
 from site_pages import commands as command_pages
 from site_pages import configuration
 
-from deepmatte.cli import guidance
-from deepmatte.cli.grammar import hydra_words
+from deepmatte.cli.language import guidance
+from deepmatte.cli.language.grammar import hydra_words
 from deepmatte.cli.verbs import VERBS
 from deepmatte.config.trust import TRUSTED
 

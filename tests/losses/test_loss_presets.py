@@ -15,7 +15,7 @@ from deepmatte.batch import Matte, example_batch
 from deepmatte.config.compose import compose
 from deepmatte.losses import LOSSES, LossTable
 from deepmatte.losses.page import page
-from deepmatte.losses.table import SHARED
+from deepmatte.losses.table.loss_table import SHARED
 from deepmatte.losses.terms import FITS
 from deepmatte.models.alphagan import PatchDiscriminator
 

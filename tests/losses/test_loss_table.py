@@ -14,7 +14,7 @@ from deepmatte.config.build import loss_function
 from deepmatte.errors import InputError
 from deepmatte.losses import LOSSES, LossTable
 from deepmatte.losses.regression import alpha_loss
-from deepmatte.losses.schedule import parse_weight
+from deepmatte.losses.table.schedule import parse_weight
 
 sys.path.insert(0, str(Path(__file__).parent))
 OWN = partial(loss_function, packages=["loss_own"])

@@ -7,7 +7,13 @@ import pytest
 import torch
 from scipy import ndimage
 
-from deepmatte.ops.filters import SOBEL_SLOPE, SOBEL_SMOOTH, filter_array, gaussian_taps, gradients
+from deepmatte.ops.filtering.separable import (
+    SOBEL_SLOPE,
+    SOBEL_SMOOTH,
+    filter_array,
+    gaussian_taps,
+    gradients,
+)
 
 SCIPY = {"replicate": "nearest", "reflect": "mirror", "zeros": "constant"}
 

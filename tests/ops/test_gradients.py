@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from deepmatte.ops.gradients import gaussian_derivative_taps, squared_gradient_difference
+from deepmatte.ops.filtering.gradients import gaussian_derivative_taps, squared_gradient_difference
 
 
 def filtered_everywhere(first, second, mask, scales):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepmatte.ops.guided_filter import GuidedFilter
+from deepmatte.ops.filtering.guided_filter import GuidedFilter
 
 rng = np.random.default_rng(0)
 

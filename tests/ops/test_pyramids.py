@@ -8,8 +8,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from deepmatte.ops.filters import BINOMIAL
-from deepmatte.ops.pyramids import laplacian_pyramid
+from deepmatte.ops.filtering.pyramids import laplacian_pyramid
+from deepmatte.ops.filtering.separable import BINOMIAL
 
 
 def picture(height: int, width: int) -> np.ndarray:

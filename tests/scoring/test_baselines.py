@@ -21,7 +21,7 @@ from deepmatte.metrics import score_image
 from deepmatte.ops.zones import impose_trimap
 from deepmatte.scoring.baselines import NOTES, SOLVED, ClassicalMatting, SolvedDataset
 from deepmatte.scoring.evaluate import evaluate
-from deepmatte.training.from_config import build_data
+from deepmatte.training.building.from_config import build_data
 
 
 class Examples(MattingDataset[int]):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from deepmatte.cli.main import call
 from deepmatte.errors import InputError
-from deepmatte.scoring.cutouts import CutoutFormat
+from deepmatte.scoring.photographs.cutouts import CutoutFormat
 
 y, x = np.mgrid[:30, :44]
 ALPHA = np.clip((14 - np.hypot(y - 15, x - 22)) / 8, 0, 1)

@@ -24,8 +24,8 @@ from deepmatte.models.weights import read_weights
 from deepmatte.ops.padding import pad_to_multiple, reflection
 from deepmatte.ops.zones import impose_trimap
 from deepmatte.scoring.export import export_network
-from deepmatte.scoring.predictors import TrainedNetwork
-from deepmatte.training.from_config import build_model
+from deepmatte.scoring.photographs.predictors import TrainedNetwork
+from deepmatte.training.building.from_config import build_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

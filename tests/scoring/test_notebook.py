@@ -12,7 +12,7 @@ from PIL import Image
 from deepmatte import cutout, matte, trimap
 from deepmatte.classical import ClosedForm
 from deepmatte.errors import InputError
-from deepmatte.scoring.forms import Picture
+from deepmatte.scoring.photographs.forms import Picture
 
 y, x = np.mgrid[:12, :20]
 ALPHA = np.clip((x - 6) / 8, 0, 1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from deepmatte.cli.main import call
-from deepmatte.scoring.onnx_file import predictor_of_onnx
+from deepmatte.scoring.photographs.onnx_file import predictor_of_onnx
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

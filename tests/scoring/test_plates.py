@@ -12,10 +12,10 @@ from small_pictures import photograph
 
 from deepmatte.cli.main import call
 from deepmatte.errors import InputError
-from deepmatte.scoring.plates import agreement, check_plate, find_captures
-from deepmatte.scoring.predict import Output, predict
-from deepmatte.scoring.predictors import Prediction, network_predictor
-from deepmatte.scoring.video import VideoOutput, check_videos, predict_video
+from deepmatte.scoring.photographs.plates import agreement, check_plate, find_captures
+from deepmatte.scoring.photographs.predict import Output, predict
+from deepmatte.scoring.photographs.predictors import Prediction, network_predictor
+from deepmatte.scoring.photographs.video import VideoOutput, check_videos, predict_video
 
 SIZE = (48, 64)
 

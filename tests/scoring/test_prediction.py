@@ -17,9 +17,9 @@ from deepmatte.batch import Batch
 from deepmatte.classical import METHODS
 from deepmatte.errors import InputError
 from deepmatte.models import DeepImageMatting
-from deepmatte.scoring.photos import find_photos
-from deepmatte.scoring.predict import Output, predict
-from deepmatte.scoring.predictors import (
+from deepmatte.scoring.photographs.photos import find_photos
+from deepmatte.scoring.photographs.predict import Output, predict
+from deepmatte.scoring.photographs.predictors import (
     Prediction,
     network_predictor,
     predictor_of_method,

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from tiny_run import compose
 
-from deepmatte.training.from_config import build_data
+from deepmatte.training.building.from_config import build_data
 
 FILE = Path(__file__).parents[2] / "experiments" / "portrait_vgg16.yaml"
 

@@ -98,7 +98,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple]:
 
 def logging_to(config: DictConfig, directory: RunDir) -> Tracker:
     """Return the loggers of a run: its curves, and W&B."""
-    from deepmatte.training import from_config
+    from deepmatte.training.building import from_config
     from deepmatte.training.tracking.tracker import Tracker
 
     return Tracker(from_config.build_loggers(config), config, directory)

@@ -17,9 +17,9 @@ from deepmatte.errors import InputError
 from deepmatte.losses import LossTable
 from deepmatte.models import DeepImageMatting, MattingModel
 from deepmatte.training.acceleration import accelerate, acceleration
-from deepmatte.training.from_config import build_trainer
+from deepmatte.training.building.from_config import build_trainer
+from deepmatte.training.building.requirements import check_sharding
 from deepmatte.training.module import MattingModule
-from deepmatte.training.requirements import check_sharding
 
 LOSSES: Mapping = {"alpha": {"weight": 1}, "laplacian": {"weight": 1}, "composition": {"weight": 1}}
 QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}

@@ -17,7 +17,7 @@ from deepmatte.errors import InputError
 from deepmatte.losses import LOSSES, LossTable
 from deepmatte.models import AlphaGAN
 from deepmatte.ops.freezing import frozen
-from deepmatte.training.optimisation import Optimisation
+from deepmatte.training.building.optimisation import Optimisation
 
 RATE, WEIGHT, DECAY = 2e-3, 0.1, 5e-4
 ADVERSARIAL = (

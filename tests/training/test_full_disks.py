@@ -16,7 +16,7 @@ from tiny_run import compose
 
 from deepmatte.cli.main import call
 from deepmatte.errors import InputError, RunError
-from deepmatte.training.checkpoints import AtomicCheckpointIO, newest_checkpoint, read_checkpoint
+from deepmatte.training.checkpoints.files import AtomicCheckpointIO, newest_checkpoint, read_checkpoint
 from deepmatte.training.module import MattingModule
 from deepmatte.training.tracking.curves import Curves
 

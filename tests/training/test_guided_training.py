@@ -20,8 +20,8 @@ from deepmatte.metrics import functional
 from deepmatte.metrics.functional.robustness import widen_unknown
 from deepmatte.models import GuidedMatting
 from deepmatte.ops.zones import trivial_matte
-from deepmatte.scoring.predictors import network_predictor
-from deepmatte.training import from_config
+from deepmatte.scoring.photographs.predictors import network_predictor
+from deepmatte.training.building import from_config
 from deepmatte.training.guides import solvers, with_guide
 from deepmatte.training.module import MattingModule
 

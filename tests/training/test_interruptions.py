@@ -186,7 +186,7 @@ def test_a_stage_from_the_best_weights_starts_from_them_again_if_killed_in_its_f
     train_shortly, tmp_path: Path
 ) -> None:
     """Killed when `best.ckpt` is the second stage's own already, and `last.ckpt` still the first stage's."""
-    from deepmatte.training.checkpoint_callbacks import LastCheckpoint
+    from deepmatte.training.checkpoints.callbacks import LastCheckpoint
 
     two_stages = (
         "stages.encoder_decoder.epochs=1",

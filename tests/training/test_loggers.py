@@ -20,7 +20,7 @@ from deepmatte.data import write_png
 from deepmatte.errors import InputError
 from deepmatte.runs.directory import RunDir
 from deepmatte.runs.identity import config_hash
-from deepmatte.training import from_config
+from deepmatte.training.building import from_config
 from deepmatte.training.tracking.tracker import Tracker
 
 RESULT: dict[str, Any] = {

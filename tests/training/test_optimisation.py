@@ -13,10 +13,10 @@ from torch import nn
 
 from deepmatte.errors import InputError
 from deepmatte.models import MattingModel
-from deepmatte.training.checkpoint_callbacks import AveragedWeights
+from deepmatte.training.building.optimisation import Optimisation, build_optimisation, clip, schedule
+from deepmatte.training.building.stages import Stage
+from deepmatte.training.checkpoints.callbacks import AveragedWeights
 from deepmatte.training.module import MattingModule
-from deepmatte.training.optimisation import Optimisation, build_optimisation, clip, schedule
-from deepmatte.training.stages import Stage
 
 ADAM = functools.partial(torch.optim.Adam, lr=1e-3)
 

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from deepmatte.errors import InputError
 from deepmatte.models import BackgroundMattingV2, DeepImageMatting
-from deepmatte.training.requirements import check_inputs
+from deepmatte.training.building.requirements import check_inputs
 from deepmatte.training.score import conditions
 
 

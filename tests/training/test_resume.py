@@ -149,7 +149,7 @@ def test_processes_ask_rarely_and_save_when_the_minutes_are_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pace: Callable[[int], float], due: int
 ) -> None:
     """Ten minutes are 600 steps of a second, or 300 such steps and 100 of three seconds."""
-    from deepmatte.training import checkpoint_callbacks as checkpoints
+    from deepmatte.training.checkpoints import callbacks as checkpoints
 
     now, asked, saved = [0.0], [], []
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])

@@ -274,7 +274,7 @@ def test_bad_configuration_is_one_line_before_anything_is_written(
 
 def test_the_sample_stream_does_not_depend_on_the_loss_or_the_number_of_workers(tiny) -> None:
     """Two runs that differ in their loss see the very same pixels."""
-    from deepmatte.training.from_config import build_data
+    from deepmatte.training.building.from_config import build_data
 
     def first_batches(*more: str) -> list[torch.Tensor]:
         data = build_data(compose("train", tiny(*more)))

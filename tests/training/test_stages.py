@@ -14,8 +14,8 @@ from torch import nn
 from deepmatte.errors import InputError
 from deepmatte.models import MattingModel
 from deepmatte.runs.directory import RunDir
-from deepmatte.training.stages import plan_stages
-from deepmatte.training.statistics import EpochMean
+from deepmatte.training.building.stages import plan_stages
+from deepmatte.training.checkpoints.statistics import EpochMean
 
 
 class Adversarial(MattingModel):

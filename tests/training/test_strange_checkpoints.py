@@ -12,7 +12,7 @@ from torch import nn
 
 from deepmatte.errors import InputError
 from deepmatte.models.weights import load_weights
-from deepmatte.training.checkpoints import newest_checkpoint, read_checkpoint, restoring
+from deepmatte.training.checkpoints.files import newest_checkpoint, read_checkpoint, restoring
 
 ABOUT = {"stage": "joint", "refine": True, "scores": {"val/sad": 1.0}, "first_epoch": 0, "epochs_done": 1}
 STATE: dict[str, Any] = {"epoch": 0, "global_step": 1, "loops": {}, "callbacks": {}}

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from deepmatte.classical.fast import FastClosedForm
 from deepmatte.classical.gmm import GaussianMixture
 from deepmatte.classical.grabcut import GrabCut
 from deepmatte.classical.kmeans import KMeans
@@ -21,7 +22,7 @@ METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     method.name: method
     for method in (
         *(Trivial(), KMeans(), GaussianMixture(), GrabCut()),
-        *(ClosedForm(), KNN(), LearningBased(), RandomWalk()),
+        *(ClosedForm(), FastClosedForm(), KNN(), LearningBased(), RandomWalk()),
     )
 }
 """Methods with default options, by name.
@@ -35,6 +36,7 @@ __all__ = [
     "METHODS",
     "ClassicalMethod",
     "ClosedForm",
+    "FastClosedForm",
     "GaussianMixture",
     "GrabCut",
     "KMeans",

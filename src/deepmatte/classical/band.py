@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from deepmatte.errors import InputError
-from deepmatte.ops.guided_filter import GuidedFilter
+from deepmatte.ops.filtering.guided_filter import GuidedFilter
 from deepmatte.ops.trimap import trimap_from_distances
 from deepmatte.ops.zones import BACKGROUND, FOREGROUND, UNKNOWN
 

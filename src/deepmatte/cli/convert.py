@@ -21,7 +21,7 @@ def main(argv: list[str]) -> int:
         raise InputError(f"{options.name}: there is no such converter{meant}")
     if options.file is None:
         raise InputError(f"which file? name it, as in `deepmatte convert {options.name} FILE`")
-    from deepmatte.training.conversion import convert_file
+    from deepmatte.training.checkpoints.conversion import convert_file
 
     out = options.out or options.file.with_name(f"{options.file.stem}_deepmatte.safetensors")
     print("\n".join(convert_file(options.name, options.file, out)))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deepmatte import __version__
-from deepmatte.cli.grammar import hydra_words
+from deepmatte.cli.language.grammar import hydra_words
 from deepmatte.cli.verbs import VERBS
 from deepmatte.errors import InputError, RunError, did_you_mean, one_line
 from deepmatte.files import refused
@@ -62,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     verb, *rest = arguments
     if verb in ("--install-completion", "--show-completion", "--complete"):
-        return _call("deepmatte.cli.completion", arguments)
+        return _call("deepmatte.cli.language.completion", arguments)
     if verb not in VERBS:
         meant = did_you_mean(verb, VERBS)
         report(InputError(f"unknown verb '{verb}'{meant} (the verbs are {', '.join(VERBS)})"))
@@ -78,7 +78,7 @@ def _run_hydra_verb(verb: str, words: Sequence[str]) -> int:
     So the command line has to be one that Python can repeat, with every word as the module reads it.
     """
     if {"-h", "--help"} & set(words):
-        return _call("deepmatte.cli.guidance", [verb])
+        return _call("deepmatte.cli.language.guidance", [verb])
     try:
         words = hydra_words(verb, words)
     except InputError as error:

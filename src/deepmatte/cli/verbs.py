@@ -25,12 +25,16 @@ VERBS = {
     "evaluate": Verb(
         "deepmatte.cli.evaluate", "Score a run, a sweep or a classical method on a data set", hydra=True
     ),
-    "predict": Verb("deepmatte.cli.predict", "Matte photographs: matte, cut-out, new composite"),
-    "trimap": Verb("deepmatte.cli.trimap", "Make trimaps of a box, a mask or strokes"),
-    "colours": Verb("deepmatte.cli.colours", "Cut photographs out by anybody's mattes, with clean colours"),
-    "demo": Verb("deepmatte.cli.demo", "Cut photographs out on a page in the browser"),
-    "serve": Verb("deepmatte.cli.serve", "Answer photographs by mattes over HTTP"),
-    "export": Verb("deepmatte.cli.export", "Write a network to one file: ONNX, torch.export or weights"),
+    "predict": Verb("deepmatte.cli.photographs.predict", "Matte photographs: matte, cut-out, new composite"),
+    "trimap": Verb("deepmatte.cli.photographs.trimap", "Make trimaps of a box, a mask or strokes"),
+    "colours": Verb(
+        "deepmatte.cli.photographs.colours", "Cut photographs out by anybody's mattes, with clean colours"
+    ),
+    "demo": Verb("deepmatte.cli.photographs.demo", "Cut photographs out on a page in the browser"),
+    "serve": Verb("deepmatte.cli.photographs.serve", "Answer photographs by mattes over HTTP"),
+    "export": Verb(
+        "deepmatte.cli.photographs.export", "Write a network to one file: ONNX, torch.export or weights"
+    ),
     "convert": Verb("deepmatte.cli.convert", "Convert other people's weights, to start a run from them"),
     "score": Verb("deepmatte.cli.score", "Score mattes on disk, whoever made them"),
     "sweep": Verb(

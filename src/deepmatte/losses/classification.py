@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
 from deepmatte.losses.inputs import Share, logit_of, mask_of, mattes
-from deepmatte.losses.options import Form, Fraction, NonNegative, Positive
+from deepmatte.losses.table.options import Form, Fraction, NonNegative, Positive
 from deepmatte.ops.regions import Per, Reduction, Region, global_sum, masked_mean
 
 AUTO_LIMIT = 100.0

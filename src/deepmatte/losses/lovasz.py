@@ -7,7 +7,7 @@ from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
 from deepmatte.losses.inputs import logit_of, mask_of, mattes
-from deepmatte.losses.options import Form
+from deepmatte.losses.table.options import Form
 from deepmatte.ops.regions import Reduction, Region, global_gather, ratio
 
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
 from deepmatte.losses.inputs import Share, mask_of, mattes
-from deepmatte.losses.options import Positive
-from deepmatte.ops.filters import Border, amplitude, blur, blur_taps, gaussian_taps
+from deepmatte.losses.table.options import Positive
+from deepmatte.ops.filtering.separable import Border, amplitude, blur, blur_taps, gaussian_taps
 from deepmatte.ops.regions import Per, Reduction, Region, masked_mean
 
 SIGMA = 1.4

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
 from deepmatte.losses.inputs import mask_of, mattes
-from deepmatte.losses.options import Form, NonNegative
+from deepmatte.losses.table.options import Form, NonNegative
 from deepmatte.ops.regions import Reduction, Region, global_sum, ratio
 
 SMALLEST = 1e-7

@@ -7,8 +7,8 @@ from torch import Tensor
 from deepmatte.batch import Batch, Matte
 from deepmatte.errors import InputError
 from deepmatte.losses.inputs import Share, mask_of, mattes
-from deepmatte.losses.options import Distance, Positive
 from deepmatte.losses.regression import distance_of
+from deepmatte.losses.table.options import Distance, Positive
 from deepmatte.ops.regions import Per, Reduction, Region, masked_mean
 
 

@@ -8,10 +8,17 @@ from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
 from deepmatte.losses.inputs import Share, mask_of, mattes
-from deepmatte.losses.options import Distance, NumLevels, Positive
+from deepmatte.losses.table.options import Distance, NumLevels, Positive
 from deepmatte.ops.compositing import composite
-from deepmatte.ops.filters import SOBEL_SLOPE, SOBEL_SMOOTH, Border, amplitude, gaussian_taps, gradients
-from deepmatte.ops.pyramids import laplacian_pyramid
+from deepmatte.ops.filtering.pyramids import laplacian_pyramid
+from deepmatte.ops.filtering.separable import (
+    SOBEL_SLOPE,
+    SOBEL_SMOOTH,
+    Border,
+    amplitude,
+    gaussian_taps,
+    gradients,
+)
 from deepmatte.ops.regions import Per, Reduction, Region, masked_mean
 
 Filter = Literal["gaussian", "sobel"]

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from deepmatte.batch import Batch, Matte
 from deepmatte.losses.inputs import mask_of, mattes
-from deepmatte.losses.options import NonNegative
-from deepmatte.ops.filters import SOBEL_SLOPE, SOBEL_SMOOTH, Border, gradients
+from deepmatte.losses.table.options import NonNegative
+from deepmatte.ops.filtering.separable import SOBEL_SLOPE, SOBEL_SMOOTH, Border, gradients
 from deepmatte.ops.regions import Per, Reduction, Region, masked_mean
 
 

@@ -15,11 +15,11 @@ from deepmatte.losses.consistency import ddc_loss, temporal_loss
 from deepmatte.losses.lovasz import lovasz_loss
 from deepmatte.losses.measured import Measured
 from deepmatte.losses.metric_losses import grad_metric_loss, ssim_loss
-from deepmatte.losses.options import defaults_of
 from deepmatte.losses.overlap import dice_loss, jaccard_loss, tversky_loss
 from deepmatte.losses.predictions import error_loss, foreground_loss
 from deepmatte.losses.regression import alpha_loss, composition_loss, gradient_loss, laplacian_loss
 from deepmatte.losses.regularisers import gradient_penalty_loss, smoothness_loss
+from deepmatte.losses.table.options import defaults_of
 
 Loss = Callable[..., Tensor | Measured]
 Kind = Literal["regression", "regulariser", "classification", "overlap", "surrogate", "adversarial"]

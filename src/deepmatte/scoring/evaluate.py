@@ -27,10 +27,10 @@ from deepmatte.runs.provenance import provenance
 from deepmatte.scoring.baselines import ClassicalMatting, SolvedDataset
 from deepmatte.scoring.known import known_images, warning
 from deepmatte.scoring.names import evaluation_name, free_name
-from deepmatte.training import from_config
+from deepmatte.training.building import from_config
+from deepmatte.training.building.requirements import check_inputs
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.own_scores import OwnScores
-from deepmatte.training.requirements import check_inputs
 from deepmatte.training.score import conditions, model_of_run, score
 
 MOST_NOTES = 5

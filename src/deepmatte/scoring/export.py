@@ -30,8 +30,8 @@ from deepmatte.ops.padding import reflection
 from deepmatte.ops.zones import impose_trimap
 from deepmatte.runs.directory import RunDir
 from deepmatte.runs.identity import config_hash
-from deepmatte.scoring.onnx_file import OnnxNetwork
-from deepmatte.scoring.predictors import TrainedNetwork, trained_network
+from deepmatte.scoring.photographs.onnx_file import OnnxNetwork
+from deepmatte.scoring.photographs.predictors import TrainedNetwork, trained_network
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
 """The formats, and how the names of their files end."""

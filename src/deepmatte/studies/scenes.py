@@ -27,10 +27,10 @@ from deepmatte.metrics.names import higher_is_better
 from deepmatte.ops.layers import class_map, instance_map
 from deepmatte.ops.zones import impose_trimap
 from deepmatte.runs.directory import RunDir
-from deepmatte.scoring.predictors import predictor_of_run
+from deepmatte.scoring.photographs.predictors import predictor_of_run
 from deepmatte.studies.instances import InstanceScenes, Scene, digest
 from deepmatte.studies.study import Study
-from deepmatte.training.from_config import build_data
+from deepmatte.training.building.from_config import build_data
 
 TRUTH, MERGED = "truth", "truth by class"
 """Names of the true label maps: by object, and with all objects of a class merged into one."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from deepmatte.batch import Batch
 from deepmatte.data import collate, write_png
 from deepmatte.runs import interruption
-from deepmatte.training.stages import Stage
+from deepmatte.training.building.stages import Stage
 
 VALIDATED = ("val/loss", "val/sad", "val/mse", "val/grad", "val/conn", "val/miou")
 """What the line of an epoch says beside its training loss."""

@@ -23,12 +23,12 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from deepmatte.errors import InputError, RunError, one_line
 from deepmatte.files import write_bytes, write_text
 from deepmatte.runs.directory import RunDir
-from deepmatte.training import from_config
 from deepmatte.training.acceleration import accelerate
+from deepmatte.training.building import from_config
+from deepmatte.training.building.stages import plan_stages
+from deepmatte.training.checkpoints.initial import start_from
 from deepmatte.training.datamodule import MattingData
-from deepmatte.training.initial import start_from
 from deepmatte.training.module import MattingModule
-from deepmatte.training.stages import plan_stages
 
 ALONE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
 """Of the trainer: one process, which sees what all of several would see."""

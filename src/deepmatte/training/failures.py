@@ -12,7 +12,7 @@ from deepmatte.errors import InputError, RunError, one_line
 from deepmatte.files import refused
 from deepmatte.runs import interruption
 from deepmatte.runs.directory import RunDir
-from deepmatte.training.statistics import is_first_process
+from deepmatte.training.checkpoints.statistics import is_first_process
 
 OTHER_PROCESS = "another process of the run ended"
 """How the message of a rank begins that only lost the others; theirs replaces it."""

@@ -24,10 +24,10 @@ from deepmatte.metrics.functional.plates import Disturbance
 from deepmatte.metrics.functional.robustness import widen_unknown
 from deepmatte.models import MattingModel
 from deepmatte.ops.zones import impose_trimap, trivial_matte
+from deepmatte.training.building.optimisation import Optimisation, clip, schedule
+from deepmatte.training.building.stages import Stage
+from deepmatte.training.checkpoints import statistics
 from deepmatte.training.guides import with_guide
-from deepmatte.training.optimisation import Optimisation, clip, schedule
-from deepmatte.training.stages import Stage
-from deepmatte.training.statistics import EpochMean, average_statistics, restore_statistics, save_statistics
 
 
 class MattingModule(pl.LightningModule):
@@ -79,7 +79,7 @@ class MattingModule(pl.LightningModule):
         self.on_disturbed = nn.ModuleList(MattingMetrics(protocol=protocol) for _ in self.disturbances)
         self.colours = ForegroundError(unknown=True) if colours else None
         self.val_loss = MeanMetric()
-        self.epoch_loss = EpochMean()
+        self.epoch_loss = statistics.EpochMean()
         self.exact: dict[str, float] = {}
 
     # ---- what all phases share -----------------------------------------------------------------------
@@ -147,7 +147,7 @@ class MattingModule(pl.LightningModule):
 
     def on_validation_start(self) -> None:
         """Give all processes the same running statistics."""
-        average_statistics(self.model, self.trainer)
+        statistics.average_statistics(self.model, self.trainer)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Score one batch, without communication, and return its alpha, which callbacks draw.
@@ -273,12 +273,12 @@ class MattingModule(pl.LightningModule):
         }
         checkpoint["epoch_loss"] = self.epoch_loss.rows(self.device).cpu()
         if self.trainer.world_size > 1:
-            save_statistics(checkpoint)
+            statistics.save_statistics(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore what each process has of its own; leave out the optimiser of another stage."""
         process = self.trainer.global_rank, self.trainer.world_size
-        restore_statistics(checkpoint, *process)
+        statistics.restore_statistics(checkpoint, *process)
         if "epoch_loss" in checkpoint:
             self.epoch_loss.restore(checkpoint["epoch_loss"], *process)
         if checkpoint.get("deepmatte", {}).get("stage") == self.stage.name:

@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Callback
 from deepmatte.metrics.names import declare
 from deepmatte.metrics.own import OwnMetrics
 from deepmatte.ops.zones import trivial_matte
-from deepmatte.training import from_config
+from deepmatte.training.building import from_config
 from deepmatte.training.datamodule import MattingData
 
 

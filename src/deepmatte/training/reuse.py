@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from deepmatte.errors import InputError
 from deepmatte.runs.fingerprint import code_fingerprint, differing
-from deepmatte.training import from_config
+from deepmatte.training.building import from_config
 from deepmatte.training.datamodule import MattingData
 
 

@@ -27,24 +27,24 @@ from deepmatte.runs.fingerprint import made_with, retrains
 from deepmatte.runs.identity import config_hash
 from deepmatte.runs.locks import locked
 from deepmatte.runs.provenance import provenance
-from deepmatte.training import from_config
 from deepmatte.training.acceleration import accelerate
+from deepmatte.training.building import from_config
+from deepmatte.training.building.optimisation import build_optimisation
+from deepmatte.training.building.requirements import check_inputs, check_losses, check_sharding
+from deepmatte.training.building.stages import Stage, plan_stages, without_idle_critics
 from deepmatte.training.callbacks import EpochLines, Progress, StepSeeds
-from deepmatte.training.checkpoint_callbacks import AveragedWeights, EarlyStoppingForGood, LastCheckpoint
-from deepmatte.training.checkpoints import hand_over_best, newest_checkpoint, read_checkpoint, restoring
+from deepmatte.training.checkpoints.callbacks import AveragedWeights, EarlyStoppingForGood, LastCheckpoint
+from deepmatte.training.checkpoints.files import hand_over_best, newest_checkpoint, read_checkpoint, restoring
+from deepmatte.training.checkpoints.initial import start_from
+from deepmatte.training.checkpoints.statistics import is_first_process
 from deepmatte.training.cost import over_ranks, peak_memory_mb
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.examine import examine
 from deepmatte.training.failures import recorded
-from deepmatte.training.initial import start_from
 from deepmatte.training.module import check_protocol
-from deepmatte.training.optimisation import build_optimisation
 from deepmatte.training.own_scores import OwnScores
-from deepmatte.training.requirements import check_inputs, check_losses, check_sharding
 from deepmatte.training.reuse import differences, fingerprint
 from deepmatte.training.score import conditions, score
-from deepmatte.training.stages import Stage, plan_stages, without_idle_critics
-from deepmatte.training.statistics import is_first_process
 from deepmatte.training.tracking.tracker import Tracker
 from deepmatte.training.warm_up import warm_up as warm_up  # of what jobs are forked from
 

@@ -24,15 +24,15 @@ from deepmatte.models.tiled import TiledModel
 from deepmatte.models.weights import load_weights
 from deepmatte.runs import interruption
 from deepmatte.runs.directory import RunDir
-from deepmatte.training import from_config
 from deepmatte.training.acceleration import accelerate
+from deepmatte.training.building import from_config
+from deepmatte.training.building.requirements import check_inputs
+from deepmatte.training.building.stages import Stage
 from deepmatte.training.callbacks import TestPictures
-from deepmatte.training.checkpoints import read_checkpoint
+from deepmatte.training.checkpoints.files import read_checkpoint
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.module import MattingModule
 from deepmatte.training.own_scores import OwnScores
-from deepmatte.training.requirements import check_inputs
-from deepmatte.training.stages import Stage
 
 
 @dataclass(frozen=True)

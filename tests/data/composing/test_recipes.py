@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from small_pictures import photograph, soft_matte
 from tiny_run import compose
 
@@ -133,6 +134,20 @@ def test_degradation_changes_the_image_alone_and_shadows_the_background():
     ]
     assert 3 < sum(value < 0 for value in darker) < 20
     assert max(darker) == 0
+
+
+@pytest.mark.parametrize("backend", ["albumentations", "opencv"])
+def test_defocus_blurs_the_background_alone(backend):
+    """By a Gaussian, as SciPy has it; the border of OpenCV's and Pillow's is another."""
+    blur, choice = "composition.defocus={probability: 1, sigma: [2, 2]}", f"composition.backend={backend}"
+    for plain, blurred in zip(
+        samples(recipe("dim", choice), 6), samples(recipe("dim", choice, blur), 6), strict=True
+    ):
+        assert torch.equal(plain["foreground"], blurred["foreground"])
+        assert torch.equal(plain["alpha"], blurred["alpha"])
+        wanted = gaussian_filter(plain["background"].numpy(), (0, 2, 2), truncate=3.5)
+        inside = (slice(None), slice(8, -8), slice(8, -8))
+        np.testing.assert_allclose(blurred["background"].numpy()[inside], wanted[inside], atol=1.6 / 255)
 
 
 @pytest.mark.parametrize("deep", [False, True])

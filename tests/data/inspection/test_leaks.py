@@ -492,7 +492,7 @@ def test_a_run_says_what_it_was_trained_on_and_its_evaluation_warns(tmp_path, ca
 
 
 def test_a_run_on_drawn_pictures_is_known_by_their_digest(trained, tiny):
-    from deepmatte.training.from_config import build_data
+    from deepmatte.training.building.from_config import build_data
 
     record = json.loads((trained / "trained_on.json").read_text())
     assert record["mattes"] == []

@@ -15,8 +15,8 @@ from deepmatte.data.inspection.describe import describe
 from deepmatte.data.inspection.sheet import contact_sheet
 from deepmatte.data.inspection.verify import verify
 from deepmatte.errors import InputError
+from deepmatte.training.building.from_config import build_data
 from deepmatte.training.datamodule import MattingData
-from deepmatte.training.from_config import build_data
 
 COUNTS = {  # split: number of pictures, and of foregrounds that they show
     "composition1k": {"test": (4, 2)},

@@ -115,7 +115,7 @@ def test_weights_of_nothing_negative_and_tiny_weights_are_refused():
 
 def test_a_data_set_of_ones_own_is_ten_lines_of_yaml_in_the_working_folder(tree, monkeypatch):
     """And a mixture of it with another."""
-    from deepmatte.training.from_config import build_data
+    from deepmatte.training.building.from_config import build_data
 
     root = tree([f"n{i}" for i in range(12)], backgrounds=[f"b{i}" for i in range(12)], size=(40, 40))
     (root / "data").mkdir()

@@ -55,7 +55,7 @@ def test_a_port_in_use_an_unknown_host_and_runs_of_one_name_are_one_line(
 def test_without_the_extra_one_line_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("deepmatte.cli.serve.NEEDED", ("fastapi", "no_such_package"))
+    monkeypatch.setattr("deepmatte.cli.photographs.serve.NEEDED", ("fastapi", "no_such_package"))
     assert "pip install 'deepmatte[serve]'" in refusal(capsys)
 
 

@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     from deepmatte.data.inspection.describe import describe
     from deepmatte.data.inspection.sheet import contact_sheet
     from deepmatte.data.sources.images import write_png
-    from deepmatte.training.from_config import build_data
+    from deepmatte.training.building.from_config import build_data
 
     source = build_data(config).source
     lines, rows = describe(source, options.num)

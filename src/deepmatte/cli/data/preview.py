@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     config = composed_config(options.overrides)
     from deepmatte.data.inspection.sheet import contact_sheet, row_of_sample
     from deepmatte.data.sources.images import write_png
-    from deepmatte.training.from_config import build_data
+    from deepmatte.training.building.from_config import build_data
 
     data = build_data(config)
     if hasattr(data.source, "prepare"):

@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     import logging
 
     from deepmatte.data.inspection.verify import verify
-    from deepmatte.training.from_config import build_data
+    from deepmatte.training.building.from_config import build_data
 
     data = build_data(config)
     skip_logger = logging.getLogger("deepmatte.data.sources.folder")

@@ -15,7 +15,7 @@ from deepmatte.data.composing.augmentation import ColorJitter, Degradation, Flip
 from deepmatte.data.composing.captured import Captured, Capturing
 from deepmatte.data.composing.cutout import INTERPOLATIONS, Cutout, union
 from deepmatte.data.composing.edges import draw_edge_pixel, edge_index
-from deepmatte.data.composing.options import CompositionOptions, Degrade, Flips, Hsv, Jitter, group
+from deepmatte.data.composing.options import Blur, CompositionOptions, Degrade, Flips, Hsv, Jitter, group
 from deepmatte.data.composing.resize import (
     Window,
     covering_window,
@@ -56,6 +56,8 @@ class Composition(CompositionOptions):
         self._background_jitter = group(Jitter, self.background_jitter, "composition.background_jitter")
         self._hsv = HsvJitter(group(Hsv, self.hsv, "composition.hsv"))
         self._affine = group(Affine, self.affine, "composition.affine")
+        self._blur = group(Blur, self.defocus, "composition.defocus")
+        self._defocus = Degradation(Degrade(blur=self._blur), self.backend)
         self._shadow = group(Shadow, self.shadow, "composition.shadow")
         self._degradation = Degradation(group(Degrade, self.degrade, "composition.degrade"), self.backend)
         self.capturing = Capturing(group(Captured, self.captured, "composition.captured"), self.backend)
@@ -79,6 +81,7 @@ class Composition(CompositionOptions):
         """
         for key, wanted in (
             ("merge", self.merge),
+            ("defocus.probability", self._blur.probability),
             ("shadow.probability", self._shadow.probability),
             ("linear_light", self.linear_light),
             ("captured.plate", bool(self.capturing)),
@@ -90,6 +93,7 @@ class Composition(CompositionOptions):
     def warm_up(self) -> None:
         """Import and compile what samples need now, so that worker processes inherit it."""
         _ = self._augmentations
+        self._defocus.warm_up()
         self._degradation.warm_up()
         self.capturing.warm_up()
         blank = np.zeros((3, 3, 3), np.uint8)
@@ -149,6 +153,7 @@ class Composition(CompositionOptions):
         if background is None:
             return self._composed(front, background, rng, degrade=True)
         (plate,) = flip_background(rng, jitter_background(rng, background))
+        plate = self._defocus(rng, plate)
         background = self._shadow(rng, plate, alpha)
         if not self.capturing:
             return self._composed(front, background, rng, degrade=True)

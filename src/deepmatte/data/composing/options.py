@@ -181,6 +181,8 @@ class CompositionOptions:
         affine: `deepmatte.data.composing.affine.Affine`; empty is off.
         hsv: see `Hsv`; empty is off.
         interpolation: ``area``, or ``random`` for one of OpenCV's five, drawn for each foreground.
+        defocus: a blur of the background alone, before any shadow falls on it (`Blur`): what a lens focused
+            on the foreground does.
         shadow: `deepmatte.data.composing.shadow.Shadow` that falls on the background.
         degrade: what happens to ``image`` alone, which the network sees (`Degrade`).
         linear_light: composite in linear light; ``foreground``, ``background`` and ``composite`` are then
@@ -228,6 +230,7 @@ class CompositionOptions:
     augment: float = 1.0
     backend: Backend = "albumentations"
     captured: Mapping[str, object] | None = None
+    defocus: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
         self.crop_sizes = tuple(sorted(int(side) for side in self.crop_sizes))

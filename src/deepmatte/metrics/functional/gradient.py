@@ -6,7 +6,7 @@ import numpy as np
 
 from deepmatte.metrics.functional.inputs import Image, Pair, prepare
 from deepmatte.metrics.functional.protocols import Protocol
-from deepmatte.ops.gradients import squared_gradient_difference
+from deepmatte.ops.filtering.gradients import squared_gradient_difference
 
 
 def grad(

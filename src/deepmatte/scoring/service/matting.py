@@ -14,8 +14,8 @@ from deepmatte.classical.segmentation import Box
 from deepmatte.data.sources.decoding import Encoded, TooManyPixelsError, decoded, max_pixels
 from deepmatte.data.sources.images import png_of, quantise, to_8_bit
 from deepmatte.errors import InputError, one_line
-from deepmatte.scoring.forms import zones
-from deepmatte.scoring.notebook import Method, cutout, matte, trimap
+from deepmatte.scoring.photographs.forms import zones
+from deepmatte.scoring.photographs.notebook import Method, cutout, matte, trimap
 from deepmatte.scoring.service.limits import RefusedError
 from deepmatte.scoring.service.messages import Answer, Order
 

@@ -15,7 +15,7 @@ from deepmatte.scoring.service.limits import Limits
 from deepmatte.scoring.service.messages import Answer, Order
 
 if TYPE_CHECKING:
-    from deepmatte.scoring.notebook import Method
+    from deepmatte.scoring.photographs.notebook import Method
 
 START_SECONDS = 300.0
 """In which a process has to have loaded its networks; the first on a machine compiles the estimator."""
@@ -130,7 +130,7 @@ def _load(runs: Mapping[str, Path], num_pixels: int) -> dict[str, Method]:
     from deepmatte.classical import METHODS, ClassicalMethod
     from deepmatte.data.sources.decoding import LIMIT, max_pixels
     from deepmatte.ops.foreground import estimator
-    from deepmatte.scoring.notebook import DEFAULT, load
+    from deepmatte.scoring.photographs.notebook import DEFAULT, load
 
     os.environ[LIMIT] = str(min(num_pixels, max_pixels()))
     methods: dict[str, Method] = {}

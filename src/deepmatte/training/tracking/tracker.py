@@ -13,7 +13,7 @@ from pytorch_lightning.loggers import Logger
 
 from deepmatte.errors import InputError
 from deepmatte.runs.directory import RunDir
-from deepmatte.training.statistics import is_first_process
+from deepmatte.training.checkpoints.statistics import is_first_process
 from deepmatte.training.tracking.curves import Curves
 
 NUM_MATTES = 8

@@ -22,15 +22,15 @@ from deepmatte.errors import InputError, did_you_mean
 from deepmatte.files import printable
 from deepmatte.ops.foreground import estimate_foreground
 from deepmatte.ops.zones import impose_trimap
-from deepmatte.scoring import forms
-from deepmatte.scoring.forms import Picture
-from deepmatte.scoring.hints import mask_of_alpha
+from deepmatte.scoring.photographs import forms
+from deepmatte.scoring.photographs.forms import Picture
+from deepmatte.scoring.photographs.hints import mask_of_alpha
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from deepmatte.models import MattingModel
-    from deepmatte.scoring.predictors import Predictor
+    from deepmatte.scoring.photographs.predictors import Predictor
 
 Form = TypeVar("Form", np.ndarray, Image.Image, "Tensor")
 DEFAULT = "closed_form"
@@ -76,7 +76,7 @@ def load(run: str | os.PathLike[str], *, checkpoint: str = "best", tile: int = 0
     Raises:
         InputError: it is no run directory, or its checkpoint is missing or damaged.
     """
-    from deepmatte.scoring.predictors import network_of_run
+    from deepmatte.scoring.photographs.predictors import network_of_run
 
     return Network(Path(run), *network_of_run(Path(run), checkpoint, tile))
 

@@ -34,12 +34,20 @@ class GuidedFilter:
 
     def __call__(self, plane: np.ndarray) -> np.ndarray:
         """Return a plane (H, W) filtered, float64."""
+        slope, offset = self.coefficients(plane)
+        return (slope * self.guide).sum(-1) + offset
+
+    def coefficients(self, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return slope (H, W, 3) and offset (H, W) of the linear function in each pixel, float64.
+
+        Enlarged, they also fit a larger picture of the guide (He, Sun 2015, the fast guided filter).
+        """
         plane = np.asarray(plane, np.float64)
         mean = self._average(plane)
         covariance = self._average(self.guide * plane[..., None]) - self._mean * mean[..., None]
         slope = (self._inverse @ covariance[..., None])[..., 0]
         offset = mean - (slope * self._mean).sum(-1)
-        return (self._average(slope) * self.guide).sum(-1) + self._average(offset)
+        return self._average(slope), self._average(offset)
 
     def _average(self, values: np.ndarray) -> np.ndarray:
         """Return the means of all windows, of (H, W) or (H, W, …)."""

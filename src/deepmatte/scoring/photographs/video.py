@@ -13,9 +13,9 @@ from deepmatte.data.sources.images import quantise, read_image, write_png
 from deepmatte.errors import InputError, RunError
 from deepmatte.files import printable
 from deepmatte.ops.compositing import composite
-from deepmatte.scoring.plates import check_plate
-from deepmatte.scoring.predict import enough_memory, matted
-from deepmatte.scoring.prediction import Predictor
+from deepmatte.scoring.photographs.plates import check_plate
+from deepmatte.scoring.photographs.predict import enough_memory, matted
+from deepmatte.scoring.photographs.prediction import Predictor
 
 SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 """Names of files that are taken for videos."""

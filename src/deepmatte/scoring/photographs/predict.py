@@ -19,8 +19,8 @@ from deepmatte.errors import InputError, RunError
 from deepmatte.files import printable
 from deepmatte.ops.compositing import composite
 from deepmatte.ops.foreground import estimate_foreground
-from deepmatte.scoring.photos import Photo, check_outputs, inputs_of
-from deepmatte.scoring.prediction import Prediction, Predictor
+from deepmatte.scoring.photographs.photos import Photo, check_outputs, inputs_of
+from deepmatte.scoring.photographs.prediction import Prediction, Predictor
 
 AHEAD = 2
 """Photographs that are read, or whose files are written, while another one is matted."""

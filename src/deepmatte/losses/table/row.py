@@ -9,7 +9,7 @@ from deepmatte.batch import CRITICS, Batch, Matte
 from deepmatte.errors import InputError
 from deepmatte.losses.inputs import Output, enlarged, reduced
 from deepmatte.losses.measured import Measured, measured
-from deepmatte.losses.schedule import Schedule
+from deepmatte.losses.table.schedule import Schedule
 from deepmatte.losses.terms import Kind, Loss
 
 

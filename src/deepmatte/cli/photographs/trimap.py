@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from deepmatte.cli.hints import add_hints, add_width, hint_of
+from deepmatte.cli.photographs.hints import add_hints, add_width, hint_of
 
 
 def main(argv: list[str]) -> int:
@@ -13,7 +13,7 @@ def main(argv: list[str]) -> int:
     options = parser().parse_intermixed_args(argv)
     from deepmatte.data.sources.images import read_image, write_png
     from deepmatte.ops.zones import UNKNOWN
-    from deepmatte.scoring.photos import check_outputs, find_photos, inputs_of
+    from deepmatte.scoring.photographs.photos import check_outputs, find_photos, inputs_of
 
     hint = hint_of(options)
     assert hint is not None

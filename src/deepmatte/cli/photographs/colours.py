@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from deepmatte.cli.estimator import load_estimator
+from deepmatte.cli.photographs.estimator import load_estimator
 
 
 def main(argv: list[str]) -> int:
     """Write a cut-out a photograph and return 0; InputError names the file at fault."""
     options = parser().parse_intermixed_args(argv)
-    from deepmatte.scoring.cutouts import ENCODERS, CutoutFormat, find_mattes, write_cutout
-    from deepmatte.scoring.photos import check_outputs, inputs_of
+    from deepmatte.scoring.photographs.cutouts import ENCODERS, CutoutFormat, find_mattes, write_cutout
+    from deepmatte.scoring.photographs.photos import check_outputs, inputs_of
 
     bits = ENCODERS[options.format].bits[0] if options.bits is None else options.bits
     stored = CutoutFormat(options.format, bits, options.premultiplied, options.linear)

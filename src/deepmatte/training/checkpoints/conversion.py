@@ -11,7 +11,7 @@ from deepmatte.errors import InputError
 from deepmatte.files import printable
 from deepmatte.models.convert import CONVERTERS
 from deepmatte.models.weights import read_weights, write_weights
-from deepmatte.training.from_config import build_model
+from deepmatte.training.building.from_config import build_model
 
 
 def convert_file(name: str, file: Path, out: Path) -> list[str]:

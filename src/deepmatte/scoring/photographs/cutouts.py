@@ -20,8 +20,8 @@ from deepmatte.files import atomic
 from deepmatte.ops.foreground import estimate_foreground
 from deepmatte.ops.srgb import linear_light
 from deepmatte.ops.zones import full_scale
-from deepmatte.scoring.hints import partners_of
-from deepmatte.scoring.photos import Photo, named_photos
+from deepmatte.scoring.photographs.hints import partners_of
+from deepmatte.scoring.photographs.photos import Photo, named_photos
 
 
 @dataclass(frozen=True)

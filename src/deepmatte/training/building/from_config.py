@@ -23,11 +23,11 @@ from deepmatte.losses import LossTable
 from deepmatte.models import MattingModel
 from deepmatte.runs.identity import config_hash
 from deepmatte.training.acceleration import acceleration
-from deepmatte.training.checkpoints import AtomicCheckpointIO
+from deepmatte.training.building.optimisation import build_optimisation
+from deepmatte.training.building.stages import Stage
+from deepmatte.training.checkpoints.files import AtomicCheckpointIO
 from deepmatte.training.datamodule import MattingData
 from deepmatte.training.module import MattingModule
-from deepmatte.training.optimisation import build_optimisation
-from deepmatte.training.stages import Stage
 
 SOURCE_NAMES = (
     "root",

@@ -18,7 +18,7 @@ from deepmatte.data.sources.decoding import MODES, decoded, expanded
 from deepmatte.data.sources.images import alpha_of_pixels, colours_of_pixels, quantise, trimap_of_pixels
 from deepmatte.errors import InputError
 from deepmatte.files import printable
-from deepmatte.scoring.hints import strokes_of_pixels
+from deepmatte.scoring.photographs.hints import strokes_of_pixels
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -161,7 +161,7 @@ def _checked(pixels: np.ndarray, name: str, layout: str, axis: int) -> np.ndarra
 
 
 def strokes(picture: Picture, name: str = "scribbles") -> list[np.ndarray]:
-    """Return scribbles, or those of a batch, as uint8 (H, W); see `deepmatte.scoring.hints`."""
+    """Return scribbles, or those of a batch, as uint8 (H, W); see `deepmatte.scoring.photographs.hints`."""
     return [strokes_of_pixels(_whole(pixels), name) for pixels in _pixels(picture, name)]
 
 

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from deepmatte.batch import CRITICS, Batch, Matte
 from deepmatte.errors import InputError
-from deepmatte.losses.balance import cosines_of, gradient_products, ratios_at_alpha
 from deepmatte.losses.inputs import Output, outputs_of, prepare
-from deepmatte.losses.options import check_options
 from deepmatte.losses.regression import alpha_loss
-from deepmatte.losses.row import Row
-from deepmatte.losses.schedule import first_gap, parse_weight
+from deepmatte.losses.table.balance import cosines_of, gradient_products, ratios_at_alpha
+from deepmatte.losses.table.options import check_options
+from deepmatte.losses.table.row import Row
+from deepmatte.losses.table.schedule import first_gap, parse_weight
 from deepmatte.losses.terms import FITS, LOSSES, OWN_READS, Kind, Loss, Term
 
 OwnTerms = Callable[[str, str], Loss]

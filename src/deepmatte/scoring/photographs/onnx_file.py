@@ -12,7 +12,7 @@ import numpy as np
 
 from deepmatte.errors import InputError, one_line
 from deepmatte.files import printable
-from deepmatte.scoring.prediction import GUIDES, Prediction, Predictor
+from deepmatte.scoring.photographs.prediction import GUIDES, Prediction, Predictor
 
 
 def has_onnxruntime() -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepmatte.ops.filters import BINOMIAL, filter_array
+from deepmatte.ops.filtering.separable import BINOMIAL, filter_array
 
 
 @lru_cache(maxsize=64)

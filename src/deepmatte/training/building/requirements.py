@@ -9,8 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 from deepmatte.errors import InputError
 from deepmatte.losses import LossTable
 from deepmatte.models import MattingModel
+from deepmatte.training.building.stages import Stage
 from deepmatte.training.datamodule import MattingData
-from deepmatte.training.stages import Stage
 
 CURES = {
     "captured_background": "compose pictures with plates by composition.captured.plate=true, or give a data "

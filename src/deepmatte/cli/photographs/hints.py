@@ -12,7 +12,7 @@ from deepmatte.errors import InputError
 if TYPE_CHECKING:
     from deepmatte.classical.band import Width
     from deepmatte.classical.segmentation import Box
-    from deepmatte.scoring.hints import Hint
+    from deepmatte.scoring.photographs.hints import Hint
 
 
 def add_hints(add: Callable[..., object]) -> None:
@@ -39,7 +39,7 @@ def add_width(add: Callable[..., object]) -> None:
 
 def hint_of(options: argparse.Namespace) -> Hint | None:
     """Return what was given of these options."""
-    from deepmatte.scoring.hints import BoxHint, MaskHint, ScribblesHint
+    from deepmatte.scoring.photographs.hints import BoxHint, MaskHint, ScribblesHint
 
     if options.box is not None:
         return BoxHint(options.width, options.box)

@@ -6,7 +6,7 @@ import argparse
 import threading
 import webbrowser
 
-from deepmatte.cli import serve
+from deepmatte.cli.photographs import serve
 
 
 def main(argv: list[str]) -> int:

@@ -20,8 +20,8 @@ from deepmatte.models.tiled import TiledModel
 from deepmatte.models.weights import OWN_PREFIX, load_weights
 from deepmatte.ops.zones import impose_trimap
 from deepmatte.runs.directory import RunDir
-from deepmatte.scoring.prediction import GUIDES, Prediction, Predictor
-from deepmatte.training import from_config
+from deepmatte.scoring.photographs.prediction import GUIDES, Prediction, Predictor
+from deepmatte.training.building import from_config
 from deepmatte.training.guides import with_guide
 from deepmatte.training.score import model_of_run
 

@@ -24,7 +24,7 @@ from deepmatte.config.build import build
 from deepmatte.config.validation import Schedule
 from deepmatte.errors import InputError, check_arguments
 from deepmatte.models import MattingModel
-from deepmatte.training.stages import Stage
+from deepmatte.training.building.stages import Stage
 
 
 @dataclass(frozen=True)

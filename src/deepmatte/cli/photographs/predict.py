@@ -8,8 +8,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepmatte.cli.hints import add_hints, add_width, hint_of
-from deepmatte.cli.matting import Faults, default_weights, matte_photos, matte_video, predictor_of, solver_of
+from deepmatte.cli.photographs.hints import add_hints, add_width, hint_of
+from deepmatte.cli.photographs.matting import (
+    Faults,
+    default_weights,
+    matte_photos,
+    matte_video,
+    predictor_of,
+    solver_of,
+)
 from deepmatte.errors import InputError
 
 
@@ -22,8 +29,8 @@ def main(argv: list[str]) -> int:
     if options.captured is not None:
         return _with_plate(options, photographs, run)
     run = run or default_weights(options)
-    from deepmatte.scoring.photos import find_photos
-    from deepmatte.scoring.predict import Output
+    from deepmatte.scoring.photographs.photos import find_photos
+    from deepmatte.scoring.photographs.predict import Output
 
     refuse_videos(photographs)
     faults = Faults(photographs)
@@ -38,9 +45,9 @@ def main(argv: list[str]) -> int:
 
 def _with_plate(options: argparse.Namespace, photographs: list[Path], run: Path | None) -> int:
     """Matte photographs, frames or videos by a model that reads a plate of the background."""
-    from deepmatte.scoring.plates import find_captures
-    from deepmatte.scoring.predict import Output
-    from deepmatte.scoring.video import VideoOutput, check_videos
+    from deepmatte.scoring.photographs.plates import find_captures
+    from deepmatte.scoring.photographs.predict import Output
+    from deepmatte.scoring.photographs.video import VideoOutput, check_videos
 
     if run is None and options.onnx is None:
         raise InputError("--captured: methods read trimaps; give --trimap T, or a run of model=bgmv2")
@@ -67,7 +74,7 @@ def _with_plate(options: argparse.Namespace, photographs: list[Path], run: Path 
 
 def is_video(file: Path) -> bool:
     """Return whether the name of a file is that of a video."""
-    from deepmatte.scoring.video import SUFFIXES
+    from deepmatte.scoring.photographs.video import SUFFIXES
 
     return file.suffix.lower() in SUFFIXES and not file.is_dir()
 

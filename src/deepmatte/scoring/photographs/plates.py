@@ -12,8 +12,8 @@ from deepmatte.data.sources.files import OnError, check_files, refuse
 from deepmatte.data.sources.images import read_image
 from deepmatte.errors import InputError
 from deepmatte.files import printable
-from deepmatte.scoring.hints import partners_of
-from deepmatte.scoring.photos import Photo, named_photos
+from deepmatte.scoring.photographs.hints import partners_of
+from deepmatte.scoring.photographs.photos import Photo, named_photos
 
 LOOK = 128
 """Longest side at which image and plate are compared, so that a small shift of the camera does not matter."""

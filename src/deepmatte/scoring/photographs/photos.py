@@ -12,14 +12,14 @@ from deepmatte.data.sources.files import OnError, check_files, find_pictures, re
 from deepmatte.data.sources.images import read_image, read_trimap
 from deepmatte.errors import InputError
 from deepmatte.files import printable
-from deepmatte.scoring.hints import Hint, partners_of, sound
+from deepmatte.scoring.photographs.hints import Hint, partners_of, sound
 
 
 @dataclass(frozen=True)
 class Photo:
     """A photograph, its guide, and the name with which its outputs begin.
 
-    ``key`` is the guide's in a batch (`deepmatte.scoring.predictors.GUIDES`).
+    ``key`` is the guide's in a batch (`deepmatte.scoring.photographs.predictors.GUIDES`).
     With a hint the trimap is made of it; ``guide`` is then the hint's file, if it has one.
     """
 

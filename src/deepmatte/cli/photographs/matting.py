@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepmatte.cli.estimator import load_estimator
+from deepmatte.cli.photographs.estimator import load_estimator
 from deepmatte.errors import one_line
 
 if TYPE_CHECKING:
-    from deepmatte.scoring.photos import Photo
-    from deepmatte.scoring.predict import Output
-    from deepmatte.scoring.prediction import Predictor
-    from deepmatte.scoring.video import VideoOutput
+    from deepmatte.scoring.photographs.photos import Photo
+    from deepmatte.scoring.photographs.predict import Output
+    from deepmatte.scoring.photographs.prediction import Predictor
+    from deepmatte.scoring.photographs.video import VideoOutput
 
 STARTER = "starter"
 """The weights that matte where neither a run nor a method is given, if they are there."""
@@ -64,8 +64,8 @@ def default_weights(options: argparse.Namespace) -> Path | None:
 def solver_of(options: argparse.Namespace, run: Path | None) -> str:
     """Return the digest of what mattes: the version, and the method or the weights with their settings."""
     from deepmatte import __version__
-    from deepmatte.scoring.notebook import DEFAULT
-    from deepmatte.scoring.predict import digest_of
+    from deepmatte.scoring.photographs.notebook import DEFAULT
+    from deepmatte.scoring.photographs.predict import digest_of
 
     if options.onnx is not None:
         return digest_of(__version__, *filter(Path.is_file, [options.onnx]))
@@ -84,11 +84,11 @@ def solver_of(options: argparse.Namespace, run: Path | None) -> str:
 def predictor_of(options: argparse.Namespace, run: Path | None, guide: str) -> Predictor:
     """Return what mattes; of an ONNX file it needs no torch."""
     if options.onnx is not None:
-        from deepmatte.scoring.onnx_file import predictor_of_onnx
+        from deepmatte.scoring.photographs.onnx_file import predictor_of_onnx
 
         return predictor_of_onnx(options.onnx, guide)
-    from deepmatte.scoring.notebook import DEFAULT
-    from deepmatte.scoring.predictors import predictor_of_method, predictor_of_run
+    from deepmatte.scoring.photographs.notebook import DEFAULT
+    from deepmatte.scoring.photographs.predictors import predictor_of_method, predictor_of_run
 
     if run is not None:
         return predictor_of_run(run, options.checkpoint, options.tile, guide)
@@ -111,7 +111,7 @@ def matte_photos(
     from rich.console import Console
     from rich.progress import Progress
 
-    from deepmatte.scoring.predict import predict
+    from deepmatte.scoring.photographs.predict import predict
 
     todo = [photo for photo in photos if overwrite or not output.is_done(photo)]
     if len(todo) < len(photos):
@@ -138,7 +138,7 @@ def matte_video(video: Path, plate: Path, predictor: Predictor, output: VideoOut
     from rich.console import Console
     from rich.progress import Progress
 
-    from deepmatte.scoring.video import predict_video
+    from deepmatte.scoring.photographs.video import predict_video
 
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
     with Progress(console=console, transient=True) as progress:

@@ -1,0 +1,1 @@
+"""The words of a command line: their grammar, their help and their completion."""

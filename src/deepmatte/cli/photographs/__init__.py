@@ -1,0 +1,1 @@
+"""Verbs for photographs: mattes, trimaps, colours, the page and the server."""

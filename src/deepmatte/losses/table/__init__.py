@@ -1,0 +1,1 @@
+"""The configured table of losses: its rows with options, and their weights over the run."""
