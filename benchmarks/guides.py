@@ -1,8 +1,8 @@
 """What makes the cheapest guide for `model=guided`: solvers on the same composites, in one run, side by side.
 
-Claim: closed form at half the size, enlarged by the colours (``fast_closed_form``), costs a fifth (0.18) at no
-higher error (24 composites of cut-outs over photographs: SAD 8.48, MSE 66.1, Grad 7.74; closed form 8.71, 67.3
-and 9.69). KNN costs 3.7 times as much, 1.6 times with half of the neighbours.
+Claim: closed form at half the size, enlarged by the colours (``fast_closed_form``), costs a fifth (0.18) at
+no higher error (24 composites of cut-outs over photographs: SAD 8.48, MSE 66.1, Grad 7.74; closed form 8.71,
+67.3 and 9.69). KNN costs 3.7 times as much, 1.6 times with half of the neighbours.
 
 Seconds are of processor time, and the ratio to closed form counts, since both were measured on the same
 samples in turn. ``half`` solves at half the size and enlarges the matte.

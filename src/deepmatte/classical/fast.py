@@ -19,7 +19,7 @@ class FastClosedForm(ClosedForm):
     """Closed-form matting at half the size, enlarged as linear functions of the colours.
 
     In closed form's model alpha is a linear function of the colours in each window. Those functions are found
-    in the small matte, enlarged, and applied to the whole image (He, Sun 2015, the fast guided filter), so that
+    in the small matte, enlarged, and applied to the image (He, Sun 2015, the fast guided filter), so that
     edges and hair are as sharp as the image has them. A trimap whose foreground or background is too thin for
     half the size is solved at the full size. `benchmarks/guides.py` measures its time and error.
 
