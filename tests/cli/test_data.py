@@ -138,6 +138,12 @@ def test_preview_draws_what_a_run_gets(tiny, train_tiny, tmp_path, capsys):
             "data.source.test=fg: has to be keys with values or val or null",
         ),
         (["verify", "data.cache=3"], "data.cache=3: has to be keys with values"),
+        (["verify", "+data.cache.size=3"], "data.cache.size: there is no such key; the keys are dir, max_gb"),
+        (
+            ["verify", "+data.guides.corp=9"],
+            "data.guides.corp: there is no such key; did you mean `data.guides.crop`",
+        ),
+        (["verify", "data.guides.max_gb=-1"], "data.guides.max_gb=-1: give a size in GB, 0 to keep nothing"),
     ],
 )
 def test_bad_input_ends_in_one_line(arguments, expected, capsys, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from annotated_types import Ge, Gt, Interval, MinLen, MultipleOf
@@ -95,6 +96,21 @@ class Mlflow(Section):
     """``mlflow``: the server or database of the loggers of that name."""
 
     tracking_uri: str | None = None
+
+
+class PictureFolder(Section):
+    """``data.cache``: decoded pictures on disk."""
+
+    dir: str | Path | None = None
+    max_gb: Annotated[float, Ge(0), "give a size in GB, 0 to keep nothing"] = 20.0
+
+
+class GuideFolder(PictureFolder):
+    """``data.guides``: classical mattes on disk, and how much of a training sample is shown."""
+
+    crop: Annotated[
+        Annotated[int, Gt(0)] | None, "give the side of a training sample's part in pixels, or null"
+    ] = None
 
 
 class Examine(Section):

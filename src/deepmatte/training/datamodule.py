@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
+from deepmatte.config.validation import GuideFolder, PictureFolder
 from deepmatte.data import (
     BackgroundSet,
     Composition,
@@ -30,7 +31,7 @@ from deepmatte.data import (
 from deepmatte.data.guides import GuideCache, GuidedDataset, Solver
 from deepmatte.data.inspection.fingerprints import Fingerprint
 from deepmatte.data.inspection.leaks import refuse_leaks, scored_apart
-from deepmatte.errors import InputError
+from deepmatte.errors import InputError, check_arguments
 from deepmatte.models import MattingModel
 from deepmatte.runs.interruption import shield_worker
 from deepmatte.training.guides import solvers
@@ -81,13 +82,13 @@ class MattingData(pl.LightningDataModule):
         self.backgrounds_per_foreground = dict(backgrounds_per_foreground or {})
         self.fixed_stream, self.on_error = fixed_stream, on_error
         self.start = (0, 0)
-        self.cache = PictureCache(**(cache if cache is not None else {"max_gb": 0}))
-        options = {"max_gb": 0, **(guides or {})}
-        self.guide_crop: int | None = options.pop("crop", None)
-        if self.guide_crop is not None and not (isinstance(self.guide_crop, int) and self.guide_crop > 0):
-            text = "give the side of a training sample's part in pixels, or null"
-            raise InputError(f"data.guides.crop={self.guide_crop}: {text}")
-        self.guide_cache = GuideCache(**options)
+        kept = {"max_gb": 0} if cache is None else dict(cache)
+        solved = {"max_gb": 0, **(guides or {})}
+        check_arguments(PictureFolder, kept, "data.cache")
+        check_arguments(GuideFolder, solved, "data.guides")
+        self.cache = PictureCache(**kept)
+        self.guide_crop: int | None = solved.pop("crop", None)
+        self.guide_cache = GuideCache(**solved)
         self.solvers: list[Solver] = []
         self._datasets: dict[str, MattingDataset[Any]] = {}
         self._kept: list[Any] = []

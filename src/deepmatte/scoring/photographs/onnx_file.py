@@ -47,7 +47,8 @@ class OnnxNetwork:
             )
         except Exception as error:  # a damaged file can raise anything
             reason = one_line(error)[:120]
-            raise InputError(f"--onnx {printable(file)}: not readable as ONNX ({reason})") from None
+            cure = "write it again by `deepmatte export RUN --to onnx`"
+            raise InputError(f"--onnx {printable(file)}: not readable as ONNX ({reason}); {cure}") from None
         self.about: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         image, _, self.guide = self.about.get("reads", "").partition(",")
         names = [found.name for found in self._session.get_inputs()]
