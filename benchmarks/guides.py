@@ -22,7 +22,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from deepmatte.classical import KNN, ClosedForm, FastClosedForm, LearningBased
+from deepmatte.classical import KNN, ClosedForm, FastClosedForm, FastKNN, LearningBased
 from deepmatte.classical.method import downscale
 from deepmatte.data import Composition, CompositionDataset, FolderData
 from deepmatte.data.procedural import ProceduralData
@@ -51,6 +51,7 @@ SOLVERS: dict[str, Solve] = {
     "knn": KNN(),
     "knn, 10 and 5 neighbours": KNN(neighbours=(10, 5)),
     "knn, half": at_half_size(KNN()),
+    "fast_knn": FastKNN(),
     "learning_based": LearningBased(),
 }
 

@@ -80,14 +80,11 @@ def main() -> None:
     if not root:
         print("DEEPMATTE_REAL_DATA names no folder of photographs")
         return
-    methods = [
-        "closed_form",
-        "fast_closed_form",
-        "knn",
-        *(["learning_based"] if options.learning_based else []),
-    ]
+    methods = ["closed_form", "fast_closed_form", "knn", "fast_knn"]
+    methods += ["learning_based"] if options.learning_based else []
     networks: dict[str, MattingModel] = {
-        "mean of both, untrained": GuidedMatting(guides=("closed_form", "knn")).eval(),
+        "mean of closed form and KNN": GuidedMatting(guides=("closed_form", "knn")).eval(),
+        "mean of fast closed form and KNN": GuidedMatting(guides=("fast_closed_form", "knn")).eval(),
         **{Path(name).name: network_of_run(Path(name)).model for name in options.networks},
     }
     for trimap in ("trimap_tight", "trimap_loose"):

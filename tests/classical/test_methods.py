@@ -18,8 +18,10 @@ from two_colours import disc
 from deepmatte.classical import (
     KNN,
     METHODS,
+    Blend,
     ClosedForm,
     FastClosedForm,
+    FastKNN,
     GrabCut,
     KMeans,
     LearningBased,
@@ -34,7 +36,7 @@ from deepmatte.errors import InputError
 from deepmatte.metrics import score_image
 from deepmatte.ops.zones import impose_trimap
 
-SOLVERS = (ClosedForm, FastClosedForm, KNN, LearningBased, RandomWalk)
+SOLVERS = (ClosedForm, FastClosedForm, KNN, FastKNN, LearningBased, RandomWalk)
 
 
 # ---- shared behaviour --------------------------------------------------------------------------------
@@ -221,6 +223,23 @@ def test_an_image_smaller_than_a_window_gives_the_trivial_matte(solver) -> None:
     image, trimap = np.random.default_rng(0).random((2, 6, 3)), thirds(6)[:2]
     with pytest.warns(MattingWarning, match="smaller than the windows of .*, 3 pixels"):
         assert np.array_equal(solver()(image, trimap), Trivial()(image, trimap))
+
+
+@pytest.mark.slow
+def test_a_blend_is_the_mean_of_its_methods() -> None:
+    image, trimap, _ = disc(softness=6, noise=0.05)
+    found = Blend(methods=["closed_form", "random_walk"])(image, trimap)
+    parts = [impose_trimap(method(image, trimap), trimap) for method in (ClosedForm(), RandomWalk())]
+    np.testing.assert_allclose(found, (parts[0] + parts[1]) / 2, atol=1e-12)
+    assert np.abs(parts[0] - parts[1]).max() > 0.01
+
+
+@pytest.mark.parametrize("methods", ["knn", ["knn"], ["knn", "knn"], ["knn", "kmeans"], []])
+def test_a_blend_of_fewer_than_two_methods_is_refused(methods) -> None:
+    with pytest.raises(
+        InputError, match=r"^method=blend: method\.methods=.*expected two or more of closed_form"
+    ):
+        Blend(methods=methods)
 
 
 @pytest.mark.slow

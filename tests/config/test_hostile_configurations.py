@@ -137,7 +137,10 @@ EXACTLY = {
     "method": {
         "ClassicalMethod",
         "ClosedForm",
+        "AtHalfSize",
+        "Blend",
         "FastClosedForm",
+        "FastKNN",
         "GaussianMixture",
         "GrabCut",
         "KMeans",

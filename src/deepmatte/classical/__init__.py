@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from deepmatte.classical.fast import FastClosedForm
+from deepmatte.classical.blend import Blend
+from deepmatte.classical.fast import FastClosedForm, FastKNN
 from deepmatte.classical.gmm import GaussianMixture
 from deepmatte.classical.grabcut import GrabCut
 from deepmatte.classical.kmeans import KMeans
@@ -22,7 +23,7 @@ METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     method.name: method
     for method in (
         *(Trivial(), KMeans(), GaussianMixture(), GrabCut()),
-        *(ClosedForm(), FastClosedForm(), KNN(), LearningBased(), RandomWalk()),
+        *(ClosedForm(), FastClosedForm(), KNN(), FastKNN(), LearningBased(), RandomWalk(), Blend()),
     )
 }
 """Methods with default options, by name.
@@ -34,9 +35,11 @@ Each maps an image (H, W, 3) float64 in [0, 1] and a trimap (H, W) uint8 0 / 128
 __all__ = [
     "KNN",
     "METHODS",
+    "Blend",
     "ClassicalMethod",
     "ClosedForm",
     "FastClosedForm",
+    "FastKNN",
     "GaussianMixture",
     "GrabCut",
     "KMeans",
