@@ -160,15 +160,19 @@ def race_verdict(view: RaceView) -> Verdict:
     if race.rounds[-1].decision.equal:
         headline = (
             f"{_names(left)} are equal in {view.metric} within {race.plan.equal_within:g} %{mean}; "
-            f"{len(out)} of {total} settings are shown to be worse."
+            f"{len(out)} of {total} settings {_are(out)} shown to be worse."
         )
         return Verdict(headline, "equal", _lines(view, out))
     nearest = f"; next is {gaps[0].setting}, {interval_words(gaps[0])}" if gaps else ""
     headline = (
         f"No clear winner among {len(left)} of {total} settings: {left[0]} leads in {view.metric}{mean}"
-        f"{nearest}. {len(out)} are shown not to be the best."
+        f"{nearest}. {len(out)} {_are(out)} shown not to be the best."
     )
     return Verdict(headline, OPEN, _lines(view, out))
+
+
+def _are(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def _lines(view: RaceView, out: list[str]) -> list[str]:
