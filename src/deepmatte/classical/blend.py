@@ -1,4 +1,4 @@
-"""The mean of several methods' mattes: their errors differ, so that it is better than each."""
+"""The mean of several methods' mattes: where one is wrong, another often is not."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ BLENDED = {
 class Blend(ClassicalMethod):
     """The plain mean of the mattes of several methods, each within its own limit of megapixels.
 
-    Closed form follows edges and smooth colours, KNN joins what is far apart: where one is wrong the other
-    often is not. On the photographs of alphamatting.com their mean has a lower SAD, MSE, Grad and Conn than
-    closed form, with tight and with loose trimaps (`benchmarks/photographs.py`; docs/model_card.md).
+    Closed form propagates over edges and smooth colours, KNN between pixels that are far apart. On the
+    photographs of alphamatting.com their mean has lower SAD, MSE, Grad and Conn than closed form, with tight
+    and with loose trimaps (`benchmarks/photographs.py`; docs/model_card.md).
 
     Args:
         methods: two or more names of `BLENDED`.
