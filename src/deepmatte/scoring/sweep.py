@@ -100,7 +100,8 @@ def table(outcomes: Sequence[Outcome], split: str) -> Table:
     found.add_column("run", no_wrap=True)
     found.add_column("setting", overflow="fold")
     for metric in DEFAULT_SCORES:
-        found.add_column(titled(metric), justify="right", no_wrap=True)
+        # The unit stands below the name, so that settings have room in 80 columns.
+        found.add_column(titled(metric).replace(" ", "\n", 1), justify="right", no_wrap=True)
     results = [outcome.result or {} for outcome in shown]
     common = (
         set.intersection(*(set(result["overrides"]) for result in results)) if len(results) > 1 else set()
