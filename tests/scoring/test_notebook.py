@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from deepmatte import cutout, matte, trimap
-from deepmatte.classical import ClosedForm
+from deepmatte.classical import FastClosedForm
 from deepmatte.errors import InputError
 from deepmatte.scoring.photographs.forms import Picture
 
@@ -55,17 +55,17 @@ def test_closed_form_is_the_default_and_finds_a_linear_matte() -> None:
     assert alpha.dtype == np.float32
     assert alpha.shape == (12, 20)
     assert np.abs(alpha - ALPHA).max() < 0.02
-    assert np.array_equal(alpha, matte(IMAGE, TRIMAP, method=ClosedForm()))
+    assert np.array_equal(alpha, matte(IMAGE, TRIMAP, method=FastClosedForm()))
 
 
 def test_any_form_of_image_and_trimap_gives_the_same_matte_in_the_images_form(tmp_path: Path) -> None:
     images, trimaps = forms_of(IMAGE, tmp_path), forms_of(TRIMAP, tmp_path)
     expected = matte(IMAGE, TRIMAP, method="closed_form")
     for name, image in images.items():
-        found = matte(image, trimaps[name])
+        found = matte(image, trimaps[name], method="closed_form")
         rounding = 0.5 / 255 if name == "pil" else 1e-3  # the image in single precision
         assert np.abs(numbers(found) - expected).max() <= rounding + 1e-6, name
-        mixed = matte(image, TRIMAP if name == "batch" else trimaps["pil"])
+        mixed = matte(image, TRIMAP if name == "batch" else trimaps["pil"], method="closed_form")
         assert np.array_equal(numbers(mixed), numbers(found)), name
     assert isinstance(matte(images["pil"], TRIMAP), Image.Image)
     assert matte(images["pil"], TRIMAP).mode == "L"
@@ -156,7 +156,7 @@ def test_a_trimap_of_a_mask_or_box_or_scribbles_fits_matte_in_any_form(tmp_path:
     for name, form in forms_of(image, tmp_path).items():
         found = trimap(form, Image.fromarray(mask), width=1)
         assert np.array_equal(np.rint(255 * numbers(found)), expected), name
-        assert (numbers(matte(form, found))[mask] > 0.99).all(), name
+        assert (numbers(matte(form, found, method="closed_form"))[mask] > 0.99).all(), name
     for hint in ({"box": (4, 1, 11, 11)}, {"scribbles": strokes}, {"scribbles": strokes / 255}):
         assert np.array_equal(trimap(image, **hint, width=1), expected)
 

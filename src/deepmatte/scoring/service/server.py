@@ -14,13 +14,11 @@ import uvicorn
 
 from deepmatte.errors import InputError
 from deepmatte.files import printable
+from deepmatte.scoring.photographs.notebook import DEFAULT
 from deepmatte.scoring.service.app import make_app
 from deepmatte.scoring.service.desk import Desk
 from deepmatte.scoring.service.limits import Limits
 from deepmatte.scoring.service.worker import Worker
-
-DEFAULT = "closed_form"
-"""The method where no run is served."""
 
 MOST_CONNECTIONS = 500
 """At once; each takes a file descriptor, of which a process has a thousand."""
