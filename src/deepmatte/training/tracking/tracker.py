@@ -48,7 +48,7 @@ class Tracker:
 
     Args:
         makers: of each program by name, a logger or what makes one of ``config``, ``run`` and ``step``
-            (`training.from_config.build_loggers`).
+            (`training.building.from_config.build_loggers`).
         config: of the run.
         run: its directory.
         checkpoint: from which it is resumed; None for a new run.
