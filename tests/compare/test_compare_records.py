@@ -166,6 +166,15 @@ def test_several_factors_and_their_defaults_stand_in_the_name(tmp_path: Path) ->
     }
 
 
+def test_values_are_spelt_as_in_the_yaml_whatever_hydra_recorded(tmp_path: Path) -> None:
+    for number, (model, refine) in enumerate([("a", "False"), ("a", "true"), ("b", "false"), ("b", "True")]):
+        write_run(tmp_path / str(number), [f"model={model}", f"stage.refine={refine}"], 0, SCORES)
+    settings = group_settings(read_records([tmp_path]).runs)
+    both = [f"model={model}, stage.refine={refine}" for model in "ab" for refine in ("false", "true")]
+    assert sorted(item.name for item in settings) == both
+    assert find_setting(settings, "model=b, stage.refine=True") is find_setting(settings, both[3])
+
+
 def test_settings_of_many_keys_are_named_by_where_they_depart_from_the_common_levels(tmp_path: Path) -> None:
     rows = [("sgd", 0.1, 1, 8, 4), ("adam", 0.01, 1, 8, 4), ("adam", 0.01, 2, 16, 4), ("adam", 0.01, 1, 8, 2)]
     keys = ("optimizer", "optimizer.lr", "model.depth", "model.width", "data.batch_size")

@@ -21,6 +21,8 @@ from deepmatte.runs.identity import identifies
 ABSENT = "default"
 """Level of a factor in a run that neither overrides it nor has its key in the config."""
 
+_SPELT = {"True": "true", "False": "false", "None": "null"}
+"""Values as YAML spells them: of a grid, Hydra records the Python objects that it has read."""
 
 TUNING_FILE = "tuning.json"
 """In a sweep whose settings were tuned: the key, the scores of its values, and the chosen ones."""
@@ -106,6 +108,7 @@ def tuned_keys(runs: Sequence[Run]) -> set[str]:
 
 def find_setting(settings: Sequence[Setting], name: str) -> Setting | None:
     """Return the setting of this name, in short or in full; None where there is none."""
+    name = re.sub(r"(?<==)(True|False|None)(?=,|$)", lambda found: _SPELT[found[0]], name)
     return next((item for item in settings if name in (item.name, item.full_name)), None)
 
 
@@ -120,7 +123,8 @@ def overrides_of(run: Run) -> dict[str, str]:
         removed = key.startswith("~")
         key = re.sub(r"^[+~]+", "", key)
         if key != "seed" and identifies(key, given=True):
-            pairs[key] = "(removed)" if removed else value.strip("'\"")
+            value = value.strip("'\"")
+            pairs[key] = "(removed)" if removed else _SPELT.get(value, value)
     return pairs
 
 
@@ -130,10 +134,11 @@ def levels_of(run: Run, factors: Sequence[str]) -> dict[str, str]:
     missing = [key for key in factors if key not in overrides]
     config = read_config(run) if missing else {}
     found = {key: lookup(config, key) for key in missing}
-    return {
-        key: overrides.get(key, ABSENT if isinstance(found.get(key), dict | None) else str(found.get(key)))
-        for key in factors
+    own = {
+        key: ABSENT if isinstance(value, dict | None) else _SPELT.get(str(value), str(value))
+        for key, value in found.items()
     }
+    return {key: overrides[key] if key in overrides else own[key] for key in factors}
 
 
 def varying(mappings: Sequence[Mapping[str, str]]) -> list[str]:
