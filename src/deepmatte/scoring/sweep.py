@@ -96,7 +96,8 @@ def table(outcomes: Sequence[Outcome], split: str) -> Table:
     summed = ", ".join(f"{count} {what}" for what, count in counts.items())
     names = ", ".join(dict.fromkeys(outcome.name for outcome in shown))
     title = f"{names}: {summed}" if names else summed
-    found = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    width = len(title)  # else a narrow table would break it
+    found = Table(title=escape(title), title_justify="left", min_width=width, box=SIMPLE_HEAD, pad_edge=False)
     found.add_column("run", no_wrap=True)
     found.add_column("setting", overflow="fold")
     for metric in DEFAULT_SCORES:
