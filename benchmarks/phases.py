@@ -3,8 +3,10 @@
 Run: python benchmarks/phases.py [--experiment NAME] [--before SRC] [OVERRIDE ...]. It runs the same jobs with
 an interpreter of their own and as forks; ``--before`` adds a column for another checkout's ``src`` folder.
 Seconds and CPU seconds are the mean over the jobs after the first, each phase without the phases inside it.
-On a busy machine CPU seconds say more. Last measured, alone on two cores: 1.23 times as many runs an hour as at
-ea250a1, nearly all of it by not starting an interpreter for each; 2 times was the goal.
+On a busy machine CPU seconds say more.
+
+Claim: 1.23 times as many runs an hour as at ea250a1 (alone on two cores), nearly all of it by not starting an
+interpreter for each; 2 times was the goal.
 """
 
 from __future__ import annotations
