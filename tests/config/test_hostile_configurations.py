@@ -137,7 +137,6 @@ EXACTLY = {
     "method": {
         "ClassicalMethod",
         "ClosedForm",
-        "AtHalfSize",
         "Blend",
         "FastClosedForm",
         "FastKNN",

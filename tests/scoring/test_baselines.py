@@ -106,7 +106,7 @@ def test_a_method_leaves_the_records_of_a_network(
     assert np.mean([float(row["sad"]) for row in rows]) == pytest.approx(free["scores"]["test/sad"], rel=1e-5)
     assert len(list((homes[0] / "pictures" / "test").glob("*_matte.png"))) == 1
     names = {setting.name for setting in compare(homes).settings}
-    assert names == {"method.trimap=default", "method.trimap=False"}
+    assert names == {"method.trimap=default", "method.trimap=false"}
 
 
 def test_a_method_takes_the_test_set_of_a_run(
