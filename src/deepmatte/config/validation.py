@@ -99,10 +99,10 @@ class Mlflow(Section):
 
 
 class PictureFolder(Section):
-    """``data.cache``: decoded pictures on disk."""
+    """``data.cache``: decoded pictures on disk. What is left out has the default of the cache itself."""
 
     dir: str | Path | None = None
-    max_gb: Annotated[float, Ge(0), "give a size in GB, 0 to keep nothing"] = 20.0
+    max_gb: Annotated[float, Ge(0), "give a size in GB, 0 to keep nothing"] = 0
 
 
 class GuideFolder(PictureFolder):
