@@ -22,7 +22,15 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from deepmatte.classical import KNN, ClosedForm, FastClosedForm, FastKNN, LearningBased
+from deepmatte.classical import (
+    KNN,
+    ClosedForm,
+    FastClosedForm,
+    FastInformationFlow,
+    FastKNN,
+    InformationFlow,
+    LearningBased,
+)
 from deepmatte.classical.method import downscale
 from deepmatte.data import Composition, CompositionDataset, FolderData
 from deepmatte.data.procedural import ProceduralData
@@ -53,6 +61,8 @@ SOLVERS: dict[str, Solve] = {
     "knn, half": at_half_size(KNN()),
     "fast_knn": FastKNN(),
     "learning_based": LearningBased(),
+    "information_flow": InformationFlow(),
+    "fast_information_flow": FastInformationFlow(),
 }
 
 

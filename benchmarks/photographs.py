@@ -6,13 +6,14 @@ and 97.5 percentiles of 10,000 bootstrap samples of the photographs.
 
 Data: the environment variable DEEPMATTE_REAL_DATA names a folder with alphamatting/{image,alpha,trimap_tight,
 trimap_loose}. Cost: five minutes on one core, once; the classical mattes stay in the cache of guides.
-Command: python benchmarks/photographs.py [NAME or RUN ...] [--learning-based]
+Command: python benchmarks/photographs.py [NAME or RUN ...]
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +23,21 @@ from deepmatte.batch import Batch
 from deepmatte.data import FolderData, ImageDataset, collate
 from deepmatte.data.guides import GuideCache, GuidedDataset
 from deepmatte.metrics.functional.matting import score_image
-from deepmatte.models import GuidedMatting, MattingModel
+from deepmatte.models import MattingModel
 from deepmatte.ops.zones import impose_trimap, trivial_matte
 from deepmatte.scoring.photographs.predictors import network_of_run
 from deepmatte.training.guides import solvers
 
 SCORES = ("sad", "mse", "grad", "conn")
 SAMPLES = 10_000
+METHODS = (
+    *("closed_form", "fast_closed_form", "knn", "fast_knn", "blend", "learning_based"),
+    *("information_flow", "fast_information_flow"),
+)
 
 
 @torch.inference_mode()
-def matte_of(model: MattingModel, batch: Batch, methods: list[str]) -> torch.Tensor:
+def matte_of(model: MattingModel, batch: Batch, methods: Sequence[str]) -> torch.Tensor:
     """Return the matte of a network, whose guides are among the mattes of ``methods``."""
     wanted = [methods.index(name) for name in model.guides]
     own = Batch(**{**batch, "guide": batch["guide"][:, wanted]})
@@ -46,7 +51,7 @@ def ratio(scores: np.ndarray, usual: np.ndarray) -> str:
     return f"{scores.mean() / usual.mean():.2f} ({low:.2f} to {high:.2f})"
 
 
-def table(root: Path, trimap: str, networks: dict[str, MattingModel], methods: list[str]) -> str:
+def table(root: Path, trimap: str, networks: dict[str, MattingModel], methods: Sequence[str]) -> str:
     """Return the rows of one kind of trimap as Markdown."""
     source = FolderData(root, image="image", alpha="alpha", trimap=trimap, name="alphamatting")
     images = ImageDataset(source.images("test"), name=source.name, version=source.version)
@@ -74,21 +79,16 @@ def main() -> None:
     """Print the tables of tight and loose trimaps."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("networks", nargs="*", help="names of weights that come with deepmatte, or runs")
-    parser.add_argument("--learning-based", action="store_true", help="add learning-based matting")
     options = parser.parse_args()
     root = os.environ.get("DEEPMATTE_REAL_DATA")
     if not root:
         print("DEEPMATTE_REAL_DATA names no folder of photographs")
         return
-    methods = ["closed_form", "fast_closed_form", "knn", "fast_knn"]
-    methods += ["learning_based"] if options.learning_based else []
     networks: dict[str, MattingModel] = {
-        "mean of closed form and KNN": GuidedMatting(guides=("closed_form", "knn")).eval(),
-        "mean of fast closed form and KNN": GuidedMatting(guides=("fast_closed_form", "knn")).eval(),
-        **{Path(name).name: network_of_run(Path(name)).model for name in options.networks},
+        Path(name).name: network_of_run(Path(name)).model for name in options.networks
     }
     for trimap in ("trimap_tight", "trimap_loose"):
-        print(table(Path(root) / "alphamatting", trimap, networks, methods))
+        print(table(Path(root) / "alphamatting", trimap, networks, METHODS))
 
 
 if __name__ == "__main__":

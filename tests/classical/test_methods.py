@@ -21,8 +21,10 @@ from deepmatte.classical import (
     Blend,
     ClosedForm,
     FastClosedForm,
+    FastInformationFlow,
     FastKNN,
     GrabCut,
+    InformationFlow,
     KMeans,
     LearningBased,
     MattingWarning,
@@ -36,7 +38,10 @@ from deepmatte.errors import InputError
 from deepmatte.metrics import score_image
 from deepmatte.ops.zones import impose_trimap
 
-SOLVERS = (ClosedForm, FastClosedForm, KNN, FastKNN, LearningBased, RandomWalk)
+SOLVERS = (
+    *(ClosedForm, FastClosedForm, KNN, FastKNN, LearningBased, RandomWalk),
+    *(InformationFlow, FastInformationFlow),
+)
 
 
 # ---- shared behaviour --------------------------------------------------------------------------------
@@ -217,7 +222,7 @@ def test_tiny_and_flat_images_give_a_matte(solver, shape: tuple[int, int]) -> No
     assert {item.category for item in caught} == {MattingWarning}  # each is degenerate in some way
 
 
-@pytest.mark.parametrize("solver", [ClosedForm, FastClosedForm, LearningBased])
+@pytest.mark.parametrize("solver", [ClosedForm, FastClosedForm, LearningBased, InformationFlow])
 def test_an_image_smaller_than_a_window_gives_the_trivial_matte(solver) -> None:
     """Without a window there is no equation: pymatting would return 0, or 0 / 0."""
     image, trimap = np.random.default_rng(0).random((2, 6, 3)), thirds(6)[:2]

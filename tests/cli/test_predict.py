@@ -301,7 +301,7 @@ def test_without_a_run_the_default_method_mattes_and_says_so(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert predict(folder, folder / "photos", "--trimap", folder / "trimaps") == 0
-    assert "matted by method fast_closed_form" in capsys.readouterr().err
+    assert "matted by method fast_information_flow" in capsys.readouterr().err
     assert written(folder) == ["cat_alpha.png", "cat_cutout.png", "dog_alpha.png", "dog_cutout.png"]
 
 

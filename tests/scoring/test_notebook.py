@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from deepmatte import cutout, matte, trimap
-from deepmatte.classical import FastClosedForm
+from deepmatte.classical import FastInformationFlow
 from deepmatte.errors import InputError
 from deepmatte.scoring.photographs.forms import Picture
 
@@ -50,12 +50,12 @@ def numbers(result: Picture) -> np.ndarray:
     return (values / full).squeeze()
 
 
-def test_closed_form_is_the_default_and_finds_a_linear_matte() -> None:
+def test_information_flow_is_the_default_and_finds_a_linear_matte() -> None:
     alpha = matte(IMAGE, TRIMAP)
     assert alpha.dtype == np.float32
     assert alpha.shape == (12, 20)
     assert np.abs(alpha - ALPHA).max() < 0.02
-    assert np.array_equal(alpha, matte(IMAGE, TRIMAP, method=FastClosedForm()))
+    assert np.array_equal(alpha, matte(IMAGE, TRIMAP, method=FastInformationFlow()))
 
 
 def test_any_form_of_image_and_trimap_gives_the_same_matte_in_the_images_form(tmp_path: Path) -> None:

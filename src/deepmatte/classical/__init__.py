@@ -11,9 +11,10 @@ from collections.abc import Callable
 import numpy as np
 
 from deepmatte.classical.blend import Blend
-from deepmatte.classical.fast import FastClosedForm, FastKNN
+from deepmatte.classical.fast import FastClosedForm, FastInformationFlow, FastKNN
 from deepmatte.classical.gmm import GaussianMixture
 from deepmatte.classical.grabcut import GrabCut
+from deepmatte.classical.information_flow import InformationFlow
 from deepmatte.classical.kmeans import KMeans
 from deepmatte.classical.laplacian import KNN, ClosedForm, LearningBased, RandomWalk
 from deepmatte.classical.method import ClassicalMethod, MattingWarning
@@ -23,7 +24,8 @@ METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     method.name: method
     for method in (
         *(Trivial(), KMeans(), GaussianMixture(), GrabCut()),
-        *(ClosedForm(), FastClosedForm(), KNN(), FastKNN(), LearningBased(), RandomWalk(), Blend()),
+        *(ClosedForm(), FastClosedForm(), KNN(), FastKNN(), LearningBased(), RandomWalk()),
+        *(InformationFlow(), FastInformationFlow(), Blend()),
     )
 }
 """Methods with default options, by name.
@@ -39,9 +41,11 @@ __all__ = [
     "ClassicalMethod",
     "ClosedForm",
     "FastClosedForm",
+    "FastInformationFlow",
     "FastKNN",
     "GaussianMixture",
     "GrabCut",
+    "InformationFlow",
     "KMeans",
     "LearningBased",
     "MattingWarning",

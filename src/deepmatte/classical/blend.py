@@ -8,14 +8,18 @@ from typing import ClassVar
 
 import numpy as np
 
-from deepmatte.classical.fast import FastClosedForm, FastKNN
+from deepmatte.classical.fast import FastClosedForm, FastInformationFlow, FastKNN
+from deepmatte.classical.information_flow import InformationFlow
 from deepmatte.classical.laplacian import KNN, ClosedForm, LearningBased, RandomWalk
 from deepmatte.classical.method import ClassicalMethod, check_option
 from deepmatte.ops.zones import impose_trimap
 
 BLENDED = {
     method.name: method
-    for method in (ClosedForm(), FastClosedForm(), KNN(), FastKNN(), LearningBased(), RandomWalk())
+    for method in (
+        *(ClosedForm(), FastClosedForm(), KNN(), FastKNN(), LearningBased(), RandomWalk()),
+        *(InformationFlow(), FastInformationFlow()),
+    )
 }
 """The methods that can be blended, with default options, by name."""
 

@@ -53,7 +53,7 @@ class GuidedMatting(MattingModel):
         self,
         encoder: str = "lite0",
         pretrained: str | None = None,
-        guides: Sequence[str] = ("closed_form",),
+        guides: Sequence[str] = ("fast_information_flow",),
         levels: int | None = None,
         width: float = 1.0,
         decoder_width: float = 0.5,

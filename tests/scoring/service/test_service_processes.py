@@ -73,11 +73,11 @@ def test_runs_and_methods_answer_as_they_do_in_python_and_nothing_is_left(
     from deepmatte import cutout, load, matte
 
     with serving(str(trained), cwd=tmp_path) as server:
-        assert f"deepmatte serves {trained.name}, fast_closed_form, trivial" in server.said
+        assert f"deepmatte serves {trained.name}, fast_information_flow, trivial" in server.said
         network = load(trained)(IMAGE, TRIMAP)
         assert np.abs(ask(server.port, FIELDS).pixels / 255 - network).max() < 1 / 255
         alpha = matte(IMAGE, TRIMAP)
-        colours = ask(server.port, {**FIELDS, "method": "fast_closed_form", "output": "cutout"}).pixels
+        colours = ask(server.port, {**FIELDS, "method": "fast_information_flow", "output": "cutout"}).pixels
         assert (colours == cutout(IMAGE, alpha)).all()
         assert (colours[TRIMAP == 255, :3] == IMAGE[TRIMAP == 255]).all(), (
             "where alpha is 1, the photograph's"
