@@ -1,9 +1,9 @@
 """What makes the cheapest guide for `model=guided`: solvers on the same composites, in one run, side by side.
 
 Claim: information flow at half the size, enlarged by the colours (``fast_information_flow``), costs half of
-closed form (0.54) at lower errors than any other (24 composites of cut-outs over photographs: SAD 7.46, MSE 52.4,
-Grad 6.92; closed form 8.71, 67.3 and 9.69; KNN 9.98, 76.9 and 9.90 for 3.6 times its time). At the full size it
-takes 3.7 times and gains nothing there. ``fast_closed_form`` is the cheapest (0.17; 8.48, 66.1 and 7.74).
+closed form (0.54) at lower errors than any other (24 composites of cut-outs over photographs: SAD 7.46, MSE
+52.4, Grad 6.92; closed form 8.71, 67.3 and 9.69; KNN 9.98, 76.9 and 9.90 for 3.6 times its time). At the full
+size it takes 3.7 times and gains nothing there. ``fast_closed_form`` is the cheapest (0.17).
 
 Seconds are of processor time, and the ratio to closed form counts, since both were measured on the same
 samples in turn. ``half`` solves at half the size and enlarges the matte.
