@@ -135,6 +135,40 @@ def test_strokes_and_the_brush_on_the_trimap(open_page, files: Path) -> None:
     assert (alpha[:, 80] > 200).any()
 
 
+def test_strokes_boxes_and_clearing_are_taken_back_one_by_one(open_page, files: Path) -> None:
+    page = open_page()
+    give(page, files / "disc.png")
+    pixels = "document.querySelector('#editor').getContext('2d').getImageData(0, 0, 160, 160).data.join()"
+    states = [page.evaluate(pixels)]
+    drag(page, (0.3, 0.3), (0.6, 0.6))
+    assert page.evaluate(pixels) != states[0]
+    drag(page, (0.5, 0.5))  # a click alone is no box
+    page.keyboard.press("Control+z")
+    assert page.evaluate(pixels) == states[0]
+    assert [page.locator(f"#box-{i}").input_value() for i in range(4)] == ["20", "20", "120", "120"]
+    page.get_by_text("Strokes", exact=True).click()
+    states = [page.evaluate(pixels)]
+    for change in (
+        lambda: drag(page, (0.45, 0.5), (0.55, 0.5)),
+        lambda: drag(page, (0.1, 0.1), (0.9, 0.1)),
+        page.get_by_role("button", name="Clear").click,
+    ):
+        change()
+        states.append(page.evaluate(pixels))
+    assert len(set(states)) == 3, "cleared is as before the first stroke"
+    page.get_by_role("button", name="Undo").click()
+    assert page.evaluate(pixels) == states[2]
+    page.keyboard.press("Control+z")
+    assert page.evaluate(pixels) == states[1]
+    for _ in range(3):
+        page.get_by_role("button", name="Undo").click()
+    assert page.evaluate(pixels) == states[0]
+    page.get_by_text("Trimap", exact=True).click()
+    drag(page, (0.45, 0.5), (0.55, 0.5))
+    page.get_by_role("button", name="Undo").click()
+    assert page.evaluate(pixels) == states[0], "no trimap is left"
+
+
 def test_a_mask_file_and_two_methods_side_by_side(open_page, files: Path, screenshot) -> None:
     page = open_page()
     give(page, files / "disc.png")

@@ -1,5 +1,6 @@
 // The photograph and what is drawn on it: a box, strokes, or a trimap.
 const INK = { foreground: "#ffffff", background: "#000000", unknown: "#808080" };
+const KEPT = { steps: 20, pixels: 6e7 }; // of what can be undone; 6e7 pixels take 240 MB
 
 export function canvasOf(width, height) {
   return Object.assign(document.createElement("canvas"), { width, height });
@@ -28,6 +29,7 @@ export class Editor {
     this.box = box ?? [width / 8, height / 8, (width * 3) / 4, (height * 3) / 4].map(Math.round);
     this.scribbles = canvasOf(width, height);
     this.mask = this.trimap = null;
+    this.past = []; // what stroke, box and clearing have changed, the last one at the end
     this.draw();
   }
 
@@ -39,10 +41,34 @@ export class Editor {
     }
     this[which] = canvasOf(picture.width, picture.height);
     this[which].getContext("2d").drawImage(picture, 0, 0);
+    this.past = this.past.filter(({ tool }) => tool !== which);
     this.draw();
   }
 
+  // What the tool has drawn so far, for `undo`.
+  keep() {
+    let before = this.tool === "box" ? [...this.box] : this[this.tool];
+    if (before instanceof HTMLCanvasElement) {
+      before = canvasOf(this.photo.width, this.photo.height);
+      before.getContext("2d").drawImage(this[this.tool], 0, 0);
+    }
+    this.past.push({ tool: this.tool, before });
+    const most = Math.min(KEPT.steps, Math.max(1, Math.floor(KEPT.pixels / (this.photo.width * this.photo.height))));
+    this.past = this.past.slice(-most);
+  }
+
+  // Take the tool's last change back.
+  undo() {
+    const last = this.past?.findLastIndex(({ tool }) => tool === this.tool) ?? -1;
+    if (last < 0 || this.from) return;
+    const [{ before }] = this.past.splice(last, 1);
+    this[this.tool] = before;
+    this.draw();
+    this.changed();
+  }
+
   clear() {
+    this.keep();
     if (this.tool === "scribbles") this.scribbles = canvasOf(this.photo.width, this.photo.height);
     else this.trimap = null;
     this.draw();
@@ -105,6 +131,7 @@ export class Editor {
   begin(event) {
     if (event.button !== 0 || !this.photo || this.tool === "mask") return;
     this.canvas.setPointerCapture(event.pointerId);
+    this.keep();
     this.from = this.last = this.at(event);
     if (this.tool === "trimap" && !this.trimap) {
       this.trimap = canvasOf(this.photo.width, this.photo.height);
@@ -132,6 +159,7 @@ export class Editor {
   end() {
     if (!this.from) return;
     this.from = null;
+    if (this.tool === "box" && String(this.box) === String(this.past.at(-1).before)) this.past.pop(); // a mere click
     this.changed();
   }
 

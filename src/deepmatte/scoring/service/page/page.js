@@ -151,6 +151,13 @@ function connect() {
   for (const input of document.querySelectorAll('input[name="brush"]')) input.addEventListener("change", () => { editor.brush = input.value; });
   get("size").addEventListener("input", () => { editor.size = Number(get("size").value); });
   get("clear").addEventListener("click", () => editor.clear());
+  get("undo").addEventListener("click", () => editor.undo());
+  document.addEventListener("keydown", (event) => {
+    const undoes = (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "z";
+    if (!undoes || event.target.type === "number") return; // a number undoes its own typing
+    event.preventDefault();
+    editor.undo();
+  });
   for (let i = 0; i < 4; i++) {
     get(`box-${i}`).addEventListener("change", () => {
       editor.box[i] = Math.round(Number(get(`box-${i}`).value));
