@@ -219,8 +219,9 @@ def test_compiled_functions_do_without_a_cache_where_neither_package_nor_user_ha
     code = (
         "import numba.core.caching as caching\n"
         "def refuse(self): raise PermissionError(13, 'Permission denied')\n"
-        "for place in (caching.InTreeCacheLocator, caching.UserWideCacheLocator):\n"
-        "    place.ensure_cache_path = refuse\n"
+        "for name, place in vars(caching).items():\n"  # numba before 0.61 has an underscore before the names
+        "    if name.endswith(('InTreeCacheLocator', 'UserWideCacheLocator')):\n"
+        "        place.ensure_cache_path = refuse\n"
         "import deepmatte.ops.components, deepmatte.data.composing.resize, numba\n"
         "from deepmatte.ops.compiled import njit\n"
         "print(numba.config.CACHE_DIR)\n"

@@ -7,16 +7,26 @@ import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numba
-from numba.core.caching import InTreeCacheLocator, UserProvidedCacheLocator, UserWideCacheLocator
 
 from deepmatte.files import own_folder
 
 
 def _source() -> None:
     """Stand for any function of a module where numba looks for a folder."""
+
+
+def _has_cache(module: Path) -> bool:
+    """Return whether numba finds a folder for what it compiles of a module; it says so when it decorates."""
+    function = FunctionType(_source.__code__.replace(co_filename=str(module)), {})
+    try:
+        numba.njit(cache=True)(function)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _find_cache() -> None:
@@ -27,9 +37,8 @@ def _find_cache() -> None:
     """
     spec = find_spec("pymatting")
     root = Path((spec.submodule_search_locations or [""])[0]) if spec else Path(__file__).parent
-    modules = (__file__, root / "foreground" / "estimate_foreground_ml.py", root / "util" / "kdtree.py")
-    locators = (UserProvidedCacheLocator, InTreeCacheLocator, UserWideCacheLocator)  # in numba's order
-    if all(any(locator.from_function(_source, str(module)) for locator in locators) for module in modules):
+    pymatting = (root / "foreground" / "estimate_foreground_ml.py", root / "util" / "kdtree.py")
+    if all(_has_cache(module) for module in (Path(__file__), *pymatting)):
         return
     try:
         place = Path(tempfile.gettempdir())
