@@ -189,7 +189,8 @@ def test_a_warp_shows_each_place_where_its_map_puts_it():
     seen = warped(picture, window, turn, 32, cv2.INTER_LINEAR).colours.astype(float)
     out = np.stack(np.meshgrid(np.arange(32), np.arange(32)), -1) + 0.5 - 16
     expected = out @ (2 * turn).T + [70 + 32, 60 + 32] - 0.5
-    assert np.abs(seen[..., :2] - expected).max() <= 1.0
+    # Two roundings of colours; and OpenCV 4 rounds places to 1/32 of a pixel that is here two wide.
+    assert np.abs(seen[..., :2] - expected).max() <= 1 + 2 / 32
 
 
 def test_maps_stay_within_their_ranges():

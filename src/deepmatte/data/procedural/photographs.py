@@ -39,10 +39,10 @@ def photograph(name: str) -> Array:
     package, folder = _FOLDERS.get(name, ("skimage", "data"))
     spec = find_spec(package)
     path = Path(spec.origin).parent / folder / name if spec and spec.origin else Path(name)
-    pixels: np.ndarray | None = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    pixels: np.ndarray | None = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if pixels is None:
         raise InputError(f"{path}: photograph of {package} is missing or unreadable; reinstall {package}")
-    pixels = pixels.astype(np.float64) / 255
+    pixels = pixels[..., ::-1].astype(np.float64, order="C") / 255
     return pixels[..., 0] if (pixels[..., :1] == pixels).all() else pixels
 
 
