@@ -12,6 +12,9 @@ ARGS       ?=
 # LOCKED=1 installs exactly what requirements/cpu.txt lists, by its hashes: CPython 3.11 on Linux (x86-64).
 LOCKED     ?=
 LOCK       := requirements/cpu.txt
+# Where the locked torch is: PyPI has its builds for CUDA alone. It is asked only where pip does not find it otherwise.
+TORCH_CPU  := https://download.pytorch.org/whl/cpu
+# Where `make lock` finds that torch; without a way there: make lock LOCKING="--find-links FOLDER_OF_ITS_WHEEL".
 LOCKING    ?= --torch-backend cpu
 EXTRAS     := dev,joblib,slurm,optuna,pretrained,serve,onnx
 comma      := ,
@@ -26,6 +29,8 @@ PYTEST     := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
+locked = $(BIN)/python -m pip install --quiet --require-hashes $(1)
+
 setup: $(VENV)/.installed ## create .venv and install everything (automatic on first use)
 
 $(VENV)/.installed: pyproject.toml
@@ -34,7 +39,10 @@ $(VENV)/.installed: pyproject.toml
 ifeq ($(LOCKED),)
 	$(BIN)/python -m pip install --quiet "$(TORCH)" --editable ".[$(EXTRAS)]"
 else
-	$(BIN)/python -m pip install --quiet --require-hashes --requirement $(LOCK)
+	grep -A1 '^torch==' $(LOCK) > $(VENV)/torch.txt
+	$(call locked,--no-deps --requirement $(VENV)/torch.txt) 2>/dev/null \
+	  || $(call locked,--no-deps --requirement $(VENV)/torch.txt --extra-index-url $(TORCH_CPU))
+	$(call locked,--requirement $(LOCK))
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 endif
 	@touch $@

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 import deepmatte
 from release.contents import complaints, sources
@@ -119,10 +120,15 @@ def test_workflow_classifiers_and_range_name_the_same_pythons() -> None:
 
 def test_everything_is_locked_by_hashes_and_names_no_host_or_machine() -> None:
     text = (ROOT / "requirements" / "cpu.txt").read_text(encoding="utf-8")
-    pins = re.findall(r"^(\S+)==(\S+) \\((?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)+)", text, re.M)
+    pins = re.findall(r"^(\S+)==(\S+) \\(?:(?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)+)", text, re.M)
     lines = [line for line in text.splitlines() if line[:1] not in (" ", "#", "")]
     assert len(pins) == len(lines) > 50
     assert not re.search(r"//|file:|--index|--find", text)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (extras,) = re.findall(r"^EXTRAS +:= (\S+)$", makefile, re.M)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = {re.split(r"[\[<>=]", line)[0] for line in project["dependencies"]}
-    assert wanted <= {name for name, _, _ in pins}
+    groups = [project["dependencies"], *(project["optional-dependencies"][it] for it in extras.split(","))]
+    locked = dict(pins)
+    for line in (line for group in groups for line in group):
+        wanted = Requirement(line)
+        assert wanted.specifier.contains(locked[wanted.name], prereleases=True), line
