@@ -95,6 +95,16 @@ def test_a_logger_is_a_choice_of_the_group_and_no_part_of_a_run_s_identity(
     assert config_hash(config) == config_hash(compose("train", []))
 
 
+def test_w_and_b_online_without_a_login_is_refused_in_one_line(
+    run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InputError, match=r"^wandb\.mode=online: .*login.*; WANDB_MODE=offline [^\n]+$"):
+        tracker(compose("train", ["wandb.mode=online"]), run)
+
+
 def test_callbacks_that_only_watch_are_no_part_of_the_identity_and_one_s_own_are(own: str) -> None:
     plain = compose("train", [])
     kinds = [type(callback).__name__ for callback in from_config.build_callbacks(plain)]

@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import WandbLogger
 
+from deepmatte.errors import InputError
 from deepmatte.metrics.names import DEFAULT_SCORES, higher_is_better
 from deepmatte.runs.directory import RunDir
 from deepmatte.runs.identity import config_hash, label
@@ -48,6 +49,14 @@ class WandbRun(RunLogger, WandbLogger):
             settings=quiet,
         )
         self.with_artifacts = bool(config.wandb.get("artifacts", False))
+        try:
+            _ = self.experiment  # connects
+        except wandb.errors.Error as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise InputError(
+                f"wandb.mode={config.wandb.mode}: {reason}; WANDB_MODE=offline writes the run to files, "
+                "which `deepmatte sync` uploads later"
+            ) from error
         for metric in DEFAULT_SCORES:
             best = "max" if higher_is_better(metric) else "min"
             self.experiment.define_metric(f"val/{metric}", step_metric=STEP, summary=best)
