@@ -17,8 +17,8 @@ from deepmatte.compare.comparison import compare
 from deepmatte.compare.records.grouping import find_setting, group_settings
 from deepmatte.compare.records.reading import Excluded, Run, find_run_dirs, mixture, read_records, read_run
 from deepmatte.compare.verdict import decide
-from deepmatte.compare.words import heading
 from deepmatte.errors import InputError
+from deepmatte.metrics.names import heading
 
 SCORES = np.arange(8.0)
 

@@ -16,7 +16,7 @@ import numpy as np
 from deepmatte.errors import InputError, visible
 from deepmatte.files import check_folder, write_text
 from deepmatte.metrics.functional import METRICS_VERSION, PROTOCOLS, SCORES, score_image
-from deepmatte.metrics.names import DEFAULT_SCORES, higher_is_better, titled
+from deepmatte.metrics.names import DEFAULT_SCORES, heading, higher_is_better
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -272,5 +272,5 @@ def _table(title: str, first: str, names: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column(first)
     for name in names:
-        table.add_column(titled(name), justify="right")
+        table.add_column(heading(name), justify="right")
     return table

@@ -28,8 +28,8 @@ from deepmatte.compare.records.reading import (
 )
 from deepmatte.compare.table import number, print_comparison
 from deepmatte.compare.verdict import decide
-from deepmatte.compare.words import heading
 from deepmatte.errors import InputError
+from deepmatte.metrics.names import heading
 
 OF_THE_SCORES = (
     *("protocol", "metrics_version", "dataset", "scores"),

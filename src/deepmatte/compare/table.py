@@ -17,7 +17,8 @@ from deepmatte.compare.race_view import verdict_of
 from deepmatte.compare.records.budget import budget_line, plural
 from deepmatte.compare.records.naming import short_keys
 from deepmatte.compare.records.reading import Excluded, mixture
-from deepmatte.compare.words import beside_reference, heading
+from deepmatte.compare.words import beside_reference
+from deepmatte.metrics.names import heading
 
 WIDE = 110
 """Columns of a terminal that has room for the means of all metrics."""

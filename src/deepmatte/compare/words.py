@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from deepmatte.compare.inference.difference import Difference
 from deepmatte.compare.inference.infer import LEVEL
-from deepmatte.metrics.names import higher_is_better, titled
+from deepmatte.metrics.names import heading, higher_is_better, titled
 
 EVIDENCE = ((0.001, "very strong"), (0.01, "strong"), (LEVEL, "moderate"))
 """Largest adjusted p of each strength of evidence; above the last there is no clear winner."""
@@ -102,15 +102,6 @@ def listing(names: list[str], most: int = 4) -> str:
     if any(", " in name for name in names):
         return "; ".join(names)
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def heading(metric: str) -> str:
-    """Return the title of a metric's column: name, unit, and an arrow to the better end.
-
-    >>> heading("sad"), heading("miou")
-    ('sad /1000 ↓', 'miou ↑')
-    """
-    return f"{titled(metric)} {'↑' if higher_is_better(metric) else '↓'}"
 
 
 def axis_title(metric: str) -> str:

@@ -61,3 +61,12 @@ def higher_is_better(name: str) -> bool:
     if found := METRICS.get(name) or DECLARED.get(name):
         return found.higher_is_better
     return any(part in name.lower() for part in _GROW_WITH_QUALITY)
+
+
+def heading(metric: str) -> str:
+    """Return the title of a metric's column: name, unit, and an arrow to the better end.
+
+    >>> heading("sad"), heading("miou")
+    ('sad /1000 ↓', 'miou ↑')
+    """
+    return f"{titled(metric)} {'↑' if higher_is_better(metric) else '↓'}"

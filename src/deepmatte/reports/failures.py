@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from deepmatte.compare.breakdowns import by_category
 from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.table import number
-from deepmatte.compare.words import heading
+from deepmatte.metrics.names import heading
 from deepmatte.reports.drawing import short_labels, shown_settings
 from deepmatte.reports.page import cell
 from deepmatte.reports.pictures import picture_names, read_picture

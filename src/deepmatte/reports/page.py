@@ -21,7 +21,8 @@ from deepmatte.compare.records.budget import budget_line, plural
 from deepmatte.compare.records.reading import mixture
 from deepmatte.compare.table import number, trivial_scores
 from deepmatte.compare.verdict import decide
-from deepmatte.compare.words import beside_reference, heading
+from deepmatte.compare.words import beside_reference
+from deepmatte.metrics.names import heading
 from deepmatte.reports.drawing import Drawing, to_svg
 from deepmatte.reports.race_section import race_rows
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from deepmatte.metrics.names import DEFAULT_SCORES, titled
+from deepmatte.metrics.names import DEFAULT_SCORES, heading, higher_is_better
 
 
 def summary(path: Path, result: Mapping[str, Any]) -> Group:
@@ -24,7 +24,7 @@ def summary(path: Path, result: Mapping[str, Any]) -> Group:
     table.add_column("matte")
     metrics = (*DEFAULT_SCORES, *(result.get("metrics") or {}))
     for metric in metrics:
-        table.add_column(titled(metric), justify="right")
+        table.add_column(heading(metric), justify="right")
     scores = result["scores"]
     for label, prefix in (
         (result.get("method", "network"), split),
@@ -39,7 +39,9 @@ def summary(path: Path, result: Mapping[str, Any]) -> Group:
         )
     ratios = [_ratio(scores, split, metric) for metric in metrics]
     table.add_row("ratio", *ratios, style="dim")
-    lines = [f"pictures    {path / 'pictures'}"]
+    worse = [metric for metric in metrics if _is_worse(scores, split, metric)]
+    lines = [f"worse than the trivial matte in {', '.join(worse)}"] if worse else []
+    lines.append(f"pictures    {path / 'pictures'}")
     if (path / "checkpoints" / "best.ckpt").exists():
         chosen = f"(epoch {result.get('best_epoch')}, chosen on the validation split)"
         lines.append(f"checkpoint  {path / 'checkpoints' / 'best.ckpt'} {chosen}")
@@ -47,6 +49,17 @@ def summary(path: Path, result: Mapping[str, Any]) -> Group:
     return Group(table, Text("\n".join(lines)))
 
 
+def _pair(scores: Mapping[str, float], split: str, metric: str) -> tuple[float | None, float | None]:
+    return scores.get(f"{split}/{metric}"), scores.get(f"trivial/{split}/{metric}")
+
+
+def _is_worse(scores: Mapping[str, float], split: str, metric: str) -> bool:
+    own, trivial = _pair(scores, split, metric)
+    if own is None or trivial is None or own == trivial:
+        return False
+    return (own < trivial) == higher_is_better(metric)
+
+
 def _ratio(scores: Mapping[str, float], split: str, metric: str) -> str:
-    own, trivial = scores.get(f"{split}/{metric}"), scores.get(f"trivial/{split}/{metric}")
+    own, trivial = _pair(scores, split, metric)
     return f"{100 * own / trivial:.0f} %" if own is not None and trivial else "-"

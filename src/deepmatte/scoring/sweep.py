@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from deepmatte.errors import InputError, one_line
-from deepmatte.metrics.names import DEFAULT_SCORES, titled
+from deepmatte.metrics.names import DEFAULT_SCORES, heading
 from deepmatte.runs.directory import FINISHED, RunDir
 from deepmatte.scoring.evaluate import carry_out, prepare
 from deepmatte.scoring.known import warning
@@ -102,7 +102,7 @@ def table(outcomes: Sequence[Outcome], split: str) -> Table:
     found.add_column("setting", overflow="fold")
     for metric in DEFAULT_SCORES:
         # The unit stands below the name, so that settings have room in 80 columns.
-        found.add_column(titled(metric).replace(" ", "\n", 1), justify="right", no_wrap=True)
+        found.add_column(heading(metric).replace(" ", "\n", 1), justify="right", no_wrap=True)
     results = [outcome.result or {} for outcome in shown]
     common = (
         set.intersection(*(set(result["overrides"]) for result in results)) if len(results) > 1 else set()

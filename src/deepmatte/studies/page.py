@@ -16,9 +16,8 @@ from deepmatte.compare.factors import effects
 from deepmatte.compare.race_view import race_of
 from deepmatte.compare.records.reading import Run
 from deepmatte.compare.table import number
-from deepmatte.compare.words import heading
 from deepmatte.files import write_bytes, write_text
-from deepmatte.metrics.names import DEFAULT_SCORES
+from deepmatte.metrics.names import DEFAULT_SCORES, heading
 from deepmatte.reports.drawing import to_png
 from deepmatte.reports.failures import category_table, failures
 from deepmatte.reports.figures import draw_all

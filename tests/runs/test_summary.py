@@ -1,0 +1,35 @@
+"""The table that ends a run: which end of a score is the better one, and what is worse than no network at all."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from deepmatte.runs.summary import summary
+
+TRIVIAL = {"sad": 10.0, "mse": 20.0, "grad": 5.0, "conn": 10.0, "miou": 0.8}
+
+
+def printed(scores: dict[str, float]) -> str:
+    both = {f"test/{name}": score for name, score in scores.items()}
+    both |= {f"trivial/test/{name}": score for name, score in TRIVIAL.items()}
+    dataset = {"name": "cats", "version": "1", "split": "test", "num_images": 3}
+    result: dict[str, Any] = {"dataset": dataset, "protocol": "adobe", "scores": both}
+    text = io.StringIO()
+    Console(file=text, width=120).print(summary(Path("run"), result))
+    return text.getvalue()
+
+
+def test_arrows_point_to_the_better_end() -> None:
+    text = printed(TRIVIAL)
+    assert all(column in text for column in ("sad /1000 ↓", "mse x1000 ↓", "miou ↑"))
+
+
+def test_scores_behind_the_trivial_matte_are_named_in_words() -> None:
+    mixed = TRIVIAL | {"sad": 10.1, "mse": 19.9, "miou": 0.79}
+    assert "\nworse than the trivial matte in sad, miou\n" in printed(mixed)
+    assert "worse" not in printed(TRIVIAL)
+    assert "worse" not in printed(TRIVIAL | {"sad": 9.0, "miou": 0.9})
