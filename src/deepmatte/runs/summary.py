@@ -24,7 +24,8 @@ def summary(path: Path, result: Mapping[str, Any]) -> Group:
     table.add_column("matte")
     metrics = (*DEFAULT_SCORES, *(result.get("metrics") or {}))
     for metric in metrics:
-        table.add_column(heading(metric), justify="right")
+        # The unit stands below the name, so that the table has room in 80 columns.
+        table.add_column(heading(metric).replace(" ", "\n", 1), justify="right")
     scores = result["scores"]
     for label, prefix in (
         (result.get("method", "network"), split),
