@@ -110,6 +110,14 @@ def test_missing_root_missing_and_empty_folders_are_named(tree):
     refused(lambda: opened(root, background="gone/**/*.png"), str(root / "gone"), "no such folder")
 
 
+def test_a_folder_of_folders_is_told_from_an_empty_one(tree):
+    root = tree()
+    (root / "nested").mkdir()
+    shutil.copytree(root / "bg", root / "nested" / "walls")
+    refused(lambda: opened(root, background="nested"), "set data.source.background to nested/**/*, to take")
+    assert len(opened(root, background="nested/**/*").backgrounds("train")) > 0
+
+
 def test_first_unmatched_file_is_named_on_either_side(tree):
     root = tree()
     (root / "alpha" / "dog.png").unlink()

@@ -74,9 +74,14 @@ def find_pictures(
     for name in twice:  # which of the two belongs to the others of that name is unknown
         del found[name]
     if not found:
+        deeper = parts == ["*"] and any(pictures(base, ["**", "*"]))
+        where = (
+            f"{printable(Path(pattern, '**', '*'))}, to take those of its folders"
+            if deeper
+            else "a place that holds some"
+        )
         raise InputError(
-            f"{printable(place)}: no pictures there ({', '.join(sorted(SUFFIXES))}); "
-            f"set {key} to a place that holds some"
+            f"{printable(place)}: no pictures there ({', '.join(sorted(SUFFIXES))}); set {key} to {where}"
         )
     return dict(sorted(found.items()))
 
