@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import warnings
+from typing import Any
 
 import hydra
 import pytest
@@ -36,3 +38,23 @@ def test_hydra_may_build_our_callback_and_what_the_user_trusts(
     monkeypatch.setattr(hydra, "main", main_of_1_4)
     allowed = ["deepmatte.sweeps.ending.SweepGuard", "mine.*", "yours.*"]
     assert releases.main_options() == {"execution_whitelist": allowed}
+
+
+def test_help_that_is_no_text_is_not_looked_at_while_hydra_defines_its_options(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python 3.14 checks the help of each option when it is defined; here a check as strict stands for it."""
+
+    def strict(parser: argparse.ArgumentParser, action: argparse.Action) -> None:
+        if action.help is not None and "%" in action.help:
+            raise ValueError("badly formed help string")
+
+    monkeypatch.setattr(argparse.ArgumentParser, "_check_help", strict, raising=False)
+    lazy, wrong = (argparse.Action([], "x", help=text) for text in (object(), "100 %"))  # type: ignore[arg-type]
+    parser: Any = argparse.ArgumentParser()
+    with releases.lazy_help():
+        parser._check_help(lazy)
+        with pytest.raises(ValueError, match="badly"):
+            parser._check_help(wrong)
+    with pytest.raises(TypeError):
+        parser._check_help(lazy)

@@ -134,6 +134,7 @@ def run_hydra(main: Callable[[], object], page: str = "train") -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from deepmatte.config.releases import lazy_help
     from deepmatte.config.unknown_keys import explained
 
     if "${" in str(Path.cwd()):  # Hydra writes it into the configuration as it is
@@ -142,11 +143,13 @@ def run_hydra(main: Callable[[], object], page: str = "train") -> None:
         )
         sys.exit(2)
     if "HYDRA_FULL_ERROR" in os.environ:
-        main()
+        with lazy_help():
+            main()
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises the error instead of printing it
     try:
-        main()
+        with lazy_help():
+            main()
     except (HydraException, OmegaConfBaseException) as error:
         report(InputError(explained(error, page)))
         sys.exit(2)

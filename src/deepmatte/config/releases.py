@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import hydra
@@ -35,6 +37,28 @@ def main_options() -> dict[str, Any]:
     """Return `base` and, where Hydra takes one, the list of what it may build for `hydra.main`."""
     allowed = [*BUILT_BY_HYDRA, *(f"{package}.*" for package in trusted_packages())]
     return {**base(), **({"execution_whitelist": allowed} if _has_whitelist() else {})}
+
+
+@contextmanager
+def lazy_help() -> Iterator[None]:
+    """Let Hydra 1.3 define its options, one of whose help texts is no text until it is shown.
+
+    Python 3.14 looks at each text when an option is defined; Hydra 1.4 knows that.
+    """
+    check: Any = getattr(argparse.ArgumentParser, "_check_help", None)
+    if check is None:
+        yield
+        return
+
+    def check_text(parser: argparse.ArgumentParser, action: argparse.Action) -> None:
+        if isinstance(action.help, str | None):
+            check(parser, action)
+
+    setattr(argparse.ArgumentParser, "_check_help", check_text)  # noqa: B010  unknown to types before 3.14
+    try:
+        yield
+    finally:
+        setattr(argparse.ArgumentParser, "_check_help", check)  # noqa: B010
 
 
 def _has_whitelist() -> bool:
