@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -104,36 +104,49 @@ def campaign(options: argparse.Namespace) -> int:
         every = readers(folder)
         chosen = {name: every[name] for name in options.reader or every}
         total = sum(reader.share for reader in chosen.values())
-        size = max(len(chosen), int(CHUNK * total))
-        for number, inputs in rounds(options, size):
-            for name, reader in chosen.items():
-                count = max(1, round(inputs * reader.share / total))
-                one_chunk(tally, reader, name, folder, number, count)
-            print(f"  {tally.tried.total():,} inputs", file=sys.stderr, flush=True)
+        for reader in chosen.values():  # imports, and what readers keep, once for all forks
+            with _restored(folder / reader.file):
+                outcome(reader, folder, reader.wrap(reader.seeds[0]))
+        size = max(CHUNK, int(CHUNK * total))
+        with suppress(KeyboardInterrupt):
+            for number, inputs in rounds(options, size):
+                for name, reader in chosen.items():
+                    count = max(1, round(inputs * reader.share / total))
+                    one_chunk(tally, reader, name, folder, number, count)
+                print(f"  {tally.tried.total():,} inputs", file=sys.stderr, flush=True)
     return tally.finish()
+
+
+@contextmanager
+def _restored(file: Path) -> Iterator[None]:
+    """Give a file back what it holds now, or remove it where it is not there, at the end of the block."""
+    before = file.read_bytes() if file.exists() else None
+    try:
+        yield
+    finally:
+        if before is None:
+            file.unlink(missing_ok=True)
+        else:
+            file.write_bytes(before)
 
 
 def one_chunk(tally: Tally, reader: Reader, name: str, folder: Path, number: int, count: int) -> None:
     """Attack one reader in a process of its own and add what was found to the tally."""
     kept = folder / reader.file
-    before = kept.read_bytes() if kept.exists() else None
     seed = tally.seed * 1_000_003 + number
-    ended = isolated(lambda beat: drawn(reader, folder, seed, count, beat), SECONDS, MORE_MB)
     repeat = f"python -m campaigns.fuzz --reader {name} --repeat {{}}"
-    tally.tried[name] += sum(ended.result["ended"].values()) if ended.is_well else 1
-    if ended.is_well:
+    with _restored(kept):
+        ended = isolated(lambda beat: drawn(reader, folder, seed, count, beat), SECONDS, MORE_MB)
+        tally.tried[name] += sum(ended.result["ended"].values()) if ended.is_well else 1
+        if not ended.is_well:
+            tally.fault(f"{name}: {ended}", f"the reader {ended}\n{repeat}", kept)
+            return
         for how, times in ended.result["ended"].items():
             tally.ended[how] += times if how != "faults" else 0
         tally.ended["faults"] += ended.result["ended"].get("faults", 0) - len(ended.result["faults"])
         for kind, (_, told, content) in ended.result["faults"].items():
             kept.write_bytes(bytes.fromhex(content))
             tally.fault(f"{name}: {kind}", f"{told}\n{repeat}", kept)
-    else:
-        tally.fault(f"{name}: {ended}", f"the reader {ended}\n{repeat}", kept)
-    if before is None:
-        kept.unlink(missing_ok=True)
-    else:
-        kept.write_bytes(before)
 
 
 def guided(options: argparse.Namespace) -> int:

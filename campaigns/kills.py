@@ -16,6 +16,7 @@ import argparse
 import os
 import random
 import sys
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -40,13 +41,14 @@ def main(argv: list[str]) -> int:
         made: dict[str, Singles | Pairs | SweepsOfStubs] = {}
         modes = [mode for mode in (options.mode or MODES) for _ in range(SHARES[mode])]
         random.Random(options.seed).shuffle(modes)
-        for number, _ in rounds(argparse.Namespace(minutes=options.minutes, count=10**9)):
-            if options.minutes is None and tally.tried.total() >= options.count:
-                break
-            mode = modes[number % len(modes)]
-            attacker = made[mode] = made.get(mode) or _made(mode, home)
-            rng = random.Random(options.seed * 1_000_003 + number)
-            _try(attacker, rng, tally, mode, number)
+        with suppress(KeyboardInterrupt):
+            for number, _ in rounds(argparse.Namespace(minutes=options.minutes, count=10**9)):
+                if options.minutes is None and tally.tried.total() >= options.count:
+                    break
+                mode = modes[number % len(modes)]
+                attacker = made[mode] = made.get(mode) or _made(mode, home)
+                rng = random.Random(options.seed * 1_000_003 + number)
+                _try(attacker, rng, tally, mode, number)
     return tally.finish()
 
 

@@ -202,7 +202,8 @@ def check_yaml(path: Path) -> None:
 
     Raises:
         OSError: the file can't be read.
-        ValueError: it is no YAML, has aliases, or is longer or deeper than the bounds; in one line.
+        ValueError: it is no YAML, has aliases, is one text, which OmegaConf reads as YAML again, or is longer
+            or deeper than the bounds; in one line.
     """
     import yaml
 
@@ -211,6 +212,8 @@ def check_yaml(path: Path) -> None:
         for event in yaml.parse(_text(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             if isinstance(event, yaml.AliasEvent):
                 raise ValueError(f"has an alias, *{event.anchor}; write the value in its place")
+            if depth == 0 and isinstance(event, yaml.ScalarEvent) and event.value not in ("", "~", "null"):
+                raise ValueError("holds one value, no keys and no list")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MOST_DEPTH:
                 raise ValueError(_TOO_DEEP)
