@@ -15,10 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, suppress
 from io import StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from campaigns.campaign import Tally, kind_of, parser, rounds
+from campaigns.campaign import Tally, kind_of, parser, rounds, scratch
 from campaigns.isolation import isolated
 from campaigns.readers import Reader, readers
 from deepmatte.errors import InputError, RunError, one_line
@@ -99,8 +98,8 @@ def _silent() -> Iterator[None]:
 def campaign(options: argparse.Namespace) -> int:
     """Attack all readers, or the chosen ones, in turn."""
     tally = Tally.of("fuzz", "inputs", options)
-    with TemporaryDirectory() as place:
-        folder = Path(place) / "sweep/run"
+    with scratch() as place:
+        folder = place / "sweep/run"
         every = readers(folder)
         chosen = {name: every[name] for name in options.reader or every}
         total = sum(reader.share for reader in chosen.values())
@@ -153,10 +152,10 @@ def guided(options: argparse.Namespace) -> int:
     """Let atheris look for inputs of one reader that take new paths; it ends the process at a fault."""
     import atheris
 
-    with TemporaryDirectory() as place, atheris.instrument_imports(include=["deepmatte"]):
-        folder = Path(place) / "sweep/run"
+    with scratch() as place, atheris.instrument_imports(include=["deepmatte"]):
+        folder = place / "sweep/run"
         reader = readers(folder)[options.reader[0]]
-        corpus = Path(place) / "corpus"
+        corpus = place / "corpus"
         corpus.mkdir()
         for number, seed in enumerate(reader.seeds):
             (corpus / str(number)).write_bytes(seed)
@@ -181,8 +180,8 @@ def guided(options: argparse.Namespace) -> int:
 
 def repeated(options: argparse.Namespace) -> int:
     """Read a kept input again, with a traceback where it fails."""
-    with TemporaryDirectory() as place:
-        folder = Path(place) / "sweep/run"
+    with scratch() as place:
+        folder = place / "sweep/run"
         reader = readers(folder)[options.reader[0]]
         how, told = outcome(reader, folder, options.repeat.read_bytes())
     print(told or how)

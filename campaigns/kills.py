@@ -18,9 +18,8 @@ import random
 import sys
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from campaigns.campaign import Tally, parser, rounds
+from campaigns.campaign import Tally, parser, rounds, scratch
 from campaigns.killed_runs import FaultError, Pairs, Singles
 from campaigns.killed_sweeps import SweepsOfStubs
 
@@ -36,8 +35,8 @@ def main(argv: list[str]) -> int:
     options_of.add_argument("--mode", choices=MODES, action="append", help="this mode alone")
     options = options_of.parse_args(argv)
     tally = Tally.of("kills", "kills", options)
-    with TemporaryDirectory() as place:
-        home = Path(place).resolve()
+    with scratch() as place:
+        home = place
         made: dict[str, Singles | Pairs | SweepsOfStubs] = {}
         modes = [mode for mode in (options.mode or MODES) for _ in range(SHARES[mode])]
         random.Random(options.seed).shuffle(modes)

@@ -5,9 +5,11 @@ Imports nothing but the errors.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import json
 import os
+import shutil
 import stat
 import tempfile
 import uuid
@@ -140,6 +142,14 @@ def write_bytes(path: PathLike, data: bytes | memoryview, *, parents: bool = Tru
     """Write ``data`` as `atomic` does."""
     with atomic(path, parents=parents) as file:
         file.write(data)
+
+
+def temporary_folder() -> Path:
+    """Return a new folder in ``$TMPDIR`` that goes with this process, unless that is killed by SIGKILL."""
+    folder, owner = Path(tempfile.mkdtemp(prefix="deepmatte-")), os.getpid()
+    # Forks of this process inherit the handler, but not the folder.
+    atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == owner else None)
+    return folder
 
 
 def own_folder(places: Iterable[Path]) -> Path | None:

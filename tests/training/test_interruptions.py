@@ -315,6 +315,26 @@ def test_ctrl_c_to_a_group_with_loader_processes(tiny, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_run_leaves_nothing_in_the_temporary_folder(
+    tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W&B, loader processes and torch make folders there, which only SIGKILL leaves."""
+    temporary = tmp_path / "t"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    commands = Commands(tiny(*LENGTH, *VARIANTS["workers"]))
+    commands.overrides = (*commands.overrides, "wandb.mode=offline")
+    hook = "callbacks.on_train_batch_end"
+    for number, *instants in (
+        ("SIGINT", Instant(hook, 2)),
+        ("SIGTERM", Instant(hook, 2, signal="SIGTERM")),
+        ("",),
+    ):
+        commands.run(tmp_path / f"run{number}", *instants)
+        assert not list(temporary.iterdir()), number
+
+
+@pytest.mark.slow
 def test_interruptions_of_two_processes(tiny, tmp_path: Path) -> None:
     """They stop at the same step, whichever of them got the signal; neither waits for the other."""
     ddp = ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "stages.encoder_decoder.epochs=4")

@@ -12,7 +12,7 @@ from typing import Any
 import numba
 from numba.core.caching import InTreeCacheLocator, UserProvidedCacheLocator, UserWideCacheLocator
 
-from deepmatte.files import own_folder
+from deepmatte.files import own_folder, temporary_folder
 
 
 def _source() -> None:
@@ -35,9 +35,7 @@ def _find_cache() -> None:
         place = Path(tempfile.gettempdir())
     except FileNotFoundError:
         return  # nothing can be written anywhere
-    folder = own_folder([place / f"deepmatte-numba-{os.geteuid()}"]) or Path(
-        tempfile.mkdtemp(prefix="deepmatte-numba-")
-    )
+    folder = own_folder([place / f"deepmatte-numba-{os.geteuid()}"]) or temporary_folder()
     numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
 
 
