@@ -28,6 +28,7 @@ from interrupting import (
     hooked,
     without_figures,
 )
+from omegaconf import OmegaConf
 from tiny_run import compose
 
 Train = Callable[..., None]
@@ -348,3 +349,24 @@ def test_interruptions_of_two_processes(tiny, tmp_path: Path) -> None:
         Instant("callbacks.on_test_batch_end", 1, to="group"),
     ]
     assert_same_after(Commands(tiny(*LENGTH, *ddp)), tmp_path, instants)
+
+
+@pytest.mark.parametrize(("error", "first"), [("Connection reset by peer", True), ("NCCL error", False)])
+def test_a_rank_that_loses_another_ends_in_one_line(
+    error: str, first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rank 0 may notice it before Lightning does, which watches the others."""
+    from deepmatte.errors import RunError
+    from deepmatte.runs.directory import RunDir
+    from deepmatte.training import failures
+
+    monkeypatch.setattr(failures, "is_first_process", lambda: first)
+    run = RunDir(tmp_path)
+    run.write_config(OmegaConf.create({}), [])
+    run.update(status="running")
+    with (
+        pytest.raises(RunError, match=rf"^another process of the run ended \(.*{error}\)$"),
+        failures.recorded(run, lambda: None),
+    ):
+        raise RuntimeError(f"Read error: {error}")
+    assert (run.result() or {})["status"] == "failed"
