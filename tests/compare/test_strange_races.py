@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from deepmatte.compare.race_view import race_view
-from deepmatte.compare.racing import Decision, Drop, Plan
+from deepmatte.compare.racing import Decision, Drop, Outlook, Plan
 from deepmatte.compare.records.races import RACE_FILE, Race, Round, open_race, read_race
 from deepmatte.errors import InputError
 
@@ -58,6 +58,7 @@ def test_any_value_at_any_place_ends_in_one_line_or_can_be_shown(race: Race) -> 
                 found = open_race(race.sweep, race.plan, race.about, race.settings)
                 view = race_view(replace(found, plan=read_race(race.sweep).plan))
                 assert set(view.order) == {"a", "b", "c"}
+                assert view.outlook() == Outlook()  # no run is there
                 assert view.cost[0] == sum(map(len, found.runs().values()))
             except InputError as error:
                 lines.append(str(error))
