@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
+import tempfile
 import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
 
 KEPT = Path("runs/campaigns")
 """Where the inputs that showed a fault are kept, a folder a campaign; git ignores it."""
@@ -36,6 +41,17 @@ def rounds(options: argparse.Namespace, size: int = 1) -> Iterator[tuple[int, in
         now = size if end is not None else min(size, options.count - done)
         yield number, now
         number, done = number + 1, done + now
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Yield a folder that is removed at the end, with all that killed processes have left in ``$TMPDIR``."""
+    with TemporaryDirectory() as place:
+        temporary = Path(place).resolve() / "t"  # short, since paths of sockets are
+        temporary.mkdir()
+        environment = mock.patch.dict(os.environ, TMPDIR=str(temporary))
+        with environment, mock.patch.object(tempfile, "tempdir", str(temporary)):
+            yield temporary.parent
 
 
 @dataclass

@@ -15,13 +15,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from unittest import mock
 
 import numpy as np
 from interrupting import Instant
 
-from campaigns.campaign import Tally, parser, rounds
+from campaigns.campaign import Tally, parser, rounds, scratch
 from campaigns.killed_runs import FaultError, Singles, check_equal
 from campaigns.killed_sweeps import SweepsOfStubs
 from deepmatte.data.sources.images import write_png
@@ -122,11 +121,11 @@ def main(argv: list[str]) -> int:
     tally = Tally.of("clocks", "jumps", options)
     import deepmatte.training.run  # noqa: F401  # once, for all forks
 
-    with TemporaryDirectory() as place:
-        runs = Jumping(Path(place).resolve() / "runs")
+    with scratch() as place:
+        runs = Jumping(place / "runs")
         for number, _ in rounds(options):
             rng = random.Random(options.seed * 1_000_003 + number)
-            home = Path(place).resolve() / str(number)
+            home = place / str(number)
             home.mkdir()
             deeds: tuple[Callable[[], None], ...] = (
                 lambda r=rng: runs.attack(r, tally, 1),

@@ -13,11 +13,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from campaigns.campaign import Tally, parser, rounds
+from campaigns.campaign import Tally, parser, rounds, scratch
 from campaigns.isolation import Ended, isolated
 from campaigns.killed_runs import FaultError
 from campaigns.killed_sweeps import SweepsOfStubs
@@ -143,8 +142,8 @@ def main(argv: list[str]) -> int:
     tally = Tally.of("concurrency", "acts", options)
     for number, _ in rounds(options):
         rng = random.Random(options.seed * 1_000_003 + number)
-        with TemporaryDirectory() as place:
-            home = Path(place).resolve()
+        with scratch() as place:
+            home = place
             for race in (
                 lambda h=home: read_and_write(tally, h, options.seconds),
                 lambda h=home: contend(tally, h, options.seconds),

@@ -17,13 +17,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from unittest import mock
 
 from disks import fill, read_only, small_disk
 from interrupting import Instant
 
-from campaigns.campaign import Tally, parser, rounds
+from campaigns.campaign import Tally, parser, rounds, scratch
 from campaigns.killed_runs import FaultError, Singles, check_clean, check_equal
 
 SIZE = "24m"
@@ -135,8 +134,8 @@ def main(argv: list[str]) -> int:
     tally = Tally.of("disks", "disks", options)
     import deepmatte.training.run  # noqa: F401  # once, for all forks
 
-    with TemporaryDirectory() as place:
-        runs = Disturbed(Path(place).resolve())
+    with scratch() as place:
+        runs = Disturbed(place)
         for number, _ in rounds(options):
             rng = random.Random(options.seed * 1_000_003 + number)
             try:

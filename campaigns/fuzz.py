@@ -12,13 +12,12 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from io import StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from campaigns.campaign import Tally, kind_of, parser, rounds
+from campaigns.campaign import Tally, kind_of, parser, rounds, scratch
 from campaigns.isolation import isolated
 from campaigns.readers import Reader, readers
 from deepmatte.errors import InputError, RunError, one_line
@@ -99,51 +98,64 @@ def _silent() -> Iterator[None]:
 def campaign(options: argparse.Namespace) -> int:
     """Attack all readers, or the chosen ones, in turn."""
     tally = Tally.of("fuzz", "inputs", options)
-    with TemporaryDirectory() as place:
-        folder = Path(place) / "sweep/run"
+    with scratch() as place:
+        folder = place / "sweep/run"
         every = readers(folder)
         chosen = {name: every[name] for name in options.reader or every}
         total = sum(reader.share for reader in chosen.values())
-        size = max(len(chosen), int(CHUNK * total))
-        for number, inputs in rounds(options, size):
-            for name, reader in chosen.items():
-                count = max(1, round(inputs * reader.share / total))
-                one_chunk(tally, reader, name, folder, number, count)
-            print(f"  {tally.tried.total():,} inputs", file=sys.stderr, flush=True)
+        for reader in chosen.values():  # imports, and what readers keep, once for all forks
+            with _restored(folder / reader.file):
+                outcome(reader, folder, reader.wrap(reader.seeds[0]))
+        size = max(CHUNK, int(CHUNK * total))
+        with suppress(KeyboardInterrupt):
+            for number, inputs in rounds(options, size):
+                for name, reader in chosen.items():
+                    count = max(1, round(inputs * reader.share / total))
+                    one_chunk(tally, reader, name, folder, number, count)
+                print(f"  {tally.tried.total():,} inputs", file=sys.stderr, flush=True)
     return tally.finish()
+
+
+@contextmanager
+def _restored(file: Path) -> Iterator[None]:
+    """Give a file back what it holds now, or remove it where it is not there, at the end of the block."""
+    before = file.read_bytes() if file.exists() else None
+    try:
+        yield
+    finally:
+        if before is None:
+            file.unlink(missing_ok=True)
+        else:
+            file.write_bytes(before)
 
 
 def one_chunk(tally: Tally, reader: Reader, name: str, folder: Path, number: int, count: int) -> None:
     """Attack one reader in a process of its own and add what was found to the tally."""
     kept = folder / reader.file
-    before = kept.read_bytes() if kept.exists() else None
     seed = tally.seed * 1_000_003 + number
-    ended = isolated(lambda beat: drawn(reader, folder, seed, count, beat), SECONDS, MORE_MB)
     repeat = f"python -m campaigns.fuzz --reader {name} --repeat {{}}"
-    tally.tried[name] += sum(ended.result["ended"].values()) if ended.is_well else 1
-    if ended.is_well:
+    with _restored(kept):
+        ended = isolated(lambda beat: drawn(reader, folder, seed, count, beat), SECONDS, MORE_MB)
+        tally.tried[name] += sum(ended.result["ended"].values()) if ended.is_well else 1
+        if not ended.is_well:
+            tally.fault(f"{name}: {ended}", f"the reader {ended}\n{repeat}", kept)
+            return
         for how, times in ended.result["ended"].items():
             tally.ended[how] += times if how != "faults" else 0
         tally.ended["faults"] += ended.result["ended"].get("faults", 0) - len(ended.result["faults"])
         for kind, (_, told, content) in ended.result["faults"].items():
             kept.write_bytes(bytes.fromhex(content))
             tally.fault(f"{name}: {kind}", f"{told}\n{repeat}", kept)
-    else:
-        tally.fault(f"{name}: {ended}", f"the reader {ended}\n{repeat}", kept)
-    if before is None:
-        kept.unlink(missing_ok=True)
-    else:
-        kept.write_bytes(before)
 
 
 def guided(options: argparse.Namespace) -> int:
     """Let atheris look for inputs of one reader that take new paths; it ends the process at a fault."""
     import atheris
 
-    with TemporaryDirectory() as place, atheris.instrument_imports(include=["deepmatte"]):
-        folder = Path(place) / "sweep/run"
+    with scratch() as place, atheris.instrument_imports(include=["deepmatte"]):
+        folder = place / "sweep/run"
         reader = readers(folder)[options.reader[0]]
-        corpus = Path(place) / "corpus"
+        corpus = place / "corpus"
         corpus.mkdir()
         for number, seed in enumerate(reader.seeds):
             (corpus / str(number)).write_bytes(seed)
@@ -168,8 +180,8 @@ def guided(options: argparse.Namespace) -> int:
 
 def repeated(options: argparse.Namespace) -> int:
     """Read a kept input again, with a traceback where it fails."""
-    with TemporaryDirectory() as place:
-        folder = Path(place) / "sweep/run"
+    with scratch() as place:
+        folder = place / "sweep/run"
         reader = readers(folder)[options.reader[0]]
         how, told = outcome(reader, folder, options.repeat.read_bytes())
     print(told or how)

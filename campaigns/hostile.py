@@ -14,12 +14,11 @@ import socket
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from hostile import SECRET, Trap
 
-from campaigns.campaign import Tally, kind_of, parser, rounds
+from campaigns.campaign import Tally, kind_of, parser, rounds, scratch
 from campaigns.hostile_runs import (
     VICTIM,
     Prepare,
@@ -119,8 +118,8 @@ def main(argv: list[str]) -> int:
     for number, _ in rounds(options):
         plan = plans[number % len(plans)]
         seed = options.seed * 1_000_003 + number
-        with TemporaryDirectory() as place:
-            folder = Path(place).resolve()
+        with scratch() as place:
+            folder = place
             ended = isolated(lambda beat, p=plan, s=seed, f=folder: attempt(p, s, f), SECONDS, MORE_MB)
             tally.tried[plan] += 1
             how, told = ended.result if ended.is_well else (f"{plan}: {ended}", f"the verb {ended}")

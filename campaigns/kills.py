@@ -16,10 +16,10 @@ import argparse
 import os
 import random
 import sys
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from campaigns.campaign import Tally, parser, rounds
+from campaigns.campaign import Tally, parser, rounds, scratch
 from campaigns.killed_runs import FaultError, Pairs, Singles
 from campaigns.killed_sweeps import SweepsOfStubs
 
@@ -35,18 +35,19 @@ def main(argv: list[str]) -> int:
     options_of.add_argument("--mode", choices=MODES, action="append", help="this mode alone")
     options = options_of.parse_args(argv)
     tally = Tally.of("kills", "kills", options)
-    with TemporaryDirectory() as place:
-        home = Path(place).resolve()
+    with scratch() as place:
+        home = place
         made: dict[str, Singles | Pairs | SweepsOfStubs] = {}
         modes = [mode for mode in (options.mode or MODES) for _ in range(SHARES[mode])]
         random.Random(options.seed).shuffle(modes)
-        for number, _ in rounds(argparse.Namespace(minutes=options.minutes, count=10**9)):
-            if options.minutes is None and tally.tried.total() >= options.count:
-                break
-            mode = modes[number % len(modes)]
-            attacker = made[mode] = made.get(mode) or _made(mode, home)
-            rng = random.Random(options.seed * 1_000_003 + number)
-            _try(attacker, rng, tally, mode, number)
+        with suppress(KeyboardInterrupt):
+            for number, _ in rounds(argparse.Namespace(minutes=options.minutes, count=10**9)):
+                if options.minutes is None and tally.tried.total() >= options.count:
+                    break
+                mode = modes[number % len(modes)]
+                attacker = made[mode] = made.get(mode) or _made(mode, home)
+                rng = random.Random(options.seed * 1_000_003 + number)
+                _try(attacker, rng, tally, mode, number)
     return tally.finish()
 
 

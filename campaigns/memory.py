@@ -16,13 +16,12 @@ import zlib
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image
 from tiny_run import compose
 
-from campaigns.campaign import Tally, kind_of, parser, rounds
+from campaigns.campaign import Tally, kind_of, parser, rounds, scratch
 from campaigns.isolation import isolated
 from deepmatte.data.sources.decoding import MAX_PIXELS
 from deepmatte.errors import InputError, RunError
@@ -215,8 +214,8 @@ def main(argv: list[str]) -> int:
     for number, _ in rounds(options):
         rng = random.Random(options.seed * 1_000_003 + number)
         verb = verbs[number % len(verbs)]
-        with TemporaryDirectory() as place:
-            folder = Path(place).resolve()
+        with scratch() as place:
+            folder = place
             what, pixels = draw(folder, rng, options.large)
             base = isolated(lambda beat: None, SECONDS).peak_mb
             ended = isolated(lambda beat, v=verb, f=folder: attempt(v, f), SECONDS)

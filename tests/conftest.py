@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import getpass
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +27,19 @@ os.environ["WANDB_SILENT"] = "true"
 yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # type: ignore[misc]
 
 gc.disable()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the session a ``$TMPDIR`` that goes with it: what tests kill can't remove its own files."""
+    if hasattr(config, "workerinput"):  # a worker of xdist, which has the controller's
+        return
+    usual = tempfile.gettempdir()
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", usual)  # tmp_path stays where one looks for it
+    # torch takes minutes to compile again what is kept there.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", f"{usual}/torchinductor_{getpass.getuser()}")
+    folder = tempfile.mkdtemp(prefix="deepmatte-tests-")
+    os.environ["TMPDIR"], tempfile.tempdir = folder, None
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def pytest_collection_finish() -> None:

@@ -173,3 +173,21 @@ def test_a_folder_of_ones_own_is_none_that_others_made_or_can_write_to(
     assert stat.S_IMODE(mine.stat().st_mode) == 0o700
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     assert own_folder([mine]) is None
+
+
+@pytest.mark.parametrize("end", ["", "raise KeyboardInterrupt", "raise ValueError"])
+def test_a_temporary_folder_goes_with_the_process_that_made_it(tmp_path: Path, end: str) -> None:
+    code = (
+        "import os, sys\n"
+        "from deepmatte.files import temporary_folder\n"
+        "folder = temporary_folder()\n"
+        "(folder / 'a').mkdir()\n"
+        "if (fork := os.fork()) == 0: sys.exit()\n"
+        "os.waitpid(fork, 0)\n"
+        f"print(folder, folder.is_dir())\n{end}"
+    )
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    folder, was_there = done.stdout.split()
+    assert (Path(folder).parent, was_there) == (tmp_path, "True")
+    assert not names(tmp_path)

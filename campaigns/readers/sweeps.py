@@ -10,12 +10,17 @@ from campaigns.readers.reader import Reader, printed, strange
 
 def of_sweeps() -> dict[str, Reader]:
     """Return what reads sweeps, races and manifests."""
-    from deepmatte.compare.records.races import open_race
+    from deepmatte.compare.race_view import race_view
+    from deepmatte.compare.records.races import open_race, read_race
     from deepmatte.data.composition1k.manifest import check_manifest, read_manifest
     from deepmatte.sweeps.status import read_sweep, view
 
     def shown(run: Path) -> None:
         printed(view(read_sweep(run)))
+
+    def seen(folder: Path) -> None:
+        race = race_view(read_race(folder))
+        printed(f"{race.order} {race.rounds} {race.cost} {race.outlook()}")
 
     def checked(folder: Path) -> None:
         check_manifest(read_manifest(folder / "manifest.json"), folder, 1)
@@ -53,5 +58,10 @@ def of_sweeps() -> dict[str, Reader]:
     return {
         "sweep": strange("sweep.json", sweep, shown, share=2),
         "manifest": strange("manifest.json", manifest, checked, share=2),
-        "race": strange("race.json", race, lambda run: open_race(run, plan, {"metric": "sad"}, ["a"]).runs()),
+        "race": strange(
+            "race.json",
+            race,
+            lambda run: open_race(run, plan, {"metric": "sad"}, ["a"]).runs(),
+            seen,
+        ),
     }

@@ -9,6 +9,17 @@ from hypothesis import strategies as st
 from campaigns.inputs import WORDS
 from campaigns.readers.reader import Reader, spoilt, strange
 
+KEYS = (
+    *("loss", "seed", "loss.alpha.weight", "data", "new", "stages", "trainer", "trainer.devices", "model"),
+    *("hydra", "hydra/launcher", "loss@data", "experiments", "budget", "callbacks", "optimizer.lr", "name"),
+)
+VALUES = (
+    *("2", "1.5", "[1]", "[null]", "[]", "{}", "{a: 1}", "[[a]]", "'2'", "alpha", "[alpha,dim]", "_self_"),
+    *("a,b", "1,2", "null,alpha", "range(3)", "interval(0,1)", "glob(*)", "choice(1,2)", "shuffle(a,b)"),
+    *("tag(x,choice(a))", "str(2)", "int(a)", "extend_list(1)", "..", "../loss", "a/b", "???", "${x}"),
+)
+"""Values of Hydra's grammar, most of them of another kind than the key's."""
+
 
 def tables(folder: Path) -> dict[str, Reader]:
     """Return what reads tables and lists."""
@@ -47,11 +58,10 @@ def words() -> dict[str, Reader]:
 
     context = {"parent": 3, "run": "/a", "launcher": {"host": "a", "pid": 1, "stop_file": "b"}, "gpus": ["0"]}
     override = st.builds(
-        lambda key, value: f"{key}={value}".encode(errors="surrogatepass"),
-        st.sampled_from(
-            ["loss", "seed", "loss.alpha.weight", "data", "+new", "~seed", "stages", "trainer.devices"]
-        ),
-        st.one_of(st.sampled_from(WORDS), st.text(max_size=12)),
+        lambda sign, key, value: f"{sign}{key}={value}".encode(errors="surrogatepass"),
+        st.sampled_from(["", "", "", "+", "++", "~"]),
+        st.sampled_from(KEYS),
+        st.one_of(st.sampled_from([*WORDS, *VALUES]), st.text(max_size=12)),
     )
     return {
         "context": strange(
@@ -62,6 +72,6 @@ def words() -> dict[str, Reader]:
             (b"loss=alpha",),
             (lambda folder: compose("train", [text(folder)]),),
             override,
-            share=0.02,
+            share=0.2,
         ),
     }

@@ -5,9 +5,11 @@ Imports nothing but the errors.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import json
 import os
+import shutil
 import stat
 import tempfile
 import uuid
@@ -142,6 +144,14 @@ def write_bytes(path: PathLike, data: bytes | memoryview, *, parents: bool = Tru
         file.write(data)
 
 
+def temporary_folder() -> Path:
+    """Return a new folder in ``$TMPDIR`` that goes with this process, unless that is killed by SIGKILL."""
+    folder, owner = Path(tempfile.mkdtemp(prefix="deepmatte-")), os.getpid()
+    # Forks of this process inherit the handler, but not the folder.
+    atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == owner else None)
+    return folder
+
+
 def own_folder(places: Iterable[Path]) -> Path | None:
     """Return the first place that is, or can be made, a folder of this user that no other can write to."""
     for place in places:
@@ -202,7 +212,8 @@ def check_yaml(path: Path) -> None:
 
     Raises:
         OSError: the file can't be read.
-        ValueError: it is no YAML, has aliases, or is longer or deeper than the bounds; in one line.
+        ValueError: it is no YAML, has aliases, is one text, which OmegaConf reads as YAML again, or is longer
+            or deeper than the bounds; in one line.
     """
     import yaml
 
@@ -211,6 +222,8 @@ def check_yaml(path: Path) -> None:
         for event in yaml.parse(_text(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             if isinstance(event, yaml.AliasEvent):
                 raise ValueError(f"has an alias, *{event.anchor}; write the value in its place")
+            if depth == 0 and isinstance(event, yaml.ScalarEvent) and event.value not in ("", "~", "null"):
+                raise ValueError("holds one value, no keys and no list")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MOST_DEPTH:
                 raise ValueError(_TOO_DEEP)

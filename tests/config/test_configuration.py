@@ -189,3 +189,23 @@ def test_a_folder_in_the_working_folder_is_a_group_only_if_it_holds_yaml_files(t
     assert compose("train", ["loss=mine"]).loss.terms.alpha.weight == 2
     (tmp_path / "run" / "one.yaml").write_text("seed: 1\n")
     assert compose("evaluate", ["+run=one"]).run.seed == 1
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("data=2", "data=1.5", "data=true", "loss=[1]", "loss=[[alpha]]", "+trainer=_self_", "hydra=0"),
+        *("hydra/launcher=7", "data=1,2", "data=folder,2", "data=range(2)", "~data=2", "~data=[]"),
+    ],
+)
+def test_a_choice_that_is_no_name_is_refused_before_hydra_stumbles_over_it(word) -> None:
+    group = word.lstrip("~+").partition("=")[0]
+    with pytest.raises(InputError, match=rf"{group}=.*: has to be the name of a file in {group}/"):
+        compose("train", [word])
+
+
+def test_a_group_of_null_is_told_how_to_leave_it_out() -> None:
+    with pytest.raises(InputError, match="leave it out with ~budget"):
+        compose("train", ["budget=null"])
+    for word in ("~budget", "~budget=laptop", "data.source={}", "trainer=[cpu]", "data='procedural'"):
+        compose("train", [word])

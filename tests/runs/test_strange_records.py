@@ -61,8 +61,27 @@ def test_a_key_of_a_sweep_of_another_kind_is_named_in_one_line(run: RunDir, key:
         sweep_file.read(run.path.parent)
 
 
+@pytest.mark.parametrize("key", ["scores", "cost", "overrides", "stages_done", "notes"])
+def test_what_readers_rely_on_is_never_null(run: RunDir, key: str) -> None:
+    file = run.path / "result.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {key: None}))
+    with pytest.raises(InputError, match=rf"^[^\n]*result\.json: {key}=None: has to be"):
+        run.result()
+    assert [job.state for job in read_sweep(run.path.parent).jobs] == ["damaged"]
+
+
+@pytest.mark.parametrize("text", ["'-1'", "x", '"a: &a [x]\\nb: [*a, *a]"', "'[[1]]'", "!!int 3"])
+def test_one_value_is_no_configuration(run: RunDir, text: str) -> None:
+    """OmegaConf reads such a text as YAML again, with aliases of which the first reading knows nothing."""
+    for name in ("config", "overrides"):
+        (run.path / f".hydra/{name}.yaml").write_text(text)
+    for read in (run.config, run.overrides):
+        with pytest.raises(InputError, match=r"^[^\n]*\.yaml: not readable as YAML \(holds one value"):
+            read()
+
+
 def test_progress_that_is_something_else_is_none(run: RunDir) -> None:
-    for text in ("[]", "3", '{"fraction": "half"}', '{"cost": []}', "[" * 5000):
+    for text in ("[]", "3", '{"fraction": "half"}', '{"cost": []}', '{"cost": null}', "[" * 5000):
         (run.path / "progress.json").write_text(text)
         assert run.progress() == {}
 

@@ -30,6 +30,7 @@ def train(config, directory, overrides):
     with locked(run.path):
         if config.force:
             run.clear()
+        run.remove_leftovers()
         run.write_config(config, overrides)
         identity = {"config_hash": config_hash(config), "overrides": overrides, "seed": config.seed}
         run.update(**identity, status="running", error=None)

@@ -92,6 +92,15 @@ def test_a_killed_launcher_takes_its_jobs_along_and_the_same_command_goes_on(
     )  # nor does a pool of idle workers stay behind
 
 
+def test_joblib_workers_end_with_a_launcher_that_is_killed_before_their_first_job(stubbed) -> None:
+    """They would wait for the job, or for the half of it that was not sent, for ever."""
+    first = stubbed.start(GRID, *LAUNCHERS["joblib"])
+    while first.poll() is None and not stubbed.pids("popen_loky_posix"):
+        time.sleep(0.01)
+    first.kill()
+    stubbed.wait_for(lambda: not stubbed.pids("loky"), seconds=60, ended=True)
+
+
 @launchers
 def test_ctrl_c_ends_the_children_and_the_same_command_goes_on(
     launcher: str, stubbed, undisturbed: dict[str, int]

@@ -212,10 +212,14 @@ def test_hydras_verbs_say_it_in_one_line_too(tmp_path: Path, verb: str) -> None:
     assert os.listdir(tmp_path) == []  # noqa: PTH208
 
 
+@pytest.mark.parametrize("is_taken", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_compiled_functions_do_without_a_cache_where_neither_package_nor_user_have_one(
-    tmp_path: Path,
+    tmp_path: Path, is_taken: bool
 ) -> None:
     """As in a shared installation: numba may write its cache in neither of its two places."""
+    ours = tmp_path / f"deepmatte-numba-{os.geteuid()}"
+    if is_taken:  # as another user may have it
+        ours.touch()
     code = (
         "import numba.core.caching as caching\n"
         "def refuse(self): raise PermissionError(13, 'Permission denied')\n"
@@ -235,7 +239,9 @@ def test_compiled_functions_do_without_a_cache_where_neither_package_nor_user_ha
         env=os.environ | {"TMPDIR": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [str(tmp_path / f"deepmatte-numba-{os.geteuid()}"), "2"]
+    folder, result = done.stdout.split()
+    assert (Path(folder).parent, Path(folder) == ours, result) == (tmp_path, not is_taken, "2")
+    assert list(tmp_path.iterdir()) == [ours]
 
 
 @pytest.mark.parametrize("missing", ["state_dict", "global_step", "epoch", "loops"])

@@ -28,6 +28,7 @@ from interrupting import (
     hooked,
     without_figures,
 )
+from omegaconf import OmegaConf
 from tiny_run import compose
 
 Train = Callable[..., None]
@@ -315,6 +316,26 @@ def test_ctrl_c_to_a_group_with_loader_processes(tiny, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_run_leaves_nothing_in_the_temporary_folder(
+    tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W&B, loader processes and torch make folders there, which only SIGKILL leaves."""
+    temporary = tmp_path / "t"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    commands = Commands(tiny(*LENGTH, *VARIANTS["workers"]))
+    commands.overrides = (*commands.overrides, "wandb.mode=offline")
+    hook = "callbacks.on_train_batch_end"
+    for number, *instants in (
+        ("SIGINT", Instant(hook, 2)),
+        ("SIGTERM", Instant(hook, 2, signal="SIGTERM")),
+        ("",),
+    ):
+        commands.run(tmp_path / f"run{number}", *instants)
+        assert not list(temporary.iterdir()), number
+
+
+@pytest.mark.slow
 def test_interruptions_of_two_processes(tiny, tmp_path: Path) -> None:
     """They stop at the same step, whichever of them got the signal; neither waits for the other."""
     ddp = ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "stages.encoder_decoder.epochs=4")
@@ -328,3 +349,24 @@ def test_interruptions_of_two_processes(tiny, tmp_path: Path) -> None:
         Instant("callbacks.on_test_batch_end", 1, to="group"),
     ]
     assert_same_after(Commands(tiny(*LENGTH, *ddp)), tmp_path, instants)
+
+
+@pytest.mark.parametrize(("error", "first"), [("Connection reset by peer", True), ("NCCL error", False)])
+def test_a_rank_that_loses_another_ends_in_one_line(
+    error: str, first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rank 0 may notice it before Lightning does, which watches the others."""
+    from deepmatte.errors import RunError
+    from deepmatte.runs.directory import RunDir
+    from deepmatte.training import failures
+
+    monkeypatch.setattr(failures, "is_first_process", lambda: first)
+    run = RunDir(tmp_path)
+    run.write_config(OmegaConf.create({}), [])
+    run.update(status="running")
+    with (
+        pytest.raises(RunError, match=rf"^another process of the run ended \(.*{error}\)$"),
+        failures.recorded(run, lambda: None),
+    ):
+        raise RuntimeError(f"Read error: {error}")
+    assert (run.result() or {})["status"] == "failed"

@@ -135,7 +135,7 @@ def run_hydra(main: Callable[[], object], page: str = "train") -> None:
     from omegaconf.errors import OmegaConfBaseException
 
     from deepmatte.config.releases import lazy_help
-    from deepmatte.config.unknown_keys import explained
+    from deepmatte.config.unknown_keys import check_choices, explained
 
     if "${" in str(Path.cwd()):  # Hydra writes it into the configuration as it is
         report(
@@ -148,8 +148,12 @@ def run_hydra(main: Callable[[], object], page: str = "train") -> None:
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises the error instead of printing it
     try:
+        check_choices(sys.argv[1:])
         with lazy_help():
             main()
+    except InputError as error:
+        report(error)
+        sys.exit(2)
     except (HydraException, OmegaConfBaseException) as error:
         report(InputError(explained(error, page)))
         sys.exit(2)
@@ -157,11 +161,6 @@ def run_hydra(main: Callable[[], object], page: str = "train") -> None:
         if (refusal := refused(error)) is None:
             raise
         report(refusal)
-        sys.exit(2)
-    except ValueError as error:
-        if not str(error).startswith("Config group override"):  # how Hydra refuses GROUP=null
-            raise
-        report(InputError("a group of the configuration can't be null; leave it out with ~, as in ~budget"))
         sys.exit(2)
     except Exception as error:
         if (lacking := _no_memory(error)) is None:

@@ -100,7 +100,7 @@ class RaceView:
 
     def outlook(self) -> Outlook:
         """Return what the survivors' seeds detect, and how many seeds detect `WANTED`."""
-        last = self.tested[-1]
+        last = self.tested[-1] if self.tested else None  # before its first round ends
         if last is None:
             return Outlook()
         return outlook(last.scores, self.race.rounds[-1].decision, WANTED)

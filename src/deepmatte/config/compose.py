@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from deepmatte.config import initial, length
 from deepmatte.config.places import conf_dir
 from deepmatte.config.releases import base, register_resolver
-from deepmatte.config.unknown_keys import explained
+from deepmatte.config.unknown_keys import check_choices, explained
 from deepmatte.errors import InputError
 from deepmatte.runs.identity import run_dir
 
@@ -57,6 +57,7 @@ def compose(page: str, overrides: Sequence[str] = (), *, hydra: bool = False) ->
     from hydra.errors import HydraException
 
     register_resolvers()
+    check_choices(overrides)
     try:
         with library.initialize_config_dir(str(conf_dir()), **base()):
             return library.compose(page, list(overrides), return_hydra_config=hydra)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
+from hydra.core.override_parser.types import ChoiceSweep, Glob, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
-from deepmatte.config.places import conf_dir
+from deepmatte.config.places import conf_dir, files_of
 from deepmatte.errors import InputError, did_you_mean
 
 
@@ -39,6 +41,45 @@ def check_keys(config: DictConfig, page: str, hydra: Any = None) -> None:
         if key not in used:
             meant = did_you_mean(key, known, "{}=") or _listed(page)
             raise InputError(f"unknown key `{key}`, which nothing reads{meant}")
+
+
+def check_choices(words: Iterable[str]) -> None:
+    """Refuse a choice that is no name, such as ``data=2`` or ``loss=[1]``, at which Hydra raises anything.
+
+    Words that Hydra refuses by itself, and its options, pass.
+
+    Raises:
+        InputError: it names the word and the choices.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    for word in words:
+        try:
+            override = parser.parse_override(word)
+            value = override.value()
+        except HydraException:
+            continue
+        group = override.key_or_group
+        names = files_of(group)
+        in_hydra = group.partition("/")[0] == "hydra"  # of its groups we have not all files
+        if not (names or in_hydra) or isinstance(value, dict | Glob):
+            continue
+        chosen = value.list if isinstance(value, ChoiceSweep) else [value]
+        if all(_is_choice(choice, override.is_delete()) for choice in chosen):
+            continue
+        known = f" (there are {', '.join(names)})" if names else ""
+        advice = f"; leave it out with ~{group}" if value is None else ""
+        raise InputError(f"{word}: has to be the name of a file in {group}/{known}{advice}")
+
+
+def _is_choice(value: Any, deletes: bool) -> bool:
+    """Say whether a value can be a choice of a group, or what ``~GROUP=`` leaves out."""
+    if deletes:
+        return value is None or isinstance(value, str | QuotedString)
+    names = value if isinstance(value, list) else [value]
+    return all(isinstance(name, str | QuotedString) and str(name) != "_self_" for name in names)
 
 
 def explained(error: Exception, page: str = "train") -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -99,7 +101,24 @@ def _context() -> multiprocessing.context.BaseContext:
     )
 
 
+def end_with_parent(worker: int | None = None) -> None:
+    """End this process of multiprocessing's with the one that started it, however early that is killed.
+
+    The workers of a pool never miss it, and torch's loader processes only one that is there when they look
+    for the first time. As a ``worker_init_fn`` it takes the worker's number.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_outlive, args=(parent.sentinel,), daemon=True).start()
+
+
+def _outlive(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
+
+
 def _start_worker(common: Any) -> None:
+    end_with_parent()
     _shared[0] = common
     cv2.setNumThreads(1)
     # Ctrl-C reaches the whole process group; only the parent answers it.

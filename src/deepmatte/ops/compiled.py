@@ -12,7 +12,7 @@ from typing import Any
 
 import numba
 
-from deepmatte.files import own_folder
+from deepmatte.files import own_folder, temporary_folder
 
 
 def _source() -> None:
@@ -44,9 +44,7 @@ def _find_cache() -> None:
         place = Path(tempfile.gettempdir())
     except FileNotFoundError:
         return  # nothing can be written anywhere
-    folder = own_folder([place / f"deepmatte-numba-{os.geteuid()}"]) or Path(
-        tempfile.mkdtemp(prefix="deepmatte-numba-")
-    )
+    folder = own_folder([place / f"deepmatte-numba-{os.geteuid()}"]) or temporary_folder()
     numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
 
 

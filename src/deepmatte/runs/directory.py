@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Progress:
 
     fraction: float | None = None
     seconds_left: float | None = None
-    cost: Numbers | None = None
+    cost: Numbers = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,12 @@ class RunDir:
             InputError: it can't be read, or one of its keys is not of the kind that `Result` says.
         """
         file = self.path / RESULT_FILE
-        if not file.exists():
-            return None
         try:
             result = read_json(file)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{file}: not readable as JSON ({visible(error)}); {_RETRAIN}") from error
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as error:  # of a name that is too long, too: other records have it
+            raise InputError(f"{file}: not readable as JSON ({visible(error)[:200]}); {_RETRAIN}") from error
         if not isinstance(result, dict) or "status" not in result:
             raise InputError(f"{file}: has no 'status'; {_RETRAIN}")
         try:

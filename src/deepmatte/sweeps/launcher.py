@@ -21,6 +21,7 @@ from deepmatte.errors import InputError
 from deepmatte.files import write_text
 from deepmatte.runs.context import LauncherContext, SweepContext
 from deepmatte.runs.locks import LOCK_FILE, holder, is_alive
+from deepmatte.runs.parent_watch import end_when_idle_without
 from deepmatte.sweeps.devices import gpus
 from deepmatte.sweeps.process import GRACE_SECONDS, Stop
 
@@ -36,14 +37,17 @@ def announce(directory: Path, *, wait: bool, local: bool = False) -> None:
 
     Args:
         directory: the sweep's.
-        wait: on the first signal, let the jobs write their checkpoints before this process ends, since joblib
-            kills its workers with all their children at once; a second Ctrl-C ends it immediately.
+        wait: for joblib's launcher. On the first signal, the jobs write their checkpoints before this process
+            ends, since joblib kills its workers with all their children at once; a second Ctrl-C ends it
+            immediately. Its workers end with it.
         local: for submitit's local executor. Its jobs learn which GPUs there are, and the processes that
             watch them, which inherit what this thread blocks, leave Ctrl-C to the launcher.
     """
     stop_file = (directory / "jobs" / f"stop-{uuid.uuid4().hex[:12]}").resolve()
     launcher = LauncherContext(socket.gethostname(), os.getpid(), str(stop_file))
     SweepContext.read().but(launcher=launcher, gpus=tuple(gpus()) if local else None).publish()
+    if wait:
+        _tie_workers()
     if threading.current_thread() is not threading.main_thread():
         return  # only the main thread can handle signals
     owner = os.getpid()
@@ -70,6 +74,31 @@ def announce(directory: Path, *, wait: bool, local: bool = False) -> None:
     if local:
         threading.Thread(target=threading.Event().wait, daemon=True).start()  # takes Ctrl-C from the terminal
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def _tie_workers() -> None:
+    """Let the idle workers of joblib's pools end with this process, from their first moment on.
+
+    `deepmatte.sweeps.jobs.run_job` does so once a job is there. A launcher that is killed before leaves
+    workers that wait for one, or for the rest of it, which nobody will send.
+    """
+    from joblib import register_parallel_backend
+    from joblib._parallel_backends import LokyBackend
+
+    class TiedBackend(LokyBackend):
+        """loky, with an initializer, for which Hydra's launcher has no option."""
+
+        def configure(self, n_jobs: int = 1, **options: Any) -> Any:
+            """Make the pool, and return how many workers it has."""
+            options |= {"initializer": _tie, "initargs": (os.getpid(),)}
+            return super().configure(n_jobs=n_jobs, **options)
+
+    register_parallel_backend("loky", TiedBackend)
+
+
+def _tie(parent: int) -> None:
+    """Begin to watch the launcher in a worker, which is idle until a job comes."""
+    end_when_idle_without(parent).set()
 
 
 def _but_for_dropped_jobs(error: threading.ExceptHookArgs) -> None:

@@ -31,6 +31,7 @@ from deepmatte.data import (
 from deepmatte.data.guides import GuideCache, GuidedDataset, Solver
 from deepmatte.data.inspection.fingerprints import Fingerprint
 from deepmatte.data.inspection.leaks import refuse_leaks, scored_apart
+from deepmatte.data.parallel import end_with_parent
 from deepmatte.errors import InputError, check_arguments
 from deepmatte.models import MattingModel
 from deepmatte.runs.interruption import shield_worker
@@ -239,5 +240,11 @@ class MattingData(pl.LightningDataModule):
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
-            worker_init_fn=shield_worker,
+            worker_init_fn=_start_worker,
         )
+
+
+def _start_worker(worker: int) -> None:
+    """Begin a loader process: it ends with the trainer, but not by a signal to all of its group."""
+    shield_worker(worker)
+    end_with_parent()

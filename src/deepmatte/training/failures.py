@@ -66,12 +66,12 @@ def _disk_error(run: RunDir, error: Exception) -> InputError | RunError | None:
 
 
 def _lost_process(error: Exception) -> RunError | None:
-    """Return in a line that this rank lost the others; the first of them to end says why."""
-    lost = (
-        not is_first_process()
-        and isinstance(error, RuntimeError)
-        and any(word in str(error) for word in ("by peer", "NCCL"))
-    )
+    """Return in a line that this rank lost the others, of which one may say why.
+
+    An error of NCCL in the first rank may be one of its own, which needs its traceback.
+    """
+    words = ("by peer",) if is_first_process() else ("by peer", "NCCL")
+    lost = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
     return RunError(f"{OTHER_PROCESS} ({one_line(error)[:200]})") if lost else None
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 
-from deepmatte.config.places import conf_dir
+from deepmatte.config.places import conf_dir, files_of
 
 TRAIN = """\
 usage: deepmatte train [-m] [KEY=VALUE ...]
@@ -109,6 +108,4 @@ def groups(verb: str) -> list[str]:
 
 def choices(group: str) -> list[str]:
     """Return the choices of a group of the configuration: our files, the user's, and plugins'."""
-    folders = (conf_dir(), conf_dir().parent, Path())
-    files = {file.stem for folder in folders for file in (folder / group).glob("*.yaml")}
-    return sorted(files | set(_PLUGINS.get(group, ())))
+    return sorted({*files_of(group), *_PLUGINS.get(group, ())})

@@ -12,7 +12,7 @@ from deepmatte.compare.records.grouping import Setting
 from deepmatte.compare.records.json_numbers import plain
 from deepmatte.compare.records.reading import Run, check_comparable, read_run
 from deepmatte.compare.score_table import make_score_table
-from deepmatte.errors import InputError, visible
+from deepmatte.errors import InputError, check_arguments, visible
 from deepmatte.files import read_json, write_text
 
 RACE_FILE = "race.json"
@@ -90,8 +90,9 @@ def open_race(sweep: Path, plan: Plan, about: dict[str, object], settings: Seque
     now = about | asdict(plan) | {"settings": list(settings)}
     for key in now | before:
         if before.get(key) != now.get(key):
+            were, are = (visible(values.get(key))[:200] for values in (before, now))
             raise InputError(
-                f"{file}: is of a race with other {key} ({before.get(key)}, now {now.get(key)}); "
+                f"{file}: is of a race with other {key} ({were}, now {are}); "
                 "repeat its command, or move the file away to start a new race, the runs are kept"
             )
     new.rounds = race.rounds
@@ -103,17 +104,36 @@ def read_race(sweep: Path) -> Race:
     file = sweep / RACE_FILE
     try:
         record = read_json(file)
+        check_arguments(Plan, record["plan"], "plan")
+        check_arguments(Race, {"about": record["about"], "settings": record["settings"]})
         rounds = [read_round(item) for item in record["rounds"]]
         plan, ended = Plan(**record["plan"]), str(record.get("ended", ""))
-        return Race(sweep, plan, dict(record["about"]), list(record["settings"]), rounds, ended)
+        race = Race(sweep, plan, record["about"], record["settings"], rounds, ended)
+        _check(race)
+        return race
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{file}: not readable as a race ({visible(error)[:200]}); move it away, the runs are kept"
         ) from error
 
 
+def _check(race: Race) -> None:
+    """Raise ValueError where a plan is none that a race can have, or a round names what is no setting."""
+    plan = race.plan
+    if not (2 <= plan.first <= plan.most and plan.step >= 1 and plan.equal_within > 0):
+        raise ValueError("a plan that no race can have")
+    if not isinstance(race.about.get("metric"), str):
+        raise ValueError("about.metric is missing: it has to be a text")
+    for item in race.rounds:
+        drops = [name for drop in item.decision.dropped for name in (drop.setting, drop.better)]
+        unknown = {*item.runs, *item.failed, *item.decision.ranking, *drops} - set(race.settings)
+        if unknown:
+            raise ValueError(f"{min(unknown)}: none of its settings")
+
+
 def read_round(record: dict) -> Round:
-    """Return a round of ``race.json``; KeyError or TypeError where it is damaged."""
+    """Return a round of ``race.json``; KeyError, TypeError or InputError where it is damaged."""
+    check_arguments(Round, record, "rounds")
     found = record["decision"]
     drops = [Drop(**item) for item in found["dropped"]]
     decision = Decision(found["level"], found["ranking"], drops, found["equal"])
