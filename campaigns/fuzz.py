@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, suppress
 from io import StringIO
 from pathlib import Path
@@ -100,8 +100,7 @@ def campaign(options: argparse.Namespace) -> int:
     tally = Tally.of("fuzz", "inputs", options)
     with scratch() as place:
         folder = place / "sweep/run"
-        every = readers(folder)
-        chosen = {name: every[name] for name in options.reader or every}
+        chosen = chosen_readers(folder, options.reader)
         total = sum(reader.share for reader in chosen.values())
         for reader in chosen.values():  # imports, and what readers keep, once for all forks
             with _restored(folder / reader.file):
@@ -114,6 +113,16 @@ def campaign(options: argparse.Namespace) -> int:
                     one_chunk(tally, reader, name, folder, number, count)
                 print(f"  {tally.tried.total():,} inputs", file=sys.stderr, flush=True)
     return tally.finish()
+
+
+def chosen_readers(folder: Path, names: Sequence[str] | None) -> dict[str, Reader]:
+    """Return the readers of those names, or all; an unknown one ends the process in one line."""
+    every = readers(folder)
+    for name in names or ():
+        if name not in every:
+            there = ", ".join(every)
+            sys.exit(f"campaigns.fuzz: --reader {name}: there is no such reader; choose of {there}")
+    return {name: every[name] for name in names or every}
 
 
 @contextmanager
@@ -154,7 +163,7 @@ def guided(options: argparse.Namespace) -> int:
 
     with scratch() as place, atheris.instrument_imports(include=["deepmatte"]):
         folder = place / "sweep/run"
-        reader = readers(folder)[options.reader[0]]
+        (reader,) = chosen_readers(folder, options.reader).values()
         corpus = place / "corpus"
         corpus.mkdir()
         for number, seed in enumerate(reader.seeds):
@@ -182,7 +191,7 @@ def repeated(options: argparse.Namespace) -> int:
     """Read a kept input again, with a traceback where it fails."""
     with scratch() as place:
         folder = place / "sweep/run"
-        reader = readers(folder)[options.reader[0]]
+        (reader,) = chosen_readers(folder, options.reader).values()
         how, told = outcome(reader, folder, options.repeat.read_bytes())
     print(told or how)
     return 1 if told else 0

@@ -58,6 +58,16 @@ def test_what_crashes_hangs_or_takes_the_memory_is_told_apart() -> None:
 
 
 @pytest.mark.slow
+def test_an_unknown_reader_is_refused_in_one_line() -> None:
+    command = [sys.executable, "-m", "campaigns.fuzz", "--reader", "race.json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "--reader race.json: there is no such reader; choose of " in line
+    assert "race" in line.split("choose of ")[1].split(", ")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
