@@ -86,11 +86,11 @@ deepmatte train model=encoder_decoder loss=alpha_laplacian laptop.epochs=4 \\
 deepmatte train model=bgmv2_small ema=0.99 laptop.epochs=6
 ```
 
-| | SAD | of the trivial matte's, 27.64 | Grad | CPU minutes |
+| | CPU minutes | SAD | of the trivial matte's, 27.64 | Grad |
 |---|--:|--:|--:|--:|
-| `encoder_decoder`, random weights | 15.84 | 57 % (aim: below 60) | 46 % | 6.1 |
-| the same by `loss=alpha` | 16.59 | 60.0 % | 47 % | 6.2 |
-| `bgmv2_small`, by the plate, without a trimap | 14.95 | 54 % (aim: below 50) | 47 % | 5.0 |
+| `encoder_decoder`, random weights | 6.1 | 15.84 | 57 % (aim: below 60) | 46 % |
+| the same by `loss=alpha` | 6.2 | 16.59 | 60.0 % | 47 % |
+| `bgmv2_small`, by the plate, without a trimap | 5.0 | 14.95 | 54 % (aim: below 50) | 47 % |
 
 The recipe of `alphagan_small` has not been measured to the end.
 """
