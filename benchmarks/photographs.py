@@ -5,7 +5,7 @@ mattes, as means over the photographs. The last column is the ratio of the SAD t
 and 97.5 percentiles of 10,000 bootstrap samples of the photographs.
 
 Data: the environment variable DEEPMATTE_REAL_DATA names a folder with alphamatting/{image,alpha,trimap_tight,
-trimap_loose}. Cost: five minutes on one core, once; the classical mattes stay in the cache of guides.
+trimap_loose}. Cost: fifteen minutes on one core, by estimate, once; the mattes stay in the cache of guides.
 Command: python benchmarks/photographs.py [NAME or RUN ...]
 """
 

@@ -142,8 +142,7 @@ def main(argv: list[str]) -> int:
     tally = Tally.of("concurrency", "acts", options)
     for number, _ in rounds(options):
         rng = random.Random(options.seed * 1_000_003 + number)
-        with scratch() as place:
-            home = place
+        with scratch() as home:
             for race in (
                 lambda h=home: read_and_write(tally, h, options.seconds),
                 lambda h=home: contend(tally, h, options.seconds),

@@ -118,8 +118,7 @@ def main(argv: list[str]) -> int:
     for number, _ in rounds(options):
         plan = plans[number % len(plans)]
         seed = options.seed * 1_000_003 + number
-        with scratch() as place:
-            folder = place
+        with scratch() as folder:
             ended = isolated(lambda beat, p=plan, s=seed, f=folder: attempt(p, s, f), SECONDS, MORE_MB)
             tally.tried[plan] += 1
             how, told = ended.result if ended.is_well else (f"{plan}: {ended}", f"the verb {ended}")

@@ -35,8 +35,7 @@ def main(argv: list[str]) -> int:
     options_of.add_argument("--mode", choices=MODES, action="append", help="this mode alone")
     options = options_of.parse_args(argv)
     tally = Tally.of("kills", "kills", options)
-    with scratch() as place:
-        home = place
+    with scratch() as home:
         made: dict[str, Singles | Pairs | SweepsOfStubs] = {}
         modes = [mode for mode in (options.mode or MODES) for _ in range(SHARES[mode])]
         random.Random(options.seed).shuffle(modes)

@@ -214,8 +214,7 @@ def main(argv: list[str]) -> int:
     for number, _ in rounds(options):
         rng = random.Random(options.seed * 1_000_003 + number)
         verb = verbs[number % len(verbs)]
-        with scratch() as place:
-            folder = place
+        with scratch() as folder:
             what, pixels = draw(folder, rng, options.large)
             base = isolated(lambda beat: None, SECONDS).peak_mb
             ended = isolated(lambda beat, v=verb, f=folder: attempt(v, f), SECONDS)

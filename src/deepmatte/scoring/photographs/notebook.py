@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Form = TypeVar("Form", np.ndarray, Image.Image, "Tensor")
 DEFAULT = "fast_information_flow"
-"""Information flow at half the size: of all classical methods the best for its time (docs/model_card.md)."""
+"""Information flow at half the size, of all methods the best for its time (`benchmarks/guides.py`)."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -159,7 +159,7 @@ export class Editor {
   end() {
     if (!this.from) return;
     this.from = null;
-    if (this.tool === "box" && String(this.box) === String(this.past.at(-1).before)) this.past.pop(); // a mere click
+    if (this.tool === "box" && String(this.box) === String(this.past.at(-1)?.before)) this.past.pop(); // a mere click
     this.changed();
   }
 
