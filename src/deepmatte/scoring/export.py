@@ -262,7 +262,8 @@ def _write_torch(
     more = {"deepmatte.json": json.dumps(dict(about))}
     with _quiet():
         torch.export.save(program, buffer, extra_files=more)
-    write_bytes(out, buffer.getbuffer())
+    with buffer.getbuffer() as data:
+        write_bytes(out, data)
     return _difference(whole, program.module())
 
 

@@ -64,7 +64,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         buffer = io.BytesIO()  # torch's own writer to a file that fails ends in an error of another kind
         torch.save(checkpoint, buffer)
-        write_into_run(Path(path), buffer.getbuffer())
+        with buffer.getbuffer() as data:  # let go of at once: a cycle with it crashes Python before 3.12.3
+            write_into_run(Path(path), data)
 
 
 def write_into_run(path: Path, data: bytes | memoryview) -> None:
