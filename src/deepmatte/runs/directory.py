@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -216,11 +217,7 @@ class RunDir:
                     and not place.is_dir()
                 ):
                     continue
-                try:
-                    outside = not place.resolve().is_relative_to(top)
-                except (OSError, RuntimeError):  # it leads to itself
-                    outside = True
-                if outside:
+                if _leads_to_itself(place) or not place.resolve().is_relative_to(top):
                     cure = "put what it leads to in its place, or remove it"
                     raise InputError(f"{printable(place)}: is a link out of the run directory; {cure}")
 
@@ -262,6 +259,15 @@ class RunDir:
         writer.writeheader()
         writer.writerows(rows)
         write_text(self.path / PER_IMAGE_FILE, buffer.getvalue())
+
+
+def _leads_to_itself(link: Path) -> bool:
+    """Return whether following ``link`` never ends; `Path.resolve` no longer says so from Python 3.13 on."""
+    try:
+        link.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def _read_yaml(file: Path) -> Any:
