@@ -125,6 +125,7 @@ def test_a_run_has_group_name_tags_sortable_columns_a_summary_of_the_best_epoch_
         for item in config.update
     }
     assert columns["loss"]["dice"]["weight"] == 0.25
+    assert columns["overrides"]["loss"] == "dim"
     assert columns["seed"] == 0
     minima = {metric.name: metric for metric in records["metric"]}
     for name in ("val/sad", "val/mse", "val/grad", "val/conn"):
@@ -153,10 +154,10 @@ def test_checkpoints_are_versions_of_an_artifact_beside_the_data_that_they_come_
     (records,) = read(directory.path)
     kept = [item for item in records["artifact"] if item.type in ("model", "dataset")]
     identity = config_hash(config)
-    assert [(item.type, item.name, list(item.aliases)) for item in kept] == [
-        ("dataset", "data-procedural", ["latest"]),
-        ("model", f"checkpoint-{identity}", ["last", "latest"]),  # W&B moves `latest` to each new version
-        ("model", f"checkpoint-{identity}", ["best", "latest"]),
+    assert [(item.type, item.name, set(item.aliases)) for item in kept] == [
+        ("dataset", "data-procedural", {"latest"}),
+        ("model", f"checkpoint-{identity}", {"last", "latest"}),  # W&B moves `latest` to each new version
+        ("model", f"checkpoint-{identity}", {"best", "latest"}),
     ]
     assert json.loads(kept[1].metadata)["data"]["digests"] == {"train": "ab"}
     assert [entry.path for entry in kept[1].manifest.contents] == ["model.ckpt"]
