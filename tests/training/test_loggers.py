@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from omegaconf import DictConfig
+from PIL import Image
 from tiny_run import compose
 
 from deepmatte.config import validation
@@ -54,6 +56,9 @@ def run(tmp_path: Path) -> RunDir:
     return directory
 
 
+CAT = np.random.default_rng(0).integers(0, 256, (8, 6, 3), np.uint8)
+
+
 def tracker(config: DictConfig, run: RunDir, checkpoint: Any = None) -> Tracker:
     return Tracker(from_config.build_loggers(config), config, run, checkpoint)
 
@@ -64,7 +69,8 @@ def log(loggers: Tracker, steps: dict[int, float]) -> None:
 
 
 def finish(loggers: Tracker, run: RunDir) -> None:
-    write_png(run.pictures / "test" / "cat_matte.png", np.full((8, 8), 7, np.uint8))
+    for part, picture in (("image", CAT), ("alpha", CAT[..., 0]), ("matte", 255 - CAT[..., 0])):
+        write_png(run.pictures / "test" / f"pets/cat_{part}.png", picture)
     loggers.finish(RESULT, [{"image": "cat", "sad": 4.5}])
 
 
@@ -189,7 +195,10 @@ def test_tensorboard_reads_curves_without_what_a_resumed_run_computes_again(run:
     assert events.Scalars("best/val/sad")[-1].value == 3.0
     assert events.Scalars("test/sad")[-1].value == 4.5
     assert [event.step for event in events.Images("val/pictures")] == [1, 3]
-    assert "test/mattes/cat" in events.Tags()["images"]
+    (shown,) = events.Images("test/mattes/pets/cat")
+    grey = np.repeat(CAT[..., :1], 3, 2)
+    picture = np.asarray(Image.open(BytesIO(shown.encoded_image_string)))
+    assert np.array_equal(picture, np.concatenate([CAT, grey, 255 - grey], 1))
     assert b"procedural" in events.Tensors("config/text_summary")[0].tensor_proto.string_val[0]
     assert len(list((run.path / "tensorboard").glob("events*"))) == 2
 
@@ -215,12 +224,13 @@ def test_mlflow_has_one_run_of_a_resumed_run_with_each_step_once_and_its_records
     (found,) = client.search_runs([experiment.experiment_id])
     assert (found.info.status, found.info.run_name) == ("FINISHED", "loss=dice")
     assert found.data.params["loss/dice/weight"] == "1"
+    assert found.data.params["overrides/loss"] == "dice"
     assert found.data.metrics["best/val/sad"] == 3.0
     history = client.get_metric_history(found.info.run_id, "val/sad")
     assert [(metric.step, metric.value) for metric in history] == [(0, 5.0), (1, 4.0), (2, 3.0), (3, 3.5)]
     artifacts = {file.path for file in client.list_artifacts(found.info.run_id)}
     assert {"result.json", "per_image.csv", "config.yaml", "pictures"} <= artifacts
-    assert Path(client.download_artifacts(found.info.run_id, "pictures/cat.png")).is_file()
+    assert Path(client.download_artifacts(found.info.run_id, "pictures/pets/cat.png")).is_file()
 
 
 def test_mlflow_begins_anew_in_a_directory_of_another_configuration(run: RunDir) -> None:

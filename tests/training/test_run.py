@@ -65,6 +65,8 @@ def test_checkpoints_are_plain_data_and_one_set_of_curves_spans_the_stages(train
     assert [row["epoch"] for row in curves if row["val/sad"]] == ["0", "1", "2"]
     steps = [int(row["step"]) for row in curves if row["val/sad"]]
     assert steps == sorted(set(steps))
+    (tested,) = [row for row in curves if row["test/sad"]]
+    assert (tested["epoch"], tested["step"]) == ("2", "6")  # three epochs of two steps are behind it
 
 
 def test_each_stage_trains_its_parts_only(train_tiny, tmp_path: Path) -> None:

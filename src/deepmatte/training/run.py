@@ -257,10 +257,11 @@ class _Job:
         best = read_checkpoint(self.run.checkpoints / "best.ckpt")
         assert self.tracker is not None
         loggers, pictures = self.tracker.loggers, self.run.pictures / "test"
-        scored = score(self.config, self.model, self.data, "test", best, pictures, loggers=loggers)
-        cost = self._cost(over_ranks(peak_memory_mb())) | {
-            "steps": int(read_checkpoint(self.run.last_checkpoint)["global_step"])
-        }
+        last = read_checkpoint(self.run.last_checkpoint)
+        scored = score(
+            self.config, self.model, self.data, "test", best, pictures, loggers=loggers, trained=last
+        )
+        cost = self._cost(over_ranks(peak_memory_mb())) | {"steps": int(last["global_step"])}
         if not is_first_process():
             return {}
         self.run.write_per_image(scored.rows)

@@ -124,11 +124,13 @@ def score(
     source: str = "checkpoint",
     radii: Sequence[int] = (),
     tile: int = 0,
+    trained: Mapping[str, Any] | None = None,
 ) -> Scored:
     """Score ``model`` with the weights of ``checkpoint`` (None: its own); every rank has all rows.
 
     ``pictures`` is where input, truth and matte of a few images are saved. The scores are named after
-    ``split``. ``tile`` is 0 for whole images, or the side of tiles (`TiledModel`).
+    ``split``. ``tile`` is 0 for whole images, or the side of tiles (`TiledModel`). ``loggers``
+    record the scores at the step and epoch of the checkpoint ``trained``, at 0 without one.
 
     Raises:
         InputError: the model reads what the data does not have, or the checkpoint is of another model.
@@ -156,6 +158,8 @@ def score(
         enable_progress_bar=sys.stdout.isatty(),
         enable_checkpointing=False,
     )
+    if trained is not None:
+        trainer.fit_loop.load_state_dict(trained["loops"]["fit_loop"])
     from_config.leave_cores_to_loaders(trainer, config.data.num_workers)
     loader = data.eval_loader(split, trainer.global_rank, trainer.world_size)
     with interruption.at_once_afterwards():

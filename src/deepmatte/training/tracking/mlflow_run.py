@@ -17,7 +17,13 @@ from deepmatte.errors import RunError, one_line
 from deepmatte.files import write_text
 from deepmatte.runs.directory import RunDir
 from deepmatte.runs.identity import config_hash, label
-from deepmatte.training.tracking.tracker import RunLogger, final_scores, plain_config, scored_mattes
+from deepmatte.training.tracking.tracker import (
+    RunLogger,
+    final_scores,
+    parameters,
+    plain_config,
+    scored_pictures,
+)
 
 NOTE = "mlflow.json"
 """File of a run directory that says which MLflow run it is, so that a resumed run continues it."""
@@ -71,7 +77,7 @@ class MlflowRun(RunLogger, MLFlowLogger):
                 history = self.experiment.get_metric_history(self.run_id, key)
                 self.logged[key] = max(metric.step for metric in history)
             return
-        self.log_hyperparams(plain_config(config))
+        self.log_hyperparams(parameters(config, run))
         self.experiment.log_dict(self.run_id, plain_config(config), "config.yaml")
         write_text(run.path / NOTE, json.dumps({"tracking_uri": uri, "run_id": self.run_id}) + "\n")
 
@@ -110,8 +116,8 @@ class MlflowRun(RunLogger, MLFlowLogger):
         for name in RECORDS:
             if (run.path / name).exists():
                 client.log_artifact(identity, str(run.path / name))
-        for name, matte in scored_mattes(run).items():
-            client.log_image(identity, matte, artifact_file=f"pictures/{name}.png")
+        for name, picture in scored_pictures(run).items():
+            client.log_image(identity, picture, artifact_file=f"pictures/{name}.png")
         client.set_terminated(identity, "FINISHED")
 
     def fail(self) -> None:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from deepmatte.runs.directory import RunDir
-from deepmatte.training.tracking.tracker import RunLogger, final_scores, plain_config, scored_mattes
+from deepmatte.training.tracking.tracker import RunLogger, final_scores, parameters, scored_pictures
 
 
 class TensorBoardRun(RunLogger, TensorBoardLogger):
@@ -19,7 +19,7 @@ class TensorBoardRun(RunLogger, TensorBoardLogger):
         super().__init__(
             run.path, name="tensorboard", version="", default_hp_metric=False, purge_step=step or None
         )
-        self.parameters = plain_config(config)
+        self.parameters = parameters(config, run)
         self.experiment.add_text("config", f"```yaml\n{OmegaConf.to_yaml(config, resolve=True)}```", step)
 
     def save(self) -> None:
@@ -42,8 +42,8 @@ class TensorBoardRun(RunLogger, TensorBoardLogger):
     def finish(self, run: RunDir, result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
         """Add test mattes, and the row of the table of hyperparameters."""
         last = int(result["cost"].get("steps", 0))
-        for name, matte in scored_mattes(run).items():
-            self.experiment.add_image(f"test/mattes/{name}", matte, last, dataformats="HW")
+        for name, picture in scored_pictures(run).items():
+            self.experiment.add_image(f"test/mattes/{name}", picture, last, dataformats="HWC")
         self.log_hyperparams(self.parameters, final_scores(result), last)
         self.experiment.close()
 

@@ -19,6 +19,9 @@ from deepmatte.training.tracking.curves import Curves
 NUM_MATTES = 8
 """How many test mattes go to the programs that show pictures."""
 
+PARTS = ("image", "alpha", "matte")
+"""What such a picture has side by side."""
+
 
 class RunLogger(Logger):
     """A logger that also records a run's end, and pictures. There is one in the first process alone.
@@ -68,7 +71,7 @@ class Tracker:
         self.loggers: list[Logger] = [curves]
         for name, made in makers.items():
             if not isinstance(made, functools.partial):
-                made.log_hyperparams(plain_config(config))
+                made.log_hyperparams(parameters(config, run))
                 self.loggers.append(made)
             elif is_first_process():
                 try:
@@ -108,12 +111,20 @@ def final_scores(result: Mapping[str, Any]) -> dict[str, float]:
     return scores | {f"cost/{key}": value for key, value in result["cost"].items()}
 
 
-def scored_mattes(run: RunDir) -> dict[str, np.ndarray]:
-    """Return a few of the run's test mattes by name, (H, W) in uint8."""
+def parameters(config: DictConfig, run: RunDir) -> dict[str, Any]:
+    """Return the configuration and, as ``overrides``, what was chosen: ``overrides.loss`` is ``dice``."""
+    words = (run.result() or {}).get("overrides", [])
+    return plain_config(config) | {"overrides": dict(word.lstrip("+").split("=", 1) for word in words)}
+
+
+def scored_pictures(run: RunDir) -> dict[str, np.ndarray]:
+    """Return a few test pictures by name, (H, 3 W, 3) in uint8: image, true and predicted matte in a row."""
     import cv2
 
-    files = sorted((run.pictures / "test").glob("*_matte.png"))[:NUM_MATTES]
+    test = run.pictures / "test"
+    files = sorted(test.rglob("*_matte.png"))[:NUM_MATTES]
+    names = [file.relative_to(test).as_posix().removesuffix("_matte.png") for file in files]
     return {
-        file.stem.removesuffix("_matte"): cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)  # type: ignore[misc]
-        for file in files
+        name: np.hstack([cv2.imread(str(test / f"{name}_{part}.png"))[..., ::-1] for part in PARTS])
+        for name in names
     }

@@ -14,7 +14,7 @@ from deepmatte.errors import InputError
 from deepmatte.metrics.names import DEFAULT_SCORES, higher_is_better
 from deepmatte.runs.directory import RunDir
 from deepmatte.runs.identity import config_hash, label
-from deepmatte.training.tracking.tracker import RunLogger, plain_config, scored_mattes
+from deepmatte.training.tracking.tracker import PARTS, RunLogger, parameters, scored_pictures
 
 STEP = "trainer/global_step"
 """Lightning's column of optimiser steps; a metric that is defined explicitly needs its axis, too."""
@@ -43,7 +43,7 @@ class WandbRun(RunLogger, WandbLogger):
             group=config.name,
             job_type="train",
             tags=[str(config.name), *config.wandb.tags],
-            config=plain_config(config),
+            config=parameters(config, run),
             mode=config.wandb.mode,
             log_model=False,
             settings=quiet,
@@ -72,8 +72,9 @@ class WandbRun(RunLogger, WandbLogger):
         columns: list[Any] = list(rows[0])
         cells = [[row[column] for column in columns] for row in rows]
         self.experiment.log({"test/per_image": wandb.Table(columns=columns, data=cells)})
-        if mattes := scored_mattes(run):
-            pictures = [wandb.Image(matte, caption=name) for name, matte in mattes.items()]
+        if found := scored_pictures(run):
+            shown = ", ".join(PARTS)
+            pictures = [wandb.Image(item, caption=f"{name}: {shown}") for name, item in found.items()]
             self.experiment.log({"test/mattes": pictures})
         for name in RECORDS:
             self.experiment.save(str(run.path / name), base_path=str(run.path), policy="now")
