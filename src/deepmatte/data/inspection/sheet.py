@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,22 +17,35 @@ from deepmatte.ops.zones import full_scale
 
 CELL = 192
 _MARGIN, _LINE = 6, 16
-_PAPER, _INK = (250, 250, 250), (30, 30, 30)
+_PAPER, _INK, _GREY = (250, 250, 250), (30, 30, 30), (110, 110, 110)
 
-Row = tuple[str, Sequence[np.ndarray]]
-"""A caption and the pictures above it, uint8 (H, W) or (H, W, 3)."""
+Row = tuple[str, Mapping[str, np.ndarray]]
+"""A caption and the pictures above it by their titles, uint8 (H, W) or (H, W, 3)."""
+
+
+@cache
+def _font() -> tuple[Any, frozenset[int]]:
+    """Return matplotlib's own font, which has Latin, Greek and Cyrillic letters, and its codes."""
+    import matplotlib as mpl
+    from matplotlib.ft2font import FT2Font
+
+    file = Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    return ImageFont.truetype(str(file), 11), frozenset(FT2Font(str(file)).get_charmap())
 
 
 def contact_sheet(rows: Sequence[Row], columns: int = 2, cell: int = CELL) -> np.ndarray:
-    """Return the groups of pictures side by side in ``columns``, each in a square of ``cell`` pixels."""
+    """Return the groups of pictures side by side in ``columns``, each in a square of ``cell`` pixels.
+
+    The title of a picture stands below it; letters that the font does not have are question marks.
+    """
     width = max(len(pictures) for _, pictures in rows) * (cell + _MARGIN) + _MARGIN
-    height = cell + _LINE + 2 * _MARGIN
+    height = cell + 2 * _LINE + 2 * _MARGIN
     columns = min(columns, len(rows))
     sheet = Image.new("RGB", (columns * (width + _MARGIN), -(-len(rows) // columns) * height), _PAPER)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    draw, font = ImageDraw.Draw(sheet), _font()[0]
     for i, (caption, pictures) in enumerate(rows):
         left, top = i % columns * (width + _MARGIN) + _MARGIN, i // columns * height + _MARGIN
-        for k, pixels in enumerate(pictures):
+        for k, (title, pixels) in enumerate(pictures.items()):
             picture = Image.fromarray(pixels).convert("RGB")
             shrinks = max(picture.size) > cell
             picture = ImageOps.contain(
@@ -43,16 +58,15 @@ def contact_sheet(rows: Sequence[Row], columns: int = 2, cell: int = CELL) -> np
                     top + (cell - picture.height) // 2,
                 ),
             )
-        printable = (
-            "".join(letter if letter.isprintable() else "?" for letter in caption)
-            .encode("latin-1", "replace")
-            .decode("latin-1")
-        )
-        draw.text((left, top + cell + 1), _fitting(printable, font, width - _MARGIN), _INK, font)
+            draw.text((left + k * (cell + _MARGIN), top + cell + 1), _fitting(title, cell), _GREY, font)
+        draw.text((left, top + cell + _LINE + 1), _fitting(caption, width - _MARGIN), _INK, font)
     return np.asarray(sheet)
 
 
-def _fitting(text: str, font: Any, width: int) -> str:
+def _fitting(caption: str, width: int) -> str:
+    """Return what the font has of a caption, shortened to ``width`` pixels."""
+    font, codes = _font()
+    text = "".join(letter if letter.isprintable() and ord(letter) in codes else "?" for letter in caption)
     while text and font.getlength(text) > width:
         text = text[:-4] + "..." if len(text) > 4 else ""
     return text
@@ -91,7 +105,7 @@ def rows_of_sets(sets: Mapping[str, Any], split: str, num: int) -> tuple[list[Ro
         if what == "backgrounds":
             drawn = list(chosen)
             for group in (drawn[i : i + 3] for i in range(0, len(drawn), 3)):
-                rows.append((f"{split} backgrounds {', '.join(group)}", [chosen[name] for name in group]))
+                rows.append((f"{split} backgrounds", {name: chosen[name] for name in group}))
             continue
         for name, loaded in chosen.items():
             pictures = _of_layers(Layers(*loaded)) if what == "foregrounds" else _of_picture(Picture(*loaded))
@@ -99,25 +113,27 @@ def rows_of_sets(sets: Mapping[str, Any], split: str, num: int) -> tuple[list[Ro
     return rows, problems
 
 
-def _of_layers(layers: Layers) -> list[np.ndarray]:
-    return [layers.foreground, grey(layers.alpha), over_squares(layers.foreground, layers.alpha)]
+def _of_layers(layers: Layers) -> dict[str, np.ndarray]:
+    cutout = over_squares(layers.foreground, layers.alpha)
+    return {"colours": layers.foreground, "matte": grey(layers.alpha), "cut-out": cutout}
 
 
-def _of_picture(picture: Picture) -> list[np.ndarray]:
-    captured = [] if picture.captured_background is None else [picture.captured_background]
-    return [picture.image, picture.trimap, grey(picture.alpha), *captured]
+def _of_picture(picture: Picture) -> dict[str, np.ndarray]:
+    captured = picture.captured_background
+    plate = {} if captured is None else {"captured background": captured}
+    return {"image": picture.image, "trimap": picture.trimap, "matte": grey(picture.alpha), **plate}
 
 
 def row_of_sample(sample: Sample) -> Row:
     """Return the row of a sample as the network gets it: image, trimap, matte, foreground if known."""
     keys = [key for key in ("image", "trimap", "alpha", "foreground") if key in sample]
-    pictures = []
+    pictures: dict[str, np.ndarray] = {}
     for key in keys:
         values = sample[key].numpy()
         pixels = (
             values if values.dtype == np.uint8 else np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
         )
-        pictures.append(
+        pictures["matte" if key == "alpha" else key] = (
             pixels[0] if pixels.shape[0] == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
         )
     return f"{sample['index']}: {sample['name']}", pictures
