@@ -49,7 +49,8 @@ def test_without_a_clear_winner_the_verdict_says_what_it_would_take(sweep: Sweep
     )
     assert re.match(words, verdict.headline)
     assert verdict.confidence == "no clear winner"
-    assert verdict.details[0].startswith("To confirm ")
+    (lead,) = re.findall(r"([\d.]+ %) below", verdict.headline)
+    assert verdict.details[0].startswith(f"To confirm {lead}"), "it is the lead of the headline"
     (item,) = comparison.decisive.differences
     assert f"can differ from {item.second} by " in verdict.details[1]
 
@@ -213,9 +214,19 @@ def test_ranking_is_printed_with_trivial_matte_and_excluded_runs(sweep: Sweep) -
     assert (
         text.index("alpha") < text.index("dice") < text.index("trivial matte") < text.index("1 run excluded")
     )
-    assert "sad /1000 ↓" in text
+    assert "/1000 ↓" in text
     assert "Training: 2 settings, seeds 0, 1; 300 steps, 1 minute a run; 4 minutes for 4 runs." in text
     assert "[red]NaN loss[/red]" in text, "an error's text is no markup"
+
+
+def test_80_columns_have_room_for_the_whole_ranking(sweep: Sweep) -> None:
+    directory = sweep({"alpha_laplacian_l2": 18.561, "focal_dice_textbook": 36.349}, seeds=2)
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    comparison = compare([directory])
+    print_comparison(comparison, console)
+    table = console.export_text().split("Training:")[0]
+    best = comparison.decisive.scores[0]
+    assert {"seeds", "P(best)", f"{100 * best.chance:.0f}", "reference"} <= set(table.split())
 
 
 def test_exit_codes_and_json(sweep: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

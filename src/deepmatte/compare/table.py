@@ -55,10 +55,11 @@ def ranking_table(comparison: Comparison, width: int) -> Table:
     others = [name for name in comparison.metrics if name != comparison.main] if wide else []
     table = Table(title=escape(title(comparison)), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("", justify="right", no_wrap=True)
-    table.add_column("setting", overflow="fold", min_width=20)
+    table.add_column("setting", overflow="fold", min_width=12)
     columns = (heading(metric.name), "sd", "beside the reference", "seeds", "P(best)", *map(heading, others))
     for name in (*columns, *["seconds"] * wide):
-        table.add_column(escape(name), justify="right", no_wrap=True)
+        # In two lines, so that the table has room in 80 columns.
+        table.add_column(escape(name.replace(" ", "\n", 1)), justify="right", no_wrap=True)
     for score in metric.scores:
         setting = comparison.setting(score.setting)
         cells = [

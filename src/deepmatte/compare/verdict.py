@@ -123,14 +123,7 @@ def undecided(comparison: Comparison, sides: Sides) -> str:
     """Return the headline where none is shown to be better than the reference, and some are open."""
     metric = comparison.decisive
     best = metric.scores[0]
-    # Beside the baseline where another one is best, beside the nearest open setting where the reference is.
-    rival = next((item for item in sides.open if item.first == best.setting), sides.open[0])
-    name = rival.first if best.setting == sides.reference else sides.reference
-    gap = (
-        abs(100 * (best.estimate.mean / metric.score(name).estimate.mean - 1))
-        if metric.score(name).estimate.mean
-        else math.nan
-    )
+    rival, name, gap = open_lead(metric, sides)
     seeds = "1 seed" if comparison.fewest_seeds == 1 else f"{comparison.fewest_seeds} seeds"
     count = metric.table.num_foregrounds
     design = (
@@ -150,6 +143,19 @@ def undecided(comparison: Comparison, sides: Sides) -> str:
     )
 
 
+def open_lead(metric: Metric, sides: Sides) -> tuple[Difference, str, float]:
+    """Return the difference of the best setting that is open, the other setting, and the lead in per cent.
+
+    It is the baseline where another one is best, the nearest open setting where the reference is. The lead
+    is NaN beside a score of 0.
+    """
+    best = metric.scores[0]
+    rival = next((item for item in sides.open if item.first == best.setting), sides.open[0])
+    name = rival.first if best.setting == sides.reference else sides.reference
+    other = metric.score(name).estimate.mean
+    return rival, name, abs(100 * (best.estimate.mean / other - 1)) if other else math.nan
+
+
 def screened(metric: Metric, sides: Sides) -> tuple[str, str]:
     """Return the headline of a screening, which lets one in twenty of its finds be chance."""
     shown = [*sides.better, *sides.worse]
@@ -167,8 +173,7 @@ def needed(comparison: Comparison, sides: Sides) -> list[str]:
     metric = comparison.decisive
     if not sides.open or sides.better or comparison.screening:
         return []
-    best = metric.scores[0].setting
-    rival = next((item for item in sides.open if item.first == best), sides.open[0])
+    rival, _, gap = open_lead(metric, sides)
     found = components_of(metric.variances)
     ratio = 1 + rival.percent / 100
     if found is None or not ratio > 0:
@@ -176,7 +181,7 @@ def needed(comparison: Comparison, sides: Sides) -> list[str]:
     wanted, settings = 100 * math.expm1(abs(math.log(ratio))), len(metric.table.settings)
     if wanted < 0.1:
         return []
-    text, count, family = percent(abs(rival.percent)), metric.table.num_foregrounds, len(metric.differences)
+    text, count, family = percent(gap), metric.table.num_foregrounds, len(metric.differences)
     seeds = seeds_for(found, wanted, count, settings, family, comparison.fewest_seeds + 1)
     if seeds is not None:
         return [f"To confirm {text}, run about {seeds} seeds of each setting{cost(comparison, seeds)}."]

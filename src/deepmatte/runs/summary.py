@@ -15,7 +15,10 @@ from deepmatte.metrics.names import DEFAULT_SCORES, heading, higher_is_better
 
 
 def summary(path: Path, result: Mapping[str, Any]) -> Group:
-    """Return the scores of a result beside those of the trivial matte, and where to find the files."""
+    """Return the scores of a result beside those of the trivial matte, and where to find the files.
+
+    Print it with ``crop=False``: a path is not broken between lines, so that it can be copied.
+    """
     dataset = result["dataset"]
     split = dataset["split"]
     images = f"{dataset['num_images']} images, protocol {result['protocol']}"
@@ -44,10 +47,11 @@ def summary(path: Path, result: Mapping[str, Any]) -> Group:
     lines = [f"worse than the trivial matte in {', '.join(worse)}"] if worse else []
     lines.append(f"pictures    {path / 'pictures'}")
     if (path / "checkpoints" / "best.ckpt").exists():
-        chosen = f"(epoch {result.get('best_epoch')}, chosen on the validation split)"
+        epoch = result.get("best_epoch")  # counted from 0, the lines of the epochs from 1
+        chosen = f"(epoch {'-' if epoch is None else epoch + 1}, chosen on the validation split)"
         lines.append(f"checkpoint  {path / 'checkpoints' / 'best.ckpt'} {chosen}")
     lines.append(f"records     {path / 'result.json'}, {path / 'per_image.csv'}")
-    return Group(table, Text("\n".join(lines)))
+    return Group(table, Text("\n".join(lines), no_wrap=True, overflow="ignore"))
 
 
 def _pair(scores: Mapping[str, float], split: str, metric: str) -> tuple[float | None, float | None]:

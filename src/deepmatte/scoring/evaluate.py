@@ -193,7 +193,7 @@ def _is_rank_zero() -> bool:
 def _print(output: RunDir, result: dict[str, Any]) -> None:
     """Print the table, and the first of a method's warnings."""
     console = Console()
-    console.print(report.summary(output.path, result))
+    console.print(report.summary(output.path, result), crop=False)
     for image, note in list(result["notes"].items())[:MOST_NOTES]:
         console.print(f"{image}: {note}", style="yellow", markup=False)
     if len(result["notes"]) > MOST_NOTES:

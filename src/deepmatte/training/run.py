@@ -76,7 +76,7 @@ def _train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[st
     if result.get("status") == FINISHED and is_first_process() and not fresh:
         others = differences(config, result)
         if not (fresh := retrains(config.reuse, others)):
-            Console().print(report.summary(run.path, result))
+            Console().print(report.summary(run.path, result), crop=False)
             print(f"{run.path} was finished before{made_with(others)}; force=true retrains it")
             return result
     job = _Job(config, run, fresh)
@@ -92,7 +92,7 @@ def _train(config: DictConfig, directory: Path, overrides: list[str]) -> dict[st
             job.fit()
             result = job.finish()
     if is_first_process():
-        Console().print(report.summary(run.path, result))
+        Console().print(report.summary(run.path, result), crop=False)
     return result
 
 

@@ -124,7 +124,8 @@ def scored_pictures(run: RunDir) -> dict[str, np.ndarray]:
     test = run.pictures / "test"
     files = sorted(test.rglob("*_matte.png"))[:NUM_MATTES]
     names = [file.relative_to(test).as_posix().removesuffix("_matte.png") for file in files]
-    return {
-        name: np.hstack([cv2.imread(str(test / f"{name}_{part}.png"))[..., ::-1] for part in PARTS])
-        for name in names
-    }
+
+    def read(name: str, part: str) -> np.ndarray:
+        return np.asarray(cv2.imread(str(test / f"{name}_{part}.png")))[..., ::-1]  # OpenCV's BGR
+
+    return {name: np.hstack([read(name, part) for part in PARTS]) for name in names}
