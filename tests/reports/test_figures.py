@@ -128,12 +128,17 @@ def test_columns_of_failures_are_titled_by_what_they_show(tmp_path: Path) -> Non
     assert titles == ["Hair", "truth", "matte", "error", "", ""]
 
 
-def test_stages_begin_where_the_plans_of_all_runs_agree(tmp_path: Path) -> None:
+def test_stages_begin_where_their_settings_say(tmp_path: Path) -> None:
     comparison = sweep(tmp_path, {"alpha": 10.0, "dice": 15.0})
     stages = {"encoder_decoder": {"epochs": 5}, "refine": {"epochs": 0}, "joint": {"epochs": 2}}
     for run in comparison.runs:
-        (run.path / ".hydra" / "config.yaml").write_text(yaml.safe_dump({"stages": stages}))
+        (run.path / ".hydra" / "config.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
         assert losses(run).empty
-    assert stage_starts(comparison) == {5: "joint"}
-    (comparison.runs[0].path / ".hydra" / "config.yaml").write_text("{}")
+    assert stage_starts(comparison) == {5: ["joint"]}
+    stages["refine"] = {"epochs": 1}
+    for run in comparison.setting("dice").runs:
+        (run.path / ".hydra" / "config.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
+    assert stage_starts(comparison) == {5: ["joint: alpha", "refine: dice"], 6: ["joint: dice"]}
+    for run in comparison.runs:
+        (run.path / ".hydra" / "config.yaml").write_text("{}")
     assert stage_starts(comparison) == {}

@@ -68,7 +68,7 @@ def draw_pairs(comparison: Comparison) -> Drawing:
         axis.set_ylabel(short_title(comparison.main))
     caption = (
         "Parallel lines: the factors act independently. Lines that converge or cross: one matters given the "
-        "other. Levels without an order are not joined."
+        "other. More than two levels without an order are not joined."
     )
     if len(pairs) > len(shown):
         caption += f" {len(pairs) - len(shown)} more pairs are not shown."

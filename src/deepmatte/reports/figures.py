@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from deepmatte.compare.breakdowns import Breakdown
 from deepmatte.compare.comparison import Comparison
@@ -70,6 +71,7 @@ def draw_fronts(comparison: Comparison) -> Iterator[Drawing]:
         axis.scatter(values[last], main[last], s=POINTS["markersize"] ** 2, c=[shades[item] for item in last])
         best = sorted(front((comparison.main, main), (name, values)), key=lambda item: values[item])
         axis.plot(values[best], main[best], "-", color=INK, linewidth=0.8, zorder=0)
+        axis.xaxis.set_major_locator(MaxNLocator(4))  # costs that hardly differ have long numbers
         axis.set_xlabel(COST_TITLES[name])
         axis.set_ylabel(short_title(comparison.main))
     legend(figure, comparison, POINTS)

@@ -63,6 +63,8 @@ def draw_scores(comparison: Comparison, levels: Mapping[str, float] | None = Non
         f"{reference} (line), for new seeds and foregrounds, all at once. Filled: it leaves out 0; hollow: "
         "it does not."
     )
+    if GREY in shades:
+        caption += " Grey: settings that other figures leave out."
     yield Drawing("scores", "Scores", caption, figure)
 
 

@@ -18,6 +18,7 @@ from deepmatte.compare.comparison import Comparison
 from deepmatte.compare.records.grouping import read_config
 from deepmatte.compare.records.naming import last_words
 from deepmatte.compare.records.reading import Run
+from deepmatte.compare.words import listing
 from deepmatte.reports.drawing import GREY, LINES, STYLE, colours, legend, shown_settings
 from deepmatte.reports.pictures import picture_names, read_picture
 
@@ -67,9 +68,15 @@ def loss_figure(comparison: Comparison) -> Figure | None:
                     axis.plot(series.index + 1, series / first, style, color=colour)
         if not axis.lines:
             return None
-        for epoch, stage in stage_starts(comparison).items():
+        for epoch, stages in stage_starts(comparison).items():
             axis.axvline(epoch + 0.5, color=GREY, linestyle=":", linewidth=1)
-            axis.annotate(stage, (epoch + 0.5, 1), xycoords=("data", "axes fraction"), fontsize="small")
+            axis.annotate(
+                "\n".join(stages),
+                (epoch + 0.5, 1),
+                xycoords=("data", "axes fraction"),
+                fontsize="small",
+                va="bottom",
+            )
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_xlabel("epoch")
         axis.set_ylabel("loss, relative to its first value")
@@ -77,19 +84,32 @@ def loss_figure(comparison: Comparison) -> Figure | None:
     return figure
 
 
-def stage_starts(comparison: Comparison) -> dict[int, str]:
-    """Return the epochs after which a stage begins, with its name, where all runs have the same; else {}."""
-    plans = []
-    for run in comparison.runs:
-        stages = read_config(run).get("stages")
-        lengths = {
-            name: int(stage["epochs"])
-            for name, stage in (stages.items() if isinstance(stages, dict) else ())
-            if isinstance(stage, dict) and isinstance(stage.get("epochs"), int) and stage["epochs"] > 0
-        }
-        ends = accumulate(lengths.values())
-        plans.append(dict(zip(ends, list(lengths)[1:], strict=False)))
-    return plans[0] if all(plan == plans[0] for plan in plans) else {}
+def stage_starts(comparison: Comparison) -> dict[int, list[str]]:
+    """Return the epochs after which stages begin, with their names.
+
+    Where settings have different stages, each name is followed by the settings whose stage it is.
+    """
+    plans = {setting.name: _starts(setting.runs[0]) for setting in comparison.settings}
+    alike = len({tuple(plan.items()) for plan in plans.values()}) == 1
+    found: dict[int, dict[str, list[str]]] = {}
+    for name, plan in plans.items():
+        for epoch, stage in plan.items():
+            found.setdefault(epoch, {}).setdefault(stage, []).append(name)
+    return {
+        epoch: [stage if alike else f"{stage}: {listing(names)}" for stage, names in stages.items()]
+        for epoch, stages in sorted(found.items())
+    }
+
+
+def _starts(run: Run) -> dict[int, str]:
+    """Return the epochs after which a stage of the run begins, with its name."""
+    stages = read_config(run).get("stages")
+    lengths = {
+        name: int(stage["epochs"])
+        for name, stage in (stages.items() if isinstance(stages, dict) else ())
+        if isinstance(stage, dict) and isinstance(stage.get("epochs"), int) and stage["epochs"] > 0
+    }
+    return dict(zip(accumulate(lengths.values()), list(lengths)[1:], strict=False))
 
 
 def sheet(comparison: Comparison, baselines: Mapping[str, Path], count: int) -> Figure | None:

@@ -18,12 +18,12 @@ from deepmatte.compare.records.reading import Run
 from deepmatte.compare.table import number
 from deepmatte.files import write_bytes, write_text
 from deepmatte.metrics.names import DEFAULT_SCORES, heading
-from deepmatte.reports.drawing import to_png
+from deepmatte.reports.drawing import MOST, to_png
 from deepmatte.reports.failures import category_table, failures
 from deepmatte.reports.figures import draw_all
 from deepmatte.reports.page import cell, render_markdown
 from deepmatte.reports.planned_tests_section import failed_settings, methods_section, pairs_section, remarks
-from deepmatte.reports.study_figures import MOST_COLUMNS, loss_figure, loss_table, sheet
+from deepmatte.reports.study_figures import MOST_COLUMNS, loss_figure, loss_table, sheet, stage_starts
 from deepmatte.runs.directory import RunDir
 from deepmatte.studies.scene_page import picture, section
 from deepmatte.studies.study import Study, header
@@ -36,8 +36,8 @@ DRAWINGS = ("race", "scores", "effects", "interactions", "curves")
 """Figures of the comparison that the page shows."""
 
 FAILURES = (
-    "Of each category the test picture with the largest mean error, at the place where the settings err "
-    "most: matte and absolute error (black 0, yellow 1) of one seed, best setting first."
+    "Of some categories the test picture with the largest mean error, at the place where the settings err "
+    "most: matte and absolute error (black 0, yellow 1) of one seed, best setting first"
 )
 
 SCENES = (
@@ -140,15 +140,21 @@ def _figures(
 ) -> Iterator[tuple[str, Figure | None, str]]:
     """Yield the study's own figures with names and captions; None where there is nothing to show."""
     loss = (
-        "Loss by epoch relative to its first value, mean of the seeds: training as a line, validation "
-        "dashed. Where a stage begins (dotted), the loss itself may change."
+        "Loss by epoch relative to its first value, mean of the seeds: training as a line, validation dashed."
     )
-    mattes = "Test pictures and their mattes, best setting first"
-    hidden = len(comparison.settings) - MOST_COLUMNS + min(len(methods), MOST_COLUMNS // 2)
-    mattes += f"; {hidden} settings in between are not shown." if hidden > 0 else "."
-    yield "failures", failures(comparison, options["kinds"]), FAILURES
+    if stage_starts(comparison):
+        loss += " Where a stage begins (dotted), the loss itself may change."
+    columns = MOST_COLUMNS - min(len(methods), MOST_COLUMNS // 2)
+    mattes = "Test pictures and their mattes, best setting first" + _left_out(comparison, columns)
+    yield "failures", failures(comparison, options["kinds"]), FAILURES + _left_out(comparison, MOST)
     yield "loss", loss_figure(comparison), loss
     yield "mattes", sheet(comparison, methods, int(options["pictures"])), mattes
+
+
+def _left_out(comparison: Comparison, most: int) -> str:
+    """Return how many settings a figure of the ``most`` best and worst leaves out, and the full stop."""
+    hidden = len(comparison.settings) - most
+    return f"; {hidden} in between {'is' if hidden == 1 else 'are'} not shown." if hidden > 0 else "."
 
 
 def _levels(comparison: Comparison, records: Sequence[dict[str, Any]]) -> dict[str, float]:
