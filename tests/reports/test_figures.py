@@ -138,7 +138,7 @@ def test_stages_begin_where_their_settings_say(tmp_path: Path) -> None:
     stages["refine"] = {"epochs": 1}
     for run in comparison.setting("dice").runs:
         (run.path / ".hydra" / "config.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
-    assert stage_starts(comparison) == {5: ["joint: alpha", "refine: dice"], 6: ["joint: dice"]}
+    assert stage_starts(comparison) == {5: ["joint of alpha", "refine of dice"], 6: ["joint of dice"]}
     for run in comparison.runs:
         (run.path / ".hydra" / "config.yaml").write_text("{}")
     assert stage_starts(comparison) == {}

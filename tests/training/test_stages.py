@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 import torch
 from omegaconf import OmegaConf
+from pytorch_lightning import Trainer
+from pytorch_lightning.demos.boring_classes import BoringModel
+from pytorch_lightning.loggers import CSVLogger
 from tiny_run import compose
 from torch import nn
 
 from deepmatte.errors import InputError
 from deepmatte.models import MattingModel
 from deepmatte.runs.directory import RunDir
-from deepmatte.training.building.stages import plan_stages
+from deepmatte.training.building.stages import Stage, plan_stages
+from deepmatte.training.callbacks import Bar
 from deepmatte.training.checkpoints.statistics import EpochMean
 
 
@@ -59,6 +64,26 @@ def test_stages_of_one_s_own_say_no_more_than_what_learns() -> None:
     assert learning(model) == set(model.parts)
     assert (first.last_epoch, second.first_epoch, second.last_epoch, second.run_epochs) == (3, 3, 5, 5)
     assert (first.start, second.start) == ("last", "best")
+
+
+def test_the_bar_counts_epochs_over_all_stages_from_1_without_the_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes a pipe for a terminal
+    monkeypatch.setenv("COLUMNS", "140")
+    Trainer(
+        max_epochs=2,
+        callbacks=[Bar(Stage(epochs=2, run_epochs=5))],
+        logger=CSVLogger(tmp_path, version=7),
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        limit_train_batches=2,
+        limit_val_batches=0,
+        accelerator="cpu",
+    ).fit(BoringModel())
+    screen = re.sub("\x1b\\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().out)
+    assert set(re.findall(r"Epoch \d+/\d+", screen)) == {"Epoch 1/5", "Epoch 2/5"}
+    assert "v_num" not in screen
 
 
 def test_parts_that_the_model_has_not_are_named_with_the_cure() -> None:

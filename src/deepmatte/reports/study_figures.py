@@ -87,7 +87,7 @@ def loss_figure(comparison: Comparison) -> Figure | None:
 def stage_starts(comparison: Comparison) -> dict[int, list[str]]:
     """Return the epochs after which stages begin, with their names.
 
-    Where settings have different stages, each name is followed by the settings whose stage it is.
+    Where settings have different stages, the settings whose stage it is follow each name.
     """
     plans = {setting.name: _starts(setting.runs[0]) for setting in comparison.settings}
     alike = len({tuple(plan.items()) for plan in plans.values()}) == 1
@@ -96,7 +96,7 @@ def stage_starts(comparison: Comparison) -> dict[int, list[str]]:
         for epoch, stage in plan.items():
             found.setdefault(epoch, {}).setdefault(stage, []).append(name)
     return {
-        epoch: [stage if alike else f"{stage}: {listing(names)}" for stage, names in stages.items()]
+        epoch: [stage if alike else f"{stage} of {listing(names)}" for stage, names in stages.items()]
         for epoch, stages in sorted(found.items())
     }
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, RichProgressBar
 from torch import Tensor
 
 from deepmatte.batch import Batch
@@ -217,6 +217,23 @@ class EpochLines(Callback):
         )
         stage = "" if self.stage.epochs == last else f" ({self.stage.name})"
         print(f"epoch {done}/{last}{stage}  {scores}  {seconds:.0f} s, about {left:.0f} s left", flush=True)
+
+
+class Bar(RichProgressBar):
+    """Lightning's bar, which counts the epochs as `EpochLines` does and leaves out the logger's version."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(leave=False)
+        self.stage = stage
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"Epoch {current_epoch + 1}/{self.stage.run_epochs}".ljust(len(self.validation_description))
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """Return what the bar shows."""
+        return {
+            key: value for key, value in super().get_metrics(trainer, pl_module).items() if key != "v_num"
+        }
 
 
 class StepSeeds(Callback):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from rich.console import Console
 
 from deepmatte.config.validation import check_own_keys
@@ -32,7 +32,7 @@ from deepmatte.training.building import from_config
 from deepmatte.training.building.optimisation import build_optimisation
 from deepmatte.training.building.requirements import check_inputs, check_losses, check_sharding
 from deepmatte.training.building.stages import Stage, plan_stages, without_idle_critics
-from deepmatte.training.callbacks import EpochLines, Progress, StepSeeds
+from deepmatte.training.callbacks import Bar, EpochLines, Progress, StepSeeds
 from deepmatte.training.checkpoints.callbacks import AveragedWeights, EarlyStoppingForGood, LastCheckpoint
 from deepmatte.training.checkpoints.files import hand_over_best, newest_checkpoint, read_checkpoint, restoring
 from deepmatte.training.checkpoints.initial import start_from
@@ -231,7 +231,7 @@ class _Job:
         if config.ema:
             callbacks.append(AveragedWeights(decay=config.ema))
         if sys.stdout.isatty():
-            callbacks.append(RichProgressBar(leave=False))
+            callbacks.append(Bar(stage))
         return callbacks
 
     def _report(self, fraction: float) -> None:

@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback, RichProgressBar
@@ -149,17 +150,7 @@ def score(
     scored = TiledModel(model, tile, skip_known=bool(config.impose_trimap)) if tile else model
     module = MattingModule(scored, stage=Stage(refine=refine), **how, colours=colours)
     callbacks: list[Callback] = [TestPictures(pictures, config.num_pictures), own]
-    if sys.stdout.isatty():
-        callbacks.append(RichProgressBar(leave=False))
-    trainer = from_config.build_trainer(
-        config,
-        logger=list(loggers),
-        callbacks=callbacks,
-        enable_progress_bar=sys.stdout.isatty(),
-        enable_checkpointing=False,
-    )
-    if trained is not None:
-        trainer.fit_loop.load_state_dict(trained["loops"]["fit_loop"])
+    trainer = _trainer(config, callbacks, loggers, trained)
     from_config.leave_cores_to_loaders(trainer, config.data.num_workers)
     loader = data.eval_loader(split, trainer.global_rank, trainer.world_size)
     with interruption.at_once_afterwards():
@@ -176,6 +167,26 @@ def score(
     curve = [_widened(exact, radius, module.test_metrics.scores) for radius in radii]
     plates = _disturbed(exact, how["disturbances"], module.test_metrics.scores)
     return Scored(scores, rows, described, module.diagnostics.compute(), curve, plates, own.declared)
+
+
+def _trainer(
+    config: DictConfig,
+    callbacks: Sequence[Callback],
+    loggers: Sequence[Logger],
+    trained: Mapping[str, Any] | None,
+) -> pl.Trainer:
+    """Return a trainer for a test, which stands where the training of a checkpoint ended."""
+    shown = sys.stdout.isatty()
+    trainer = from_config.build_trainer(
+        config,
+        logger=list(loggers),
+        callbacks=[*callbacks, *[RichProgressBar(leave=False)] * shown],
+        enable_progress_bar=shown,
+        enable_checkpointing=False,
+    )
+    if trained is not None:
+        trainer.fit_loop.load_state_dict(trained["loops"]["fit_loop"])
+    return trainer
 
 
 def _described(module: MattingModule, data: MattingData, split: str, num_images: int) -> dict[str, Any]:
