@@ -219,6 +219,21 @@ def test_ranking_is_printed_with_trivial_matte_and_excluded_runs(sweep: Sweep) -
     assert "[red]NaN loss[/red]" in text, "an error's text is no markup"
 
 
+def test_a_sweep_ends_with_the_verdict_of_its_page(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+    from deepmatte.sweeps.ending import print_verdict
+
+    runs = sorted(
+        file.parent for file in sweep({"a": 10.3, "b": 10, "c": 10.5}, seeds=2).rglob("result.json")
+    )
+    # On the page the others are beside `c`, so that two differences are tested, here and there.
+    page = decide(compare(runs, baseline="c")).headline
+    assert page != decide(compare(runs)).headline
+    print_verdict(runs, {"reference": "c", "metric": "sad", "steps": {}})
+    assert page in " ".join(capsys.readouterr().out.split())
+    print_verdict(runs, {"reference": "left out"})
+    assert decide(compare(runs)).headline in " ".join(capsys.readouterr().out.split())
+
+
 def test_80_columns_have_room_for_the_whole_ranking(sweep: Sweep) -> None:
     directory = sweep({"alpha_laplacian_l2": 18.561, "focal_dice_textbook": 36.349}, seeds=2)
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -146,7 +146,7 @@ class SweepGuard(Callback):
         ended = (FINISHED, PRUNED)
         failed = [run for run in runs if result_or_nothing(run).get("status") not in ended]
         if len(failed) < len(runs):
-            _print_comparison(list(runs))
+            print_verdict(list(runs), config.get("study") or {})
         console.print(f"cost      {sweep_costs(Path(config.hydra.sweep.dir), list(runs))}", markup=False)
         if failed:
             retried = "the same command runs only those again"
@@ -267,11 +267,20 @@ def _design(config: DictConfig, jobs: Sequence[preflight.ComposedJob]) -> str:
     return design_of_jobs([job.overrides for job in jobs], foregrounds)
 
 
-def _print_comparison(runs: Sequence[Path]) -> None:
+def print_verdict(runs: Sequence[Path], study: Mapping[str, Any]) -> None:
+    """Print the comparison of a sweep, by its experiment's metric and reference where it has them."""
     from deepmatte.compare.comparison import compare
     from deepmatte.compare.table import print_comparison
 
+    keys = ("metric", "screening", "equal_within", "reference")
+    ways: dict[str, Any] = {key: study[key] for key in keys if study.get(key) is not None}
+    if "reference" in ways:
+        ways["baseline"] = ways.pop("reference")
     try:
-        print_comparison(compare([str(run) for run in runs]), Console())
+        try:
+            found = compare(runs, **ways)
+        except InputError:  # such as a reference that is not among the settings of this part
+            found = compare(runs)
+        print_comparison(found, Console())
     except InputError as error:
         Console(stderr=True).print(f"no comparison: {error}", style="yellow", markup=False)
