@@ -17,7 +17,7 @@ from simulated_runs import PER_FOREGROUND, write_run
 from deepmatte.cli.compare import main
 from deepmatte.compare.comparison import compare
 from deepmatte.compare.inference.planning import components_of, detectable
-from deepmatte.compare.table import print_comparison
+from deepmatte.compare.table import number, print_comparison
 from deepmatte.compare.verdict import Verdict, decide
 from deepmatte.errors import InputError
 
@@ -83,11 +83,11 @@ def test_verdict_table_and_intervals_say_the_same(sweep: Sweep) -> None:
     """Over many sweeps: who is called better or worse has an interval that leaves out 0, and the other way
     round.
     """
-    for number in (0, 1, 3):
-        effects = {"alpha": 10, "dice": 10 + number / 2, "focal": 10 + number}
+    for factor in (0, 1, 3):
+        effects = {"alpha": 10, "dice": 10 + factor / 2, "focal": 10 + factor}
         for baseline in (None, "alpha"):
             comparison = compare(
-                [sweep(effects, seeds=2 + number % 2, name=f"{number}{baseline}")], baseline=baseline
+                [sweep(effects, seeds=2 + factor % 2, name=f"{factor}{baseline}")], baseline=baseline
             )
             for metric in comparison.metrics.values():
                 for item in metric.differences:
@@ -234,14 +234,18 @@ def test_a_sweep_ends_with_the_verdict_of_its_page(sweep: Sweep, capsys: pytest.
     assert decide(compare(runs)).headline in " ".join(capsys.readouterr().out.split())
 
 
-def test_80_columns_have_room_for_the_whole_ranking(sweep: Sweep) -> None:
-    directory = sweep({"alpha_laplacian_l2": 18.561, "focal_dice_textbook": 36.349}, seeds=2)
-    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+@pytest.mark.parametrize("width", [80, 110, 120])
+def test_80_columns_have_room_for_the_whole_ranking(sweep: Sweep, width: int) -> None:
+    directory = sweep({"alpha_laplacian_l2": 18.561, "focal_dice_textbook": 36.349, "b": 18.55}, seeds=2)
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     comparison = compare([directory])
     print_comparison(comparison, console)
     table = console.export_text().split("Training:")[0]
+    assert len(max(re.findall(r"[+-][\d.]+ \(.*\) %", table), key=len)) >= 19
     best = comparison.decisive.scores[0]
     assert {"seeds", "P(best)", f"{100 * best.chance:.0f}", "reference"} <= set(table.split())
+    seconds = {number(setting.mean_cost("seconds")) for setting in comparison.settings}
+    assert width < 120 or {"seconds", *seconds} <= set(table.split())
 
 
 def test_exit_codes_and_json(sweep: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ from deepmatte.compare.records.reading import Excluded, mixture
 from deepmatte.compare.words import beside_reference
 from deepmatte.metrics.names import heading
 
-WIDE = 110
+WIDE = 120
 """Columns of a terminal that has room for the means of all metrics."""
 
 MOST_EFFECTS = 12
@@ -53,7 +53,13 @@ def ranking_table(comparison: Comparison, width: int) -> Table:
     metric, reference = comparison.decisive, comparison.reference
     wide = width >= WIDE
     others = [name for name in comparison.metrics if name != comparison.main] if wide else []
-    table = Table(title=escape(title(comparison)), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=escape(title(comparison)),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("setting", overflow="fold", min_width=12)
     columns = (heading(metric.name), "sd", "beside the reference", "seeds", "P(best)", *map(heading, others))
