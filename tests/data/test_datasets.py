@@ -1,4 +1,5 @@
 import hashlib
+import pickle
 import shutil
 from itertools import chain
 
@@ -85,6 +86,14 @@ def stream(root, num=24, batch_size=6, epoch=1, world_size=1, workers=0, seed=0)
         sampler.set_epoch(epoch)
         ranks.append(list(loaded(training(root, seed), sampler, batch_size // world_size, workers)))
     return [joined(parts) for parts in zip(*ranks, strict=True)]
+
+
+@pytest.mark.parametrize("backend", ["opencv", "albumentations"])
+def test_a_data_set_that_is_sent_to_another_process_has_the_same_samples(tree, backend: str):
+    """Workers are no forks everywhere: on a Mac, and from Python 3.14 on unless forks are asked for."""
+    dataset = training(tree(), backend=backend)
+    sent = pickle.loads(pickle.dumps(dataset))
+    assert digest_of([sent[(0, 3)]]) == digest_of([dataset[(0, 3)]])
 
 
 def test_stream_is_the_same_for_any_number_of_workers_and_processes(tree):

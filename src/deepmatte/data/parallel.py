@@ -73,7 +73,7 @@ def spread(
                 progress.update(bar, advance=size)
         return
     cv2.setNumThreads(1)  # a pool of threads would not survive the fork
-    with ProcessPoolExecutor(processes, _context(), _start_worker, (common,)) as pool:
+    with ProcessPoolExecutor(processes, context(), _start_worker, (common,)) as pool:
         waiting: deque[Future[Result]] = deque()
         # Few jobs ahead: results that nobody has taken yet would fill the memory.
         waiting.extend(pool.submit(function, job) for job in jobs[: 4 * processes])
@@ -95,7 +95,11 @@ def spread(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _context() -> multiprocessing.context.BaseContext:
+def context() -> multiprocessing.context.BaseContext:
+    """Return how worker processes start: as forks, which share what is loaded, where there are such.
+
+    Python 3.14's own choice on Linux is servers that import everything anew.
+    """
     return multiprocessing.get_context(
         "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
     )

@@ -31,7 +31,7 @@ from deepmatte.data import (
 from deepmatte.data.guides import GuideCache, GuidedDataset, Solver
 from deepmatte.data.inspection.fingerprints import Fingerprint
 from deepmatte.data.inspection.leaks import refuse_leaks, scored_apart
-from deepmatte.data.parallel import end_with_parent
+from deepmatte.data.parallel import context, end_with_parent
 from deepmatte.errors import InputError, check_arguments
 from deepmatte.models import MattingModel
 from deepmatte.runs.interruption import shield_worker
@@ -241,6 +241,7 @@ class MattingData(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
             worker_init_fn=_start_worker,
+            multiprocessing_context=context() if self.num_workers else None,
         )
 
 

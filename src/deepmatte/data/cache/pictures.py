@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from deepmatte.data.cache.arrays import ArrayFolder, default_folder
 from deepmatte.data.cache.cached_sets import CachedBackgrounds, CachedForegrounds, CachedSet
 from deepmatte.data.cache.memory import ArrayCache
-from deepmatte.data.parallel import end_with_parent
+from deepmatte.data.parallel import context, end_with_parent
 from deepmatte.data.sources.protocols import KnowsOrigin
 from deepmatte.errors import InputError
 from deepmatte.files import printable
@@ -147,7 +147,13 @@ def _build(jobs: Sequence[tuple[CachedSet[Any], int]], skip: bool, progress: boo
 
     workers = min(os.cpu_count() or 1, 8) if len(jobs) >= 8 else 0
     cv2.setNumThreads(1)  # a pool of threads would not survive the fork
-    loader = DataLoader(_Jobs(jobs), batch_size=None, num_workers=workers, worker_init_fn=end_with_parent)
+    loader = DataLoader(
+        _Jobs(jobs),
+        batch_size=None,
+        num_workers=workers,
+        worker_init_fn=end_with_parent,
+        multiprocessing_context=context() if workers else None,
+    )
     with Progress(console=Console(stderr=True), disable=not progress) as bar:
         task = bar.add_task("decoding pictures (once)", total=len(jobs))
         for problem in loader:

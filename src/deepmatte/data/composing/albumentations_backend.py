@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import types
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,14 +30,13 @@ def _albumentations() -> types.ModuleType:
 
 def transform(keys: Jitter | Blur | Gamma | Noise | Jpeg) -> Transform:
     """Return the transform of ``keys``: from a seed and uint8 colours (H, W, 3) to such colours."""
-    made = _made(keys)
+    return partial(_seeded, _made(keys))
 
-    def seeded(seed: int, colours: np.ndarray) -> np.ndarray:
-        # It has two generators of its own; seeding them makes the result a function of the seed alone.
-        made.set_random_seed(seed)
-        return made(image=colours)["image"]
 
-    return seeded
+def _seeded(made: Any, seed: int, colours: np.ndarray) -> np.ndarray:
+    # It has two generators of its own; seeding them makes the result a function of the seed alone.
+    made.set_random_seed(seed)
+    return made(image=colours)["image"]
 
 
 def _made(keys: Jitter | Blur | Gamma | Noise | Jpeg) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import cv2
@@ -24,13 +25,16 @@ def transform(keys: Jitter | Blur | Gamma | Noise | Jpeg) -> Transform:
     probability = 1.0 if isinstance(keys, Jitter) else keys.probability
     apply = _TRANSFORMS[type(keys)]
 
-    def seeded(seed: int, colours: np.ndarray) -> np.ndarray:
-        draw = random.Random(seed)
-        if probability < 1 and draw.random() >= probability:
-            return colours
-        return apply(keys, draw, seed, colours)
+    return partial(_seeded, probability, apply, keys)
 
-    return seeded
+
+def _seeded(
+    probability: float, apply: Callable[..., np.ndarray], keys: Any, seed: int, colours: np.ndarray
+) -> np.ndarray:
+    draw = random.Random(seed)
+    if probability < 1 and draw.random() >= probability:
+        return colours
+    return apply(keys, draw, seed, colours)
 
 
 def _jitter(keys: Jitter, draw: random.Random, seed: int, colours: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -94,7 +95,7 @@ def identity_rule(pattern: str | None) -> Callable[[str], str]:
     ('0012', 'cat')
     """
     if pattern is None:
-        return lambda name: name
+        return str
     try:
         expression = re.compile(pattern, re.DOTALL)
     except re.error as error:
@@ -103,12 +104,12 @@ def identity_rule(pattern: str | None) -> Callable[[str], str]:
         raise InputError(
             f"data.source.identity={pattern}: needs a group in parentheses, which names the foreground"
         )
+    return partial(_first_group, expression)
 
-    def identity(name: str) -> str:
-        match = expression.fullmatch(name)
-        return name if match is None else match.group(1) or name
 
-    return identity
+def _first_group(expression: re.Pattern[str], name: str) -> str:
+    match = expression.fullmatch(name)
+    return name if match is None else match.group(1) or name
 
 
 def read_lines(path: Path, key: str) -> list[str]:
