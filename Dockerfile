@@ -7,9 +7,9 @@
 # For GPUs: --build-arg TORCH="torch>=2.6" --build-arg TORCH_INDEX=, and `docker run --gpus all … train trainer=gpu`.
 FROM python:3.13-slim
 
-# OpenCV loads these two; git is what a run asks for the commit that it records.
+# OpenCV loads these libraries; git is what a run asks for the commit that it records.
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends git libgl1 libglib2.0-0 \
+ && apt-get install --yes --no-install-recommends git libgl1 libglib2.0-0 libxcb1 \
  && rm -rf /var/lib/apt/lists/*
 
 ARG TORCH="torch==2.13.0"

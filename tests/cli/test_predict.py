@@ -297,9 +297,10 @@ def test_the_run_comes_first_and_its_old_option_gets_a_hint(
 
 
 @pytest.mark.filterwarnings("ignore:the trimap has no known")
-def test_without_a_run_the_default_method_mattes_and_says_so(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+def test_without_a_run_and_without_weights_the_default_method_mattes_and_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("deepmatte.models.shipped.FOLDER", folder / "nowhere")
     assert predict(folder, folder / "photos", "--trimap", folder / "trimaps") == 0
     assert "matted by method fast_information_flow" in capsys.readouterr().err
     assert written(folder) == ["cat_alpha.png", "cat_cutout.png", "dog_alpha.png", "dog_cutout.png"]

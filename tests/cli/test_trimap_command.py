@@ -101,7 +101,7 @@ def test_what_can_not_be_used_is_named_in_one_line_and_nothing_is_written(
     for verb, out in (("trimap", "out"), ("predict", "out")):
         assert call(verb, ["photos/cat.png", *map(str, hint), "--out", out]) == 2
         captured = capsys.readouterr()
-        lines = [line for line in captured.err.splitlines() if not line.startswith("matted by method")]
+        lines = [line for line in captured.err.splitlines() if not line.startswith("matted by ")]
         assert len(lines) == 1
         assert message in lines[0]
         assert not Path(out).exists()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from deepmatte import load
+from deepmatte import load, matte
 from deepmatte.cli.main import call
+from deepmatte.data import Composition, CompositionDataset
+from deepmatte.data.procedural import ProceduralData
 from deepmatte.errors import InputError
+from deepmatte.metrics.functional.matting import score_image
 from deepmatte.models import GuidedMatting, shipped
 from deepmatte.models.shipped import Shipped, write_shipped
 from deepmatte.ops.zones import trivial_matte
@@ -63,3 +68,61 @@ def test_a_network_with_guides_is_exported_as_weights_alone(name: str, tmp_path:
 
     with pytest.raises(InputError, match=r"^--to torch: its network also reads mattes of classical methods"):
         export_run(Path(name), "torch", tmp_path / "any.pt2")
+
+
+def errors(pairs: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], method: str) -> np.ndarray:
+    """Return the mean SAD, MSE, Grad and Conn of a method over (image, alpha, trimap)."""
+    scores = ("sad", "mse", "grad", "conn")
+    found = [
+        [*score_image(matte(image, zones, method=method), alpha, zones, scores=scores).values()]
+        for image, alpha, zones in pairs
+    ]
+    return np.mean(found, 0)
+
+
+def test_the_starter_comes_along_and_is_small() -> None:
+    file = shipped.shipped()["starter"]
+    assert file.stat().st_size < 6e6
+    settings = shipped.read_shipped(file)
+    assert settings.impose
+    assert settings.model["pretrained"] is None, "it needs no extra"
+
+
+@pytest.mark.slow
+def test_the_starter_is_better_than_its_guide_on_drawn_foregrounds_of_another_seed() -> None:
+    source = ProceduralData(seed=1, kinds=["hair", "fur"], num_test=4)
+    layers = source.foregrounds("test"), source.backgrounds("test")
+    samples = CompositionDataset(*layers, Composition(), seed=0, split="test")
+    drawn = [samples[(0, index)] for index in range(4)]
+    pairs = [
+        (s["image"].permute(1, 2, 0).numpy(), s["alpha"][0].numpy(), s["trimap"][0].numpy()) for s in drawn
+    ]
+    own, guide = errors(pairs, "starter"), errors(pairs, "fast_information_flow")
+    assert (own < guide).all(), (own, guide)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trimap", ["trimap_tight", "trimap_loose"])
+def test_the_starter_is_better_than_its_guide_and_closed_form_on_photographs(trimap: str) -> None:
+    """The card's figures of closed form and of the guide, which pymatting and the method's own test hold."""
+    root = Path(os.environ.get("DEEPMATTE_REAL_DATA", "nowhere")) / "alphamatting"
+    if not root.is_dir():
+        pytest.skip("DEEPMATTE_REAL_DATA names no folder of photographs")
+    files = sorted((root / "image").glob("*.png"))
+    read = lambda file: np.asarray(Image.open(file).convert("L"))  # noqa: E731
+    pairs = [
+        (
+            np.asarray(Image.open(file)),
+            read(root / "alpha" / file.name) / 255,
+            read(root / trimap / file.name),
+        )
+        for file in files
+    ]
+    closed_form, guide = {
+        "trimap_tight": ([5.077, 18.541, 7.719, 4.651], [4.103, 7.412, 2.481, 3.516]),
+        "trimap_loose": ([6.553, 16.774, 9.185, 5.890], [4.933, 7.052, 3.360, 4.105]),
+    }[trimap]
+    own = errors(pairs, "starter")
+    assert len(files) == 13
+    assert (own < np.array(guide)).all(), own
+    assert (own < 0.8 * np.array(closed_form)).all(), own

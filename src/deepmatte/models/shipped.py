@@ -20,6 +20,8 @@ from deepmatte.models.weights import read_weights, write_weights
 
 FOLDER = Path(__file__).with_name("shipped")
 SUFFIX = ".safetensors"
+STARTER = "starter"
+"""The weights that matte where nothing is chosen, if they are there."""
 ABOUT = "deepmatte"
 """The key of the metadata under which the settings are, as JSON."""
 
@@ -39,6 +41,13 @@ class Shipped(NamedTuple):
 def shipped() -> dict[str, Path]:
     """Return the files of the weights that are there, by name."""
     return {file.name.removesuffix(SUFFIX): file for file in sorted(FOLDER.glob(f"*{SUFFIX}"))}
+
+
+def shipped_file(run: Path) -> Path | None:
+    """Return the file of the weights that ``run`` names, or is; None where it is another place."""
+    there = shipped()
+    named = None if run.is_dir() else there.get(str(run))
+    return named or (run if run in there.values() else None)
 
 
 def write_shipped(path: Path, network: Shipped, origin: Mapping[str, str]) -> None:

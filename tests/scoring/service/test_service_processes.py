@@ -73,7 +73,7 @@ def test_runs_and_methods_answer_as_they_do_in_python_and_nothing_is_left(
     from deepmatte import cutout, load, matte
 
     with serving(str(trained), cwd=tmp_path) as server:
-        assert f"deepmatte serves {trained.name}, fast_information_flow, trivial" in server.said
+        assert f"deepmatte serves {trained.name}, starter, fast_information_flow, trivial" in server.said
         network = load(trained)(IMAGE, TRIMAP)
         assert np.abs(ask(server.port, FIELDS).pixels / 255 - network).max() < 1 / 255
         alpha = matte(IMAGE, TRIMAP)

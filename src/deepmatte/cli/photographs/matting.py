@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from deepmatte.scoring.photographs.prediction import Predictor
     from deepmatte.scoring.photographs.video import VideoOutput
 
-STARTER = "starter"
-"""The weights that matte where neither a run nor a method is given, if they are there."""
-
 MOST_LINES = 10
 """Of more photographs than this the files are summarised in one line."""
 
@@ -47,18 +44,12 @@ class Faults:
 
 
 def default_weights(options: argparse.Namespace) -> Path | None:
-    """Return the weights that matte where nothing is chosen, and say so; None if something is."""
+    """Return the file of the weights that matte where nothing is chosen; None if something is."""
     if options.method is not None or options.onnx is not None:
         return None
-    from deepmatte.models.shipped import shipped
+    from deepmatte.models.shipped import STARTER, shipped
 
-    if STARTER not in shipped():
-        return None
-    print(
-        f"matted by the weights {STARTER}, which come with deepmatte; RUN or --method NAME chooses another",
-        file=sys.stderr,
-    )
-    return Path(STARTER)
+    return shipped().get(STARTER)
 
 
 def solver_of(options: argparse.Namespace, run: Path | None) -> str:
@@ -71,10 +62,10 @@ def solver_of(options: argparse.Namespace, run: Path | None) -> str:
         return digest_of(__version__, *filter(Path.is_file, [options.onnx]))
     if run is None:
         return digest_of(__version__, options.method or DEFAULT)
-    from deepmatte.models.shipped import shipped
+    from deepmatte.models.shipped import shipped_file
 
-    if not run.is_dir() and str(run) in shipped():
-        return digest_of(__version__, options.tile, shipped()[str(run)])
+    if (file := shipped_file(run)) is not None:
+        return digest_of(__version__, options.tile, file)
     named = options.checkpoint in ("best", "last")
     weights = run / "checkpoints" / f"{options.checkpoint}.ckpt" if named else Path(options.checkpoint)
     files = (weights, run / ".hydra" / "config.yaml")  # what is missing is named where it is read
@@ -82,7 +73,7 @@ def solver_of(options: argparse.Namespace, run: Path | None) -> str:
 
 
 def predictor_of(options: argparse.Namespace, run: Path | None, guide: str) -> Predictor:
-    """Return what mattes; of an ONNX file it needs no torch."""
+    """Return what mattes, and say so where nothing was chosen; of an ONNX file it needs no torch."""
     if options.onnx is not None:
         from deepmatte.scoring.photographs.onnx_file import predictor_of_onnx
 
@@ -90,10 +81,11 @@ def predictor_of(options: argparse.Namespace, run: Path | None, guide: str) -> P
     from deepmatte.scoring.photographs.notebook import DEFAULT
     from deepmatte.scoring.photographs.predictors import predictor_of_method, predictor_of_run
 
+    if options.method is None and (run is None or run.is_file()):
+        what = f"method {DEFAULT}" if run is None else f"the weights {run.stem}, which come with deepmatte"
+        print(f"matted by {what}; RUN or --method NAME chooses another", file=sys.stderr)
     if run is not None:
         return predictor_of_run(run, options.checkpoint, options.tile, guide)
-    if options.method is None:
-        print(f"matted by method {DEFAULT}; RUN or --method NAME chooses another", file=sys.stderr)
     return predictor_of_method(options.method or DEFAULT)
 
 

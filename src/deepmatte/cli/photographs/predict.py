@@ -145,8 +145,8 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         type=Path,
         metavar="RUN PHOTO",
-        help="the run directory, or a name of weights that come with deepmatte (without one: starter, or "
-        "fast_information_flow where that is missing); photographs, or folders of them",
+        help="the run directory, or a name of weights that come with deepmatte (without one: starter); "
+        "photographs, or folders of them",
     )
     guide = result.add_mutually_exclusive_group(required=True)
     trimap = "the trimap, or a folder of trimaps with the photographs' names"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -61,7 +62,8 @@ class Network:
 
 
 Method = str | ClassicalMethod | Network
-"""A name of `deepmatte.classical.METHODS`, such a method with options of its own, or a loaded network."""
+"""A name of `deepmatte.classical.METHODS` or of weights that come with the package, a method with options of
+its own, or a loaded network."""
 
 
 def load(run: str | os.PathLike[str], *, checkpoint: str = "best", tile: int = 0) -> Network:
@@ -94,7 +96,8 @@ def matte(image: Any, trimap: Picture, *, method: Method = DEFAULT) -> Any:
         trimap: in any of these forms: 0 where background is known, 255 (or 1.0) where foreground is, 128
             (0.5) where alpha is to be found. `trimap` makes one of a mask.
         method: a classical method by name, such as ``"knn"``, or with options, ``KNN(neighbours=(30, 10))``;
-            or a network, ``load(RUN)``, some of which read a plate of the background in place of a trimap.
+            or a network: ``"starter"``, which comes with the package, or ``load(RUN)``, some of which read a
+            plate of the background in place of a trimap.
 
     Returns:
         alpha in the image's form: float32 (H, W), an 8-bit PIL image, or a tensor (1, H, W) or (N, 1, H, W).
@@ -223,12 +226,11 @@ def unit(image: np.ndarray) -> np.ndarray:
 
 def _solver(method: Method) -> tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], str]:
     """Return what maps an image and its guide to alpha, and the key of the guide."""
+    if isinstance(method, str) and method not in METHODS:
+        method = _weights(method)
     if isinstance(method, Network):
         return lambda image, guide: method.predictor(image, guide).alpha, method.guide
     if isinstance(method, str):
-        if method not in METHODS:
-            meant = did_you_mean(method, METHODS) or f"; choose one of {', '.join(METHODS)}"
-            raise InputError(f"method={method}: there is no such method{meant}, or load(RUN) of a network")
         solve = METHODS[method]
     elif isinstance(method, ClassicalMethod):
         solve = method
@@ -236,3 +238,15 @@ def _solver(method: Method) -> tuple[Callable[[np.ndarray, np.ndarray], np.ndarr
         known = "a name such as 'closed_form', a method of deepmatte.classical, or load(RUN)"
         raise InputError(f"method is a {type(method).__name__}: give {known}")
     return lambda image, trimap: impose_trimap(solve(unit(image), trimap), trimap), "trimap"
+
+
+@cache
+def _weights(name: str) -> Network:
+    """Return the network of weights that come with the package."""
+    from deepmatte.models.shipped import shipped
+
+    known = [*METHODS, *shipped()]
+    if name not in known:
+        meant = did_you_mean(name, known) or f"; choose one of {', '.join(known)}"
+        raise InputError(f"method={name}: there is no such method{meant}, or load(RUN) of a network")
+    return load(shipped()[name])

@@ -15,7 +15,7 @@ from deepmatte.classical import METHODS
 from deepmatte.config.build import build
 from deepmatte.errors import InputError
 from deepmatte.models import MattingModel
-from deepmatte.models.shipped import read_shipped, shipped
+from deepmatte.models.shipped import read_shipped, shipped_file
 from deepmatte.models.tiled import TiledModel
 from deepmatte.models.weights import OWN_PREFIX, load_weights
 from deepmatte.ops.zones import impose_trimap
@@ -90,8 +90,8 @@ class TrainedNetwork(NamedTuple):
 def trained_network(run: Path, checkpoint: str = "best", guide: str | None = None) -> TrainedNetwork:
     """Return the network of a run and its settings; for the arguments and errors see `network_of_run`."""
     from_config.quieten()
-    comes_with_package = str(run) in shipped() and not run.is_dir()
-    found = _shipped_network(str(run), checkpoint) if comes_with_package else _network(run, checkpoint)
+    file = shipped_file(run)
+    found = _network(run, checkpoint) if file is None else _shipped_network(file, checkpoint)
     model, refine, impose, settings = found
     reads = [guide] if guide else [key for key in model.reads if key in GUIDES]
     if len(reads) != 1 or set(model.reads) - {"guide"} != {"image", *reads}:
@@ -108,15 +108,17 @@ def _network(run: Path, checkpoint: str) -> tuple[MattingModel, bool, bool, Dict
     return model, bool(weights["deepmatte"]["refine"]), bool(settings.get("impose_trimap", True)), settings
 
 
-def _shipped_network(name: str, checkpoint: str) -> tuple[MattingModel, bool, bool, DictConfig]:
+def _shipped_network(file: Path, checkpoint: str) -> tuple[MattingModel, bool, bool, DictConfig]:
     """Return the same of weights that come with the package."""
     if checkpoint != "best":
-        raise InputError(f"{name}: has no checkpoints to choose from; leave out --checkpoint {checkpoint}")
-    kept = read_shipped(shipped()[name])
+        raise InputError(
+            f"{file.stem}: has no checkpoints to choose from; leave out --checkpoint {checkpoint}"
+        )
+    kept = read_shipped(file)
     settings = OmegaConf.create({"model": kept.model, "impose_trimap": kept.impose})
     model: MattingModel = build(settings.model, "model")
     state = {f"{OWN_PREFIX}{key}": value for key, value in kept.state.items()}
-    load_weights(model, {"state_dict": state}, name)
+    load_weights(model, {"state_dict": state}, file.stem)
     return model, kept.refine, kept.impose, settings
 
 
@@ -162,7 +164,7 @@ def network_predictor(model: MattingModel, refine: bool, impose: bool, tile: int
 
 def _batched(pixels: np.ndarray, device: torch.device) -> Tensor:
     """Return colours (H, W, 3) as (1, 3, H, W) in [0, 1], and a trimap (H, W) as it is, (1, 1, H, W)."""
-    values = torch.from_numpy(pixels).to(device)
+    values = torch.from_numpy(np.require(pixels, requirements="W")).to(device)  # torch warns of others
     if values.ndim == 2:
         return values[None, None]
     colours = values.permute(2, 0, 1)[None].float()

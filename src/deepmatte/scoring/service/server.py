@@ -12,6 +12,7 @@ from pathlib import Path
 
 import uvicorn
 
+from deepmatte.classical import METHODS
 from deepmatte.errors import InputError
 from deepmatte.files import printable
 from deepmatte.scoring.photographs.notebook import DEFAULT
@@ -90,7 +91,7 @@ def serve(
     """Serve until SIGTERM or Ctrl-C; requests that are worked on are answered before, within the time limit.
 
     Args:
-        runs: networks by name.
+        runs: networks by name, beside the weights that come with the package.
         limits: of a request.
         listening: the socket, of `bind`.
         only_here: whether only this machine reaches it.
@@ -107,8 +108,7 @@ def serve(
         workers += [Worker(runs, limits) for _ in range(num_workers)]
         for worker in workers:
             worker.wait_until_ready()
-        others = [name for name in workers[0].methods if name not in runs and name != DEFAULT]
-        methods = [*runs, DEFAULT, *others]
+        methods = sorted(workers[0].methods, key=lambda name: (name in METHODS, name != DEFAULT))
         desk = Desk(workers, limits)
         config = uvicorn.Config(
             make_app(desk, methods, only_here),

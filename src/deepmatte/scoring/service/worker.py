@@ -122,19 +122,23 @@ def _work(pipe: Connection, runs: Mapping[str, Path], num_pixels: int) -> None:
 
 
 def _load(runs: Mapping[str, Path], num_pixels: int) -> dict[str, Method]:
-    """Return runs and classical methods by name, with all compiled that will be needed.
+    """Return runs, weights that come with the package, and classical methods by name.
+
+    All is compiled that will be needed.
 
     Raises:
         InputError: a run can't be used, or has the name of a method.
     """
     from deepmatte.classical import METHODS, ClassicalMethod
     from deepmatte.data.sources.decoding import LIMIT, max_pixels
+    from deepmatte.models.shipped import shipped
     from deepmatte.ops.foreground import estimator
     from deepmatte.scoring.photographs.notebook import DEFAULT, load
 
     os.environ[LIMIT] = str(min(num_pixels, max_pixels()))
     methods: dict[str, Method] = {}
-    for name, run in runs.items():
+    others = {name: file for name, file in shipped().items() if name not in runs}
+    for name, run in {**runs, **others}.items():
         if name in METHODS:
             raise InputError(f"{run}: a method has this name, too; rename the directory")
         network = load(run)
