@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from documented import blocks, commands, make_user_folder, run_command
+from PIL import Image
 
 from deepmatte.cli.verbs import VERBS
 
@@ -27,6 +31,9 @@ def test_every_command_of_the_readme_runs(user: Path, tiny, monkeypatch: pytest.
     """Word for word, but for overrides that make runs small; commands run in the order of the page."""
     monkeypatch.chdir(user)
     assert len(COMMANDS) >= 10
+    lines = "\n".join(blocks(README, "bash")).splitlines()
+    (program,) = [line for line in lines if line.startswith("python -c ")]
+    subprocess.run([sys.executable, *shlex.split(program)[1:]], check=True)
     for command in COMMANDS:
         run_command(command, tiny, monkeypatch)
     assert len(list(Path("runs/train").glob("*/result.json"))) == 5
@@ -36,6 +43,9 @@ def test_every_command_of_the_readme_runs(user: Path, tiny, monkeypatch: pytest.
         "photo_cutout.png",
         "photo_composite.png",
     }
+    found = np.asarray(Image.open("portrait/portrait_alpha.png")).astype(float)
+    shown = np.asarray(Image.open(ROOT / "docs/portrait.png").convert("L")).astype(float)[:, 536:796]
+    assert np.abs(found - shown).mean() < 1, "the README shows what its command gives"
     assert Path("from_mask/photo_cutout.png").is_file()
     assert Path("photo_trimap.png").is_file()
     assert Path("photo_cutout.tiff").is_file()
