@@ -17,6 +17,9 @@ PACKED = {
 }
 """Folders of the checkout, and where the wheel has them."""
 
+FREE = PurePosixPath("docs/portrait.png")
+"""The one photograph, of NASA's and in the public domain, which README shows beside its cut-out."""
+
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".dng")
 PRODUCTS = (".pyc", ".pyo", ".so", ".nbi", ".nbc", ".ckpt", ".pt", ".npz", ".npy", ".db", ".wandb")
 HIDDEN = (".github", ".ci", ".gitignore", ".dockerignore", ".pre-commit-config.yaml")
@@ -100,7 +103,9 @@ def _of_files(content: Mapping[str, bytes]) -> Iterator[str]:
 
 
 def _of_picture(path: PurePosixPath, data: bytes) -> Iterator[str]:
-    """Yield what is wrong with a picture: all that may be there are figures of the experiments' pages."""
+    """Yield what is wrong with a picture: all others are figures of the experiments' pages."""
+    if PurePosixPath(*path.parts[-2:]) == FREE:
+        return
     if "experiments" not in path.parts or path.suffix != ".png":
         yield f"{path}: is a picture, but no figure of an experiment"
     elif not data.startswith(b"\x89PNG\r\n") or b"eXIf" in data:
