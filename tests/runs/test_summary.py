@@ -33,12 +33,14 @@ def test_the_chosen_epoch_counts_as_the_lines_do_and_paths_are_whole(tmp_path: P
     run = tmp_path / ("a" * 90)
     (run / "checkpoints").mkdir(parents=True)
     (run / "checkpoints" / "best.ckpt").touch()
+    (run / "wandb" / "offline-run-20261130_170000-0123abcd").mkdir(parents=True)
     scores = {f"{prefix}test/{name}": score for prefix in ("", "trivial/") for name, score in TRIVIAL.items()}
     dataset = {"name": "cats", "version": "1", "split": "test", "num_images": 3}
     result: dict[str, Any] = {"dataset": dataset, "protocol": "adobe", "scores": scores, "best_epoch": 0}
     text = io.StringIO()
     Console(file=text, width=80).print(summary(run, result), crop=False)
     assert f"checkpoint  {run}/checkpoints/best.ckpt (epoch 1, chosen" in text.getvalue()
+    assert f"`deepmatte sync {run}` uploads it" in text.getvalue()
 
 
 def test_scores_behind_the_trivial_matte_are_named_in_words() -> None:

@@ -51,6 +51,8 @@ def summary(path: Path, result: Mapping[str, Any]) -> Group:
         chosen = f"(epoch {'-' if epoch is None else epoch + 1}, chosen on the validation split)"
         lines.append(f"checkpoint  {path / 'checkpoints' / 'best.ckpt'} {chosen}")
     lines.append(f"records     {path / 'result.json'}, {path / 'per_image.csv'}")
+    if any(path.glob("wandb/offline-run-*")):
+        lines.append(f"W&B         offline; `deepmatte sync {path}` uploads it")
     return Group(table, Text("\n".join(lines), no_wrap=True, overflow="ignore"))
 
 
