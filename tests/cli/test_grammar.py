@@ -56,6 +56,7 @@ def test_the_old_spelling_works_with_a_hint(capsys: pytest.CaptureFixture[str]) 
         ("resume", [], "deepmatte resume runs/train"),
         ("train", ["."], "to resume that run: deepmatte resume ."),
         ("train", ["dice"], "'dice' is no override; give KEY=VALUE"),
+        ("train", ["-m", "--loss=dice"], "--loss=dice: write loss=dice; in the command of a W&B sweep, "),
     ],
 )
 def test_words_that_make_no_command_are_refused(verb: str, words: list[str], message: str) -> None:

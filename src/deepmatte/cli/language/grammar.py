@@ -19,13 +19,15 @@ def hydra_words(verb: str, words: Sequence[str]) -> list[str]:
     """Return the overrides that ``words`` mean; an old spelling gets a hint on standard error.
 
     Raises:
-        InputError: there are several runs, none where one is needed, or one where none belongs.
+        InputError: there are several runs, none where one is needed, or one where none belongs; or a key has
+            hyphens before it.
 
     >>> hydra_words("evaluate", ["runs/train/1a2b3c4d", "data=folder"])
     ["run='runs/train/1a2b3c4d'", 'data=folder']
     >>> hydra_words("resume", ["runs/train/1a2b3c4d"])
     ["resume='runs/train/1a2b3c4d'"]
     """
+    _check_hyphens(words)
     plain = _positional(words)
     named = [word for word in words if word.startswith(("run=", "resume="))]
     if verb == "train":
@@ -48,6 +50,15 @@ def hydra_words(verb: str, words: Sequence[str]) -> list[str]:
         )
     key = "resume" if verb == "resume" else "run"
     return [f"{key}={_quoted(word)}" if i in plain else word for i, word in enumerate(words)]
+
+
+def _check_hyphens(words: Sequence[str]) -> None:
+    """Refuse ``--KEY=VALUE``, as an agent of a W&B sweep writes overrides unless it is told not to."""
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option.startswith("--") and equals and option not in _TAKE_A_VALUE:
+            right = f"{option.lstrip('-')}={value}"
+            raise InputError(f"{word}: write {right}; in the command of a W&B sweep, ${{args_no_hyphens}}")
 
 
 def _positional(words: Sequence[str]) -> list[int]:
