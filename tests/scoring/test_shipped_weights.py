@@ -19,6 +19,7 @@ from deepmatte.metrics.functional.matting import score_image
 from deepmatte.models import GuidedMatting, shipped
 from deepmatte.models.shipped import Shipped, write_shipped
 from deepmatte.ops.zones import trivial_matte
+from deepmatte.scoring.photographs import predictors
 
 OPTIONS = {"guides": ["trivial"], "width": 0.125, "decoder_width": 0.125, "levels": 2}
 
@@ -68,6 +69,20 @@ def test_a_network_with_guides_is_exported_as_weights_alone(name: str, tmp_path:
 
     with pytest.raises(InputError, match=r"^--to torch: its network also reads mattes of classical methods"):
         export_run(Path(name), "torch", tmp_path / "any.pt2")
+
+
+def test_the_starter_mattes_in_tiles_and_others_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sides: list[int] = []
+    made = predictors.TiledModel
+    monkeypatch.setattr(
+        predictors,
+        "TiledModel",
+        lambda model, tile, **options: sides.append(tile) or made(model, tile, **options),
+    )
+    load(name)
+    assert sides == [shipped.TILE]
+    load(name, tile=0)
+    assert sides == [shipped.TILE], "0 is the whole picture"
 
 
 def errors(pairs: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], method: str) -> np.ndarray:

@@ -22,6 +22,8 @@ FOLDER = Path(__file__).with_name("shipped")
 SUFFIX = ".safetensors"
 STARTER = "starter"
 """The weights that matte where nothing is chosen, if they are there."""
+TILE = 768
+"""The side of their tiles: pictures of 8 megapixels in 1.5 GB, with the scores of whole ones (model_card.md)."""
 ABOUT = "deepmatte"
 """The key of the metadata under which the settings are, as JSON."""
 

@@ -178,9 +178,9 @@ def parser() -> argparse.ArgumentParser:
     tile = (
         "of a run: matte tiles of N pixels, a multiple of 128, and blend them. The network sees nothing "
         "beyond its tile, so choose N as large as memory allows (default: 0, the whole picture: about "
-        "0.25 GB a megapixel with dim_small, 1.2 GB with dim)"
+        "0.25 GB a megapixel with dim_small, 1.2 GB with dim; of weights that come with deepmatte: 768)"
     )
-    add("--tile", type=_tile, default=0, metavar="N", help=tile)
+    add("--tile", type=_tile, metavar="N", help=tile)
     return result
 
 

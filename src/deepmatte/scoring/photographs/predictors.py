@@ -15,7 +15,7 @@ from deepmatte.classical import METHODS
 from deepmatte.config.build import build
 from deepmatte.errors import InputError
 from deepmatte.models import MattingModel
-from deepmatte.models.shipped import read_shipped, shipped_file
+from deepmatte.models.shipped import TILE, read_shipped, shipped_file
 from deepmatte.models.tiled import TiledModel
 from deepmatte.models.weights import OWN_PREFIX, load_weights
 from deepmatte.ops.zones import impose_trimap
@@ -38,7 +38,9 @@ def predictor_of_method(method: str) -> Predictor:
     return predict
 
 
-def predictor_of_run(run: Path, checkpoint: str = "best", tile: int = 0, guide: str = "trimap") -> Predictor:
+def predictor_of_run(
+    run: Path, checkpoint: str = "best", tile: int | None = None, guide: str = "trimap"
+) -> Predictor:
     """Return the network of a run, under the run's settings.
 
     It runs on the first GPU, if there is one.
@@ -46,7 +48,7 @@ def predictor_of_run(run: Path, checkpoint: str = "best", tile: int = 0, guide: 
     Args:
         run: a run directory, or a name of weights that come with the package (`deepmatte.models.shipped`).
         checkpoint: best, last, or the path of a checkpoint.
-        tile: see `network_predictor`.
+        tile: see `network_predictor`; None: 0 for a run, `TILE` for weights that come with the package.
         guide: what the predictor gets beside the image, a key of `GUIDES`.
 
     Raises:
@@ -65,11 +67,13 @@ class RunNetwork(NamedTuple):
 
 
 def network_of_run(
-    run: Path, checkpoint: str = "best", tile: int = 0, guide: str | None = None
+    run: Path, checkpoint: str = "best", tile: int | None = None, guide: str | None = None
 ) -> RunNetwork:
     """Return the network of a run, as `predictor_of_run`; without ``guide`` it may read any of `GUIDES`."""
     trained = trained_network(run, checkpoint, guide)
     model = trained.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    if tile is None:
+        tile = 0 if shipped_file(run) is None else TILE
     predictor = network_predictor(model, refine=trained.refine, impose=trained.impose, tile=tile)
     return RunNetwork(model, trained.guide, predictor)
 
