@@ -73,8 +73,8 @@ def load(run: str | os.PathLike[str], *, checkpoint: str = "best", tile: int | N
         run: the directory that `deepmatte train` has written, or a name of weights that come with the package
             (`deepmatte.models.shipped`).
         checkpoint: best, last, or the path of a checkpoint.
-        tile: 0 for whole images, or the side of tiles in pixels, a multiple of 128, for large ones; None: 0 for
-            a run, 768 for weights of the package.
+        tile: 0 for whole images, or the side of tiles in pixels, a multiple of 128, for large ones; None: 0
+            for a run, 768 for weights of the package.
 
     Raises:
         InputError: it is no run directory, or its checkpoint is missing or damaged.
