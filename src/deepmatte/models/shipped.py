@@ -23,7 +23,7 @@ SUFFIX = ".safetensors"
 STARTER = "starter"
 """The weights that matte where nothing is chosen, if they are there."""
 TILE = 768
-"""The side of their tiles: 8 megapixels then take 1.5 GB, and scores stay what they are (the model card)."""
+"""The side of their tiles: 8 megapixels then take 1.6 GB, and scores stay what they are (the model card)."""
 ABOUT = "deepmatte"
 """The key of the metadata under which the settings are, as JSON."""
 
