@@ -78,10 +78,11 @@ def predictor_of(options: argparse.Namespace, run: Path | None, guide: str) -> P
         from deepmatte.scoring.photographs.onnx_file import predictor_of_onnx
 
         return predictor_of_onnx(options.onnx, guide)
+    from deepmatte.models.shipped import shipped
     from deepmatte.scoring.photographs.notebook import DEFAULT
     from deepmatte.scoring.photographs.predictors import predictor_of_method, predictor_of_run
 
-    if options.method is None and (run is None or run.is_file()):
+    if options.method is None and (run is None or run in shipped().values()):
         what = f"method {DEFAULT}" if run is None else f"the weights {run.stem}, which come with deepmatte"
         print(f"matted by {what}; RUN or --method NAME chooses another", file=sys.stderr)
     if run is not None:
