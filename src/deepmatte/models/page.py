@@ -97,8 +97,8 @@ deepmatte train model=alphagan_small loss=alphagan optimizer.lr=4e-3 ema=0.99 \\
 | the same with `laptop.epochs=12`, on a busy machine | 10.9 | 13.87 | 50.2 % | 40 % |
 | `alphagan_small`, on a busy machine | 6.3 | 15.71 | 57 % (aim: below 60) | 42 % |
 
-For `bgmv2_small`, `optimizer.lr=8e-3` and `length.shares={base: 7, joint: 5}` end at 52 % after twelve epochs, and
-`+loss.edges={term: alpha, weight: 1}` at 54 % after ten.
+For `bgmv2_small`, `optimizer.lr=8e-3` and `length.shares={base: 7, joint: 5}` end at 52 % after twelve
+epochs, and `+loss.edges={term: alpha, weight: 1}` at 54 % after ten.
 """
 
 
