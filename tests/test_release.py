@@ -72,6 +72,7 @@ def test_whole_distributions_have_nothing_to_complain_of(tmp_path: Path) -> None
         ("deepmatte/conf/train.yaml", bytes(2**20 + 1), "deepmatte/conf/train.yaml: has 1.0 MiB"),
         ("deepmatte/cat.jpg", b"\xff\xd8", "deepmatte/cat.jpg: is a picture, but no figure of an experiment"),
         ("deepmatte/experiments/stages/loss.png", PNG + b"eXIf", "loss.png: is no figure, but a photograph"),
+        ("deepmatte/docs/cat.png", PNG, "docs/cat.png: is a picture, but no figure of an experiment"),
         ("deepmatte/.env", b"", "deepmatte/.env: is hidden"),
     ],
 )
@@ -81,6 +82,12 @@ def test_what_may_not_be_published_is_named(
     content = {**WHEEL, name: data} if data is not None else {k: v for k, v in WHEEL.items() if k != name}
     found = complaints(wheel(tmp_path, content), TRACKED)
     assert any(line.endswith(complaint) for line in found), found
+
+
+def test_the_photograph_that_readme_shows_may_be_published(tmp_path: Path) -> None:
+    assert (ROOT / "docs/portrait.png").is_file()
+    content = {name: PNG if name.endswith(".png") else b"" for name in (*TRACKED, "docs/portrait.png")}
+    assert complaints(sdist(tmp_path, content), [*TRACKED, "docs/portrait.png"]) == []
 
 
 def test_paths_within_a_text_are_not_those_of_a_machine(tmp_path: Path) -> None:

@@ -232,6 +232,8 @@ def test_a_sweep_ends_with_the_verdict_of_its_page(sweep: Sweep, capsys: pytest.
     assert page in " ".join(capsys.readouterr().out.split())
     print_verdict(runs, {"reference": "left out"})
     assert decide(compare(runs)).headline in " ".join(capsys.readouterr().out.split())
+    print_verdict(runs, {"reference": "c", "metric": "sat"})
+    assert "no comparison: " in capsys.readouterr().err, "another metric is not taken instead"
 
 
 @pytest.mark.parametrize("width", [80, 110, 120])

@@ -47,4 +47,5 @@ def test_scores_behind_the_trivial_matte_are_named_in_words() -> None:
     mixed = TRIVIAL | {"sad": 10.1, "mse": 19.9, "miou": 0.79}
     assert "\nworse than the trivial matte in sad, miou\n" in printed(mixed)
     assert "worse" not in printed(TRIVIAL)
+    assert "uploads" not in printed(TRIVIAL), "nothing was logged offline"
     assert "worse" not in printed(TRIVIAL | {"sad": 9.0, "miou": 0.9})

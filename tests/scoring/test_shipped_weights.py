@@ -44,6 +44,7 @@ def test_a_name_loads_the_network_and_nothing_of_it_is_chosen(name: str, trimap:
     assert network.guide == "trimap"
     alpha = network(np.full((20, 30, 3), 90, np.uint8), trimap)
     np.testing.assert_allclose(alpha, trivial_matte(trimap), rtol=0, atol=1e-5)
+    assert np.array_equal(matte(np.full((20, 30, 3), 90, np.uint8), trimap, method=name), alpha)
     with pytest.raises(InputError, match=r"^starter: has no checkpoints"):
         load(name, checkpoint="last")
     with pytest.raises(InputError, match=r"^nothing: "):
@@ -71,7 +72,9 @@ def test_a_network_with_guides_is_exported_as_weights_alone(name: str, tmp_path:
         export_run(Path(name), "torch", tmp_path / "any.pt2")
 
 
-def test_the_starter_mattes_in_tiles_and_others_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_starter_mattes_in_tiles_and_a_run_whole(
+    name: str, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sides: list[int] = []
     made = predictors.TiledModel
     monkeypatch.setattr(
@@ -82,7 +85,8 @@ def test_the_starter_mattes_in_tiles_and_others_whole(name: str, monkeypatch: py
     load(name)
     assert sides == [shipped.TILE]
     load(name, tile=0)
-    assert sides == [shipped.TILE], "0 is the whole picture"
+    load(trained)
+    assert sides == [shipped.TILE], "0 is the whole picture, and a run's default"
 
 
 def errors(pairs: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], method: str) -> np.ndarray:

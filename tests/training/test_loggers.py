@@ -52,7 +52,7 @@ class Log(CSVLogger):
 @pytest.fixture
 def run(tmp_path: Path) -> RunDir:
     directory = RunDir(tmp_path / "runs" / "mine" / "0123abcd")
-    directory.update(status="running", overrides=["loss=dice", "name=mine"])
+    directory.update(status="running", overrides=["loss=dice", "name=mine", "~mlflow"])
     return directory
 
 

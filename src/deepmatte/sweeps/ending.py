@@ -272,15 +272,13 @@ def print_verdict(runs: Sequence[Path], study: Mapping[str, Any]) -> None:
     from deepmatte.compare.comparison import compare
     from deepmatte.compare.table import print_comparison
 
-    keys = ("metric", "screening", "equal_within", "reference")
+    keys = ("metric", "screening", "equal_within")
     ways: dict[str, Any] = {key: study[key] for key in keys if study.get(key) is not None}
-    if "reference" in ways:
-        ways["baseline"] = ways.pop("reference")
     try:
         try:
+            found = compare(runs, baseline=study.get("reference"), **ways)
+        except InputError:  # the reference may not be among the settings of this part
             found = compare(runs, **ways)
-        except InputError:  # such as a reference that is not among the settings of this part
-            found = compare(runs)
         print_comparison(found, Console())
     except InputError as error:
         Console(stderr=True).print(f"no comparison: {error}", style="yellow", markup=False)

@@ -228,7 +228,7 @@ def unit(image: np.ndarray) -> np.ndarray:
 def _solver(method: Method) -> tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], str]:
     """Return what maps an image and its guide to alpha, and the key of the guide."""
     if isinstance(method, str) and method not in METHODS:
-        method = _weights(method)
+        method = _network(_weights(method))
     if isinstance(method, Network):
         return lambda image, guide: method.predictor(image, guide).alpha, method.guide
     if isinstance(method, str):
@@ -241,13 +241,17 @@ def _solver(method: Method) -> tuple[Callable[[np.ndarray, np.ndarray], np.ndarr
     return lambda image, trimap: impose_trimap(solve(unit(image), trimap), trimap), "trimap"
 
 
-@cache
-def _weights(name: str) -> Network:
-    """Return the network of weights that come with the package."""
+def _weights(name: str) -> Path:
+    """Return the file of weights that come with the package."""
     from deepmatte.models.shipped import shipped
 
     known = [*METHODS, *shipped()]
     if name not in known:
         meant = did_you_mean(name, known) or f"; choose one of {', '.join(known)}"
         raise InputError(f"method={name}: there is no such method{meant}, or load(RUN) of a network")
-    return load(shipped()[name])
+    return shipped()[name]
+
+
+@cache
+def _network(weights: Path) -> Network:
+    return load(weights)

@@ -114,7 +114,8 @@ def final_scores(result: Mapping[str, Any]) -> dict[str, float]:
 def parameters(config: DictConfig, run: RunDir) -> dict[str, Any]:
     """Return the configuration and, as ``overrides``, what was chosen: ``overrides.loss`` is ``dice``."""
     words = (run.result() or {}).get("overrides", [])
-    return plain_config(config) | {"overrides": dict(word.lstrip("+").split("=", 1) for word in words)}
+    chosen = (word.lstrip("+").partition("=") for word in words)  # `~KEY`, which leaves one out, has no value
+    return plain_config(config) | {"overrides": {key: value for key, _, value in chosen}}
 
 
 def scored_pictures(run: RunDir) -> dict[str, np.ndarray]:
