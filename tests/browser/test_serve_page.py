@@ -107,13 +107,13 @@ def test_a_box_that_is_dragged_leads_to_cut_out_matte_and_composite(open_page, f
     box = [int(page.locator(f"#box-{i}").input_value()) for i in range(4)]
     assert box == pytest.approx([24, 24, 112, 112], abs=2)
     cut(page)
-    cutout, alpha = saved(page, "fast_information_flow: Cut-out"), saved(page, "fast_information_flow: Matte")
+    cutout, alpha = saved(page, "starter: Cut-out"), saved(page, "starter: Matte")
     assert cutout.shape == (160, 160, 4)
     assert (alpha[..., 0] == cutout[..., 3]).all(), "the page's matte is the server's, to the last bit"
     assert overlap(cutout[..., 3]) > 0.95
     page.locator("#view").select_option("colour")
     page.locator("#colour").fill("#00ff00")
-    shown = saved(page, "fast_information_flow: As shown")
+    shown = saved(page, "starter: As shown")
     assert shown[2, 2, :3].tolist() == [0, 255, 0]
     assert shown[80, 80, :3] == pytest.approx(disc()[0][80, 80], abs=3)
 
@@ -129,7 +129,7 @@ def test_strokes_and_the_brush_on_the_trimap(open_page, files: Path) -> None:
     page.wait_for_selector("#status:has-text('Correct the trimap')", timeout=WAIT)
     drag(page, (0.5, 0.35), (0.5, 0.65))  # the middle of the disc becomes background
     cut(page)
-    alpha = saved(page, "fast_information_flow: Matte")[..., 0]
+    alpha = saved(page, "starter: Matte")[..., 0]
     assert alpha[80, 80] == 0
     assert overlap(alpha) > 0.7
     assert (alpha[:, 80] > 200).any()
@@ -177,13 +177,11 @@ def test_a_mask_file_and_two_methods_side_by_side(open_page, files: Path, screen
     page.locator("#second").select_option("trivial")
     cut(page)
     assert [page.locator(f"#{side}").input_value() for side in ("left", "right")] == [
-        "fast_information_flow",
+        "starter",
         "trivial",
     ]
     page.locator("#view").select_option("matte")
-    greys = [
-        np.unique(saved(page, f"{name}: Matte")[..., 0]) for name in ("trivial", "fast_information_flow")
-    ]
+    greys = [np.unique(saved(page, f"{name}: Matte")[..., 0]) for name in ("trivial", "starter")]
     assert greys[0].tolist() == [0, 128, 255]
     assert len(greys[1]) > 3
     slide = page.locator("#slide")
@@ -205,7 +203,7 @@ def test_a_new_background_is_seen_through_the_hole(open_page, files: Path, tmp_p
     page.wait_for_function(
         "() => document.getElementById('over').getContext('2d').getImageData(2, 2, 1, 1).data[0] === 200"
     )
-    assert saved(page, "fast_information_flow: As shown")[2, 2, :3].tolist() == [200, 10, 10]
+    assert saved(page, "starter: As shown")[2, 2, :3].tolist() == [200, 10, 10]
 
 
 def test_a_large_photograph_is_made_smaller_and_the_page_says_so(open_page, files: Path) -> None:
