@@ -257,6 +257,24 @@ def test_the_fast_method_is_closer_than_the_enlarged_matte_of_half_the_size() ->
     assert np.abs(fast - alpha).mean() < 0.1 * np.abs(enlarged - alpha).mean()
 
 
+@dataclass(frozen=True)
+class OfSmallPictures(ClosedForm):
+    """Closed form for 48 x 48 pixels at most."""
+
+    max_megapixels: ClassVar[float] = 48 * 48 / 1e6
+
+
+@pytest.mark.slow
+def test_a_picture_above_the_limit_is_enlarged_by_its_colours() -> None:
+    """In such an image alpha is linear in the colours: more is not lost than by the grid."""
+    image, trimap, alpha = disc(size=96, softness=6)
+    half = ClosedForm()(*downscale(image, trimap, (48, 48)))
+    enlarged = impose_trimap(cv2.resize(half, (96, 96), interpolation=cv2.INTER_LINEAR), trimap)
+    with pytest.warns(MattingWarning, match="solved at 48x48 and enlarged"):
+        found = impose_trimap(OfSmallPictures()(image, trimap), trimap)
+    assert np.abs(found - alpha).mean() < 0.1 * np.abs(enlarged - alpha).mean()
+
+
 @pytest.mark.slow
 def test_the_fast_method_is_closed_form_where_half_the_size_has_no_known_zone() -> None:
     """A line of known foreground one pixel wide is no longer known at half the size."""

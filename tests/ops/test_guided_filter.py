@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -61,3 +62,11 @@ def test_what_is_linear_in_the_guides_colours_stays() -> None:
 def test_windows_may_be_larger_than_the_picture(shape: tuple[int, int]) -> None:
     found = GuidedFilter(np.full((*shape, 3), 0.3), 3, 1e-4)(np.full(shape, 0.7))
     np.testing.assert_allclose(found, 0.7)
+
+
+def test_a_plane_that_is_linear_in_the_colours_is_enlarged_to_what_it_is_there() -> None:
+    """Whatever the large picture shows between the pixels of the small one."""
+    large = np.clip(rng.random((24, 36, 3)) + np.linspace(0, 1, 36)[:, None], 0, 1.5)
+    small, weights = cv2.resize(large, (12, 8), interpolation=cv2.INTER_AREA), [0.2, -0.4, 0.7]
+    found = GuidedFilter(small, 2, 1e-12).enlarge(small @ weights + 0.1, large)
+    np.testing.assert_allclose(found, large @ weights + 0.1, atol=1e-5)

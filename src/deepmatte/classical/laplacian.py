@@ -19,16 +19,21 @@ from deepmatte.classical.method import (
     warn,
     warn_if_colours_overlap,
 )
+from deepmatte.ops.filtering.guided_filter import GuidedFilter
 from deepmatte.ops.threads import survive_forks
-from deepmatte.ops.zones import BACKGROUND, FOREGROUND, trivial_matte
+from deepmatte.ops.zones import BACKGROUND, FOREGROUND, impose_trimap, trivial_matte
+
+FILTER_RADIUS, FILTER_EPSILON = 2, 1e-5
+"""Windows, in pixels of the smaller size, and ridge penalty of the fit by which mattes are enlarged."""
 
 
 @dataclass(frozen=True)
 class LaplacianMatting(ClassicalMethod):
     """Solves L alpha = 0 in the unknown zone by preconditioned conjugate gradients.
 
-    The known zones are the boundary values. The first use on a machine compiles pymatting's kernels, which
-    takes about a minute.
+    The known zones are the boundary values. A matte that is solved at a smaller size is enlarged by the
+    colours of the image (`GuidedFilter.enlarge`). The first use on a machine compiles pymatting's kernels,
+    which takes about a minute.
 
     Args:
         tolerance: of the residual, relative to the right-hand side.
@@ -80,6 +85,18 @@ class LaplacianMatting(ClassicalMethod):
             warn(f"{self.name} has no finite solution; unknown pixels get alpha 0.5")
             return fallback_matte(image, trimap)
         return alpha
+
+    def enlarge(
+        self, alpha: np.ndarray, small: np.ndarray, zones: np.ndarray | None, image: np.ndarray
+    ) -> np.ndarray:
+        """Return the matte (h, w) of a ``small`` image at the size of ``image``, by the colours of both."""
+        assert zones is not None
+        alpha = impose_trimap(np.clip(alpha, 0, 1), zones)
+        return self.filter(small).enlarge(alpha, image)
+
+    def filter(self, small: np.ndarray) -> GuidedFilter:
+        """Return the filter that enlarges mattes of a ``small`` image."""
+        return GuidedFilter(small, FILTER_RADIUS, FILTER_EPSILON)
 
     def _propagate(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
         function, options = self.solver()

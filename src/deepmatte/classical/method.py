@@ -47,7 +47,7 @@ class ClassicalMethod:
         """Import what the method needs, up to 3 s: called once before forking, for all workers."""
 
     def solve(self, image: np.ndarray, trimap: np.ndarray | None) -> np.ndarray:
-        """Return alpha (H, W) for an image within the size limit; values in the known zones are ignored."""
+        """Return alpha (H, W) for an image, float64, within the size limit; known zones are ignored."""
         raise NotImplementedError
 
     def __call__(self, image: np.ndarray, trimap: np.ndarray | None = None) -> np.ndarray:
@@ -68,17 +68,26 @@ class ClassicalMethod:
         if trimap is not None and not (trimap == UNKNOWN).any():
             return trivial_matte(trimap).astype(np.float64)
         height, width = image.shape[:2]
-        scale = min(1.0, (self.max_megapixels * 1e6 / (height * width)) ** 0.5)
+        scale = self.scale((height, width), trimap)
         with threadpool_limits(1):
             if scale == 1:
-                return _clipped(self.solve(image, trimap))
+                return _clipped(self.solve(np.asarray(image, np.float64), trimap))
             size = max(1, int(width * scale)), max(1, int(height * scale))
-            limit = f"{height * width / 1e6:.1f} megapixels exceed the limit of {self.name}"
-            warn(f"{limit}; solved at {size[0]}x{size[1]} and enlarged")
-            small = self.solve(*downscale(image, trimap, size))
-        return _clipped(
-            cv2.resize(np.asarray(small, np.float64), (width, height), interpolation=cv2.INTER_LINEAR)
-        )
+            if height * width > self.max_megapixels * 1e6:
+                limit = f"{height * width / 1e6:.1f} megapixels exceed the limit of {self.name}"
+                warn(f"{limit}; solved at {size[0]}x{size[1]} and enlarged")
+            small, zones = downscale(image, trimap, size)
+            return _clipped(self.enlarge(self.solve(small, zones), small, zones, image))
+
+    def scale(self, shape: tuple[int, int], trimap: np.ndarray | None) -> float:
+        """Return at which part of its sides, up to 1, a picture (height, width) is solved."""
+        return min(1.0, (self.max_megapixels * 1e6 / (shape[0] * shape[1])) ** 0.5)
+
+    def enlarge(
+        self, alpha: np.ndarray, small: np.ndarray, zones: np.ndarray | None, image: np.ndarray
+    ) -> np.ndarray:
+        """Return the matte (h, w) of a ``small`` image at the size of ``image``."""
+        return cv2.resize(np.asarray(alpha, np.float64), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
     @property
     def label(self) -> str:
@@ -150,8 +159,11 @@ def downscale(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return image and trimap at ``size`` (width, height); partly known pixels become unknown."""
     image = cv2.resize(np.asarray(image, np.float64), size, interpolation=cv2.INTER_AREA)
-    if trimap is None:
-        return image, None
+    return image, None if trimap is None else downscale_trimap(trimap, size)
+
+
+def downscale_trimap(trimap: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a trimap at ``size`` (width, height); partly known pixels become unknown."""
     foreground, background = (
         cv2.resize((trimap == value).astype(np.float64), size, interpolation=cv2.INTER_AREA)
         for value in (FOREGROUND, BACKGROUND)
@@ -159,7 +171,7 @@ def downscale(
     small = np.full(foreground.shape, UNKNOWN, np.uint8)
     small[foreground > 1 - 1e-6] = FOREGROUND
     small[background > 1 - 1e-6] = BACKGROUND
-    return image, small
+    return small
 
 
 def _check_image(method: str, image: np.ndarray) -> None:

@@ -34,7 +34,7 @@ _CURE = "make room there or make it writable, or set data.guides.dir or data.gui
 class Solver(NamedTuple):
     """A method that makes guides.
 
-    ``solve`` maps an image (H, W, 3), float64 in [0, 1], and a trimap (H, W), uint8, to alpha (H, W);
+    ``solve`` maps an image (H, W, 3), float32 in [0, 1], and a trimap (H, W), uint8, to alpha (H, W);
     ``version`` tells all of its versions and options apart.
     """
 
@@ -45,7 +45,7 @@ class Solver(NamedTuple):
     def solved(self, image: Tensor, trimap: Tensor) -> np.ndarray:
         """Return the guide, uint16 (H, W), of an image (3, H, W) and its trimap (1, H, W), zones imposed."""
         zones = trimap[0].cpu().numpy()
-        alpha = self.solve(image.permute(1, 2, 0).double().cpu().numpy(), zones)
+        alpha = self.solve(image.permute(1, 2, 0).float().cpu().numpy(), zones)
         return np.rint(impose_trimap(np.clip(alpha, 0, 1), zones) * STEPS).astype(np.uint16)
 
 

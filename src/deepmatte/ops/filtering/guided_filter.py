@@ -37,11 +37,22 @@ class GuidedFilter:
         slope, offset = self.coefficients(plane)
         return (slope * self.guide).sum(-1) + offset
 
-    def coefficients(self, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return slope (H, W, 3) and offset (H, W) of the linear function in each pixel, float64.
+    def enlarge(self, plane: np.ndarray, guide: np.ndarray) -> np.ndarray:
+        """Return a plane (h, w) at the size of a larger picture of the guide, (H, W, 3), float64.
 
-        Enlarged, they also fit a larger picture of the guide (He, Sun 2015, the fast guided filter).
+        The linear functions of this guide are enlarged, and applied to the colours of the larger one (He, Sun
+        2015, the fast guided filter), so that edges and hair are as sharp as those are.
         """
+        slope, offset = self.coefficients(plane)
+        size = guide.shape[1::-1]
+        found = cv2.resize(offset, size, interpolation=cv2.INTER_LINEAR)
+        for channel in range(3):  # one after the other: large pictures need the memory
+            part = np.ascontiguousarray(slope[..., channel])
+            found += cv2.resize(part, size, interpolation=cv2.INTER_LINEAR) * guide[..., channel]
+        return found
+
+    def coefficients(self, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return slope (H, W, 3) and offset (H, W) of the linear function in each pixel, float64."""
         plane = np.asarray(plane, np.float64)
         mean = self._average(plane)
         covariance = self._average(self.guide * plane[..., None]) - self._mean * mean[..., None]
