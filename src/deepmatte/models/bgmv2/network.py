@@ -42,16 +42,8 @@ class BackgroundMattingV2(MattingModel):
 
     Source: Lin, Ryabtsev, Sengupta, Curless, Seitz, Kemelmacher-Shlizerman, "Real-time high-resolution
     background matting", CVPR 2021; PeterL1n/BackgroundMattingV2, whose parameters have the same names.
-    Colours stay in [0, 1]; alpha, error and colours are clamped, without a sigmoid.
-
-    Differences: pictures of any size (there multiples of 4); at least one patch is always refined, so that no
-    process is without gradients, and never more than there are; `conf/model/bgmv2.yaml` adds refined patches
-    to the coarse matte, so that joint training starts with it, and lets clamped predictions learn. Published
-    weights need ``refinement=replace``.
-
-    Source: Lin, Ryabtsev, Sengupta, Curless, Seitz, Kemelmacher-Shlizerman, "Real-time high-resolution
-    background matting", CVPR 2021, and the published code; `model=bgmv2` with `refinement=replace` and
-    `clamp=hard` is the published network, with the names of its weights.
+    Colours stay in [0, 1]; alpha, error and colours are clamped, without a sigmoid. `model=bgmv2` with
+    `refinement=replace` and `clamp=hard` is the published network.
 
     Differences: `refinement=correct` starts joint training at the coarse matte, and `clamp=inward` lets learn
     what is clamped on the wrong side. In training at least one patch of each picture is refined, so that no
