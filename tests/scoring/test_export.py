@@ -38,7 +38,7 @@ FAMILIES = {
     "vitmatte": ("model=vitmatte", "model.size=tiny"),
     "alphagan": ("model=alphagan_small", "model.pooling=overlapping"),
     "alphagan_2x2": ("model=alphagan_small",),
-    "bgmv2": ("model=bgmv2_small",),
+    "bgmv2": ("model=bgmv2_small", "model.refine_mode=sampling"),
     "bgmv2_replace": ("model=bgmv2_small", "model.backbone=mobilenetv2", "model.refinement=replace"),
 }
 """What is exported of each family: published weights differ from these in their width alone."""

@@ -14,7 +14,12 @@ from tiny_run import TINY
 SHORT = (*(word for word in TINY if not word.startswith("stages.")), "wandb.mode=disabled")
 
 MODELS = {
-    "bgmv2": ("model=bgmv2_small", "stages.base.epochs=1", "stages.joint.epochs=1"),
+    "bgmv2": (
+        "model=bgmv2_small",
+        "model.refine_mode=sampling",
+        "stages.base.epochs=1",
+        "stages.joint.epochs=1",
+    ),
     "lite0": ("model=encoder_decoder", "model.decoder_width=0.125", "stages.joint.epochs=2"),
     "resnet50": (
         *("model=encoder_decoder", "model.encoder=resnet50"),

@@ -92,13 +92,13 @@ deepmatte train model=alphagan_small loss=alphagan optimizer.lr=4e-3 ema=0.99 \\
 |---|--:|--:|--:|--:|
 | `encoder_decoder`, random weights | 6.1 | 15.84 | 57 % (aim: below 60) | 46 % |
 | the same by `loss=alpha` | 6.2 | 16.59 | 60.0 % | 47 % |
-| `bgmv2_small`, by the plate, without a trimap | 8.2 | 14.06 | 51 % (aim: below 50) | 44 % |
-| the same with `laptop.epochs=6` | 5.0 | 14.95 | 54 % | 47 % |
-| the same with `laptop.epochs=12`, on a busy machine | 10.9 | 13.87 | 50.2 % | 40 % |
+| `bgmv2_small`, by the plate, without a trimap, on a busy machine | 8.1 | 12.98 | 47 % (aim: below 50) | 32 % |
+| the same with `model.refine_mode=sampling` | 8.2 | 14.06 | 51 % | 44 % |
 | `alphagan_small`, on a busy machine | 6.3 | 15.71 | 57 % (aim: below 60) | 42 % |
 
-For `bgmv2_small`, `optimizer.lr=8e-3` and `length.shares={base: 7, joint: 5}` end at 52 % after twelve
-epochs, and `+loss.edges={term: alpha, weight: 1}` at 54 % after ten.
+With `model.refine_mode=sampling`, `bgmv2_small` has 50.2 % after twelve epochs; `optimizer.lr=8e-3` and
+`length.shares={base: 7, joint: 5}` end at 52 % there, and `+loss.edges={term: alpha, weight: 1}` at 54 %
+after ten.
 """
 
 
