@@ -92,7 +92,7 @@ deepmatte train model=alphagan_small loss=alphagan optimizer.lr=4e-3 ema=0.99 \\
 |---|--:|--:|--:|--:|
 | `encoder_decoder`, random weights | 6.1 | 15.84 | 57 % (aim: below 60) | 46 % |
 | the same by `loss=alpha` | 6.2 | 16.59 | 60.0 % | 47 % |
-| `bgmv2_small`, by the plate, without a trimap, on a busy machine | 8.1 | 12.98 | 47 % (aim: below 50) | 32 % |
+| `bgmv2_small`, no trimap, on a busy machine | 8.1 | 12.98 | 47 % (aim: below 50) | 32 % |
 | the same with `model.refine_mode=sampling` | 8.2 | 14.06 | 51 % | 44 % |
 | `alphagan_small`, on a busy machine | 6.3 | 15.71 | 57 % (aim: below 60) | 42 % |
 
