@@ -96,6 +96,10 @@ deepmatte train model=alphagan_small loss=alphagan optimizer.lr=4e-3 ema=0.99 \\
 | the same with `model.refine_mode=sampling` | 8.2 | 14.06 | 51 % | 44 % |
 | `alphagan_small`, on a busy machine | 6.3 | 15.71 | 57 % (aim: below 60) | 42 % |
 
+`bgmv2_small` lives by its plate: with picture and plate exchanged its SAD is 17.6 (64 %), with the picture as
+its own plate 34.6, worse than trivial (`benchmarks/plates.py RUN`). Exchanged, the difference of the two is
+what it was, so edges stay.
+
 With `model.refine_mode=sampling`, `bgmv2_small` has 50.2 % after twelve epochs; `optimizer.lr=8e-3` and
 `length.shares={base: 7, joint: 5}` end at 52 % there, and `+loss.edges={term: alpha, weight: 1}` at 54 %
 after ten.
