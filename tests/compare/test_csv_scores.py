@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy import stats
 from deepmatte.cli.compare import main
 from deepmatte.compare.comparison import compare_settings
 from deepmatte.compare.records.csv_scores import read_score_files
+from deepmatte.compare.verdict import decide
 from deepmatte.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -37,6 +39,22 @@ def test_files_without_seeds_are_compared_image_by_image(tmp_path: Path) -> None
     assert item.p_adjusted == pytest.approx(2 * stats.t.sf(abs(ratio) / error, 19))
     bounds = 100 * np.expm1(stats.t.interval(0.95, 19, ratio, error))
     assert (item.percent_low, item.percent_high) == pytest.approx(tuple(bounds))
+
+
+def test_the_foregrounds_that_would_confirm_a_difference_have_80_per_cent_power(tmp_path: Path) -> None:
+    """The oracle is the noncentral t distribution of the paired test with that many images."""
+    rng = np.random.default_rng(2)
+    noisy = 1.03 * FIRST * rng.lognormal(0, 0.3, 20)
+    files = [write(tmp_path / "ours.csv", FIRST), write(tmp_path / "theirs.csv", noisy)]
+    comparison = compare_settings(read_score_files(files))
+    (line,) = [text for text in decide(comparison).details if text.startswith("To confirm")]
+    count = int(re.fullmatch(r"To confirm [\d.]+ %, take about (\d+) test foregrounds\.", line)[1])
+    assert count > 20
+    deviations = noisy / noisy.mean() - FIRST / FIRST.mean()
+    shift = abs(math.log(noisy.mean() / FIRST.mean())) / deviations.std(ddof=1) * math.sqrt(count)
+    critical = stats.t.ppf(0.975, count - 1)
+    assert stats.nct.sf(critical, count - 1, shift) == pytest.approx(0.8, abs=0.03)
+    assert not [text for text in decide(comparison).details if "On this test set" in text]
 
 
 def test_what_score_writes_as_json_says_the_same_as_its_csv(tmp_path: Path) -> None:

@@ -73,6 +73,16 @@ def test_the_verdict_over_all_is_the_mean_of_log_ratios(tmp_path: Path) -> None:
     assert scores["alpha"] == pytest.approx(stats.gmean(means))
 
 
+def test_scores_over_all_sets_are_not_those_of_a_race(tmp_path: Path) -> None:
+    """A race is decided by the runs' own scores; what comes from evaluations has its own verdict."""
+    found = compare_evaluations([write_sweep(tmp_path / "sweep")], list(SETS), "sad", None)
+    assert isinstance(found, SeveralSets)
+    for comparison in (found.over_all, *found.sets.values()):
+        assert {run.evaluation.parent.parent for run in comparison.runs} == {
+            run.path for run in comparison.runs
+        }
+
+
 def test_methods_without_seeds_give_the_delta_method_over_all_foregrounds(tmp_path: Path) -> None:
     """The oracle weighs the relative deviations of each set's foregrounds by hand."""
     count, scores = 20, {}

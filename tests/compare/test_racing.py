@@ -9,6 +9,8 @@ import pytest
 from scipy import stats
 from simulated_sweeps import Design, simulate
 
+from deepmatte.compare.inference.planning import MOST_SEEDS, components_of, detectable
+from deepmatte.compare.inference.variance import variances
 from deepmatte.compare.racing import Decision, Plan, Scores, decide, outlook
 
 WEIGHTS = np.full(32, 1 / 32)
@@ -129,6 +131,22 @@ def test_more_seeds_detect_less() -> None:
     assert found[0].detects > found[1].detects > 0
     assert found[1].seeds is not None
     assert outlook(scores, Decision(0.01, ["a"], [], equal=False)).detects is None
+
+
+def test_what_seeds_alone_do_not_detect_takes_more_foregrounds_and_that_design_detects_it() -> None:
+    """Settings that like foregrounds differently: on 32 of them no number of seeds tells 5 per cent."""
+    design = Design(seeds=4, settings=3, common=0.02, own=0.02, liking=0.2, cell=0.05)
+    scores = scores_of(simulate(np.random.default_rng(4), design), [0, 1, 2], 4)
+    decision = decide(scores, Plan(most=4), 2)
+    found = outlook(scores, decision, wanted=5.0)
+    assert found.seeds is not None
+    assert found.foregrounds > 32
+    parts = components_of(variances(scores.tables, scores.seeds, scores.weights))
+    sizes = [
+        detectable(parts, seeds, count, 3, 3, level=decision.level)
+        for seeds, count in ((MOST_SEEDS, 32), (found.seeds, found.foregrounds))
+    ]
+    assert sizes[0] > 5 >= sizes[1]
 
 
 @pytest.mark.slow

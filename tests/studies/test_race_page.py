@@ -94,6 +94,20 @@ def test_the_page_tells_who_left_when_and_what_the_race_cost(
     assert sum("leads" in row for row in rows.values()) >= 1
 
 
+def test_a_reference_that_is_out_is_the_first_thing_that_is_said(raced: Study) -> None:
+    """With the pair of settings that decided it, whose interval leaves out 0."""
+    found = race_of(compare([raced.sweep], baseline="dice"))
+    assert found is not None
+    pattern = (
+        r"dice is not the best: its SAD is (\d+) % higher \(95 % interval (\d+) % to (\d+) %\) than that of "
+    )
+    told = re.match(pattern + r"(\w+)\. No clear winner among", race_verdict(found).headline)
+    percent, low, high = (int(told[number]) for number in (1, 2, 3))
+    assert low < 100 * (MEANS["dice"] / MEANS[told[4]] - 1) < high
+    assert low < percent < high
+    assert not [line for line in race_verdict(found).details if line.startswith("dice is")]
+
+
 def test_a_bound_as_wide_as_the_score_of_the_reference_is_left_out(
     view: RaceView, monkeypatch: pytest.MonkeyPatch
 ) -> None:

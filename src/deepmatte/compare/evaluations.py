@@ -174,7 +174,7 @@ def _pooled(run: Run, scored: list[Run], scales: dict[str, np.ndarray], names: l
         parts.append(pd.DataFrame(labels | {"category": table["category"]} | scaled))
     images = pd.concat(parts, ignore_index=True)
     dataset = {"name": " + ".join(names), "split": "every", "num_images": len(images)}
-    return Run(run.path, run.result | {"dataset": dataset, "scores": {}}, images)
+    return Run(run.path, run.result | {"dataset": dataset, "scores": {}}, images, run.evaluation)
 
 
 def print_several(found: SeveralSets, console: Console) -> None:

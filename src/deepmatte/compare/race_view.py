@@ -77,6 +77,18 @@ class RaceView:
         rounds = [gaps[setting] for gaps in self.rounds if setting in gaps]
         return rounds[-1] if rounds and setting != self.race.survivors[0] else None
 
+    def deciding(self, setting: str) -> Gap | None:
+        """Return a setting beside the one that dropped it, in that round; None where it is left or failed."""
+        number = self.out(setting)
+        tested = self.tested[number - 1] if number else None
+        if number is None or tested is None:
+            return None
+        drops = self.race.rounds[number - 1].decision.dropped
+        better = next(drop.better for drop in drops if drop.setting == setting)
+        if better not in tested.scores.names:
+            return None
+        return next((gap for gap in tested.beside(better) if gap.setting == setting), None)
+
     def seeds(self, setting: str) -> int:
         """Return the seeds that a setting has had."""
         return len(self.race.runs()[setting])
@@ -168,6 +180,10 @@ def race_verdict(view: RaceView) -> Verdict:
         f"No clear winner among {len(left)} of {total} settings: {left[0]} leads in {view.metric}{mean}"
         f"{nearest}. {len(out)} {_are(out)} shown not to be the best."
     )
+    behind = None if view.reference is None else view.deciding(view.reference)
+    if behind is not None:  # what most sweeps are run for: the usual setting is not the best
+        than = f"its {view.metric} is {interval_words(behind)} than that of {behind.base}"
+        headline = f"{behind.setting} is not the best: {than}. {headline}"
     return Verdict(headline, OPEN, _lines(view, out))
 
 
@@ -184,13 +200,24 @@ def _lines(view: RaceView, out: list[str]) -> list[str]:
     lines += _beside_reference(view)
     seen, left = view.outlook(), view.race.survivors
     if len(left) > 1 and seen.detects is not None and not view.race.rounds[-1].decision.equal:
-        takes = f"about {seen.seeds}" if seen.seeds else "more test foregrounds"
         lines.append(
             f"{view.seeds(left[0])} seeds detect {percent(seen.detects)} among those left; to detect "
-            f"{WANTED:g} % takes {takes}."
+            f"{WANTED:g} % takes {_takes(view, seen)}."
         )
     lines.append(cost_line(view))
     return lines[:LINES]
+
+
+def _takes(view: RaceView, seen: Outlook) -> str:
+    """Return the design that detects `WANTED`, with the minutes of training of the settings that are left."""
+    if seen.seeds is None or seen.foregrounds is None:
+        return "more seeds and test foregrounds than anybody runs"
+    runs, minutes, _, _ = view.cost
+    cost = len(view.race.survivors) * seen.seeds * minutes / max(runs, 1)
+    last = view.tested[-1]
+    more = last is not None and seen.foregrounds > len(last.scores.weights)
+    design = f"about {seen.seeds} seeds" + (f" and {seen.foregrounds} test foregrounds" if more else "")
+    return f"{design} ({max(cost, 1):.0f} minutes of training)"
 
 
 def _beside_reference(view: RaceView) -> list[str]:
@@ -199,8 +226,11 @@ def _beside_reference(view: RaceView) -> list[str]:
     if name is None or last is None or (len(view.race.survivors) == 1 and name in view.race.survivors):
         return []
     if name not in view.race.survivors:
-        gap = view.last(name)
-        return [] if gap is None else [f"{name} is {interval_words(gap)} than {gap.base}."]
+        gap = view.deciding(name) or view.last(name)
+        open_end = len(view.race.survivors) > 1 and not view.race.rounds[-1].decision.equal
+        if gap is None or (open_end and view.deciding(name)):  # the headline says it
+            return []
+        return [f"{name} is {interval_words(gap)} than {gap.base}."]
     gaps = [gap for gap in last.beside(name) if gap.setting in view.race.survivors]
     bound = max((max(abs(gap.low), abs(gap.high)) for gap in gaps), default=math.inf)
     if bound > TELLING:

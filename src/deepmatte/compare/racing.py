@@ -17,7 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepmatte.compare.inference.infer import LEVEL, Result, difference_matrix, infer
-from deepmatte.compare.inference.planning import components_of, detectable, seeds_for
+from deepmatte.compare.inference.planning import (
+    MOST_SEEDS,
+    components_of,
+    detectable,
+    foregrounds_for,
+    seeds_for,
+)
 from deepmatte.compare.inference.simultaneous import DRAWS
 from deepmatte.compare.inference.variance import Floats, Variances, variances
 from deepmatte.compare.score_table import pairs
@@ -237,13 +243,17 @@ def equal_within(parts: Variances, result: Result, row: int, base: int) -> float
 
 @dataclass(frozen=True)
 class Outlook:
-    """What the survivors' seeds detect, in per cent, and the seeds of each that detect the wanted difference.
+    """What the survivors' seeds detect, in per cent, and the design that detects the wanted difference.
 
-    None where it is unknown, or where no number of seeds does.
+    Attributes:
+        detects: None where it is unknown.
+        seeds: of each setting, which detect it on ``foregrounds``; None where no number does.
+        foregrounds: more than there are only where no number of seeds detects it on those.
     """
 
     detects: float | None = None
     seeds: int | None = None
+    foregrounds: int | None = None
 
 
 def outlook(scores: Scores, decision: Decision, wanted: float | None = None) -> Outlook:
@@ -254,5 +264,16 @@ def outlook(scores: Scores, decision: Decision, wanted: float | None = None) -> 
         return Outlook()
     family, level = left * (left - 1) // 2, decision.level
     size = detectable(found, scores.fewest, foregrounds, left, family, level=level)
-    seeds = None if wanted is None else seeds_for(found, wanted, foregrounds, left, family, level=level)
-    return Outlook(size if math.isfinite(size) else None, seeds)
+    detects = size if math.isfinite(size) else None
+    if wanted is None:
+        return Outlook(detects)
+    seeds = seeds_for(found, wanted, foregrounds, left, family, level=level)
+    if seeds is not None:
+        return Outlook(detects, seeds, foregrounds)
+    seeds = scores.fewest
+    while seeds <= MOST_SEEDS:
+        more = foregrounds_for(found, wanted, seeds, left, family, level)
+        if more is not None:
+            return Outlook(detects, seeds, max(more, foregrounds))
+        seeds += max(1, seeds // 4)
+    return Outlook(detects)

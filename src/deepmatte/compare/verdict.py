@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from scipy import special
+
 from deepmatte.compare.comparison import Comparison, Metric
 from deepmatte.compare.inference.difference import Difference
 from deepmatte.compare.inference.infer import LEVEL
-from deepmatte.compare.inference.planning import components_of, foregrounds_for, seeds_for
+from deepmatte.compare.inference.planning import POWER, components_of, foregrounds_for, seeds_for
 from deepmatte.compare.words import OPEN, distance, evidence, listing, listing_percent, p_words, percent
 
 LINES = 4
@@ -64,7 +66,7 @@ def decide(comparison: Comparison) -> Verdict:
         *needed(comparison, sides),
         *clearly_worse(sides),
         *equality(comparison, sides),
-        *on_test_set(metric, sides),
+        *on_test_set(comparison, sides),
         *missing(comparison),
     ]
     return Verdict(headline, confidence, lines[:LINES])
@@ -176,12 +178,14 @@ def needed(comparison: Comparison, sides: Sides) -> list[str]:
     rival, _, gap = open_lead(metric, sides)
     found = components_of(metric.variances)
     ratio = 1 + rival.percent / 100
-    if found is None or not ratio > 0:
+    if not ratio > 0:
         return []
     wanted, settings = 100 * math.expm1(abs(math.log(ratio))), len(metric.table.settings)
     if wanted < 0.1:
         return []
     text, count, family = percent(gap), metric.table.num_foregrounds, len(metric.differences)
+    if found is None:
+        return [] if comparison.fewest_seeds else _more_foregrounds(text, rival, count)
     seeds = seeds_for(found, wanted, count, settings, family, comparison.fewest_seeds + 1)
     if seeds is not None:
         return [f"To confirm {text}, run about {seeds} seeds of each setting{cost(comparison, seeds)}."]
@@ -196,6 +200,20 @@ def needed(comparison: Comparison, sides: Sides) -> list[str]:
         f"To confirm {text} would take more seeds and foregrounds than anybody runs; this design finds "
         f"{percent(rival.detectable)} or more."
     ]
+
+
+def _more_foregrounds(text: str, item: Difference, count: int) -> list[str]:
+    """Return how many foregrounds methods without seeds take: the variance falls with their number.
+
+    With 80 % power the difference is 0.84 standard errors beyond the critical value.
+    """
+    if count < 2 or not (item.percent_low > -100 and math.isfinite(item.percent_high)):
+        return []
+    wide = (math.log1p(item.percent_high / 100) - math.log1p(item.percent_low / 100)) / 2
+    errors = special.ndtri(1 - LEVEL / 2) + special.ndtri(POWER)  # of many foregrounds
+    needed = wide * errors / special.stdtrit(count - 1, 1 - LEVEL / 2)
+    more = math.ceil(count * (needed / math.log1p(item.percent / 100)) ** 2)
+    return [f"To confirm {text}, take about {more} test foregrounds."]
 
 
 def cost(comparison: Comparison, seeds: int) -> str:
@@ -227,8 +245,11 @@ def equality(comparison: Comparison, sides: Sides) -> list[str]:
     return [f"{'; '.join(parts)} (with 95 % certainty)."] if parts else []
 
 
-def on_test_set(metric: Metric, sides: Sides) -> list[str]:
+def on_test_set(comparison: Comparison, sides: Sides) -> list[str]:
     """Return what holds on these foregrounds, with other seeds, where that is more than for new ones."""
+    metric = comparison.decisive
+    if not comparison.fewest_seeds:  # there, differences of methods without seeds are exact
+        return []
     shown = [item.first for item in sides.open if item.on_test_set.p_adjusted < LEVEL]
     if not shown:
         return []

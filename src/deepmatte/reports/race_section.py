@@ -59,11 +59,9 @@ def _end(view: RaceView, name: str) -> str:
     if number is None:
         return "left" if name in view.race.survivors else "failed"
     drop = next(item for item in view.race.rounds[number - 1].decision.dropped if item.setting == name)
-    found, gap = view.tested[number - 1], None
     if drop.better == view.race.rounds[number - 1].decision.ranking[0]:
         return f"out in round {number}"
-    if found is not None and drop.better in found.scores.names:
-        gap = next((item for item in found.beside(drop.better) if item.setting == name), None)
+    gap = view.deciding(name)
     words = "" if gap is None else f" {cell_words(gap)}"
     return f"out in round {number}: beside {drop.better}{words}"
 

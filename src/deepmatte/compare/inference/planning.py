@@ -206,15 +206,20 @@ def seeds_for(
 
 
 def foregrounds_for(
-    found: Components, percent: float, seeds: int, settings: int, comparisons: int | None = None
+    found: Components,
+    percent: float,
+    seeds: int,
+    settings: int,
+    comparisons: int | None = None,
+    level: float = LEVEL,
 ) -> int | None:
     """Return about the fewest foregrounds that detect ``percent``; None where `MOST_FOREGROUNDS` do not."""
     low, high = 2, MOST_FOREGROUNDS
-    if detectable(found, seeds, high, settings, comparisons) > percent:
+    if detectable(found, seeds, high, settings, comparisons, level=level) > percent:
         return None
     while high - low > max(low // 50, 0):
         middle = (low + high) // 2
-        if detectable(found, seeds, middle, settings, comparisons) <= percent:
+        if detectable(found, seeds, middle, settings, comparisons, level=level) <= percent:
             high = middle
         else:
             low = middle + 1
