@@ -25,6 +25,7 @@ from deepmatte.reports.page import cell, render_markdown
 from deepmatte.reports.planned_tests_section import failed_settings, methods_section, pairs_section, remarks
 from deepmatte.reports.study_figures import MOST_COLUMNS, loss_figure, loss_table, sheet, stage_starts
 from deepmatte.runs.directory import RunDir
+from deepmatte.studies.evaluations import evaluations_section
 from deepmatte.studies.scene_page import picture, section
 from deepmatte.studies.study import Study, header
 from deepmatte.studies.tuning import rates
@@ -120,6 +121,7 @@ def _table(
         text.replace(f"]({study.name}/", f"]({study.name}/{prefix}"),
         "\n".join(f"- {line}" for line in failed_settings(comparison)),
         *pairs_section(comparison, options["pairs"]),
+        *evaluations_section(runs, options, ways),
     ]
     if records:
         parts += [*methods_section(comparison, methods), methods_table(list(records.values()))]
