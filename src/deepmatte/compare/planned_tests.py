@@ -16,6 +16,9 @@ from deepmatte.compare.records.reading import Run
 from deepmatte.compare.score_table import make_score_table
 from deepmatte.compare.table import trivial_scores
 
+SAME = 1e-4
+"""Share of a setting's mean by which scores of a dead network's seeds may differ."""
+
 
 def compare_pairs(comparison: Comparison, pairs: Mapping[str, str]) -> list[Difference]:
     """Return the first minus the second of the pairs whose settings are both there, as one family."""
@@ -56,10 +59,13 @@ def not_better_than_trivial(comparison: Comparison) -> list[str]:
 
 
 def unaffected_by_seeds(comparison: Comparison) -> list[str]:
-    """Return the settings whose seeds all have the same score on every image: their networks are dead."""
+    """Return the settings whose seeds all have the same score on every foreground: their networks are dead.
+
+    The same within `SAME` of the setting's mean: sigmoids that are stuck at 0 differ in their last digits.
+    """
     table = comparison.decisive.table
     return [
         setting.name
         for setting, rows in zip(table.settings, table.scores, strict=True)
-        if len(rows) > 1 and np.array_equal(rows, rows[:1].repeat(len(rows), 0))
+        if len(rows) > 1 and np.ptp(rows, axis=0).max() <= SAME * np.abs(rows).mean()
     ]
