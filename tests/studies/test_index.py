@@ -29,6 +29,7 @@ def test_a_row_says_question_cost_command_and_answer(
     )
     for name in ("b", "a", "c"):
         (folder / f"{name}.yaml").write_text(head.format(name))
+    (folder / "d.yaml").write_text(f"{head.format('d').rstrip()}\n# Answer: it is,\n#   see there.\n")
     (folder / "a.md").write_text(
         "# a\n\nSeeds 0. 3 runs and 1 evaluations of methods, "
         "7 minutes on the clock, 12 minutes of machine time in all.\n"
@@ -49,4 +50,5 @@ def test_a_row_says_question_cost_command_and_answer(
         "| [b](b.yaml) | A \\| b, or not. | little. | `deepmatte study b` | not run yet |",
         "| [c](c.md) | A \\| b, or not. | 3 runs, 12 minutes of machine time, as measured "
         "| `deepmatte study c` | C wins. E is F. D wins. |",
+        "| [d](d.yaml) | A \\| b, or not. | little. | `deepmatte study d` | it is, see there. |",
     ]

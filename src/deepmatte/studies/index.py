@@ -48,7 +48,7 @@ def _row(file: Path) -> str:
         cell(claim[:1].upper() + claim[1:]),
         cell(_measured(text) or parts.get("cost", "")),
         f"`{command}`",
-        cell(_answer(text)),
+        cell(_answer(text) or parts.get("answer", NOT_RUN)),
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -58,7 +58,7 @@ def _paragraphs(file: Path) -> dict[str, str]:
     parts: dict[str, str] = {}
     word = ""
     for line in header(file):
-        if (found := re.match(r"(Claim|Cost|Command)[^:]*:\s*", line)) is not None:
+        if (found := re.match(r"(Claim|Cost|Command|Answer)[^:]*:\s*", line)) is not None:
             word = found[1].lower()
             parts[word] = line[found.end() :]
         elif word:
@@ -73,6 +73,9 @@ def _measured(page: str) -> str:
 
 
 def _answer(page: str) -> str:
-    """Return the verdicts of a page: its second-level headings, one per test set, and on chosen pairs."""
+    """Return the verdicts of a page: its second-level headings, one per test set, and on chosen pairs.
+
+    Of an experiment without a page, its file can tell the answer.
+    """
     verdicts = re.findall(r"^## (.+)$|^### In pairs\n\n(.+)$", page, re.MULTILINE)
-    return " ".join(verdict or pairs for verdict, pairs in verdicts) or NOT_RUN
+    return " ".join(verdict or pairs for verdict, pairs in verdicts)

@@ -232,7 +232,7 @@ def _paragraphs(comment: Sequence[str]) -> list[str]:
     """Join the lines of the header: each of its words Claim, Cost, Command begins a paragraph."""
     parts: list[str] = []
     for line in comment:
-        if parts and not line.startswith(("Claim", "Cost", "Command")):
+        if parts and not line.startswith(("Claim", "Cost", "Command", "Answer")):
             parts[-1] += f" {line}"
         else:
             parts.append(line)
