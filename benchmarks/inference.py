@@ -36,7 +36,7 @@ from deepmatte.scoring.photographs.predictors import (
     predictor_of_run,
 )
 
-METHODS = ("closed_form", "fast_closed_form", "fast_information_flow")
+METHODS = ("closed_form", "fast_closed_form", "information_flow", "fast_information_flow")
 WAYS = ("whole", "tiles", *METHODS, STARTER)
 ASPECT = 16 / 9
 

@@ -1,7 +1,9 @@
-"""Training of the small network: one layout of activations against the other.
+"""Training of the small network: what would make a laptop run learn more a second, as ratios in one run.
 
-With --threads: a core left to the loader or not. Run: python benchmarks/training.py [--threads]. It needs an
-idle machine.
+Run: python benchmarks/training.py [--layouts | --threads]. Without an option: a fused optimiser,
+`torch.compile`, a stem at half of the resolution, and scoring in batches. It needs an idle machine.
+
+CLAIM
 """
 
 from __future__ import annotations
@@ -14,10 +16,13 @@ import tempfile
 import time
 
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from deepmatte.batch import example_batch
 from deepmatte.data.parallel import num_cores
 from deepmatte.models import DeepImageMatting
+from deepmatte.models.dim import EncoderDecoder
 
 STEPS, TURNS = 4, 3
 
@@ -35,6 +40,69 @@ def samples_per_second(channels_last: bool, size: int = 128, num: int = 4) -> fl
         (model(batch).alpha - batch["alpha"]).abs().mean().backward()
         optimizer.step()
     return num * STEPS / (time.perf_counter() - start)
+
+
+class HalfStem(nn.Module):
+    """The encoder-decoder on blocks of 2x2 pixels, as a trial: a quarter of the positions at each level."""
+
+    def __init__(self, network: EncoderDecoder) -> None:
+        super().__init__()
+        first, last = network.encoder.blocks[0][0], network.decoder.alpha
+        network.encoder.blocks[0][0] = nn.Conv2d(16, first.out_channels, 3, padding=1)
+        network.decoder.alpha = nn.Conv2d(last.in_channels, 4, 5, padding=2)
+        self.encoder, self.decoder = network.encoder, network.decoder
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the logit."""
+        return F.pixel_shuffle(self.decoder(*self.encoder(F.pixel_unshuffle(x, 2))), 2)
+
+
+def small(way: str) -> DeepImageMatting:
+    """Return ``dim_small``, changed."""
+    torch.manual_seed(0)
+    model = DeepImageMatting(width=0.125, norm="batch", skips=True, channels_last=True)
+    if way == "half":
+        model.encoder_decoder = HalfStem(model.encoder_decoder).to(memory_format=torch.channels_last)
+        model.multiple = 64
+    if way == "compile":
+        model.compile()
+    return model
+
+
+def cpu_of_steps(way: str, size: int, num: int = 4) -> float:
+    """Return CPU seconds of a step on crops of ``size``, after one that compiles what there is."""
+    model, batch = small(way), example_batch(num, size)
+    optimizer, start = torch.optim.Adam(model.parameters(), fused=way == "fused"), 0.0
+    for step in range(STEPS + 1):
+        if step == 1:
+            start = time.process_time()
+        optimizer.zero_grad()
+        (model(batch).alpha - batch["alpha"]).abs().mean().backward()
+        optimizer.step()
+    return (time.process_time() - start) / STEPS
+
+
+@torch.inference_mode()
+def cpu_of_picture(num: int) -> float:
+    """Return CPU seconds of the matte of a picture of 256 x 256 pixels, in batches of ``num``."""
+    model, batch = small("").eval(), example_batch(num, 256)
+    model(batch)
+    start = time.process_time()
+    for _ in range(STEPS):
+        model(batch)
+    return (time.process_time() - start) / STEPS / num
+
+
+def ways() -> None:
+    """Print each way's share of the time of a step, and of a picture; they take turns."""
+    names = ("as it is", "fused", "compile", "half")
+    for size in (96, 128):
+        found = [[cpu_of_steps(name, size) for name in names] for _ in range(TURNS)]
+        usual, *others = (sorted(column)[TURNS // 2] for column in zip(*found, strict=True))
+        shares = ", ".join(f"{name} {each / usual:.2f}" for name, each in zip(names[1:], others, strict=True))
+        print(f"a step on 4 crops of {size}: {1000 * usual:.0f} ms; of that {shares}")
+    alone, four = (sorted(cpu_of_picture(num) for _ in range(TURNS))[TURNS // 2] for num in (1, 4))
+    print(f"scoring a picture: {1000 * alone:.0f} ms; of that in batches of four {four / alone:.2f}")
 
 
 def seconds_of_run(samples: int, threads: int | None) -> float:
@@ -78,10 +146,11 @@ def layouts() -> None:
 def main() -> None:
     """Print what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--threads", action="store_true", help="compare numbers of threads instead of layouts"
-    )
-    threads() if parser.parse_args().threads else layouts()
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--layouts", action="store_true", help="channels last or first")
+    choice.add_argument("--threads", action="store_true", help="a core left to the loader or not")
+    options = parser.parse_args()
+    (threads if options.threads else layouts if options.layouts else ways)()
 
 
 if __name__ == "__main__":
