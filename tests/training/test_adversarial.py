@@ -101,6 +101,22 @@ def test_at_weight_0_the_discriminator_changes_nothing_for_the_generator() -> No
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
 
 
+def test_the_lengths_that_the_model_s_page_gives_are_those_of_the_stages() -> None:
+    """It says: the laptop's budget leaves the generator's stage out, and which words bring it back."""
+    said = " ".join((AlphaGAN.__doc__ or "").split())
+    for words, generator, adversarial in (
+        ("budget=full", 20, 20),
+        ("budget=laptop", 0, 6),
+        ("length.shares=last", 0, 6),
+        ("length.shares=null", 3, 3),
+        ("length.shares={generator: 4, adversarial: 2}", 4, 2),
+    ):
+        assert f"``{words}``" in said
+        config = compose("train", ("model=alphagan_small", "loss=alphagan", words))
+        stages = {stage.name: stage.epochs for stage in plan_stages(config, network())}
+        assert (stages.get("generator", 0), stages["adversarial"]) == (generator, adversarial)
+
+
 @pytest.mark.parametrize(
     "length",
     [
