@@ -7,6 +7,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from test_resume import assert_same_end, checkpoint, command, killed
@@ -169,6 +170,8 @@ def test_a_run_reads_the_schedule_at_the_place_where_it_is_in_the_stage(
     )
     train(compose("train", words), tmp_path / "run", list(words))
     assert seen == pytest.approx([0, WEIGHT / 4, WEIGHT / 2, WEIGHT * 3 / 4])
+    curves = pd.read_csv(tmp_path / "run" / "metrics.csv")
+    assert set(curves.loc[curves["val/loss"].notna(), "epoch"]) == {0, 1, 2, 3}  # in both stages
 
 
 @pytest.mark.parametrize(

@@ -152,11 +152,12 @@ class MattingModule(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Score one batch, without communication, and return its alpha, which callbacks draw.
 
-        Losses that a critic has part in are left out.
+        ``val/loss`` leaves out the terms that a critic has part in, since a critic learns, too.
         """
         matte = self.model.forward(batch, refine=self.stage.refine)
-        if self.losses is not None and self.losses.fits(batch):
-            self.val_loss.update(self.losses(matte, batch, progress=1.0).total, weight=len(batch["alpha"]))
+        losses = self.losses and self.losses.without_critics()
+        if losses is not None and losses.fits(batch):
+            self.val_loss.update(losses(matte, batch, progress=1.0).total, weight=len(batch["alpha"]))
         alpha = impose_trimap(matte.alpha, batch["trimap"]) if self.impose else matte.alpha
         self.val_metrics.update(alpha, batch["alpha"], batch["trimap"], batch.get("index"))
         return alpha

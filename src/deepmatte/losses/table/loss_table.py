@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -159,9 +160,15 @@ class LossTable(nn.Module):
                 cure = "choose another, such as val/sad"
                 raise InputError(f"{place}: loss.{row.name} is what a network that learns says; {cure}")
 
+    def without_critics(self) -> LossTable:
+        """Return the same table, scales included, without the rows that a critic has part in."""
+        table = copy.copy(self)
+        table.rows = [row for row in self.rows if not set(row.reads) & set(CRITICS)]
+        return table
+
     def fits(self, batch: Batch) -> bool:
-        """Return whether the batch has every key that a term reads."""
-        return all(key in batch for row in self.rows for key in row.reads)
+        """Return whether there is a term, and the batch has every key that terms read."""
+        return bool(self.rows) and all(key in batch for row in self.rows for key in row.reads)
 
     def weights_at(self, progress: float, in_stage: float | None = None) -> dict[str, float]:
         """Return the weights of the terms that are on at ``progress`` of the run, and there in the stage."""
