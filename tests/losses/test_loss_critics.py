@@ -94,6 +94,15 @@ def test_a_term_without_its_critic_is_refused_before_training_and_named():
     table("alpha").refuse_critics("objective=val/loss")
 
 
+def test_without_its_critics_a_table_is_the_sum_of_its_other_rows():
+    losses, batch = table("alpha", "fool", "judge"), example_batch()
+    matte = Matte(0.1 + 0.7 * batch["alpha"])
+    left = losses.without_critics()
+    assert left.fits(batch)
+    assert torch.equal(left(matte, batch).total, table("alpha")(matte, batch).total)
+    assert [row.name for row in losses.rows] == ["alpha", "fool", "judge"]  # which stays as it was
+
+
 def test_adversarial_terms_alone_are_no_loss():
     with pytest.raises(InputError, match=r"such terms alone don't learn the true matte"):
         table("fool", "judge")

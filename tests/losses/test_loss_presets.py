@@ -75,9 +75,11 @@ def test_weights_and_options_are_overridden_on_top_of_any_preset(name):
 
 def test_alphagan_is_half_alpha_half_composition_and_a_thousandth_of_the_adversarial_term():
     table = LossTable(section("alphagan"))
-    assert table.weights_at(0) == {"alpha": 0.5, "composition": 0.5, "discriminator": 1}
-    assert table.weights_at(0.1)["adversarial"] == pytest.approx(0.0005)
-    assert table.weights_at(0.5) == {
+    for run in (0, 0.5, 0.9):  # the term rises over the first fifth of its stage, wherever that begins
+        assert table.weights_at(run, 0) == {"alpha": 0.5, "composition": 0.5, "discriminator": 1}
+        assert table.weights_at(run, 0.1)["adversarial"] == pytest.approx(0.0005)
+    assert table.weights_at(0.5) == table.weights_at(0.1, 0.5)
+    assert table.weights_at(0.1, 0.5) == {
         "alpha": 0.5,
         "composition": 0.5,
         "adversarial": 0.001,

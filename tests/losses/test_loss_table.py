@@ -160,6 +160,25 @@ BAD = {
         {"alpha": {"weight": {"schedule": "linear", "start": 0, "end": 1, "until": 1.5}}},
         "loss.alpha.weight runs from 0 until 1.5: expected 0 <= from",
     ),
+    "regulariser alone at the end of a stage": (
+        {
+            "smoothness": {"weight": 1},
+            "alpha": {"weight": {"schedule": "constant", "value": 1, "until": 0.5, "over": "stage"}},
+        },
+        "from 0.5 to 1 of the stage only regularisers are on",
+    ),
+    "regularisers alone where the gaps of run and stage meet": (
+        {
+            "smoothness": {"weight": 1},
+            "alpha": {"weight": {"schedule": "constant", "value": 1, "from": 0.25}},
+            "dice": {"weight": {"schedule": "constant", "value": 1, "until": 0.5, "over": "stage"}},
+        },
+        "from 0 to 0.25 of the run only regularisers are on",
+    ),
+    "unknown span": (
+        {"alpha": {"weight": {"schedule": "linear", "start": 0, "end": 1, "over": "epoch"}}},
+        "loss.alpha.weight.over='epoch': choose run or stage",
+    ),
     "unknown schedule": (
         {"alpha": {"weight": {"schedule": "step", "start": 0}}},
         "loss.alpha.weight.schedule='step': choose among constant",
@@ -264,6 +283,16 @@ def test_a_nan_reaches_the_total_so_that_the_run_can_name_the_samples():
 def test_schedule_gives_the_weight_at_the_progress_of_the_run(weight, expected):
     schedule = parse_weight("loss.alpha.weight", weight)
     assert [schedule(quarter / 4) for quarter in range(5)] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_schedule_over_the_stage_counts_there_and_one_over_the_run_does_not():
+    """Without a stage both count the same: a run of one stage."""
+    ramp = {"schedule": "linear", "start": 0, "end": 1, "until": 0.5}
+    table = LossTable({"alpha": {"weight": ramp}, "dice": {"weight": {**ramp, "over": "stage"}}})
+    for run, stage, alpha, dice in ((0.1, 0.4, 0.2, 0.8), (0.4, 0.1, 0.8, 0.2), (0.9, 0.25, 1, 0.5)):
+        assert table.weights_at(run, stage) == pytest.approx({"alpha": alpha, "dice": dice})
+    assert table.weights_at(0.9, 0) == {"alpha": 1}
+    assert table.weights_at(0.3) == table.weights_at(0.3, 0.3)
 
 
 def test_total_is_differentiable_where_a_schedule_starts_at_zero():

@@ -22,6 +22,7 @@ from simulated_runs import shares, write_run
 
 from deepmatte.compare.breakdowns import breakdowns
 from deepmatte.compare.comparison import Comparison, compare
+from deepmatte.compare.record import as_record
 from deepmatte.compare.records.reading import read_run
 from deepmatte.compare.records.remote import local_paths
 from deepmatte.errors import InputError
@@ -29,6 +30,7 @@ from deepmatte.reports.curves import MOST_POINTS, read_curves
 from deepmatte.reports.drawing import STYLE, Drawing
 from deepmatte.reports.figures import draw_fronts
 from deepmatte.reports.gallery import make_gallery
+from deepmatte.reports.page import render_markdown
 from deepmatte.reports.report import write_report
 from deepmatte.reports.score_figures import draw_scores
 
@@ -141,6 +143,34 @@ def test_markdown_tables_have_as_many_cells_in_every_row(written: Path) -> None:
     for table in re.findall(r"(?:^\|.*\n)+", (written / "comparison.md").read_text(), flags=re.MULTILINE):
         cells = {len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}
         assert len(cells) == 1, table
+
+
+@pytest.mark.parametrize("baseline", [None, "loss=alpha, lr=2"])
+def test_secondary_metrics_stand_beside_the_reference_with_the_intervals_of_the_record(
+    sweep_dir: Path, baseline: str | None
+) -> None:
+    """As `compare --json` has them; where it has the reverse difference, one over its ratio."""
+    found = compare([sweep_dir], baseline=baseline)
+    record = as_record(found)
+    text = render_markdown(found, [], [], "figures")
+    table = re.search(r"^\| secondary, beside .*\n\|-.*\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
+    assert table is not None
+    rows = [re.split(r" \| ", row.strip("| ")) for row in table[1].splitlines()]
+    others = [score.setting for score in found.decisive.scores if score.setting != found.reference]
+    names = [name for name in found.metrics if name != "sad"]
+    for column, name in enumerate(names, start=1):
+        known = {(i["first"], i["second"]): i for i in record["metrics"][name]["differences"]}
+        for setting, row in zip(others, rows, strict=True):
+            item = known.get((setting, found.reference))
+            if item:
+                wanted = [item[key] for key in ("percent", "percent_low", "percent_high")]
+            else:
+                assert baseline is None
+                item = known[found.reference, setting]
+                ratios = [1 + item[key] / 100 for key in ("percent", "percent_high", "percent_low")]
+                wanted = [100 / ratio - 100 for ratio in ratios]
+            shown = [float(number) for number in re.findall(r"[+-][\d.]+", row[column])]
+            assert shown == pytest.approx(wanted, rel=0.06), (name, setting)
 
 
 def test_csv_holds_all_metrics_and_nothing_is_left_half_written(

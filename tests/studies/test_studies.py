@@ -164,6 +164,24 @@ def test_losses_are_means_of_an_epoch(checkout: Path) -> None:
     assert losses(run).to_dict("list") == {"train": [3.0, 1.0], "validation": [5.0, 3.0]}
 
 
+def test_a_last_stage_without_validation_loss_has_none_on_the_page(
+    checkout: Path,
+) -> None:
+    """It gave that of the stage before. An epoch without validation has that of the last epoch with it."""
+    stages = {name: {"epochs": 2, "learn": "all"} for name in ("generator", "adversarial")}
+    curves = "epoch,step,train/loss,val/loss\n0,0,4,\n0,0,,5\n1,1,3,\n2,2,2,{}\n3,3,1,\n"
+    for loss, logged in (("alpha", ""), ("dice", "7")):
+        for seed in (0, 1):
+            run = checkout / f"runs/small/{loss}{seed}"
+            (run / ".hydra").mkdir()
+            (run / ".hydra" / "config.yaml").write_text(yaml.safe_dump({"stages": stages}))
+            (run / "metrics.csv").write_text(curves.format(logged))
+    assert main(["small", "--page"]) == 0
+    page = (checkout / "experiments" / "small.md").read_text(encoding="utf-8")
+    assert "| alpha | 1 | - |" in page
+    assert "| dice | 1 | 7 |" in page
+
+
 def test_what_cannot_be_is_said_in_one_line(checkout: Path) -> None:
     with pytest.raises(InputError, match=r"EXPERIMENT=smal: .*choose one of .*small"):
         find_study("smal")

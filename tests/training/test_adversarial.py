@@ -7,17 +7,21 @@ import json
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from test_resume import assert_same_end, checkpoint, command, killed
-from tiny_run import TINY
+from tiny_run import TINY, compose
 
 from deepmatte.batch import Batch, example_batch
 from deepmatte.errors import InputError
 from deepmatte.losses import LOSSES, LossTable
 from deepmatte.models import AlphaGAN
 from deepmatte.ops.freezing import frozen
+from deepmatte.training.building.from_config import build_losses
 from deepmatte.training.building.optimisation import Optimisation
+from deepmatte.training.building.stages import plan_stages
+from deepmatte.training.run import train
 
 RATE, WEIGHT, DECAY = 2e-3, 0.1, 5e-4
 ADVERSARIAL = (
@@ -25,7 +29,8 @@ ADVERSARIAL = (
     "model=alphagan_small",
     "model.discriminator_width=0.0625",
     "loss=alphagan",
-    f"loss.adversarial.weight={WEIGHT}",
+    f"loss.adversarial.weight.end={WEIGHT}",
+    "loss.adversarial.weight.until=1",  # so that it rises all through its stage
     "optimizer.lr=0.001",
     "stages.generator.epochs=1",
     "stages.adversarial.epochs=1",
@@ -97,6 +102,78 @@ def test_at_weight_0_the_discriminator_changes_nothing_for_the_generator() -> No
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
 
 
+def test_the_lengths_that_the_model_s_page_gives_are_those_of_the_stages() -> None:
+    """It says: the laptop's budget leaves the generator's stage out, and which words bring it back."""
+    said = " ".join((AlphaGAN.__doc__ or "").split())
+    for words, generator, adversarial in (
+        ("budget=full", 20, 20),
+        ("budget=laptop", 0, 6),
+        ("length.shares=last", 0, 6),
+        ("length.shares=null", 3, 3),
+        ("length.shares={generator: 4, adversarial: 2}", 4, 2),
+    ):
+        assert f"``{words}``" in said
+        config = compose("train", ("model=alphagan_small", "loss=alphagan", words))
+        stages = {stage.name: stage.epochs for stage in plan_stages(config, network())}
+        assert (stages.get("generator", 0), stages["adversarial"]) == (generator, adversarial)
+
+
+@pytest.mark.parametrize(
+    "length",
+    [
+        ("budget=full",),
+        ("length.shares={generator: 4, adversarial: 2}",),
+        ("length.shares={generator: 1, adversarial: 5}",),
+        ("length.shares=null", "laptop.epochs=2"),
+        (),  # the adversarial stage alone
+    ],
+)
+def test_the_adversarial_weight_rises_from_0_over_a_fifth_of_its_stage_whatever_the_lengths(
+    length: tuple[str, ...],
+) -> None:
+    config = compose("train", ("model=alphagan_small", "loss=alphagan", *length))
+    model = network()
+    stages = plan_stages(config, model)
+    for stage in stages[:-1]:  # the generator's
+        weights = [build_losses(config, stage.name).weights_at(*stage.progress(e)) for e in (0, 0.5)]
+        assert weights == [{"alpha": 0.5, "composition": 0.5}] * 2
+    last, table = stages[-1], build_losses(config, "adversarial")
+    assert last.name == "adversarial"
+    reached = [
+        table.weights_at(*last.progress(last.first_epoch + share * last.epochs)).get("adversarial", 0)
+        for share in (0, 0.05, 0.1, 0.2, 0.5, 1)
+    ]
+    assert reached == pytest.approx([0, 0.00025, 0.0005, 0.001, 0.001, 0.001])
+    assert reached[0] == 0
+
+
+@pytest.mark.slow
+def test_a_run_reads_the_schedule_at_the_place_where_it_is_in_the_stage(
+    tmp_path: Path, procedural_cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two batches an epoch, two epochs a stage: of the adversarial one a quarter is over after each."""
+    seen: list[float] = []
+
+    def weights_at(self: LossTable, run: float, stage: float | None = None) -> dict[str, float]:
+        weights = {row.name: row.weight(run if stage is None else stage) for row in self.rows}
+        if stage is not None and "adversarial" in {row.name for row in self.rows}:
+            seen.append(weights["adversarial"])
+        return {name: weight for name, weight in weights.items() if weight > 0}
+
+    monkeypatch.setattr(LossTable, "weights_at", weights_at)
+    words = (
+        *ADVERSARIAL,
+        f"data.source.cache_dir={procedural_cache}",
+        "stages.generator.epochs=2",
+        "stages.adversarial.epochs=2",
+        "wandb.mode=disabled",
+    )
+    train(compose("train", words), tmp_path / "run", list(words))
+    assert seen == pytest.approx([0, WEIGHT / 4, WEIGHT / 2, WEIGHT * 3 / 4])
+    curves = pd.read_csv(tmp_path / "run" / "metrics.csv")
+    assert set(curves.loc[curves["val/loss"].notna(), "epoch"]) == {0, 1, 2, 3}  # in both stages
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -117,10 +194,6 @@ def test_at_weight_0_the_discriminator_changes_nothing_for_the_generator() -> No
 def test_what_can_not_be_trained_is_refused_in_one_line_before_the_run(
     tmp_path: Path, procedural_cache, overrides: tuple[str, ...], message: str
 ) -> None:
-    from tiny_run import compose
-
-    from deepmatte.training.run import train
-
     tiny = [override for override in TINY if not override.startswith("stages.")]
     words = (*tiny, f"data.source.cache_dir={procedural_cache}", *overrides)
     with pytest.raises(InputError, match=message) as error:

@@ -49,6 +49,7 @@ READS = """## What a term reads
 Each term declares the batch keys that it reads. A loss that the data can't serve is refused before training:
 photographs over their own backgrounds (`data.background=own`) and finished images have no `foreground`,
 `background` or `composite`. If only the validation images lack a key, training goes ahead without `val/loss`.
+`val/loss` is the sum of the terms that no discriminator has part in, each at its last weight.
 
 A function of your own declares what it reads by an attribute, and its options are its arguments after `matte`
 and `batch`, keyword-only or not:

@@ -102,7 +102,8 @@ what it was, so edges stay.
 
 With `model.refine_mode=sampling`, `bgmv2_small` has 50.2 % after twelve epochs; `optimizer.lr=8e-3` and
 `length.shares={base: 7, joint: 5}` end at 52 % there, and `+loss.edges={term: alpha, weight: 1}` at 54 %
-after ten.
+after ten. `alphagan_small` was measured with `loss.adversarial.weight.over=run`: there the adversarial term
+begins with its full weight.
 """
 
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from deepmatte import __version__
-from deepmatte.compare.comparison import Comparison
+from deepmatte.compare.comparison import Comparison, differences_of
 from deepmatte.compare.factors import Effect
 from deepmatte.compare.inference.difference import Difference
 from deepmatte.compare.pareto import COSTS, axes, front
@@ -66,7 +66,9 @@ def render_markdown(
 ) -> str:
     """Return Markdown for an experiment's page; its figures are linked as ``folder/NAME.png``."""
     template = environment(autoescape=False).get_template("report.md")
-    return template.render(view(comparison, effects, race), drawings=drawings, folder=folder)
+    secondary = secondary_differences(comparison)
+    shown = view(comparison, effects, race)
+    return template.render(shown, drawings=drawings, folder=folder, secondary=secondary)
 
 
 def environment(*, autoescape: bool) -> Environment:
@@ -142,6 +144,26 @@ def shown_differences(comparison: Comparison) -> list[Difference]:
     if len(metric.differences) <= MOST_ROWS:
         return metric.differences
     return [item for item in metric.differences if comparison.reference in (item.first, item.second)]
+
+
+def secondary_differences(comparison: Comparison) -> dict[str, dict[str, Difference]]:
+    """Return of each secondary metric each setting minus the reference, by the setting's name.
+
+    The intervals of a metric hold all at once, over what the comparison compares: with a baseline each
+    setting with it, else all pairs, which here are taken so that the reference is the second.
+    """
+    reference = comparison.reference
+    found: dict[str, dict[str, Difference]] = {}
+    for name, metric in comparison.metrics.items():
+        if name == comparison.main:
+            continue
+        items = metric.differences
+        if any(item.first == reference for item in items):
+            order, names = metric.table.names.index, [(item.first, item.second) for item in items]
+            couples = [(order(b), order(a)) if a == reference else (order(a), order(b)) for a, b in names]
+            items = differences_of(metric.table, metric.variances, couples, screening=metric.screening)
+        found[name] = {item.first: item for item in items if item.second == reference}
+    return found
 
 
 def worth_their_cost(comparison: Comparison) -> list[str]:

@@ -38,13 +38,23 @@ def losses(run: Run) -> pd.DataFrame:
 
 
 def loss_table(comparison: Comparison) -> pd.DataFrame:
-    """Return one row a setting, the mean of its seeds: both losses after the last epoch."""
+    """Return one row a setting, the mean of its seeds: both losses after the last epoch.
+
+    That of an epoch without a validation is of the last one with it, in the same stage; where the last stage
+    has logged none, as one with a critic did in the first editions, it is NaN.
+    """
     rows = {}
     for setting in comparison.settings:
-        last = [table.ffill().iloc[-1] for table in map(losses, setting.runs) if len(table)]
+        last = [_last_losses(run, table) for run in setting.runs if len(table := losses(run))]
         if last:
             rows[setting.name] = pd.concat(last, axis=1).mean(axis=1)
     return pd.DataFrame(rows).T
+
+
+def _last_losses(run: Run, table: pd.DataFrame) -> pd.Series:
+    """Return the last losses of the run's last stage."""
+    begin = min(max(_starts(run), default=0), table.index[-1])  # stages that end early begin earlier
+    return table.loc[begin:].ffill().iloc[-1]
 
 
 def loss_figure(comparison: Comparison) -> Figure | None:

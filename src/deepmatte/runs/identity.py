@@ -96,6 +96,7 @@ ADDED_SINCE: dict[str, Any] = {
     "model.conv6": 1,
     "stages.*.layer_decay": None,
     "trainer.matmul_precision": "highest",
+    "loss.*.weight.over": "run",
     "loss.ddc": {**_OFF, "radius": 5, "neighbours": 11},
     "loss.temporal": {**_OFF, "hardest": None, "distance": "l2", "eps": 1e-6},
     "loss.foreground": {

@@ -115,7 +115,7 @@ class MattingModule(pl.LightningModule):
         assert self.losses is not None
         matte = self.model(batch, refine=self.stage.refine)
         with torch.autocast(self.device.type, enabled=False):
-            result = self.losses(matte, self._judged(batch), progress=self._progress())
+            result = self.losses(matte, self._judged(batch), *self._progress())
         if not torch.isfinite(result.total):
             values = ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in result.terms.items())
             place = f"epoch {self.current_epoch}, step {self.global_step}"
@@ -137,11 +137,11 @@ class MattingModule(pl.LightningModule):
         """Return the batch with the critics that the model has, for losses that read them."""
         return cast(Batch, {**batch, **{name: getattr(self.model, name) for name in self.model.critics}})
 
-    def _progress(self) -> float:
+    def _progress(self) -> tuple[float, float]:
         done = self.current_epoch + self.trainer.fit_loop.batch_idx / max(
             self.trainer.num_training_batches, 1
         )
-        return min(1.0, done / self.stage.run_epochs)
+        return self.stage.progress(done)
 
     # ---- validation and test -------------------------------------------------------------------------
 
@@ -152,11 +152,12 @@ class MattingModule(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Score one batch, without communication, and return its alpha, which callbacks draw.
 
-        Losses that a critic has part in are left out.
+        ``val/loss`` leaves out the terms that a critic has part in, since a critic learns, too.
         """
         matte = self.model.forward(batch, refine=self.stage.refine)
-        if self.losses is not None and self.losses.fits(batch):
-            self.val_loss.update(self.losses(matte, batch, progress=1.0).total, weight=len(batch["alpha"]))
+        losses = self.losses and self.losses.without_critics()
+        if losses is not None and losses.fits(batch):
+            self.val_loss.update(losses(matte, batch, progress=1.0).total, weight=len(batch["alpha"]))
         alpha = impose_trimap(matte.alpha, batch["trimap"]) if self.impose else matte.alpha
         self.val_metrics.update(alpha, batch["alpha"], batch["trimap"], batch.get("index"))
         return alpha

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -89,9 +90,14 @@ class LossTable(nn.Module):
             # with other weights: number of steps, sum of the unit's gradient norms, sum of the term's.
             self.register_buffer("calibration", torch.zeros(len(rows), 3))
 
-    def forward(self, matte: Matte, batch: Batch, progress: float = 0.0) -> LossResult:
-        """Compute the terms that are on at ``progress``, the fraction of the run from 0 to 1."""
-        weights = self.weights_at(progress)
+    def forward(
+        self, matte: Matte, batch: Batch, progress: float = 0.0, in_stage: float | None = None
+    ) -> LossResult:
+        """Compute the terms that are on at ``progress``, the fraction of the run from 0 to 1.
+
+        ``in_stage`` is that of the stage, for schedules over it; without it the stage is the whole run.
+        """
+        weights = self.weights_at(progress, in_stage)
         with torch.autocast(matte.alpha.device.type, enabled=False):
             full, batch = prepare(matte, batch)
             rows = {row.name: row(full, batch) for row in self.rows if row.name in weights}
@@ -154,13 +160,20 @@ class LossTable(nn.Module):
                 cure = "choose another, such as val/sad"
                 raise InputError(f"{place}: loss.{row.name} is what a network that learns says; {cure}")
 
-    def fits(self, batch: Batch) -> bool:
-        """Return whether the batch has every key that a term reads."""
-        return all(key in batch for row in self.rows for key in row.reads)
+    def without_critics(self) -> LossTable:
+        """Return the same table, scales included, without the rows that a critic has part in."""
+        table = copy.copy(self)
+        table.rows = [row for row in self.rows if not set(row.reads) & set(CRITICS)]
+        return table
 
-    def weights_at(self, progress: float) -> dict[str, float]:
-        """Return the weights of the terms that are on at ``progress``."""
-        weights = {row.name: row.weight(progress) for row in self.rows}
+    def fits(self, batch: Batch) -> bool:
+        """Return whether there is a term, and the batch has every key that terms read."""
+        return bool(self.rows) and all(key in batch for row in self.rows for key in row.reads)
+
+    def weights_at(self, progress: float, in_stage: float | None = None) -> dict[str, float]:
+        """Return the weights of the terms that are on at ``progress`` of the run, and there in the stage."""
+        done = {"run": progress, "stage": progress if in_stage is None else in_stage}
+        weights = {row.name: row.weight(done[row.weight.over]) for row in self.rows}
         return {name: weight for name, weight in weights.items() if weight > 0}
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
@@ -268,5 +281,4 @@ def _require_fit(rows: list[Row]) -> None:
         raise InputError(f"{names}: {kinds} alone don't learn the true matte; add loss.alpha.weight=1, say")
     gap = first_gap([row.weight for row in fits])
     if gap:
-        span = f"from {gap[0]:g} to {gap[1]:g} of the run"
-        raise InputError(f"loss weights: {span} only regularisers are on; widen the schedule of another term")
+        raise InputError(f"loss weights: {gap} only regularisers are on; widen the schedule of another term")

@@ -24,11 +24,14 @@ class AlphaGAN(MattingModel):
     checkpoints ``deepmatte convert alphagan`` reads. Trained with ``loss=alphagan``; with any other loss the
     discriminator rests.
 
-    Differences: a stage of the generator alone comes first, the adversarial term rises from zero, and the
-    discriminator has the published field of 70 pixels (there 34) and no batch statistics (there it has): with
-    them, real and predicted composites are standardised apart. Batch normalisation of the generator also
-    trains with one sample a batch, which raises there. Dilations as in torchvision and pooling without
-    repeated indices are options. Sides are padded to multiples of 8, there made smaller, to multiples of 32.
+    Differences: a stage of the generator alone comes first under ``budget=full``. ``budget=laptop`` leaves it
+    out (its ``length.shares=last`` gives all epochs to the adversarial stage); ``length.shares=null`` brings
+    it back with half of them, ``length.shares={generator: 4, adversarial: 2}`` with two thirds. The
+    adversarial term rises from zero, and the discriminator has the published field of 70 pixels (there 34)
+    and no batch statistics (there it has): with them, real and predicted composites are standardised apart.
+    Batch normalisation of the generator also trains with one sample a batch, which raises there. Dilations as
+    in torchvision and pooling without repeated indices are options. Sides are padded to multiples of 8, there
+    made smaller, to multiples of 32.
 
     Args:
         width: factor on all channel counts of the generator; 1 is ResNet-50.

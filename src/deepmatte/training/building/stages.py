@@ -37,6 +37,14 @@ class Stage:
         """The epoch at which the stage is over."""
         return self.first_epoch + self.epochs
 
+    def progress(self, done: float) -> tuple[float, float]:
+        """Return how much of the run and of the stage is over after ``done`` epochs of the run, up to 1.
+
+        >>> Stage(epochs=2, first_epoch=3, run_epochs=5).progress(3.5)
+        (0.7, 0.25)
+        """
+        return min(1.0, done / self.run_epochs), min(1.0, (done - self.first_epoch) / self.epochs)
+
     def freeze_others(self, model: MattingModel) -> None:
         """Give gradients to the parts of ``model`` that learn, and to no other part."""
         for part in model.parts:
