@@ -13,11 +13,12 @@ from tiny_run import compose
 
 from deepmatte.batch import Batch, example_batch
 from deepmatte.config.build import build
+from deepmatte.config.places import conf_dir
 from deepmatte.errors import InputError
 from deepmatte.losses import LossTable
 from deepmatte.models import DeepImageMatting, MattingModel
 from deepmatte.training.acceleration import accelerate, acceleration
-from deepmatte.training.building.from_config import build_trainer
+from deepmatte.training.building.from_config import build_model, build_trainer
 from deepmatte.training.building.requirements import check_sharding
 from deepmatte.training.module import MattingModule
 
@@ -156,3 +157,38 @@ def test_a_run_in_bfloat16_trains(train_tiny, tmp_path) -> None:
     result = train_tiny(tmp_path / "run", "trainer.precision=bf16-mixed", "trainer.channels_last=true")
     assert result["status"] == "finished"
     assert result["scores"]["test/sad"] < 2 * result["scores"]["trivial/test/sad"]
+
+
+SMALL = {
+    "alphagan": ["model.width=0.125"],
+    "bgmv2": ["model.width=0.125"],
+    "bgmv2_small": ["model.refinement=replace"],
+    "dim": ["model.width=0.0625"],
+    "encoder_decoder": ["model.width=0.5", "model.decoder_width=0.25"],
+    "guided": ["model.width=0.5", "model.decoder_width=0.25"],
+    "vgg_segnet": ["model.width=0.0625"],
+    "vitmatte": ["model.size=tiny"],
+}
+"""What makes the networks of conf/model/ small enough for every run of the tests."""
+
+MODELS = sorted(file.stem for file in (conf_dir() / "model").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_under_autocast_every_output_of_every_network_is_in_fp32(name: str) -> None:
+    torch.manual_seed(0)
+    model = build_model(compose("train", [f"model={name}", *SMALL.get(name, [])]))
+    batch = example_batch(num=2, size=32)
+    batch["captured_background"], batch["guide"] = batch["background"], batch["alpha"]
+    low: list[torch.dtype] = []
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(lambda module, args, found: low.append(found.dtype))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        matte = model(batch)
+        coarse = model(batch, refine=False)
+    assert torch.bfloat16 in low  # there was something to cast
+    for found in filter(None, (matte, matte.coarse, coarse)):
+        for output in ("alpha", "logit", "foreground", "error"):
+            values = getattr(found, output)
+            assert values is None or values.dtype == torch.float32, output
