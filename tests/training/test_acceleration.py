@@ -28,9 +28,10 @@ QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": 
 
 @pytest.fixture(autouse=True)
 def _precision_stays():
-    before = torch.get_float32_matmul_precision()
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     yield
-    torch.set_float32_matmul_precision(before)
+    torch.set_float32_matmul_precision(before[0])
+    torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def network() -> DeepImageMatting:
@@ -69,6 +70,20 @@ def test_lightning_gets_its_own_keys_and_mixed_precision() -> None:
     weight = model.encoder_decoder.decoder.deconvs[0][0].weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(weight, network().encoder_decoder.decoder.deconvs[0][0].weight)
+
+
+@pytest.mark.parametrize(("precision", "tf32"), [("highest", False), ("high", True), ("medium", True)])
+def test_highest_precision_holds_for_convolutions_too(precision: str, tf32: bool) -> None:
+    torch.backends.cudnn.allow_tf32 = not tf32
+    accelerate(network(), compose("train", [f"trainer.matmul_precision={precision}"]))
+    assert torch.backends.cudnn.allow_tf32 == tf32
+    if not torch.cuda.is_available() or torch.cuda.get_device_capability() < (8, 0):
+        return
+    torch.manual_seed(0)  # what the device computes: TF32 rounds the factors to 10 bits, float32 to 23
+    image, weight = torch.randn(1, 64, 64, 64).cuda(), torch.randn(64, 64, 3, 3).cuda()
+    exact = torch.conv2d(image.double(), weight.double())
+    error = float((torch.conv2d(image, weight) - exact).std() / exact.std())
+    assert (error > 1e-5) == tf32
 
 
 def test_channels_last_changes_the_layout_and_not_the_matte() -> None:
