@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 import torch
 from omegaconf import OmegaConf
-from pytorch_lightning.plugins.precision import MixedPrecision
+from pytorch_lightning.plugins.precision import FSDPPrecision, MixedPrecision
 from pytorch_lightning.strategies import FSDPStrategy
 from tiny_run import compose
 
@@ -128,6 +128,12 @@ def test_fsdp_is_a_strategy_whose_checkpoints_are_those_of_any_trainer() -> None
     assert strategy._state_dict_type == "full"
     assert strategy.kwargs["use_orig_params"]  # parts that learn beside parts that do not
     check_sharding(network(), config)
+    # What the comments of the file say: one unit, and what FSDP itself rounds in this precision.
+    assert "auto_wrap_policy" not in strategy.kwargs
+    for precision, dtype in ((config.trainer.precision, torch.bfloat16), ("32-true", torch.float32)):
+        rounded = FSDPPrecision(precision).mixed_precision_config
+        assert rounded.cast_root_forward_inputs
+        assert rounded.param_dtype == rounded.buffer_dtype == dtype
 
 
 def test_what_sharded_weights_do_not_allow_is_refused() -> None:
