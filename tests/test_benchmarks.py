@@ -1,28 +1,91 @@
-"""Benchmarks measure functions that there are."""
+"""Benchmarks measure functions that there are; the one for GPUs checks itself on the CPU."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
+import sys
 from operator import attrgetter
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from deepmatte.config.places import conf_dir
 
-def phases() -> dict[str, list[str]]:
-    file = Path(__file__).parents[1] / "benchmarks" / "phases.py"
-    spec = importlib.util.spec_from_file_location("phases", file)
+
+def script(name: str) -> ModuleType:
+    file = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look there
     spec.loader.exec_module(module)
-    return module.PHASES
+    return module
 
 
-@pytest.mark.parametrize("phase", phases())
+PHASES: dict[str, list[str]] = script("phases").PHASES
+
+
+@pytest.mark.parametrize("phase", PHASES)
 def test_every_phase_is_made_of_functions_of_today(phase: str) -> None:
     earlier = {"deepmatte.training.callbacks:PictureGrids.on_validation_end"}
-    for place in {*phases()[phase]} - earlier:
+    for place in {*PHASES[phase]} - earlier:
         module, _, name = place.partition(":")
         assert callable(attrgetter(name)(importlib.import_module(module))), place
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = script("gpu")
+    monkeypatch.delitem(module.SETTINGS, module.COMPILED)  # takes minutes on a CPU
+    return module
+
+
+def test_a_network_that_breaks_is_a_line_and_the_others_are_measured(
+    gpu: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def row(bench: object, name: str, setting: str):
+        if name == "guided":
+            raise KeyError("guide")
+        return gpu.Row(name, setting, 1.0, 2.0, 3.0, 4.0, 0.0)
+
+    monkeypatch.setattr(gpu.Bench, "row", row)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--cpu"])
+    assert gpu.main() == 1
+    first, *lines, last = capsys.readouterr().out.splitlines()
+    models = {*(file.stem for file in (conf_dir() / "model").glob("*.yaml")), "vitmatte+checkpointing"}
+    assert first.startswith("CPU")
+    assert {line.split()[0] for line in lines} == models
+    assert len(lines) == len(models) * len(gpu.SETTINGS)
+    assert last == f"{len(lines)} measurements, {len(gpu.SETTINGS)} wrong"
+    for line in lines:
+        assert line.endswith("WRONG: KeyError: 'guide'" if line.startswith("guided") else " 0.0e+00")
+
+
+@pytest.mark.slow
+def test_the_script_for_gpus_trains_and_runs_networks_that_read_guides_and_plates(
+    gpu: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    models, file = ["bgmv2_small", "dim_small", "guided"], tmp_path / "rows.json"
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--cpu", "--seconds=1e9", "--json", str(file), *models])
+    assert gpu.main() == 0
+    rows = json.loads(file.read_text(encoding="utf-8"))
+    assert [(row["setting"], row["model"]) for row in rows] == [(s, m) for s in gpu.SETTINGS for m in models]
+    for row in rows:
+        assert not row["wrong"]
+        assert row["samples_per_second"] > 0
+        # On a CPU there is no TF32, and bfloat16 changes every network but one that starts as its guide.
+        low = row["setting"] in ("bf16", "gpu") and row["model"] != "guided"
+        assert (row["deviation"] > 0) == low
+
+
+@pytest.mark.slow
+def test_checkpointing_changes_neither_alpha_nor_loss_and_fsdp_s_row_takes_its_steps(gpu: ModuleType) -> None:
+    bench = gpu.Bench(cpu=True)
+    for name in ("vitmatte", "vitmatte+checkpointing"):
+        row = bench.row(name, "fp32")
+        assert (row.wrong, row.deviation) == ("", 0)
+    assert len(bench.losses) == 1  # both are compared with the same one
+    assert bench.sharded("dim_small", trainer="cpu").wrong == ""

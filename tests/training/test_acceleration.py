@@ -7,17 +7,18 @@ from collections.abc import Mapping
 import pytest
 import torch
 from omegaconf import OmegaConf
-from pytorch_lightning.plugins.precision import MixedPrecision
+from pytorch_lightning.plugins.precision import FSDPPrecision, MixedPrecision
 from pytorch_lightning.strategies import FSDPStrategy
 from tiny_run import compose
 
 from deepmatte.batch import Batch, example_batch
 from deepmatte.config.build import build
+from deepmatte.config.places import conf_dir
 from deepmatte.errors import InputError
 from deepmatte.losses import LossTable
 from deepmatte.models import DeepImageMatting, MattingModel
 from deepmatte.training.acceleration import accelerate, acceleration
-from deepmatte.training.building.from_config import build_trainer
+from deepmatte.training.building.from_config import build_model, build_trainer
 from deepmatte.training.building.requirements import check_sharding
 from deepmatte.training.module import MattingModule
 
@@ -27,9 +28,10 @@ QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": 
 
 @pytest.fixture(autouse=True)
 def _precision_stays():
-    before = torch.get_float32_matmul_precision()
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     yield
-    torch.set_float32_matmul_precision(before)
+    torch.set_float32_matmul_precision(before[0])
+    torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def network() -> DeepImageMatting:
@@ -68,6 +70,20 @@ def test_lightning_gets_its_own_keys_and_mixed_precision() -> None:
     weight = model.encoder_decoder.decoder.deconvs[0][0].weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(weight, network().encoder_decoder.decoder.deconvs[0][0].weight)
+
+
+@pytest.mark.parametrize(("precision", "tf32"), [("highest", False), ("high", True), ("medium", True)])
+def test_highest_precision_holds_for_convolutions_too(precision: str, tf32: bool) -> None:
+    torch.backends.cudnn.allow_tf32 = not tf32
+    accelerate(network(), compose("train", [f"trainer.matmul_precision={precision}"]))
+    assert torch.backends.cudnn.allow_tf32 == tf32
+    if not torch.cuda.is_available() or torch.cuda.get_device_capability() < (8, 0):
+        return
+    torch.manual_seed(0)  # what the device computes: TF32 rounds the factors to 10 bits, float32 to 23
+    image, weight = torch.randn(1, 64, 64, 64).cuda(), torch.randn(64, 64, 3, 3).cuda()
+    exact = torch.conv2d(image.double(), weight.double())
+    error = float((torch.conv2d(image, weight) - exact).std() / exact.std())
+    assert (error > 1e-5) == tf32
 
 
 def test_channels_last_changes_the_layout_and_not_the_matte() -> None:
@@ -112,6 +128,12 @@ def test_fsdp_is_a_strategy_whose_checkpoints_are_those_of_any_trainer() -> None
     assert strategy._state_dict_type == "full"
     assert strategy.kwargs["use_orig_params"]  # parts that learn beside parts that do not
     check_sharding(network(), config)
+    # What the comments of the file say: one unit, and what FSDP itself rounds in this precision.
+    assert "auto_wrap_policy" not in strategy.kwargs
+    for precision, dtype in ((config.trainer.precision, torch.bfloat16), ("32-true", torch.float32)):
+        rounded = FSDPPrecision(precision).mixed_precision_config
+        assert rounded.cast_root_forward_inputs
+        assert rounded.param_dtype == rounded.buffer_dtype == dtype
 
 
 def test_what_sharded_weights_do_not_allow_is_refused() -> None:
@@ -156,3 +178,38 @@ def test_a_run_in_bfloat16_trains(train_tiny, tmp_path) -> None:
     result = train_tiny(tmp_path / "run", "trainer.precision=bf16-mixed", "trainer.channels_last=true")
     assert result["status"] == "finished"
     assert result["scores"]["test/sad"] < 2 * result["scores"]["trivial/test/sad"]
+
+
+SMALL = {
+    "alphagan": ["model.width=0.125"],
+    "bgmv2": ["model.width=0.125"],
+    "bgmv2_small": ["model.refinement=replace"],
+    "dim": ["model.width=0.0625"],
+    "encoder_decoder": ["model.width=0.5", "model.decoder_width=0.25"],
+    "guided": ["model.width=0.5", "model.decoder_width=0.25"],
+    "vgg_segnet": ["model.width=0.0625"],
+    "vitmatte": ["model.size=tiny"],
+}
+"""What makes the networks of conf/model/ small enough for every run of the tests."""
+
+MODELS = sorted(file.stem for file in (conf_dir() / "model").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_under_autocast_every_output_of_every_network_is_in_fp32(name: str) -> None:
+    torch.manual_seed(0)
+    model = build_model(compose("train", [f"model={name}", *SMALL.get(name, [])]))
+    batch = example_batch(num=2, size=32)
+    batch["captured_background"], batch["guide"] = batch["background"], batch["alpha"]
+    low: list[torch.dtype] = []
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(lambda module, args, found: low.append(found.dtype))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        matte = model(batch)
+        coarse = model(batch, refine=False)
+    assert torch.bfloat16 in low  # there was something to cast
+    for found in filter(None, (matte, matte.coarse, coarse)):
+        for output in ("alpha", "logit", "foreground", "error"):
+            values = getattr(found, output)
+            assert values is None or values.dtype == torch.float32, output

@@ -127,6 +127,12 @@ class MattingModel(nn.Module):
         return 0
 
 
-def probability(logit: Tensor) -> Tensor:
-    """Return the sigmoid in at least 32 bits, even if autocast computed the logit in fewer."""
-    return torch.sigmoid(logit if logit.dtype == torch.float64 else logit.float())
+def matte_of(logit: Tensor, coarse: Matte | None = None) -> Matte:
+    """Return the matte of a logit, both in at least 32 bits, even if autocast computed the logit in fewer."""
+    logit = at_least_float32(logit)
+    return Matte(torch.sigmoid(logit), logit=logit, coarse=coarse)
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Return values in float32 or float64, whatever autocast computed them in."""
+    return values if values.dtype == torch.float64 else values.float()

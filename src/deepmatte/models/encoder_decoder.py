@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 
 from deepmatte.batch import Matte
-from deepmatte.models.base import Inputs, MattingModel, probability
+from deepmatte.models.base import Inputs, MattingModel, matte_of
 from deepmatte.models.detail_capture import DetailCapture
 from deepmatte.models.encoders import make_encoder
 from deepmatte.models.encoders.layers import EncoderNorm
@@ -56,4 +56,4 @@ class EncoderDecoderMatting(MattingModel):
         """Return the matte; there is no coarse one."""
         picture = torch.cat([inputs["image"], inputs["trimap"]], 1)
         logit = self.decoder(self.encoder(picture), picture)
-        return Matte(probability(logit), logit=logit)
+        return matte_of(logit)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from deepmatte.batch import Matte
 from deepmatte.errors import InputError
-from deepmatte.models.base import Inputs, MattingModel, probability
+from deepmatte.models.base import Inputs, MattingModel, at_least_float32, matte_of
 
 Norm = Literal["none", "batch", "group"]
 
@@ -97,9 +97,8 @@ class RefinedMatting(MattingModel):
         """Return the matte of the padded inputs; `Matte.coarse` is the matte of the encoder-decoder."""
         image = inputs["image"]
         layers = torch.cat([image, inputs["trimap"]], 1).contiguous(memory_format=self.memory_format)
-        logit = self.encoder_decoder(layers)
-        coarse = Matte(probability(logit), logit=logit)
+        logit = at_least_float32(self.encoder_decoder(layers))
+        coarse = matte_of(logit)
         if not refine:
             return Matte(coarse.alpha, logit=logit, coarse=coarse)
-        logit = logit + self.refiner(image, coarse.alpha)
-        return Matte(probability(logit), logit=logit, coarse=coarse)
+        return matte_of(logit + self.refiner(image, coarse.alpha), coarse)

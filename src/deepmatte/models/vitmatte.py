@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 
 from deepmatte.batch import Matte
-from deepmatte.models.base import Inputs, MattingModel, probability
+from deepmatte.models.base import Inputs, MattingModel, matte_of
 from deepmatte.models.detail_capture import DetailCapture
 from deepmatte.models.encoders.layers import EncoderNorm
 from deepmatte.models.encoders.vit import VisionTransformer
@@ -78,7 +78,7 @@ class ViTMatte(MattingModel):
         trimap = (2 * inputs["trimap"]).round() / 2
         picture = torch.cat([inputs["image"], trimap], 1)
         logit = self.decoder(self.backbone(picture), picture)
-        return Matte(probability(logit), logit=logit)
+        return matte_of(logit)
 
     def layers_above(self, parameter: str) -> int:
         """Count from the last block down to the embeddings; bottlenecks, never pretrained, have 0."""

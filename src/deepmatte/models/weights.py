@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -16,6 +17,9 @@ from deepmatte.files import printable, write_bytes
 
 State = Mapping[str, Tensor]
 """Tensors by the names that they have in a network."""
+
+ZIP, PICKLE = b"PK", b"\x80\x02"
+"""How the files of torch.save begin, today's and those before PyTorch 1.6."""
 
 OWN_PREFIX = "model."
 """How names begin in checkpoints of this package, whose network is a part of what is trained."""
@@ -35,8 +39,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         found = _tensors(path) if path.suffix == ".safetensors" else _plain(path)
     except Exception as error:  # a damaged file can raise anything, also without a message
-        reason = " ".join((str(error).strip() or "the file is empty or cut off").split())[:120]
-        raise InputError(f"{printable(path)}: not readable as weights alone ({reason})") from error
+        reason = _unreadable(path, error)
+        raise InputError(f"{printable(path)}: not readable as weights alone: {reason}") from error
     for key in ("state_dict", "model"):  # as Lightning and others write a checkpoint, or detectron2 and MAE
         if isinstance(found, dict) and isinstance(found.get(key), Mapping):
             own = "deepmatte" in found
@@ -59,6 +63,24 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 def _plain(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    """Return what is wrong with a file that can't be loaded, and the cure; libraries' words name neither."""
+    if isinstance(error, OSError):
+        return f"{error.strerror or 'it is a file that cannot be read'}; give one that can be read"
+    other = re.search(r"GLOBAL ([\w.]+)", str(error))  # as PyTorch names what it does not load
+    if other is not None:
+        return f"it holds objects ({other[1]}); save the state_dict() alone where it was made"
+    if "TorchScript" in str(error):
+        return "it is a TorchScript archive; save its state_dict() with torch.save"
+    with path.open("rb") as stream:
+        start = stream.read(2)
+    if not start:
+        return "it is empty; copy or download it again"
+    if path.suffix == ".safetensors" or start in (ZIP, PICKLE):
+        return "it is cut off, damaged, or of another kind; copy or download it again"
+    return "it is no file of weights; give one that torch.save wrote, or .safetensors"
 
 
 def write_weights(path: Path, state: State, about: Mapping[str, str]) -> None:

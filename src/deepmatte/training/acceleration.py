@@ -32,6 +32,8 @@ def accelerate(model: MattingModel, config: DictConfig, training: bool = False) 
     """
     wanted = acceleration(config)
     torch.set_float32_matmul_precision(wanted.matmul_precision)
+    # Of convolutions, where PyTorch's default is TF32.
+    torch.backends.cudnn.allow_tf32 = wanted.matmul_precision != "highest"
     if wanted.channels_last:
         model.use_channels_last()
     if training and wanted.compile is not None:

@@ -148,11 +148,14 @@ def test_a_checkpoint_of_the_first_stage_lacks_the_refiner_and_says_so() -> None
     ("change", "message"),
     [
         (lambda s: s.update({"bn11.weight": torch.ones(4)}), r"^bn11\.weight: no entry of pytorch-deep"),
-        (lambda s: s.pop("deconv3_1.bias"), r"deconvs\.2\.0\.bias: is missing in the file, 8$"),
-        (lambda s: s.pop("refine_conv2.bias"), r"^refiner\.convs\.2\.bias: is missing in the file, 4$"),
+        (
+            lambda s: s.pop("deconv3_1.bias"),
+            r"deconvs\.2\.0\.bias: is missing in the file, 8; give a whole file of pytorch-",
+        ),
+        (lambda s: s.pop("refine_conv2.bias"), r"^refiner\.convs\.2\.bias: is missing in the file, 4; give"),
         (
             lambda s: s.update({"conv2_1.weight": torch.zeros(8, 5, 3, 3)}),
-            r"is 8x5x3x3 of conv2_1\.weight, the model has 8x4x3x3$",
+            r"is 8x5x3x3 of conv2_1\.weight, the model has 8x4x3x3; give .*as wide as published.*--list`$",
         ),
     ],
 )
@@ -184,9 +187,3 @@ def test_a_file_becomes_weights_that_a_run_can_start_from(
         main(["dim_huochaitiantang", str(file)])
     with pytest.raises(InputError, match=r"^dim_mmagik: there is no such converter.*dim_mmagic"):
         main(["dim_mmagik", str(file)])
-    torch.save({"model": torch.nn.Linear(1, 1)}, file)  # an object, which is never loaded
-    with pytest.raises(InputError, match=r"dim\.pth: not readable as weights alone"):
-        main(["dim_mmagic", str(file)])
-    (tmp_path / "cut.safetensors").write_bytes(out.read_bytes()[:100])
-    with pytest.raises(InputError, match=r"cut\.safetensors: not readable as weights alone"):
-        main(["dim_mmagic", str(tmp_path / "cut.safetensors")])

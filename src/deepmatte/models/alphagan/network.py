@@ -10,7 +10,7 @@ from torch import nn
 from deepmatte.batch import Matte
 from deepmatte.models.alphagan.decoder import Decoder
 from deepmatte.models.alphagan.discriminator import Field, PatchDiscriminator
-from deepmatte.models.base import Inputs, MattingModel, probability
+from deepmatte.models.base import Inputs, MattingModel, matte_of
 from deepmatte.models.encoders import ASPP, ResNet
 from deepmatte.models.encoders.layers import EncoderNorm, scaled
 from deepmatte.models.encoders.resnet import Bottleneck, Dilated, Pooling
@@ -82,4 +82,4 @@ class AlphaGAN(MattingModel):
         levels, indices = self.encoder.with_indices(torch.cat([image, inputs["trimap"]], 1))
         half, quarter, *_, deepest = levels
         logit = self.decoder(self.aspp(deepest), quarter, half, indices, image)
-        return Matte(probability(logit), logit=logit)
+        return matte_of(logit)

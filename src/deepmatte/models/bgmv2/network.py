@@ -104,7 +104,8 @@ class BackgroundMattingV2(MattingModel):
         """Return what the base predicts of photographs and plates (N, 6, h, w), of any size."""
         features = self.backbone(pictures)
         *skips, deepest = (features[level] for level in self.levels)
-        x = self.decoder(self.aspp(deepest), [*skips[::-1], pictures])
+        # As exact as the pictures, whatever autocast computed in: alpha is clamped and colours are added.
+        x = self.decoder(self.aspp(deepest), [*skips[::-1], pictures]).to(pictures.dtype)
         return BasePrediction(self._clamped(x[:, :1]), x[:, 1:4], self._clamped(x[:, 4:5]), F.relu(x[:, 5:]))
 
     def predict(self, inputs: Inputs, refine: bool) -> Matte:

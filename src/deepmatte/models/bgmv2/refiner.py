@@ -99,7 +99,7 @@ class Refiner(nn.Module):
         half = F.pad(torch.cat(features, 1), (HALF_MARGIN,) * 4)
         full = F.pad(pictures, (FULL_MARGIN,) * 4)
         if self.mode == "full":
-            refined = self._convolved(half, full)
+            refined = self._convolved(half, full).to(coarse.dtype)
             if self.corrects:
                 refined = _resized(coarse, (height, width)) + refined
             return refined, torch.ones_like(refined[:, 0, ::PATCH, ::PATCH], dtype=torch.bool)

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from deepmatte.errors import InputError
 from deepmatte.models.weights import State, differences, shape_of
 
+ANOTHER = "another NAME of `deepmatte convert --list`"
+
 
 def _unchanged(name: str, values: Tensor) -> Tensor:
     return values
@@ -50,7 +52,7 @@ class Converter:
         for pattern, ours in self.names:
             if (match := re.fullmatch(pattern, theirs)) is not None:
                 return match.expand(ours)
-        raise InputError(f"{theirs}: no entry of {self.source} has this name; give its file, or another NAME")
+        raise InputError(f"{theirs}: no entry of {self.source} has this name; give its file, or {ANOTHER}")
 
     def __call__(self, theirs: State, model: nn.Module) -> tuple[dict[str, Tensor], list[str]]:
         """Return the entries of ``model``, in its order, and the optional parts that the file has not.
@@ -68,12 +70,14 @@ class Converter:
                 raise InputError(f"{name}: becomes {ours}, as {origin[ours]} does; leave one out")
             found[ours], origin[ours] = self.change(ours, values), name
         own = model.state_dict()
+        cure = f"give a whole file of {self.source}, as wide as published, or {ANOTHER}"
         absent = [part for part in self.optional if not any(name.startswith(f"{part}.") for name in found)]
         for name, reason in differences(own, found).items():
             if name in found:
                 place = f"{shape_of(found[name])} of {origin[name]}"
                 wanted = shape_of(own[name]) if name in own else "no such entry"
-                raise InputError(f"{name}: is {place}, the model has {wanted}")
+                raise InputError(f"{name}: is {place}, the model has {wanted}; {cure}")
             if name.partition(".")[0] not in absent:
-                raise InputError(f"{name}: {reason.replace('there', 'in the file')}, {shape_of(own[name])}")
+                missing = f"{reason.replace('there', 'in the file')}, {shape_of(own[name])}"
+                raise InputError(f"{name}: {missing}; {cure}")
         return {name: found[name] for name in own if name in found}, absent
