@@ -11,8 +11,9 @@ from PIL import Image
 from small_pictures import photograph
 
 from deepmatte.cli.main import call
+from deepmatte.data.sources.plates import agreement, check_plate
 from deepmatte.errors import InputError
-from deepmatte.scoring.photographs.plates import agreement, check_plate, find_captures
+from deepmatte.scoring.photographs.plates import find_captures
 from deepmatte.scoring.photographs.predict import Output, predict
 from deepmatte.scoring.photographs.predictors import Prediction, network_predictor
 from deepmatte.scoring.photographs.video import VideoOutput, check_videos, predict_video

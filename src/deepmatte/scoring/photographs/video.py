@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 
 from deepmatte.data.sources.images import quantise, read_image, write_png
+from deepmatte.data.sources.plates import check_plate
 from deepmatte.errors import InputError, RunError
 from deepmatte.files import printable
 from deepmatte.ops.compositing import composite
-from deepmatte.scoring.photographs.plates import check_plate
 from deepmatte.scoring.photographs.predict import enough_memory, matted
 from deepmatte.scoring.photographs.prediction import Predictor
 
