@@ -132,8 +132,12 @@ def alphamatting(root: Path) -> dict[str, str]:
 
 def captured(root: Path) -> dict[str, str]:
     for i in range(1, 4):
-        pair(root / "image" / f"scene {i}.jpg", root / "alpha" / f"scene {i}.png", seed=i)
-        save(root / "captured" / f"scene {i}.jpg", photograph(*SIZE, seed=60 + i))
+        plate, alpha = photograph(*SIZE, seed=60 + i), soft_matte(*SIZE, seed=i)
+        share = alpha[..., None] / 255
+        image = np.round(share * photograph(*SIZE, seed=i) + (1 - share) * plate).astype(np.uint8)
+        save(root / "image" / f"scene {i}.jpg", image, quality=95)
+        save(root / "alpha" / f"scene {i}.png", alpha)
+        save(root / "captured" / f"scene {i}.jpg", plate, quality=95)
     return {}
 
 

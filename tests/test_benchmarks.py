@@ -10,7 +10,11 @@ from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+import torch
+
+from deepmatte.batch import Matte
 
 from deepmatte.config.places import conf_dir
 
@@ -89,3 +93,18 @@ def test_checkpointing_changes_neither_alpha_nor_loss_and_fsdp_s_row_takes_its_s
         assert (row.wrong, row.deviation) == ("", 0)
     assert len(bench.losses) == 1  # both are compared with the same one
     assert bench.sharded("dim_small", trainer="cpu").wrong == ""
+
+
+def test_an_error_map_that_is_linear_in_the_true_error_correlates_fully() -> None:
+    """A constant coarse matte: its error is that of the truth, known by hand, over blocks of 4 x 4 pixels."""
+    rng = np.random.default_rng(0)
+    blocks = rng.random((6, 8))
+    truth = np.kron(blocks, np.ones((4, 4)))
+    trimap = np.kron(np.where(np.arange(8) < 4, 128, 0) * np.ones((6, 1)), np.ones((4, 4))).astype(np.uint8)
+    error = np.abs(0.5 - blocks)
+    error[:, 4:] *= -1  # known zone: as wrong as can be
+    planes = torch.full((1, 1, 6, 8), 0.5), torch.from_numpy(0.1 + 0.5 * error)[None, None]
+    matte = Matte(torch.zeros(1, 1, 24, 32), coarse=Matte(planes[0], error=planes[1]))
+    unknown, whole = script("plates").correlations(matte, truth, trimap)
+    assert unknown == pytest.approx(1)
+    assert whole == pytest.approx(np.corrcoef(error.ravel(), np.abs(0.5 - blocks).ravel())[0, 1])

@@ -11,11 +11,12 @@ from PIL import Image
 from small_pictures import photograph
 
 from deepmatte.cli.main import call
+from deepmatte.data.sources.plates import agreement, check_plate
 from deepmatte.errors import InputError
-from deepmatte.scoring.photographs.plates import agreement, check_plate, find_captures
+from deepmatte.scoring.photographs.plates import find_captures
 from deepmatte.scoring.photographs.predict import Output, predict
 from deepmatte.scoring.photographs.predictors import Prediction, network_predictor
-from deepmatte.scoring.photographs.video import VideoOutput, check_videos, predict_video
+from deepmatte.scoring.photographs.video import VideoOutput, check_video, predict_video
 
 SIZE = (48, 64)
 
@@ -94,7 +95,7 @@ def test_a_video_is_matted_frame_by_frame(tmp_path, frames):
     pictures = [scene(num)[0] for num in range(5)]
     video = film(tmp_path / "walk.avi", pictures)
     plate = save(tmp_path / "plate.png", scene(0)[1])
-    assert not check_videos([video], plate)
+    assert not check_video(video, plate)
     output = VideoOutput(tmp_path / "out", frames=frames, colour=(0, 0, 255))
     output.check([video])
     assert list(predict_video(video, plate, keyed, output)) == [5, 1, 1, 1, 1, 1]
@@ -174,3 +175,99 @@ def test_a_network_gets_the_plate_and_gives_its_colours_whole_or_in_tiles():
     assert np.array_equal(whole.foreground, matte.foreground[0].permute(1, 2, 0))
     tiled = network_predictor(model, refine=True, impose=True, tile=128)(image, plate)
     assert np.array_equal(whole.alpha, tiled.alpha)
+
+
+class Calls:
+    """Stand in for what loads a network: `keyed`, and how often it was asked for."""
+
+    def __init__(self) -> None:
+        self.num = 0
+
+    def __call__(self, *_: object) -> object:
+        self.num += 1
+        return keyed
+
+
+@pytest.fixture
+def call_predict(tmp_path, monkeypatch, capsys):
+    """Call `deepmatte predict` with a stand-in for the network; return code, lines, and loads so far."""
+    loads = Calls()
+    monkeypatch.setattr("deepmatte.cli.photographs.predict.predictor_of", loads)
+
+    def run(*arguments: str) -> tuple[int, str, int]:
+        words = [str(tmp_path / word) if (tmp_path / word).exists() else word for word in arguments]
+        code = call("predict", ["run", *words, "--out", str(tmp_path / "out")])
+        out, err = capsys.readouterr()
+        return code, out + err, loads.num
+
+    film(tmp_path / "walk.avi", [scene(num)[0] for num in range(3)])
+    save(tmp_path / "plate.png", scene(0)[1])
+    save(tmp_path / "still.png", scene(1)[0])
+    return run
+
+
+def frames_of(file: Path) -> np.ndarray:
+    """Return the frames of a video as OpenCV reads them, in RGB."""
+    read, found = cv2.VideoCapture(str(file)), []
+    while (frame := read.read())[0]:
+        found.append(cv2.cvtColor(frame[1], cv2.COLOR_BGR2RGB))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("frames", [False, True])
+def test_a_video_is_kept_until_an_input_changes(tmp_path, call_predict, frames):
+    words = ["walk.avi", "--captured", "plate.png", *["--frames"] * frames]
+    code, text, loads = call_predict(*words)
+    assert (code, loads) == (0, 1), text
+    times = {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("*.*")}
+    assert len(times) == (6 if frames else 2)
+    code, text, loads = call_predict(*words)
+    assert (code, loads) == (0, 1)
+    assert text.endswith("walk.avi: is done already, by the same weights; --overwrite mattes again\n")
+    assert times == {file: file.stat().st_mtime_ns for file in times}
+    assert call_predict(*words, "--overwrite")[2] == 2
+    list(times)[-1].unlink()
+    assert call_predict(*words)[2] == 3
+    save(tmp_path / "plate.png", np.clip(scene(0)[1], 1, 255))
+    assert call_predict(*words)[2] == 4
+    assert call_predict(*words)[2] == 4
+
+
+def test_a_new_background_is_behind_each_frame(tmp_path, call_predict):
+    save(tmp_path / "beach.png", photograph(*SIZE, seed=9))
+    words = ["walk.avi", "--captured", "plate.png", "--background", "beach.png"]
+    assert call_predict(*words)[0] == call_predict(*words, "--frames")[0] == 0
+    video = frames_of(tmp_path / "out" / "walk_composite.mp4")
+    assert len(video) == 3
+    for num, frame in enumerate(video):
+        alpha = keyed(scene(num)[0], scene(0)[1]).alpha[..., None]
+        wanted = alpha * scene(num)[0] + (1 - alpha) * photograph(*SIZE, seed=9)
+        file = tmp_path / "out" / "walk" / f"{num:06d}_composite.png"
+        assert np.array_equal(np.asarray(Image.open(file)), wanted)
+        assert np.abs(frame - wanted).mean() < 12  # the codec loses some
+
+
+def test_each_video_has_its_plate_in_a_folder(tmp_path, call_predict):
+    save(tmp_path / "plates" / "other.png", scene(0)[1])
+    code, text, loads = call_predict("walk.avi", "--captured", "plates")
+    assert (code, loads) == (2, 0)
+    assert "walk.avi: there is no plate of the same name in " in text
+    save(tmp_path / "plates" / "walk.png", scene(0)[1])
+    assert call_predict("walk.avi", "--captured", "plates")[0] == 0
+    assert len(frames_of(tmp_path / "out" / "walk_alpha.mp4")) == 3
+
+
+def test_options_that_would_change_nothing_are_refused(tmp_path, call_predict):
+    for file, options, message in (
+        ("still.png", ["--frames"], "--frames: is for videos, but none is given; leave it out"),
+        ("still.png", ["--colour", "0,255,0"], "--colour: is for videos, but none is given; leave it out"),
+        ("walk.avi", ["--frames", "--colour", "1,2,3"], "--colour: --frames writes transparent PNG files"),
+        ("walk.avi", ["--bits", "16"], "--bits 16: a video has 8; add --frames, which writes PNG files"),
+    ):
+        code, text, loads = call_predict(file, "--captured", "plate.png", *options)
+        assert (code, loads, text.count("\n")) == (2, 0, 1)
+        assert message in text
+    code, text, _ = call_predict("still.png", "--trimap", "plate.png", "--frames")
+    assert code == 2
+    assert "--frames: is for videos" in text
+    assert not (tmp_path / "out").exists()

@@ -126,20 +126,26 @@ def matte_photos(
         print(line)
 
 
-def matte_video(video: Path, plate: Path, predictor: Predictor, output: VideoOutput) -> int:
-    """Matte a video with a progress bar on standard error, and return the number of its frames."""
+def matte_video(
+    video: Path, plate: Path, predictor: Callable[[], Predictor], output: VideoOutput, overwrite: bool
+) -> str:
+    """Matte a video that isn't done, with a progress bar on standard error; return what was written."""
     from rich.console import Console
     from rich.progress import Progress
 
     from deepmatte.scoring.photographs.video import predict_video
 
+    mark = output.mark(video, plate)
+    if not overwrite and output.is_done(video, mark):
+        return f"{video}: is done already, by the same weights; --overwrite mattes again"
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
     with Progress(console=console, transient=True) as progress:
-        steps = predict_video(video, plate, predictor, output)
+        steps = predict_video(video, plate, predictor(), output, mark)
         task = progress.add_task(f"matting {video.name}", total=next(steps) or None)
         for _ in steps:
             progress.advance(task)
-        return int(progress.tasks[task].completed)
+        num = int(progress.tasks[task].completed)
+    return f"{video}: {num} frames: {', '.join(str(place) for place in output.places(video))}"
 
 
 def summary(photos: Sequence[Photo], output: Output) -> list[str]:

@@ -19,6 +19,9 @@ from deepmatte.cli.photographs.matting import (
 )
 from deepmatte.errors import InputError
 
+GREEN = (0, 255, 0)
+"""The colour behind the cut-out of a video, where none is chosen."""
+
 
 def main(argv: list[str]) -> int:
     """Matte the photographs and return 0, or 1 where some could not be; InputError names what is wrong."""
@@ -33,6 +36,7 @@ def main(argv: list[str]) -> int:
     from deepmatte.scoring.photographs.predict import Output
 
     refuse_videos(photographs)
+    check_video_options(options, [])
     faults = Faults(photographs)
     hint = hint_of(options)
     photos = find_photos(photographs, hint or options.trimap, faults)
@@ -47,28 +51,31 @@ def _with_plate(options: argparse.Namespace, photographs: list[Path], run: Path 
     """Matte photographs, frames or videos by a model that reads a plate of the background."""
     from deepmatte.scoring.photographs.plates import find_captures
     from deepmatte.scoring.photographs.predict import Output
-    from deepmatte.scoring.photographs.video import VideoOutput, check_videos
+    from deepmatte.scoring.photographs.video import VideoOutput, check_video, plates_of
 
     if run is None and options.onnx is None:
         raise InputError("--captured: methods read trimaps; give --trimap T, or a run of model=bgmv2")
     videos = [file for file in photographs if is_video(file)]
     stills = [file for file in photographs if file not in videos]
+    check_video_options(options, videos)
     faults = Faults(photographs)
     photos, warnings = find_captures(stills, options.captured, faults) if stills else ([], [])
-    output = Output(options.out, options.bits, options.background, solver=solver_of(options, run))
+    solver = solver_of(options, run)
+    output = Output(options.out, options.bits, options.background, solver=solver)
     output.check(photos)
-    footage = VideoOutput(options.out, options.frames, options.colour, options.bits)
-    if videos:
-        footage.check(videos)
-        warnings += check_videos(videos, options.captured)
+    colour = options.colour or GREEN
+    footage = VideoOutput(options.out, options.frames, colour, options.bits, options.background, solver)
+    footage.check(videos)
+    plates = plates_of(videos, options.captured)
+    for video, plate in plates.items():
+        warnings += check_video(video, plate)
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     predictor = functools.cache(lambda: predictor_of(options, run, "captured_background"))
     if stills:
         matte_photos(photos, predictor, output, options.overwrite, faults)
-    for video in videos:
-        num = matte_video(video, options.captured, predictor(), footage)
-        print(f"{video}: {num} frames: {', '.join(str(place) for place in footage.places(video))}")
+    for video, plate in plates.items():
+        print(matte_video(video, plate, predictor, footage, options.overwrite))
     return faults.report()
 
 
@@ -91,6 +98,22 @@ def refuse_videos(photographs: Sequence[Path]) -> None:
                 f"{file}: a trimap fits one frame; give --captured PLATE and a run of model=bgmv2, "
                 "or the frames as pictures with a trimap each"
             )
+
+
+def check_video_options(options: argparse.Namespace, videos: Sequence[Path]) -> None:
+    """Refuse what would change nothing: options of videos without one, and those that exclude another.
+
+    Raises:
+        InputError: it names the option.
+    """
+    if not videos:
+        for option, given in (("--frames", options.frames), ("--colour", options.colour is not None)):
+            if given:
+                raise InputError(f"{option}: is for videos, but none is given; leave it out")
+    elif options.frames and options.colour is not None:
+        raise InputError("--colour: --frames writes transparent PNG files; leave one of the two out")
+    elif options.bits != 8 and not options.frames:
+        raise InputError(f"--bits {options.bits}: a video has 8; add --frames, which writes PNG files")
 
 
 def _photos_and_run(options: argparse.Namespace) -> tuple[list[Path], Path | None]:
@@ -136,7 +159,8 @@ def parser() -> argparse.ArgumentParser:
         description="Matte photographs with a network, or with a classical method. For each, DIR gets "
         "NAME_alpha.png (the matte), NAME_cutout.png (RGBA, with estimated foreground colours, so that the "
         "background no longer shines through) and, with --background, NAME_composite.png. A video gets "
-        "NAME_alpha.mp4 and NAME_cutout.mp4, over --colour, or PNG files of its frames (--frames).",
+        "NAME_alpha.mp4, NAME_cutout.mp4, over --colour, and NAME_composite.mp4, or PNG files of its frames "
+        "(--frames).",
         epilog="The first call on a machine compiles the colour estimator, which takes some ten seconds.",
     )
     add = result.add_argument
@@ -153,7 +177,7 @@ def parser() -> argparse.ArgumentParser:
     guide.add_argument("--trimap", type=Path, metavar="T", help=trimap)
     plate = (
         "for runs of model=bgmv2: a photograph of the background without the subject, from the same place "
-        "and of the same size; or a folder of such plates with the photographs' names"
+        "and of the same size; or a folder of such plates with the names of the photographs or videos"
     )
     guide.add_argument("--captured", type=Path, metavar="PLATE", help=plate)
     add_hints(guide.add_argument)
@@ -173,7 +197,7 @@ def parser() -> argparse.ArgumentParser:
     add("--overwrite", action="store_true", help=overwrite)
     add("--frames", action="store_true", help="of a video: PNG files of its frames, NAME/000000_alpha.png …")
     colour = "behind the cut-out of a video: red, green and blue (default: 0,255,0)"
-    add("--colour", type=_colour, default=(0, 255, 0), metavar="R,G,B", help=colour)
+    add("--colour", type=_colour, metavar="R,G,B", help=colour)
     add("--bits", type=int, default=8, choices=(8, 16), help="of matte and cut-out (default: 8)")
     tile = (
         "of a run: matte tiles of N pixels, a multiple of 128, and blend them. The network sees nothing "

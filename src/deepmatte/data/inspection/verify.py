@@ -15,11 +15,13 @@ from deepmatte.data.inspection.leaks import find_leaks, scored_apart
 from deepmatte.data.parallel import shared, spread
 from deepmatte.data.sources.files import FileSet
 from deepmatte.data.sources.images import flat_matte
+from deepmatte.data.sources.plates import check_plate
 from deepmatte.data.sources.protocols import (
     CompositionSource,
     ImageSource,
     NoSplitError,
     OwnBackground,
+    Picture,
     Source,
     Split,
     load_layers,
@@ -93,8 +95,9 @@ def verify(source: Source, composition: Composition | None = None, processes: in
             common = (items, what, composition if split == "train" else None)  # what is scored is not cropped
             indices = distinct(items)
             results = spread(_read, indices, processes, f"{split} {what}", common=common)
-            for index, (problem, content, one) in zip(indices, results, strict=True):
+            for index, (problem, content, one, notes) in zip(indices, results, strict=True):
                 verdict.num_items += 1
+                verdict.notes += notes
                 if not problem and content:
                     problem = _twin(contents, split, what, _called(items, index), content)
                     if problem:
@@ -108,7 +111,7 @@ def verify(source: Source, composition: Composition | None = None, processes: in
             prints[split] += fingerprints(images, f"{split} mattes", skip=True, processes=processes)
     _report_leaks(verdict, prints, reported)
     verdict.problems = [*getattr(source, "problems", []), *verdict.problems]
-    verdict.notes = list(getattr(source, "notes", []))
+    verdict.notes += getattr(source, "notes", [])
     return verdict
 
 
@@ -147,26 +150,27 @@ def _twin(
     )
 
 
-def _read(index: int) -> tuple[str, bytes, Fingerprint | None]:
-    """Return what is wrong with an item, or "", a sum of its colours and the fingerprint of its matte."""
+def _read(index: int) -> tuple[str, bytes, Fingerprint | None, list[str]]:
+    """Return what is wrong with an item, or "", a sum of its colours, its matte's fingerprint, and notes."""
     items, what, composition = shared()
     name = _called(items, index)
     try:
         if what == "backgrounds":
-            return "", _sum(items.load(index)), None
+            return "", _sum(items.load(index)), None, []
         if what == "images":
             shown = load_picture(items, index)
             problem = _trimap_problem(name, shown.trimap, shown.alpha)
-            return problem, _sum(shown.image), _fingerprint(items, index, shown.alpha)
+            found = _fingerprint(items, index, shown.alpha)
+            return problem, _sum(shown.image), found, _doubts(items, index, shown)
         colours, alpha = load_layers(items, index)
         if composition is not None:
             composition.check_size(name, *alpha.shape)
     except InputError as error:
-        return str(error), b"", None
+        return str(error), b"", None, []
     if (alpha == alpha.flat[0]).all():
         origin = origin_of(items, index)
-        return str(flat_matte(name if origin is None else origin.matte)), b"", None
-    return "", _sum(colours), _fingerprint(items, index, alpha)
+        return str(flat_matte(name if origin is None else origin.matte)), b"", None, []
+    return "", _sum(colours), _fingerprint(items, index, alpha), []
 
 
 def _fingerprint(items: Any, index: int, alpha: np.ndarray) -> Fingerprint | None:
@@ -176,6 +180,15 @@ def _fingerprint(items: Any, index: int, alpha: np.ndarray) -> Fingerprint | Non
     """
     origin = origin_of(items, index)
     return None if origin is None else fingerprint(alpha, items.names[index], str(origin.matte))
+
+
+def _doubts(items: Any, index: int, shown: Picture) -> list[str]:
+    """Return a line if a picture and its plate hardly agree; a clear contradiction is refused when read."""
+    origin = origin_of(items, index)
+    if origin is None or shown.captured_background is None:
+        return []
+    files = origin.files[0], origin.files[-1]
+    return check_plate(shown.image, shown.captured_background, *files, shown.alpha)
 
 
 def _trimap_problem(name: str, trimap: np.ndarray, alpha: np.ndarray) -> str:

@@ -242,9 +242,9 @@ class FolderData(FolderOptions):
                         f"{printable(group[0])}: has no alpha channel; "
                         "set data.source.alpha to the folder of the mattes"
                     )
-                if not good:
+                if not good or (reader.plates and self.on_error == "skip"):
                     # One is decoded now, since a folder of the wrong kind of pictures is wrong in all of
-                    # them.
+                    # them; to leave out pictures whose plates show another background, all are.
                     reader.read(what, group)
                 if split != "train" and what != "backgrounds":
                     reader.check(group, known)

@@ -19,6 +19,7 @@ from deepmatte.data.sources.images import (
     read_image,
     read_trimap,
 )
+from deepmatte.data.sources.plates import check_plate
 from deepmatte.data.sources.protocols import Layers, Picture
 from deepmatte.errors import InputError
 from deepmatte.ops.trimap import trimap_from_alpha
@@ -64,7 +65,11 @@ class Reader:
         return read_cutout(colours)[1] if alpha is None else read_alpha(alpha, self.alpha_from)
 
     def image(self, image: Path, alpha: Path, *others: Path) -> Picture:
-        """Return a finished picture; without a file of the trimap, it is made of the matte."""
+        """Return a finished picture; without a file of the trimap, it is made of the matte.
+
+        Raises:
+            InputError: a file can't be used, or the plate shows another background.
+        """
         trimap, plate = self._trimap_and_plate(others)
         matte = read_alpha(alpha, self.alpha_from)
         if trimap is None:
@@ -73,8 +78,12 @@ class Reader:
                 raise flat_matte(alpha)
         else:
             zones = read_trimap(trimap)
-        captured = None if plate is None else read_image(plate)
-        return Picture(read_image(image), zones, matte, captured_background=captured)
+        colours = read_image(image)
+        if plate is None:
+            return Picture(colours, zones, matte)
+        captured = read_image(plate)
+        check_plate(colours, captured, image, plate, matte)
+        return Picture(colours, zones, matte, captured_background=captured)
 
     def _trimap_and_plate(self, others: Sequence[Path]) -> tuple[Path | None, Path | None]:
         """Return the files of a finished picture beside image and matte."""

@@ -93,8 +93,11 @@ def digest_of(*parts: object) -> str:
     """Return 32 hex digits of the content of files (paths), and of the words of anything else."""
     total = hashlib.sha256()
     for part in parts:
-        content = part.read_bytes() if isinstance(part, Path) else repr(part).encode()
-        total.update(hashlib.sha256(content).digest())
+        if isinstance(part, Path):
+            with part.open("rb") as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+        else:
+            total.update(hashlib.sha256(repr(part).encode()).digest())
     return total.hexdigest()[:32]
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from deepmatte.data.sources.images import quantise, read_image, write_png
+from deepmatte.data.sources.images import mark_of, quantise, read_image, write_png
+from deepmatte.data.sources.plates import check_plate
 from deepmatte.errors import InputError, RunError
 from deepmatte.files import printable
 from deepmatte.ops.compositing import composite
-from deepmatte.scoring.photographs.plates import check_plate
-from deepmatte.scoring.photographs.predict import enough_memory, matted
+from deepmatte.scoring.photographs.hints import partners_of
+from deepmatte.scoring.photographs.predict import digest_of, enough_memory, matted
 from deepmatte.scoring.photographs.prediction import Predictor
 
 SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
@@ -22,6 +25,9 @@ SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 USUAL_RATE = 25.0
 """Frames a second where a video does not say."""
+
+_MARK = b"deepmatte "
+"""Begins the content of the box at the end of an MP4 file that holds its mark."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +40,44 @@ class VideoOutput:
             the videos NAME_alpha.mp4 and NAME_cutout.mp4.
         colour: red, green and blue, 0 to 255, behind the cut-out of the video.
         bits: of the frames' files, 8 or 16.
+        background: image behind the new composite, or None for no composite.
+        solver: as of `deepmatte.scoring.photographs.predict.Output`.
     """
 
     folder: Path
     frames: bool = False
     colour: tuple[int, int, int] = (0, 255, 0)
     bits: int = 8
+    background: Path | None = None
+    solver: str = ""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of pictures that are written."""
+        return ("alpha", "cutout") if self.background is None else ("alpha", "cutout", "composite")
 
     def places(self, video: Path) -> list[Path]:
         """Return the files that are written of a video, or the folder of its frames."""
         if self.frames:
             return [self.folder / video.stem]
-        return [self.folder / f"{video.stem}_{kind}.mp4" for kind in ("alpha", "cutout")]
+        return [self.folder / f"{video.stem}_{kind}.mp4" for kind in self.kinds]
+
+    def frame(self, video: Path, number: int) -> dict[str, Path]:
+        """Return the files of a frame by their kind."""
+        return {kind: self.folder / video.stem / f"{number:06d}_{kind}.png" for kind in self.kinds}
+
+    def mark(self, video: Path, plate: Path) -> str:
+        """Return the digest of all that the files of a video are made of; empty without a solver."""
+        made_of = (self.frames, self.colour, self.bits, *self.kinds, video, plate, self.background)
+        return digest_of(self.solver, *made_of) if self.solver else ""
+
+    def is_done(self, video: Path, mark: str) -> bool:
+        """Return whether all that is written of a video is there and has this mark, which is not empty."""
+        if not self.frames:
+            return mark != "" and all(mark_of_video(place) == mark for place in self.places(video))
+        with contextlib.closing(Frames(video)) as frames:
+            files = (file for number, _ in enumerate(frames) for file in self.frame(video, number).values())
+            return mark != "" and all(mark_of(file) == mark for file in files)
 
     def check(self, videos: list[Path]) -> None:
         """Refuse outputs that would overwrite an input, and videos of one name.
@@ -109,60 +141,86 @@ class Frames:
         self._capture.release()
 
 
-def check_videos(videos: list[Path], plate: Path) -> list[str]:
-    """Compare the first frame of each video with the plate; return warnings.
+def plates_of(videos: Sequence[Path], plate: Path) -> dict[Path, Path]:
+    """Return the plate of each video: ``plate``, or that of its name where ``plate`` is a folder.
+
+    Raises:
+        InputError: a video has none in the folder.
+    """
+    if not plate.is_dir():
+        return dict.fromkeys(videos, plate)
+    return {video: partners_of({video.stem: video}, plate, "plate")[video.stem] for video in videos}
+
+
+def check_video(video: Path, plate: Path) -> list[str]:
+    """Compare the first frame of a video with its plate; return warnings.
 
     Raises:
         InputError: a file can't be read, or the plate has another size or shows another background.
     """
-    pixels, warnings = read_image(plate), []
-    for video in videos:
-        frames = Frames(video)
-        warnings += check_plate(frames.first, pixels, video, plate)
-        frames.close()
-    return warnings
+    with contextlib.closing(Frames(video)) as frames:
+        return check_plate(frames.first, read_image(plate), video, plate)
 
 
-def predict_video(video: Path, plate: Path, predictor: Predictor, output: VideoOutput) -> Iterator[int]:
+def predict_video(
+    video: Path, plate: Path, predictor: Predictor, output: VideoOutput, mark: str = ""
+) -> Iterator[int]:
     """Matte one frame after the other; yield how many frames there seem to be, then 1 for each that is done.
 
-    Videos appear under their names once they are whole.
+    Videos appear under their names once they are whole; all files get the ``mark``.
 
     Raises:
         InputError: a file can't be read or written.
         RunError: out of memory.
     """
     frames, pixels = Frames(video), read_image(plate)
+    background = None if output.background is None else read_image(output.background)
     yield frames.count
     height, width = frames.first.shape[:2]
-    places = output.places(video)
-    writers = [] if output.frames else [_Writer(place, frames.rate, (width, height)) for place in places]
+    places = [] if output.frames else output.places(video)
+    writers = [_Writer(place, frames.rate, (width, height)) for place in places]
     try:
         for number, frame in enumerate(frames):
             if frame.shape != pixels.shape:
                 raise RunError(f"{printable(video)}: frame {number} has another size than the first")
             with enough_memory(video, frame.shape):
-                pictures = matted(frame, predictor(frame, pixels))
+                pictures = matted(frame, predictor(frame, pixels), background)
             if output.frames:
-                for kind, values in pictures.items():
-                    write_png(places[0] / f"{number:06d}_{kind}.png", quantise(values, output.bits))
+                for kind, file in output.frame(video, number).items():
+                    bits = 8 if kind == "composite" else output.bits
+                    write_png(file, quantise(pictures[kind], bits), mark=mark)
             else:
-                _write(writers, pictures, output.colour)
+                for kind, writer in zip(output.kinds, writers, strict=True):
+                    writer.append(_shown(kind, pictures, output.colour))
             yield 1
         for writer in writers:
-            writer.finish()
+            writer.finish(mark)
     finally:
         frames.close()
         for writer in writers:
             writer.discard()
 
 
-def _write(writers: list[_Writer], pictures: dict[str, np.ndarray], colour: tuple[int, int, int]) -> None:
-    """Append the matte to the first video, and the foreground over ``colour`` to the second."""
+def _shown(kind: str, pictures: dict[str, np.ndarray], colour: tuple[int, int, int]) -> np.ndarray:
+    """Return the colours of a video's frame, (H, W, 3) in [0, 1]; the cut-out is laid over ``colour``."""
     alpha = pictures["alpha"][..., None]
+    if kind == "alpha":
+        return np.repeat(alpha, 3, -1)
+    if kind == "composite":
+        return pictures["composite"]
     behind = np.broadcast_to(np.array(colour) / 255, (*alpha.shape[:2], 3))
-    writers[0].append(np.repeat(alpha, 3, -1))
-    writers[1].append(composite(pictures["cutout"][..., :3], behind, alpha))
+    return composite(pictures["cutout"][..., :3], behind, alpha)
+
+
+def mark_of_video(path: Path) -> str:
+    """Return the mark that an MP4 file of ours ends with; nothing where there is none, or no such file."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 64))
+            _, found, mark = file.read().rpartition(_MARK)
+    except OSError:
+        return ""
+    return mark.decode("ascii", "replace") if found else ""
 
 
 class _Writer:
@@ -179,9 +237,12 @@ class _Writer:
         """Append a frame of colours in [0, 1], (H, W, 3)."""
         self._writer.write(cv2.cvtColor(quantise(colours, 8), cv2.COLOR_RGB2BGR))
 
-    def finish(self) -> None:
-        """Close the file and give it its name."""
+    def finish(self, mark: str) -> None:
+        """Close the file, append its mark in a box that players skip (ISO 14496-12: free), and name it."""
         self._writer.release()
+        content = _MARK + mark.encode()
+        with self.partial.open("ab") as file:
+            file.write(struct.pack(">I4s", 8 + len(content), b"free") + content)
         self.partial.replace(self.path)
 
     def discard(self) -> None:
