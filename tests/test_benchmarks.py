@@ -15,7 +15,6 @@ import pytest
 import torch
 
 from deepmatte.batch import Matte
-
 from deepmatte.config.places import conf_dir
 
 
