@@ -6,7 +6,28 @@ Seconds and CPU seconds are the mean over the jobs after the first, each phase w
 On a busy machine CPU seconds say more.
 
 Claim: 1.23 times as many runs an hour as at ea250a1 (alone on two cores), nearly all of it by not starting an
-interpreter for each; 2 times was the goal.
+interpreter for each; 2 times was the goal. It is out of reach with equal bits: what makes the scores takes
+12.8 of the 19.8 CPU seconds of a job (forward and backward 6.8, optimiser 0.8, validation 1.4, test 3.0,
+metrics 0.8), and half of a job of ea250a1 is 12.2. Of one run of this benchmark, seconds and CPU seconds:
+
+    start: interpreter, imports      0.36     0.34     (with an interpreter of its own 3.25)
+    weights, losses, data            0.09     0.09
+    checks and caches of data        0.12     0.12
+    records, fingerprint             0.07     0.07
+    curves, W&B                      1.23     1.01
+    fit: loop, loading               1.28     0.97
+    fit: forward, losses             2.85     2.84
+    fit: backward                    3.96     3.96
+    fit: optimiser                   0.77     0.77
+    validation                       1.40     1.40
+    test                             3.12     3.04
+    metrics                          0.75     0.75
+    pictures                         0.47     0.47
+    checkpoints                      0.05     0.05
+    the rest of train()              0.12     0.12
+    loader processes                          3.53
+    launcher, end                    0.16     0.26
+    a job                           16.80    19.79
 """
 
 from __future__ import annotations
