@@ -36,6 +36,8 @@ SMALL = [
 SAMPLES = (64, 832)
 """Of a short and a long run of one or two processes."""
 TURNS = 2
+JOBS = 5
+"""Of the longer sweep by which the launch of a job is measured."""
 PARALLEL = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
 
 
@@ -58,16 +60,21 @@ def results(home: Path, name: str) -> list[dict]:
 def launch(home: Path, options: list[str]) -> None:
     """Launch overhead of a job beyond the run itself, against importing Lightning in a fresh interpreter.
 
-    In a sweep whose jobs are forks, the first one pays for the imports of all, and does not count.
+    In a sweep whose jobs are forks, the first one pays for the imports of all, and does not count. Sweeps of
+    one and of `JOBS` jobs take turns, and the fastest count.
     """
     lightning = min(seconds([sys.executable, "-c", "import pytorch_lightning"], home) for _ in range(2))
     for start, fork, most in (("fork", "true", 0.3), ("interpreter", "false", 1.15)):
         words = [*TRAIN, *options, f"sweep.fork={fork}", "-m"]
-        one = seconds([*words, f"name=one_{start}", "seed=0"], home)
-        three = seconds([*words, f"name=three_{start}", "seed=0,1,2"], home)
-        runs = [run for name in ("one", "three") for run in results(home, f"{name}_{start}")]
-        inside = sum(run["cost"]["seconds"] for run in runs) / len(runs)
-        overhead = (three - one) / 2 - inside
+        times, insides = {1: [], JOBS: []}, []
+        for turn in range(TURNS):
+            for count, taken in times.items():
+                name = f"{start}_{count}_{turn}"
+                seeds = ",".join(map(str, range(count)))
+                taken.append(seconds([*words, f"name={name}", f"seed={seeds}"], home))
+                insides += [run["cost"]["seconds"] for run in results(home, name)]
+        inside = sum(insides) / len(insides)
+        overhead = (min(times[JOBS]) - min(times[1])) / (JOBS - 1) - inside
         print(
             f"launch overhead of a job ({start}) {overhead:.1f} s, import of Lightning {lightning:.1f} s; "
             f"ratio {overhead / lightning:.2f} (at most {most})"
