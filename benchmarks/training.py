@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -31,19 +32,18 @@ from deepmatte.models.dim import EncoderDecoder
 STEPS, TURNS = 4, 3
 
 
-def samples_per_second(channels_last: bool, size: int = 128, num: int = 4) -> float:
-    """Return the speed of forward, backward and an Adam step of ``dim_small`` with its refiner."""
-    torch.manual_seed(0)
-    model = DeepImageMatting(width=0.125, norm="batch", skips=True, channels_last=channels_last)
-    optimizer, batch = torch.optim.Adam(model.parameters()), example_batch(num, size)
-    start = 0.0
+def seconds_of_step(
+    model: DeepImageMatting, clock: Callable[[], float], size: int, num: int = 4, fused: bool = False
+) -> float:
+    """Return the seconds of forward, backward and an Adam step, after one that compiles what there is."""
+    optimizer, batch, start = torch.optim.Adam(model.parameters(), fused=fused), example_batch(num, size), 0.0
     for step in range(STEPS + 1):
         if step == 1:
-            start = time.perf_counter()
+            start = clock()
         optimizer.zero_grad()
         (model(batch).alpha - batch["alpha"]).abs().mean().backward()
         optimizer.step()
-    return num * STEPS / (time.perf_counter() - start)
+    return (clock() - start) / STEPS
 
 
 class HalfStem(nn.Module):
@@ -61,10 +61,10 @@ class HalfStem(nn.Module):
         return F.pixel_shuffle(self.decoder(*self.encoder(F.pixel_unshuffle(x, 2))), 2)
 
 
-def small(way: str) -> DeepImageMatting:
+def small(way: str = "", channels_last: bool = True) -> DeepImageMatting:
     """Return ``dim_small``, changed."""
     torch.manual_seed(0)
-    model = DeepImageMatting(width=0.125, norm="batch", skips=True, channels_last=True)
+    model = DeepImageMatting(width=0.125, norm="batch", skips=True, channels_last=channels_last)
     if way == "half":
         model.encoder_decoder = HalfStem(model.encoder_decoder).to(memory_format=torch.channels_last)
         model.multiple = 64
@@ -73,23 +73,10 @@ def small(way: str) -> DeepImageMatting:
     return model
 
 
-def cpu_of_steps(way: str, size: int, num: int = 4) -> float:
-    """Return CPU seconds of a step on crops of ``size``, after one that compiles what there is."""
-    model, batch = small(way), example_batch(num, size)
-    optimizer, start = torch.optim.Adam(model.parameters(), fused=way == "fused"), 0.0
-    for step in range(STEPS + 1):
-        if step == 1:
-            start = time.process_time()
-        optimizer.zero_grad()
-        (model(batch).alpha - batch["alpha"]).abs().mean().backward()
-        optimizer.step()
-    return (time.process_time() - start) / STEPS
-
-
 @torch.inference_mode()
 def cpu_of_picture(num: int) -> float:
     """Return CPU seconds of the matte of a picture of 256 x 256 pixels, in batches of ``num``."""
-    model, batch = small("").eval(), example_batch(num, 256)
+    model, batch = small().eval(), example_batch(num, 256)
     model(batch)
     start = time.process_time()
     for _ in range(STEPS):
@@ -101,7 +88,10 @@ def ways() -> None:
     """Print each way's share of the time of a step, and of a picture; they take turns."""
     names = ("as it is", "fused", "compile", "half")
     for size in (96, 128):
-        found = [[cpu_of_steps(name, size) for name in names] for _ in range(TURNS)]
+        found = [
+            [seconds_of_step(small(name), time.process_time, size, fused=name == "fused") for name in names]
+            for _ in range(TURNS)
+        ]
         usual, *others = (sorted(column)[TURNS // 2] for column in zip(*found, strict=True))
         shares = ", ".join(f"{name} {each / usual:.2f}" for name, each in zip(names[1:], others, strict=True))
         print(f"a step on 4 crops of {size}: {1000 * usual:.0f} ms; of that {shares}")
@@ -139,7 +129,10 @@ def threads() -> None:
 
 def layouts() -> None:
     """Print the ratio; the layouts take turns, so a machine whose speed drifts treats them alike."""
-    pairs = [(samples_per_second(True), samples_per_second(False)) for _ in range(TURNS)]
+    pairs = [
+        [4 / seconds_of_step(small(channels_last=each), time.perf_counter, 128) for each in (True, False)]
+        for _ in range(TURNS)
+    ]
     last, first = (sorted(column)[TURNS // 2] for column in zip(*pairs, strict=True))
     print(
         f"dim_small, 4 crops of 128: channels last {last:.1f} samples/s, channels first {first:.1f}; "

@@ -25,7 +25,7 @@ def evaluations_of(runs: Sequence[Run]) -> list[str]:
 def evaluations_section(
     runs: Sequence[Run], options: Mapping[str, Any], ways: Mapping[str, Any]
 ) -> list[str]:
-    """Return the paragraphs on the evaluations of ``runs``; none without two runs' evaluations."""
+    """Return the paragraphs on the evaluations of ``runs``; none without those of two settings."""
     names = evaluations_of(runs)
     if not names:
         return []
@@ -36,10 +36,9 @@ def evaluations_section(
         return [f"The evaluations {', '.join(names)} are not shown: {error}."]
     sets = found.sets if isinstance(found, SeveralSets) else {names[0]: found}
     columns = [*sets.values(), *([found.over_all] if isinstance(found, SeveralSets) else [])]
-    first = columns[-1]
-    if len(first.settings) < 2:
+    if len(columns[-1].settings) < 2:
         return []
-    verdict = decide(first)
+    verdict = decide(columns[-1])
     where = f"over all of {', '.join(sets)}" if len(sets) > 1 else f"on {names[0]}"
     return [
         f"## The same runs {where}: {verdict.headline}",

@@ -17,7 +17,7 @@ from deepmatte.data.guides import Solver, guide_of
 from deepmatte.errors import InputError, did_you_mean
 from deepmatte.models import MattingModel
 
-FORMAT = 1
+FORMAT = 2
 """Counted up when a method here computes something else, so that guides of before are not used any more."""
 
 
