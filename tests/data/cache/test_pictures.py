@@ -1,10 +1,12 @@
 """The cache of decoded pictures: the same samples with and without it, and faults of its folder and files."""
 
+import gc
 import mmap
 import multiprocessing
 import os
 import resource
 import shutil
+import sys
 import threading
 from pathlib import Path
 
@@ -279,6 +281,41 @@ def test_threads_that_write_the_same_picture_at_once_leave_one_whole_file(tmp_pa
         for kept in seen
     )
     assert [file.name for file in tmp_path.iterdir()] == ["a-b.npy"]
+
+
+class _Cycle:
+    """Garbage whose end runs Python code, where a thread may have to give way to another."""
+
+    def __init__(self):
+        self.me = self
+
+    def __del__(self):
+        sum(range(50))
+
+
+def test_threads_that_read_at_once_get_the_picture_whatever_a_garbage_collection_lets_in_between(tmp_path):
+    folder, seen = ArrayFolder(tmp_path), []
+    folder.write("a", {"alpha": np.eye(3, dtype=np.uint8)})
+
+    def work():
+        for _ in range(400):
+            _Cycle()
+            seen.append(folder.read("a"))
+
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    try:
+        sys.setswitchinterval(1e-6)
+        gc.set_threshold(20)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+        gc.set_threshold(*thresholds)
+    assert len(seen) == 1600
+    assert all(kept is not None and np.array_equal(kept["alpha"], np.eye(3)) for kept in seen)
 
 
 def test_names_of_cache_files_tell_apart_paths_states_and_ways_of_reading(tmp_path):

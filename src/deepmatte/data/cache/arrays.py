@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -20,6 +21,7 @@ Arrays = dict[str, np.ndarray]
 """The arrays of one item, by name."""
 
 _HOUR = 3600
+_ATTEMPTS = 10
 
 
 def default_folder(name: str) -> Path:
@@ -114,5 +116,19 @@ def _mapped(path: Path) -> np.ndarray | None:
     with path.open("rb") as file:
         if np.lib.format.read_magic(file) != (2, 0):
             return None
-        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+        shape, _, dtype = _header(file)
         return np.memmap(file, dtype=dtype, mode="r", offset=file.tell(), shape=shape)
+
+
+def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return what numpy reads from the header that ``file`` stands at.
+
+    numpy parses it by `ast.literal_eval`, which in Python before 3.11.8 and 3.12.2 takes a sound text for a
+    wrong one where a garbage collection lets another thread parse in between (cpython issue 106905).
+    """
+    start = file.tell()
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(SystemError):
+            return np.lib.format.read_array_header_2_0(file)
+        file.seek(start)
+    return np.lib.format.read_array_header_2_0(file)
