@@ -1,7 +1,8 @@
 """Where the time of one job of an experiment goes, measured in the job itself.
 
 Run: python benchmarks/phases.py [--experiment NAME] [--before SRC] [OVERRIDE ...]. It runs the same jobs with
-an interpreter of their own and as forks; ``--before`` adds a column for another checkout's ``src`` folder.
+an interpreter of their own and as forks; ``--before`` adds a column for another checkout's ``src`` folder. At
+the end it says whether the scores of every test image are equal in all columns, digit for digit.
 Seconds and CPU seconds are the mean over the jobs after the first, each phase without the phases inside it.
 On a busy machine CPU seconds say more.
 
@@ -33,6 +34,7 @@ metrics 0.8), and half of a job of ea250a1 is 12.2. Of one run of this benchmark
 from __future__ import annotations
 
 import argparse
+import csv
 import functools
 import importlib
 import importlib.util
@@ -46,6 +48,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+METRICS = ("sad", "mse", "grad", "conn", "miou")
 
 OUT = "DEEPMATTE_PHASES"
 """The folder into which a job writes its phases; where it is set, `install` measures."""
@@ -211,6 +215,37 @@ def jobs(home: Path, name: str, words: list[str], source: Path | None) -> list[d
     return [*of_jobs[-2:], {WHOLE: a_job}]
 
 
+Scores = dict[tuple[int, str], list[str]]
+
+
+def scores(home: Path, name: str) -> Scores:
+    """Return what `jobs` of this name wrote of each (seed, test image): its scores, digit for digit."""
+    found = {}
+    for file in (home / "runs" / f"{name}_three").glob("*/result.json"):
+        seed = int(json.loads(file.read_text())["seed"])
+        with (file.parent / "per_image.csv").open(newline="") as table:
+            for row in csv.DictReader(table):
+                found[seed, row["image"]] = [row[metric] for metric in METRICS]
+    return found
+
+
+def compared(columns: dict[str, Scores]) -> str:
+    """Say whether all columns have the same scores, to the last digit of each image."""
+    first, *others = columns
+    wanted = columns[first]
+    if not wanted:
+        return "scores: none were written"
+    unequal = [
+        f"{name} in {sum(columns[name].get(key) != found for key, found in wanted.items())}"
+        for name in others
+        if columns[name] != wanted
+    ]
+    said = (
+        f"{', '.join(unequal)} differ from those of {first}" if unequal else "equal to the bit in all columns"
+    )
+    return f"scores of {len(wanted)} images of all jobs: {said}"
+
+
 def cpu_of_children() -> float:
     """Return the CPU seconds of all processes that this one has waited for, and of theirs."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -258,6 +293,7 @@ def main() -> None:
         columns["interpreter"] = jobs(home, "interpreter", [*words, "sweep.fork=false"], None)
         columns["fork"] = jobs(home, "fork", words, None)
         print(table(columns))
+        print(compared({name: scores(home, name) for name in columns}))
 
 
 if __name__ == "__main__":

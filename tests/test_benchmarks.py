@@ -39,6 +39,20 @@ def test_every_phase_is_made_of_functions_of_today(phase: str) -> None:
         assert callable(attrgetter(name)(importlib.import_module(module))), place
 
 
+def test_the_scores_of_jobs_are_compared_image_by_image() -> None:
+    compared = script("phases").compared
+    here = {(seed, name): ["1.5", "2.0"] for seed in (0, 1) for name in ("a", "b")}
+    there = {**here, (1, "b"): ["1.5", "2.0000000000000004"]}
+    assert compared({"before": here, "fork": dict(here)}) == (
+        "scores of 4 images of all jobs: equal to the bit in all columns"
+    )
+    assert compared({"before": here, "own": here, "fork": there}) == (
+        "scores of 4 images of all jobs: fork in 1 differ from those of before"
+    )
+    assert compared({"before": here, "fork": {}}).endswith("fork in 4 differ from those of before")
+    assert compared({"before": {}, "fork": {}}) == "scores: none were written"
+
+
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = script("gpu")

@@ -24,10 +24,10 @@ class Batch(TypedDict, total=False):
     W) with 0 = background, 128 = unknown, 255 = foreground. Evaluation data without known layers has
     ``image``, ``alpha``, ``trimap``, ``name``, ``index``. ``captured_background`` is a photograph of the
     scene without the subject, taken apart from ``image``. ``guide`` (N, G, H, W) has the mattes of G
-    classical methods, the known zones imposed, for models that refine them. ``previous`` (N,) is for frames
-    of clips: the row of the frame before in the same batch, -1 where there is none. ``discriminator`` is
-    there for losses alone (`CRITICS`): a network that maps colours (N, 3, H, W) in [0, 1] and a trimap to
-    what it holds them for.
+    classical methods, the known zones imposed, for models that refine them. ``previous`` (N,) is there for
+    frames of clips (``composition.clip``): the row of the frame before in the same batch, -1 where there is
+    none. ``discriminator`` is there for losses alone (`CRITICS`): a network that maps colours (N, 3, H, W) in
+    [0, 1] and a trimap to what it holds them for.
     """
 
     image: Tensor

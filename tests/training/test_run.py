@@ -274,6 +274,21 @@ def test_bad_configuration_is_one_line_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+def test_the_temporal_loss_trains_on_clips_alone_and_they_are_cut_by_no_batch(
+    train_tiny, tmp_path: Path
+) -> None:
+    loss = "loss=alpha_temporal"
+    with pytest.raises(InputError, match=r"^loss\.temporal reads previous, .*composition\.clip\.frames=2$"):
+        train_tiny(tmp_path / "stills", loss)
+    with pytest.raises(InputError, match=r"^data\.batch_size=4: has to be a multiple of .*frames=3, so that"):
+        train_tiny(tmp_path / "cut", loss, "composition.clip.frames=3", "data.batch_size=4")
+    train_tiny(tmp_path / "run", loss, "composition.clip.frames=2", "loss.log_cosines=true")
+    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
+    values = [float(row["train/loss/temporal"]) for row in rows if row.get("train/loss/temporal")]
+    assert len(values) == 2
+    assert all(0 < value < 1 for value in values)
+
+
 def test_the_sample_stream_does_not_depend_on_the_loss_or_the_number_of_workers(tiny) -> None:
     """Two runs that differ in their loss see the very same pixels."""
     from deepmatte.training.building.from_config import build_data

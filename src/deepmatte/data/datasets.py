@@ -21,6 +21,7 @@ from deepmatte.batch import LAYERS
 from deepmatte.data.composing.composition import Composition
 from deepmatte.data.composing.cutout import Cutout
 from deepmatte.data.composing.tensors import to_tensor
+from deepmatte.data.samplers import turn
 from deepmatte.data.samples import Key, MattingDataset, Sample
 from deepmatte.data.sources.protocols import (
     BackgroundSet,
@@ -99,6 +100,9 @@ class _Composites(MattingDataset[Key]):
 class CompositionDataset(_Composites[tuple[int, int]]):
     """Training composites without end; the key is (epoch, index), as `StreamSampler` yields them.
 
+    With ``composition.clip.frames`` of n, samples n k to n k + n - 1 are the frames of clip k, which counts
+    in place of the index below; ``previous`` is the index of the frame before, -1 of the first.
+
     Foregrounds take turns: sample i of an epoch belongs to its pass i // n over the n foregrounds, in which
     each comes once, in an order that is the pass's own. Backgrounds are drawn. ``fixed`` repeats epoch 0.
 
@@ -124,6 +128,8 @@ class CompositionDataset(_Composites[tuple[int, int]]):
         fixed: bool = False,
     ) -> None:
         super().__init__(foregrounds, backgrounds, composition, name, version, split)
+        if composition.clips.frames > 1:
+            self.serves = (*self.serves, "previous")
         if on_error not in ("stop", "skip"):
             raise InputError(f"data.on_error={on_error}: is none of stop, skip")
         self.seed, self.on_error, self.fixed = seed, on_error, fixed
@@ -143,39 +149,37 @@ class CompositionDataset(_Composites[tuple[int, int]]):
     def make(self, key: tuple[int, int]) -> Sample:
         """Return sample ``index`` of ``epoch``."""
         epoch, index = 0 if self.fixed else key[0], key[1]
-        rng = np.random.default_rng(np.random.SeedSequence((self.seed, epoch, index)))
-        foreground = self._turn(epoch, index)
+        clip, frame = divmod(index, self.composition.clips.frames)
+        rng = np.random.default_rng(np.random.SeedSequence((self.seed, epoch, clip)))
+        foreground = turn(self.seed, epoch, clip, len(self.foregrounds))
         for draw in range(1, _MOST_DRAWS):
             try:
-                return self._composed(foreground, index, rng)
+                return self._composed(foreground, index, frame, rng)
             except InputError as error:
                 if self.on_error == "stop":
                     raise
                 _warn_once(str(error))
                 if draw == 1:
                     self._count()
-            rng = np.random.default_rng(np.random.SeedSequence((self.seed, epoch, index, draw)))
+            rng = np.random.default_rng(np.random.SeedSequence((self.seed, epoch, clip, draw)))
             foreground = int(rng.integers(len(self.foregrounds)))
-        return self._composed(foreground, index, rng)
+        return self._composed(foreground, index, frame, rng)
 
-    def _composed(self, foreground: int, index: int, rng: np.random.Generator) -> Sample:
+    def _composed(self, foreground: int, index: int, frame: int, rng: np.random.Generator) -> Sample:
         background = int(rng.integers(len(self.backgrounds)))
         second = int(rng.integers(len(self.foregrounds))) if self.composition.wants_second(rng) else None
         under = None if second is None else self._cutout(second)
         layers = self.composition.sample(
-            self._cutout(foreground), self.backgrounds.load(background), rng, under
+            self._cutout(foreground), self.backgrounds.load(background), rng, under, frame
         )
         between = "" if second is None else f"{self.foregrounds.names[second]} over "
         name = f"{self.foregrounds.names[foreground]} over {between}{self.backgrounds.names[background]}"
-        return {**layers, "name": name, "index": index}
+        clip = {"previous": index - 1 if frame else -1} if "previous" in self.serves else {}
+        return {**layers, **clip, "name": name, "index": index}
 
     def _count(self) -> None:
         worker = get_worker_info()
         self._skipped[0 if worker is None else worker.id % _MOST_WORKERS + 1] += 1
-
-    def _turn(self, epoch: int, index: int) -> int:
-        number, place = divmod(index, len(self.foregrounds))
-        return int(_order(self.seed, epoch, number, len(self.foregrounds))[place])
 
 
 class FixedCompositionDataset(_Composites[int]):
@@ -283,12 +287,6 @@ class ImageDataset(MattingDataset[int]):
     def identity(self) -> dict[str, Any]:
         """Return names and digest of the images."""
         return {"images": _content(self.images)}
-
-
-@functools.lru_cache(maxsize=4)
-def _order(seed: int, epoch: int, turn: int, num: int) -> np.ndarray:
-    # The spawn key keeps these orders apart from the samples' generators, which are seeded by numbers alone.
-    return np.random.default_rng(np.random.SeedSequence((seed, epoch, turn), spawn_key=(1,))).permutation(num)
 
 
 @functools.lru_cache(maxsize=10_000)

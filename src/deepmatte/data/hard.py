@@ -20,9 +20,13 @@ class HardComposition(Composition):
     """
 
     def _composed(
-        self, cutout: Cutout, background: np.ndarray | None, rng: np.random.Generator, degrade: bool = False
+        self,
+        cutout: Cutout,
+        background: np.ndarray | None,
+        rng: np.random.Generator,
+        grain: np.random.Generator | None = None,
     ) -> Tensors:
-        return super()._composed(hardened(cutout), background, rng, degrade)
+        return super()._composed(hardened(cutout), background, rng, grain)
 
     def fixed_options(self) -> dict[str, object]:
         """Return the options that change what `fixed` returns, for digests."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
+import numpy as np
 from torch.utils.data import Sampler
 
 from deepmatte.errors import InputError
@@ -66,6 +68,26 @@ class StreamSampler(Sampler[tuple[int, int]]):
             start = batch * self.batch_size + self.rank * self.share
             for index in range(start, start + self.share):
                 yield epoch, index
+
+
+def turn(seed: int, epoch: int, index: int, num: int) -> int:
+    """Return which of ``num`` items sample ``index`` of an epoch is of, where they take turns.
+
+    Each comes once in ``num`` samples, in an order that is theirs alone.
+
+    >>> sorted(turn(0, 2, index, 3) for index in range(3, 6))
+    [0, 1, 2]
+    """
+    number, place = divmod(index, num)
+    return int(_order(seed, epoch, number, num)[place])
+
+
+@functools.lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, number: int, num: int) -> np.ndarray:
+    # The spawn key keeps these orders apart from the samples' generators, which are seeded by numbers alone.
+    return np.random.default_rng(np.random.SeedSequence((seed, epoch, number), spawn_key=(1,))).permutation(
+        num
+    )
 
 
 class EvalSampler(Sampler[int]):

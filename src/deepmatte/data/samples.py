@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar, cast
 
+import torch
 from torch.utils.data import Dataset, default_collate
 
 from deepmatte.batch import Batch
@@ -93,6 +94,8 @@ class DerivedDataset(MattingDataset[Key]):
 def collate(samples: Sequence[Sample]) -> Batch:
     """Join samples of one size into a batch: tensors are stacked, names listed, indices an int64 tensor.
 
+    ``previous``, the index of the frame before, becomes its row; -1 where there is none in the batch.
+
     Where ``image`` is ``composite`` in all samples, it is in the batch: one tensor under two names, which
     nothing may write into.
     """
@@ -100,4 +103,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     keys = [key for key in samples[0] if not (same and key == "composite")]
     # PyTorch's own function stacks straight into the memory that a worker shares with the training process.
     batch = {key: default_collate([sample[key] for sample in samples]) for key in keys}
+    if "previous" in batch:
+        rows = {sample["index"]: row for row, sample in enumerate(samples)}
+        batch["previous"] = torch.tensor([rows.get(sample["previous"], -1) for sample in samples])
     return cast(Batch, {**batch, "composite": batch["image"]} if same else batch)

@@ -120,8 +120,8 @@ def temporal_loss(
     (Lin et al., WACV 2022; weight 5).
     Optimises: dtSSD: mattes that don't flicker.
     Proper: exempt: an error that stays the same in both frames costs nothing.
-    Use: beside `alpha`, for clips (preset `alpha_temporal`). Only data whose batches have `previous` serve
-    it; the data sets of the package have no pairs of frames yet, so they are refused.
+    Use: beside `alpha`, for clips (preset `alpha_temporal`). The samples of any data set that is
+    composited become frames of clips by `composition.clip.frames=2`; without them it is refused.
     Cost: as alpha.
 
     >>> from deepmatte.batch import example_batch

@@ -86,6 +86,7 @@ ADDED_SINCE: dict[str, Any] = {
     "callbacks": {},  # those above leave it empty
     "composition.widen": None,  # not 1: experiments/trimap_width.yaml has hashed its 1 from the start
     "composition.captured": _NO_PLATE,
+    "composition.clip": {"frames": 1, "shift": 0.02, "rotation": 1, "scale": 0.01, "background": 0.01},
     "composition.defocus": {"probability": 0.0, "sigma": [1.0, 6.0]},
     "data.guides": {"crop": None},
     "data.source.kinds": None,

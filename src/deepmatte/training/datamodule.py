@@ -107,6 +107,7 @@ class MattingData(pl.LightningDataModule):
             _ = self.train_dataset() if split == "train" else self.eval_dataset(split)
         if "train" in splits:
             StreamSampler(self.samples_per_epoch, self.batch_size, world_size=world_size)
+            self.composition.clips.check(self.batch_size, world_size)
             self.cache.prepare(self._kept, skip=self.on_error == "skip")
             sets: dict[Any, list[Any]] = {
                 split: [self.shown(split), *scored_apart(self.source, split)] for split in splits
@@ -120,6 +121,9 @@ class MattingData(pl.LightningDataModule):
             InputError: there is no such method, or the cache can't be written to.
         """
         self.solvers = solvers(model.guides) if "guide" in model.reads else []
+        if self.solvers and self.guide_crop is not None and self.composition.clips.frames > 1:
+            text = "draws another part of each frame of a clip; set it to null, or composition.clip.frames=1"
+            raise InputError(f"data.guides.crop={self.guide_crop}: {text}")
         jobs: list[tuple[MattingDataset[Any], Any]] = []
         for split in splits if self.solvers else ():
             if split != "train":

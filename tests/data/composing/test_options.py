@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from deepmatte.data import Composition, FolderData
 from deepmatte.data.composing.affine import Affine
 from deepmatte.data.composing.captured import Captured
+from deepmatte.data.composing.clip import Clip
 from deepmatte.data.composing.options import Degrade, Hsv, Jitter, group
 from deepmatte.data.composing.shadow import Shadow
 from deepmatte.errors import InputError
@@ -25,7 +26,7 @@ def keys_of(kind) -> set[str]:
 def test_the_file_of_recipes_lists_every_option():
     assert keys_of(Composition) == DIM.keys() - {"_target_"}
     groups = {"foreground_jitter": Jitter, "hsv": Hsv, "affine": Affine, "shadow": Shadow}
-    groups |= {"degrade": Degrade, "captured": Captured}
+    groups |= {"degrade": Degrade, "captured": Captured, "clip": Clip}
     for key, kind in groups.items():
         assert keys_of(kind) == DIM[key].keys()
 
@@ -43,6 +44,11 @@ def test_ranges_that_are_left_out_are_those_of_the_file():
 def test_captured_backgrounds_have_the_ranges_of_the_file_and_runs_without_them_their_hashes():
     assert group(Captured, DIM["captured"], "x") == Captured()
     assert DIM["captured"] == ADDED_SINCE["composition.captured"]
+
+
+def test_clips_have_the_speeds_of_the_file_and_runs_without_them_their_hashes():
+    assert group(Clip, DIM["clip"], "x") == Clip()
+    assert DIM["clip"] == ADDED_SINCE["composition.clip"]
 
 
 def test_the_file_of_folders_lists_every_option_but_those_of_finished_pictures():

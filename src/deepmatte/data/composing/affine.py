@@ -52,13 +52,19 @@ class Affine:
 
 
 def warped(
-    cutout: Cutout, window: Window, linear: np.ndarray, size: int, interpolation: int | None
+    cutout: Cutout,
+    window: Window,
+    linear: np.ndarray,
+    size: int,
+    interpolation: int | None,
+    shift: np.ndarray | None = None,
 ) -> Cutout:
     """Return a square of ``size`` around the centre of ``window``, through the map of `Affine.draw`.
 
     A window that is no square is squeezed into one after the map, as `Cutout.crop` does it. The centre moves
-    as far as the turned window needs to stay inside the picture. ``interpolation`` None is linear; what
-    shrinks by two or more is averaged over whole pixels first, so that nothing aliases.
+    as far as the turned window needs to stay inside the picture, and from there by ``shift`` (x, y), in parts
+    of the window, wherever that leads. ``interpolation`` None is linear; what shrinks by two or more is
+    averaged over whole pixels first, so that nothing aliases.
     """
     height, width = cutout.alpha.shape
     step = linear * (window.width / size, window.height / size)
@@ -72,6 +78,8 @@ def warped(
             strict=True,
         )
     ]
+    if shift is not None:
+        centre = [centre[0] + shift[0] * window.width, centre[1] + shift[1] * window.height]
     factor = max(1, int(np.linalg.svd(step, compute_uv=False).min()))
     source, matrix = _source_window(centre, reach, factor, height, width, step, size)
 

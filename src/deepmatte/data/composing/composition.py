@@ -13,6 +13,7 @@ from torch import Tensor
 from deepmatte.data.composing.affine import Affine, warped
 from deepmatte.data.composing.augmentation import ColorJitter, Degradation, Flip, HsvJitter
 from deepmatte.data.composing.captured import Captured, Capturing
+from deepmatte.data.composing.clip import Clip, Frame
 from deepmatte.data.composing.cutout import INTERPOLATIONS, Cutout, union
 from deepmatte.data.composing.edges import draw_edge_pixel, edge_index
 from deepmatte.data.composing.options import Blur, CompositionOptions, Degrade, Flips, Hsv, Jitter, group
@@ -60,6 +61,7 @@ class Composition(CompositionOptions):
         self._defocus = Degradation(Degrade(blur=self._blur), self.backend)
         self._shadow = group(Shadow, self.shadow, "composition.shadow")
         self._degradation = Degradation(group(Degrade, self.degrade, "composition.degrade"), self.backend)
+        self.clips = group(Clip, self.clip, "composition.clip")
         self.capturing = Capturing(group(Captured, self.captured, "composition.captured"), self.backend)
 
     def check_size(self, name: str, height: int, width: int) -> None:
@@ -116,6 +118,7 @@ class Composition(CompositionOptions):
         background: np.ndarray | None,
         rng: np.random.Generator,
         second: Cutout | None = None,
+        frame: int = 0,
     ) -> Tensors:
         """Return one training sample.
 
@@ -125,6 +128,7 @@ class Composition(CompositionOptions):
                 colours of a photograph as they are.
             rng: source of all randomness.
             second: a foreground between the first and the background.
+            frame: which frame of a clip it is; all of a clip are drawn from generators of one state.
 
         Returns:
             ``image``, ``composite``, ``foreground``, ``background`` float32 (3, S, S) and ``alpha`` float32
@@ -136,32 +140,35 @@ class Composition(CompositionOptions):
             InputError: a foreground is smaller than the smallest crop, or its matte has no edge to crop
                 around.
         """
+        of_clip = Frame(self.clips, rng, frame) if self.clips.frames > 1 else None
         moves = self.augment == 1 or rng.random() < self.augment
-        front = self._cropped(cutout, rng, moves)
+        front = self._cropped(cutout, rng, moves, of_clip)
         if background is not None:
-            background = resize(
-                self._background_window(cutout, background, rng).of(background), self.size, self.size
-            )
+            window = self._background_window(cutout, background, rng)
+            if of_clip is not None:
+                window = of_clip.background(window, *background.shape[:2])
+            background = resize(window.of(background), self.size, self.size)
         if second is not None:
-            front = union(front, self._cropped(second, rng, moves))
+            front = union(front, self._cropped(second, rng, moves, of_clip))
         jitter_foreground, jitter_background = self._augmentations
         flip_foreground, flip_background = self._flips if moves else (Flip(0), Flip(0))
         colours = self._hsv(rng, jitter_foreground(rng, front.colours), front.alpha)
         masks = [front.alpha] if front.trimap is None else [front.alpha, front.trimap]
         colours, alpha, *given = flip_foreground(rng, colours, *masks)
         front = Cutout(colours, alpha, cutout.name, trimap=given[0] if given else None)
+        grain = rng if of_clip is None else of_clip.grain
         if background is None:
-            return self._composed(front, background, rng, degrade=True)
+            return self._composed(front, background, rng, grain)
         (plate,) = flip_background(rng, jitter_background(rng, background))
         plate = self._defocus(rng, plate)
         background = self._shadow(rng, plate, alpha)
         if not self.capturing:
-            return self._composed(front, background, rng, degrade=True)
+            return self._composed(front, background, rng, grain)
         own = rng.spawn(1)[0]  # takes nothing from the stream of the sample
-        made = self._composed(front, self.capturing.shaded(own, background, alpha), rng, degrade=True)
+        made = self._composed(front, self.capturing.shaded(own, background, alpha), rng, grain)
         return made | self.capturing.tensors(own, made["image"], plate)
 
-    def _cropped(self, cutout: Cutout, rng: np.random.Generator, moves: bool) -> Cutout:
+    def _cropped(self, cutout: Cutout, rng: np.random.Generator, moves: bool, frame: Frame | None) -> Cutout:
         """Return the square that a sample shows of a foreground; ``moves`` says whether it may be warped."""
         height, width = cutout.alpha.shape
         cutout = self._with_trimap(cutout, self.training_trimap, rng)
@@ -172,6 +179,10 @@ class Composition(CompositionOptions):
             else list(INTERPOLATIONS.values())[rng.integers(len(INTERPOLATIONS))]
         )
         linear = self._affine.draw(rng, window, height, width) if moves else None
+        if frame is not None:
+            motion = frame.foreground()
+            linear = motion.linear if linear is None else linear @ motion.linear
+            return warped(cutout, window, linear, self.size, interpolation, motion.shift)
         if linear is None:
             return cutout.crop(window, self.size, interpolation)
         return warped(cutout, window, linear, self.size, interpolation)
@@ -208,9 +219,14 @@ class Composition(CompositionOptions):
         return random_window(int(rng.choice(fitting)), height, width, rng)
 
     def _composed(
-        self, cutout: Cutout, background: np.ndarray | None, rng: np.random.Generator, degrade: bool = False
+        self,
+        cutout: Cutout,
+        background: np.ndarray | None,
+        rng: np.random.Generator,
+        grain: np.random.Generator | None = None,
     ) -> Tensors:
-        recipe = self.training_trimap if degrade else self.scored_trimap
+        """Return the sample of layers of its size; ``grain`` draws the degradations of one to train on."""
+        recipe = self.scored_trimap if grain is None else self.training_trimap
         trimap = (recipe if self.trimap_at == "output" else GIVEN)(
             cutout.alpha, cutout.trimap, rng, cutout.name
         )
@@ -219,8 +235,8 @@ class Composition(CompositionOptions):
         else:
             layers = composited(cutout.colours, background, cutout.alpha, self.linear_light)
             image = to_srgb(layers["composite"]) if self.linear_light else layers["composite"]
-        if degrade and self._degradation:
-            image = to_tensor(self._degradation(rng, to_pixels(image)))
+        if grain is not None and self._degradation:
+            image = to_tensor(self._degradation(grain, to_pixels(image)))
         return {"image": image, **layers, "trimap": torch.from_numpy(trimap)[None]}
 
     def fixed(self, cutout: Cutout, background: np.ndarray | None, rng: np.random.Generator) -> Tensors:

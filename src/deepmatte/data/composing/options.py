@@ -202,6 +202,8 @@ class CompositionOptions:
         captured: whether samples have a ``captured_background``, and how it differs from the background of
             the image (`deepmatte.data.composing.captured.Captured`). Its randomness has a generator of its
             own: all else is the same with it and without.
+        clip: how many samples in a row are frames of one clip, and how they move
+            (`deepmatte.data.composing.clip.Clip`); validation and test have stills.
 
     Raises:
         InputError: a value is out of range.
@@ -231,6 +233,7 @@ class CompositionOptions:
     backend: Backend = "albumentations"
     captured: Mapping[str, object] | None = None
     defocus: Mapping[str, object] | None = None
+    clip: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
         self.crop_sizes = tuple(sorted(int(side) for side in self.crop_sizes))

@@ -58,7 +58,10 @@ class Row:
         if critics:
             cure = f"set loss.{self.name}.weight=0, or choose a model that has one, such as model=alphagan"
             return f"loss.{self.name} reads a {critics[0]}, which this model does not have: {cure}"
+        cure = f"choose data that has {'it' if len(keys) == 1 else 'them'}"
+        if keys == ["previous"]:
+            cure = "train on clips, by composition.clip.frames=2"
         return (
             f"loss.{self.name} reads {', '.join(keys)}, which {place} does not have: "
-            f"set loss.{self.name}.weight=0, or choose data that has {'it' if len(keys) == 1 else 'them'}"
+            f"set loss.{self.name}.weight=0, or {cure}"
         )
