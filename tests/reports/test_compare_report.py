@@ -173,6 +173,17 @@ def test_secondary_metrics_stand_beside_the_reference_with_the_intervals_of_the_
             assert shown == pytest.approx(wanted, rel=0.06), (name, setting)
 
 
+@pytest.mark.parametrize(("seeds", "warns"), [(2, True), (3, False)])
+def test_pages_of_two_seeds_say_where_their_p_is_too_small(tmp_path: Path, seeds: int, warns: bool) -> None:
+    rng = np.random.default_rng(0)
+    for loss, seed in product(("alpha", "dice"), range(seeds)):
+        write_run(tmp_path / "sweep" / f"{loss}{seed}", [f"loss={loss}"], seed, rng.gamma(4, 1, 16))
+    write_report(compare([tmp_path / "sweep"]), tmp_path / "out")
+    text = "With two seeds of each setting p is too small where settings vary very unlike"
+    pages = [file.read_text() for file in (tmp_path / "out").iterdir() if file.suffix in (".md", ".html")]
+    assert [text in page for page in pages] == 2 * [warns]
+
+
 def test_csv_holds_all_metrics_and_nothing_is_left_half_written(
     written: Path, comparison: Comparison
 ) -> None:
