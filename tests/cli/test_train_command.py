@@ -69,6 +69,8 @@ def test_a_reader_that_leaves_and_an_unknown_verb_make_no_traceback(tmp_path: Pa
             ["+experiment=stages"],
             ["unknown key `experiment`, which nothing reads; did you mean `experiments=`?"],
         ),
+        (["+experiment=stages", "--cfg", "job"], ["unknown key `experiment`, which nothing reads"]),
+        (["-m", "seed=0,1", "--cfg=job"], ["--cfg prints the configuration of one run: leave out -m"]),
         (
             ["optimizer.momentum=1"],
             ["unknown key `optimizer.momentum`; optimizer has lr, betas, weight_decay"],
@@ -100,6 +102,19 @@ def test_bad_input_ends_in_one_line_and_a_code(
     assert len(lines) == 1
     assert all(word in lines[0] for word in words)
     assert not list(tmp_path.glob("runs/*/*"))
+
+
+@pytest.mark.parametrize(
+    "words", [["--cfg", "hydra"], ["--cfg=job", "+mine=2", "seed=${mine}", "~loss.dice"]]
+)
+def test_what_is_printed_may_be_any_configuration_that_a_run_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["deepmatte", *words])
+    run_hydra(main)
+    printed = capsys.readouterr().out
+    assert ("mine: 2\n" in printed) is ("+mine=2" in words)
+    assert ("sweeper:" in printed) is ("hydra" in words)
 
 
 @pytest.mark.slow

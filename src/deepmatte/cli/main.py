@@ -149,6 +149,7 @@ def run_hydra(main: Callable[[], object], page: str = "train") -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises the error instead of printing it
     try:
         check_choices(sys.argv[1:])
+        _check_what_is_printed(sys.argv[1:], page)
         with lazy_help():
             main()
     except InputError as error:
@@ -169,6 +170,33 @@ def run_hydra(main: Callable[[], object], page: str = "train") -> None:
         sys.exit(2)
     finally:
         del os.environ["HYDRA_FULL_ERROR"]
+
+
+def _check_what_is_printed(words: Sequence[str], page: str) -> None:
+    """Refuse keys that nothing reads, too, where ``--cfg`` only prints them; Hydra calls no function then.
+
+    Raises:
+        InputError: it names the key, or ``-m``, with which Hydra prints nothing.
+    """
+    options = [word.partition("=")[0] for word in words if word.startswith("-")]
+    if not {"--cfg", "-c"} & {*options}:
+        return
+    if {"-m", "--multirun"} & {*options}:
+        raise InputError(
+            "--cfg prints the configuration of one run: leave out -m, and give each key one value"
+        )
+    if any(option.startswith(("--config", "-c")) for option in options if option not in ("--cfg", "-c")):
+        return  # the user's own files
+    from omegaconf import open_dict
+
+    from deepmatte.config.compose import compose
+    from deepmatte.config.unknown_keys import check_keys
+
+    overrides = [word for word in words if not word.startswith("-") and ("=" in word or word.startswith("~"))]
+    config = compose(page, overrides, hydra=True)
+    with open_dict(config):
+        hydra = config.pop("hydra")
+    check_keys(config, page, hydra)
 
 
 def report(error: Exception) -> None:
