@@ -17,6 +17,7 @@ from deepmatte.compare.inference.infer import against, infer
 from deepmatte.compare.inference.planning import (
     Components,
     components_of,
+    design_for,
     detectable,
     foregrounds_for,
     recorded,
@@ -200,6 +201,28 @@ def test_a_plan_is_the_inverse_of_what_it_detects() -> None:
     assert foregrounds <= 102
     assert seeds_for(found, 1, 8, 10) is None, "eight foregrounds are too few, however many seeds there are"
     assert detectable(found, 1, 100, 10) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("percent", "foregrounds", "fewest"), [(20, 32, 2), (10, 32, 2), (10, 100, 2), (5, 100, 8), (4, 32, 2)]
+)
+def test_a_design_has_more_foregrounds_only_where_they_halve_the_seeds(
+    percent: float, foregrounds: int, fewest: int
+) -> None:
+    found, family = recorded(), 10
+    seeds, count = design_for(found, percent, foregrounds, 11, family, fewest, 0.05) or (0, 0)
+    print(f"\n{percent} % on {foregrounds}: {seeds} seeds on {count}")
+    assert detectable(found, seeds, count, 11, family) <= percent
+    assert seeds > fewest or count > foregrounds
+    here = seeds_for(found, percent, foregrounds, 11, family)
+    if count > foregrounds:
+        assert here is None or 2 * seeds <= here
+    else:
+        assert seeds == max(here or 0, fewest + 1)
+        assert all(
+            2 * (seeds_for(found, percent, more, 11, family, fewest) or 99) > seeds for more in (200, 500)
+        )
+    assert design_for(found, 0.01, foregrounds, 11, family, fewest, 0.05) is None
 
 
 def test_components_of_a_large_sweep_are_those_it_was_made_of() -> None:

@@ -58,13 +58,14 @@ def test_without_a_clear_winner_the_verdict_says_what_it_would_take(sweep: Sweep
 def test_planned_seeds_and_minutes_are_those_of_the_planner(sweep: Sweep) -> None:
     comparison = compare([sweep({"alpha": 10.2, "dice": 10}, seeds=2)])
     (item,), text = comparison.decisive.differences, decide(comparison).details[0]
-    seeds, minutes = re.match(
-        r".*run about (\d+) seeds of each setting \((\d+) minutes of training in all\)", text
+    seeds, foregrounds, minutes = re.match(
+        r".*run about (\d+) seeds of each setting on (\d+) test foregrounds \((\d+) minutes",
+        text,
     ).groups()
-    found = components_of(comparison.decisive.variances)
-    assert (
-        detectable(found, int(seeds), 12, 2) <= abs(item.percent) < detectable(found, int(seeds) - 1, 12, 2)
-    )
+    found, percent = components_of(comparison.decisive.variances), abs(item.percent)
+    assert detectable(found, int(seeds), int(foregrounds), 2) <= percent
+    assert detectable(found, int(seeds) - 1, int(foregrounds), 2) > percent
+    assert detectable(found, 2 * int(seeds) - 1, 12, 2) > percent, "without more foregrounds: twice the seeds"
     assert int(minutes) == round(int(seeds) * 2 * 60.5 / 60), "a run takes 60 or 61 seconds"
 
 

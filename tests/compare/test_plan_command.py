@@ -96,7 +96,7 @@ def test_the_design_of_a_grid_counts_settings_and_seeds() -> None:
     assert design_of_jobs([["seed=0"], ["seed=1"]]) == ""
 
 
-FLAGSHIP = Design(2, 27, 100)
+FLAGSHIP = Design(2, 27, 200)
 """The pilot of two seeds: the first round of experiments/which_loss.yaml."""
 
 

@@ -17,13 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepmatte.compare.inference.infer import LEVEL, Result, difference_matrix, infer
-from deepmatte.compare.inference.planning import (
-    MOST_SEEDS,
-    components_of,
-    detectable,
-    foregrounds_for,
-    seeds_for,
-)
+from deepmatte.compare.inference.planning import components_of, design_for, detectable
 from deepmatte.compare.inference.simultaneous import DRAWS
 from deepmatte.compare.inference.variance import Floats, Variances, variances
 from deepmatte.compare.score_table import pairs
@@ -247,8 +241,8 @@ class Outlook:
 
     Attributes:
         detects: None where it is unknown.
-        seeds: of each setting, which detect it on ``foregrounds``; None where no number does.
-        foregrounds: more than there are only where no number of seeds detects it on those.
+        seeds: of each setting, which detect it on ``foregrounds`` (`design_for`); None where no number does.
+        foregrounds: those there are, or more.
     """
 
     detects: float | None = None
@@ -267,13 +261,5 @@ def outlook(scores: Scores, decision: Decision, wanted: float | None = None) -> 
     detects = size if math.isfinite(size) else None
     if wanted is None:
         return Outlook(detects)
-    seeds = seeds_for(found, wanted, foregrounds, left, family, level=level)
-    if seeds is not None:
-        return Outlook(detects, seeds, foregrounds)
-    seeds = scores.fewest
-    while seeds <= MOST_SEEDS:
-        more = foregrounds_for(found, wanted, seeds, left, family, level)
-        if more is not None:
-            return Outlook(detects, seeds, max(more, foregrounds))
-        seeds += max(1, seeds // 4)
-    return Outlook(detects)
+    design = design_for(found, wanted, foregrounds, left, family, scores.fewest, level)
+    return Outlook(detects) if design is None else Outlook(detects, *design)

@@ -10,7 +10,7 @@ from scipy import special
 from deepmatte.compare.comparison import Comparison, Metric
 from deepmatte.compare.inference.difference import Difference
 from deepmatte.compare.inference.infer import LEVEL
-from deepmatte.compare.inference.planning import POWER, components_of, foregrounds_for, seeds_for
+from deepmatte.compare.inference.planning import POWER, components_of, design_for
 from deepmatte.compare.words import OPEN, distance, evidence, listing, listing_percent, p_words, percent
 
 LINES = 4
@@ -186,16 +186,11 @@ def needed(comparison: Comparison, sides: Sides) -> list[str]:
     text, count, family = percent(gap), metric.table.num_foregrounds, len(metric.differences)
     if found is None:
         return [] if comparison.fewest_seeds else _more_foregrounds(text, rival, count)
-    seeds = seeds_for(found, wanted, count, settings, family, comparison.fewest_seeds + 1)
-    if seeds is not None:
-        return [f"To confirm {text}, run about {seeds} seeds of each setting{cost(comparison, seeds)}."]
-    seeds = max(5, comparison.fewest_seeds)
-    more = foregrounds_for(found, wanted, seeds, settings, family)
-    if more is not None and more > count:
-        return [
-            f"To confirm {text}, seeds alone do not suffice: take about {more} foregrounds and {seeds} seeds"
-            f"{cost(comparison, seeds)}."
-        ]
+    design = design_for(found, wanted, count, settings, family, comparison.fewest_seeds, LEVEL)
+    if design is not None:
+        seeds, foregrounds = design
+        more = f" on {foregrounds} test foregrounds" if foregrounds > count else ""
+        return [f"To confirm {text}, run about {seeds} seeds of each setting{more}{cost(comparison, seeds)}."]
     return [
         f"To confirm {text} would take more seeds and foregrounds than anybody runs; this design finds "
         f"{percent(rival.detectable)} or more."

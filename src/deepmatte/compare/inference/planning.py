@@ -226,6 +226,26 @@ def foregrounds_for(
     return high
 
 
+def design_for(
+    found: Components, percent: float, foregrounds: int, settings: int, family: int, fewest: int, level: float
+) -> tuple[int, int] | None:
+    """Return seeds and foregrounds that detect ``percent``, where ``fewest`` and ``foregrounds`` do not.
+
+    There are more foregrounds only where they halve the seeds, or where no number of seeds does without them;
+    None where nothing does.
+    """
+    chosen: tuple[int, int] | None = None
+    for count in sorted(
+        {foregrounds, *(num for num in (200, 500, 1000, MOST_FOREGROUNDS) if num > foregrounds)}
+    ):
+        least = fewest + (count == foregrounds)
+        seeds = seeds_for(found, percent, count, settings, family, least, level)
+        if seeds and (chosen is None or 2 * seeds <= chosen[0]):
+            fewer = foregrounds_for(found, percent, seeds, settings, family, level) or count
+            chosen = seeds, max(min(fewer, count), foregrounds)
+    return chosen
+
+
 def options(
     found: Components,
     settings: int,
