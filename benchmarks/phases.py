@@ -7,8 +7,8 @@ Seconds and CPU seconds are the mean over the jobs after the first, each phase w
 On a busy machine CPU seconds say more.
 
 Claim: 1.2 times as many runs an hour as at ea250a1 (alone on two cores: 1.23, 1.22, and 1.03 in a run whose
-launcher took 1.7 s a job), nearly all of it by not starting an interpreter for each, with scores that are equal
-to the bit; 2 times was the goal. It is out of reach with equal bits: what makes the scores takes
+launcher took 1.7 s a job), nearly all of it by not starting an interpreter for each, with scores that are
+equal to the bit; 2 times was the goal. It is out of reach with equal bits: what makes the scores takes
 12.8 of the 19.8 CPU seconds of a job (forward and backward 6.8, optimiser 0.8, validation 1.4, test 3.0,
 metrics 0.8), and half of a job of ea250a1 is 12.2. Of one run of this benchmark, seconds and CPU seconds:
 
