@@ -50,8 +50,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-METRICS = ("sad", "mse", "grad", "conn", "miou")
-
 OUT = "DEEPMATTE_PHASES"
 """The folder into which a job writes its phases; where it is set, `install` measures."""
 
@@ -216,12 +214,13 @@ def jobs(home: Path, name: str, words: list[str], source: Path | None) -> list[d
     return [*of_jobs[-2:], {WHOLE: a_job}]
 
 
+METRICS = ("sad", "mse", "grad", "conn", "miou")
 Scores = dict[tuple[int, str], list[str]]
 
 
 def scores(home: Path, name: str) -> Scores:
     """Return what `jobs` of this name wrote of each (seed, test image): its scores, digit for digit."""
-    found = {}
+    found: Scores = {}
     for file in (home / "runs" / f"{name}_three").glob("*/result.json"):
         seed = int(json.loads(file.read_text())["seed"])
         with (file.parent / "per_image.csv").open(newline="") as table:

@@ -16,6 +16,14 @@ CRITICS = ("discriminator",)
 """The keys that no data has: parts of a model that judge mattes, which a training step adds to the batch."""
 
 
+CURES = {
+    "captured_background": "compose pictures with plates by composition.captured.plate=true, or give a data "
+    "set that has them (data=captured data.root=DIR)",
+    "previous": "make training samples frames of clips by composition.clip.frames=2 (validation has stills)",
+}
+"""What gives data a key that a model or a loss reads, where that takes a key of the configuration."""
+
+
 class Batch(TypedDict, total=False):
     """N samples of one size; colours are (N, 3, H, W) and alpha is (N, 1, H, W), all float in [0, 1].
 

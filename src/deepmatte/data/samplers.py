@@ -85,9 +85,8 @@ def turn(seed: int, epoch: int, index: int, num: int) -> int:
 @functools.lru_cache(maxsize=4)
 def _order(seed: int, epoch: int, number: int, num: int) -> np.ndarray:
     # The spawn key keeps these orders apart from the samples' generators, which are seeded by numbers alone.
-    return np.random.default_rng(np.random.SeedSequence((seed, epoch, number), spawn_key=(1,))).permutation(
-        num
-    )
+    entropy = np.random.SeedSequence((seed, epoch, number), spawn_key=(1,))
+    return np.random.default_rng(entropy).permutation(num)
 
 
 class EvalSampler(Sampler[int]):

@@ -29,6 +29,12 @@ from deepmatte.reports.race_section import race_rows
 MOST_ROWS = 300
 """Differences in the table at most; of more, it has only those from the reference."""
 
+OF_TWO_SEEDS = (
+    "With two seeds of each setting p is too small where settings vary very unlike from seed to seed: up to "
+    "9 % of such sweeps then find a difference that is none, instead of 5 (docs/statistics.md); a third seed "
+    "mends it."
+)
+
 
 def render_page(
     comparison: Comparison,
@@ -103,6 +109,7 @@ def view(comparison: Comparison, effects: Sequence[Effect], race: RaceView | Non
         "differences": shown_differences(comparison),
         "num_differences": len(comparison.decisive.differences),
         "effects": effects,
+        "caution": OF_TWO_SEEDS if max(score.seeds for score in comparison.decisive.scores) == 2 else "",
         "trivial": trivial_scores(comparison),
         "shortened": any(item.levels and item.name != item.full_name for item in comparison.settings),
         "costs": {setting.name: [setting.mean_cost(key) for key in COSTS] for setting in comparison.settings},

@@ -106,8 +106,7 @@ class MattingData(pl.LightningDataModule):
         for split in splits:
             _ = self.train_dataset() if split == "train" else self.eval_dataset(split)
         if "train" in splits:
-            StreamSampler(self.samples_per_epoch, self.batch_size, world_size=world_size)
-            self.composition.clips.check(self.batch_size, world_size)
+            self._stream(0, world_size)
             self.cache.prepare(self._kept, skip=self.on_error == "skip")
             sets: dict[Any, list[Any]] = {
                 split: [self.shown(split), *scored_apart(self.source, split)] for split in splits
@@ -205,9 +204,14 @@ class MattingData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Return this process's share of each global batch, from where an interrupted epoch stopped."""
-        share = self._rank_and_world_size()
-        sampler = StreamSampler(self.samples_per_epoch, self.batch_size, *share, start=self.start)
+        sampler = self._stream(*self._rank_and_world_size())
         return self._loader(self.train_dataset(), sampler, sampler.share)
+
+    def _stream(self, rank: int, world_size: int) -> StreamSampler:
+        """Return the order of a process's training samples; InputError where batches can't be shared so."""
+        stream = StreamSampler(self.samples_per_epoch, self.batch_size, rank, world_size, self.start)
+        self.composition.clips.check(self.batch_size, world_size)
+        return stream
 
     def val_dataloader(self) -> DataLoader:
         """Return this process's share of the validation pictures, one by one."""

@@ -126,10 +126,12 @@ def test_without_clips_samples_stay_what_they_were_and_the_middle_frame_is_a_sti
     for seed in range(4):
         one, two = (made.sample(cutout, behind, np.random.default_rng(seed)) for made in (plain, single))
         assert all(torch.equal(one[key], two[key]) for key in one)
-        still = Composition(**SMALL | {"flip": 0}).sample(cutout, behind, np.random.default_rng(seed))
-        middle = frames(3, seed, shift=0.2, rotation=20, scale=0.2, background=0.2)[1]
-        torch.testing.assert_close(middle["alpha"], still["alpha"], rtol=0, atol=1 / 255)
-        assert torch.equal(middle["background"], still["background"])
+        for affine in ({}, {"probability": 1, "rotation": 40, "shear": 20, "scale": [0.6, 1.6]}):
+            recipe = {"flip": 0, "affine": affine}
+            still = Composition(**SMALL | recipe).sample(cutout, behind, np.random.default_rng(seed))
+            middle = frames(3, seed, recipe, shift=0.2, rotation=20, scale=0.2, background=0.2)[1]
+            torch.testing.assert_close(middle["alpha"], still["alpha"], rtol=0, atol=1 / 255)
+            assert torch.equal(middle["background"], still["background"])
 
 
 def training(root, num: int, **options) -> CompositionDataset:

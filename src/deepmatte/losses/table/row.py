@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deepmatte.batch import CRITICS, Batch, Matte
+from deepmatte.batch import CRITICS, CURES, Batch, Matte
 from deepmatte.errors import InputError
 from deepmatte.losses.inputs import Output, enlarged, reduced
 from deepmatte.losses.measured import Measured, measured
@@ -58,9 +58,7 @@ class Row:
         if critics:
             cure = f"set loss.{self.name}.weight=0, or choose a model that has one, such as model=alphagan"
             return f"loss.{self.name} reads a {critics[0]}, which this model does not have: {cure}"
-        cure = f"choose data that has {'it' if len(keys) == 1 else 'them'}"
-        if keys == ["previous"]:
-            cure = "train on clips, by composition.clip.frames=2"
+        cure = CURES.get(keys[0], f"choose data that has {'it' if len(keys) == 1 else 'them'}")
         return (
             f"loss.{self.name} reads {', '.join(keys)}, which {place} does not have: "
             f"set loss.{self.name}.weight=0, or {cure}"

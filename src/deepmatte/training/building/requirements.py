@@ -6,17 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
+from deepmatte.batch import CURES
 from deepmatte.errors import InputError
 from deepmatte.losses import LossTable
 from deepmatte.models import MattingModel
 from deepmatte.training.building.stages import Stage
 from deepmatte.training.datamodule import MattingData
-
-CURES = {
-    "captured_background": "compose pictures with plates by composition.captured.plate=true, or give a data "
-    "set that has them (data=captured data.root=DIR)",
-}
-"""What gives data a key that a model reads, where that takes a key of the configuration."""
 
 
 def check_inputs(model: MattingModel, data: MattingData, splits: Sequence[str]) -> None:
